@@ -1,0 +1,276 @@
+"""The hooks: what an adapter implements, and what a plugin that is not an adapter implements.
+
+Every adapter hook is a plain pure function: no I/O, no clock, no environment, no logging, no module state;
+the same arguments give the same result. An implementation may leave out arguments it does not need, and
+takes the others by their names. `wickwire.adapter.bind` checks all this when the adapter is loaded.
+
+Required are `describe`, `supports_ohlcv`, and the stream trio (`connect`, `subscribe`, `parse`), or
+`fetch_ohlcv`, or both: an adapter without the trio is polled, one without `fetch_ohlcv` can only stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+    from wickwire.model import Timeframe
+    from wickwire.simulate.server import Market, VenueServer
+    from wickwire.store import Store
+    from wickwire.wire import (
+        Account,
+        Ask,
+        Conversation,
+        Description,
+        Endpoint,
+        Event,
+        HttpReply,
+        HttpRequest,
+        Lane,
+        OhlcvQuery,
+        OhlcvSupport,
+        Send,
+        Topic,
+        TradePage,
+        TradeQuery,
+    )
+
+__all__ = [
+    "ADAPTER_HOOKS",
+    "PLUGIN_HOOKS",
+    "PROJECT",
+    "REQUIRED_HOOKS",
+    "STREAM_HOOKS",
+    "hookimpl",
+    "hookspec",
+]
+
+PROJECT = "wickwire"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+# ---------------------------------------------------------------------------------- adapters: what there is
+
+
+@hookspec(firstresult=True)
+def describe(account: Account) -> Description:
+    """Say what the venue is: title, documents, timeframes, credentials, environments, limits.
+
+    Called once when the adapter is bound, with `Account()`, and again for each account that is used.
+
+    Args:
+        account: Whose limits are asked for.
+
+    Raises:
+        VenueError: CREDENTIALS when the account lacks a secret without which nothing at all works.
+
+    Pure. Never None.
+    """
+
+
+@hookspec(firstresult=True)
+def supports_ohlcv(symbol: str, timeframe: Timeframe, account: Account) -> OhlcvSupport:
+    """Say what can be had for one candle series, and how.
+
+    Called by the planner before anything connects, and again whenever a series is added.
+
+    Args:
+        symbol: Canonical symbol, after `from_venue(to_venue(symbol))` where the adapter has both.
+        timeframe: Any timeframe, also one that the venue does not know.
+        account: Whose plan and environment count.
+
+    Returns:
+        What is possible. For an unknown timeframe or a symbol of the wrong form: `OhlcvSupport(why_not=...)`
+        that names what would be possible. A well-formed symbol that may not exist is answered as if it did;
+        the venue will refuse it.
+
+    Pure. Never None, never raises.
+    """
+
+
+@hookspec(firstresult=True)
+def to_venue(symbol: str) -> str:
+    """Return the venue's spelling of a canonical symbol. Optional; without it both are the same.
+
+    Inverse of `from_venue` on canonical symbols: `from_venue(to_venue(s)) == s`.
+
+    Pure. Never None.
+    """
+
+
+@hookspec(firstresult=True)
+def from_venue(text: str) -> str:
+    """Return the canonical symbol for any spelling that the venue uses. Optional, together with `to_venue`.
+
+    Also called with what people type, so it accepts canonical symbols and returns them as they are.
+
+    Pure. Never None.
+    """
+
+
+@hookspec(firstresult=True)
+def lane(topic: Topic) -> Lane:
+    """Say which topics may share a connection. Optional; without it all may.
+
+    Args:
+        topic: Canonical symbol and timeframe or feed.
+
+    Pure. Never None.
+    """
+
+
+# ------------------------------------------------------------------------------------- adapters: streaming
+
+
+@hookspec(firstresult=True)
+def connect(account: Account, topics: Sequence[Topic], now_ns: int) -> Endpoint:
+    """Say how to open one stream.
+
+    Called before every connection, also every reconnection, so that URL and token are new each time.
+
+    Args:
+        account: Whose connection it is.
+        topics: What is meant to ride on it first; more may follow.
+        now_ns: The present, for tokens that expire.
+
+    Returns:
+        The endpoint, or a generator that first converses over HTTP (it yields `HttpRequest`s, receives
+        `HttpReply`s) and returns the endpoint.
+
+    Raises:
+        VenueError: It cannot be opened now, and why; from inside the generator too.
+
+    Pure. Never None.
+    """
+
+
+@hookspec(firstresult=True)
+def subscribe(asks: Sequence[Ask], removed: Sequence[Topic], memory: Any) -> Sequence[Send]:  # noqa: ANN401
+    """Return the frames that bring about one batch of changes.
+
+    Called when the connection is ready and whenever what is wanted changes. *asks* never holds more than
+    `Endpoint.topics_per_frame` topics.
+
+    Args:
+        asks: Topics to subscribe to.
+        removed: Topics to unsubscribe from.
+        memory: What `Endpoint.memory()` made for this connection. Yours to change: keep there which
+            request asked for what, so that `parse` can route the answers.
+
+    Returns:
+        Frames in the order to send. `()` where there is nothing to say.
+
+    Pure but for *memory*. Never None.
+    """
+
+
+@hookspec(firstresult=True)
+def parse(frame: bytes, memory: Any) -> Sequence[Event]:  # noqa: ANN401
+    """Say what one frame means.
+
+    Called once per frame, in arrival order, never concurrently for one connection. This is the hot path.
+
+    Args:
+        frame: One whole message as received; text comes as UTF-8 bytes that nobody has checked yet.
+        memory: What `Endpoint.memory()` made for this connection. Yours to change.
+
+    Returns:
+        Events in wire order: data under canonical symbols, `Accepted`, `Refused` and so on for answers, and a
+        `Send` wherever the venue expects an answer. `()` when the frame means nothing to us.
+
+    Raises:
+        WireError: The frame is not what the venue documents. It is counted; the connection survives.
+
+    Pure but for *memory*. Never None.
+    """
+
+
+# -------------------------------------------------------------------------------------- adapters: history
+
+
+@hookspec(firstresult=True)
+def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
+    """Bring one page of candles: a generator that yields requests and returns a page.
+
+    Called for polling, healing and backfill alike. The framework sends the requests, obeys the budget, retries
+    what may be retried, and throws `TransportError` into the generator where no reply came at all.
+
+    Args:
+        query: Symbol, timeframe and range; never more than `OhlcvSupport.page_rows` buckets.
+        account: Whose keys and environment to use.
+
+    Yields:
+        `HttpRequest` (answered by an `HttpReply`, whatever its status) or `StreamRequest` (by a
+        `StreamHistory`). At most 100 of them.
+
+    Returns:
+        The page: rows with their finality, and the range that it proves.
+
+    Raises:
+        VenueError: The venue said no; the kind decides what happens next.
+        WireError: The reply is not what the venue documents.
+
+    Pure.
+    """
+
+
+@hookspec(firstresult=True)
+def fetch_trades(query: TradeQuery, account: Account) -> Generator[HttpRequest, HttpReply, TradePage]:
+    """Bring one page of trades; as `fetch_ohlcv`. Optional."""
+
+
+@hookspec(firstresult=True)
+def list_instruments(query: str, account: Account) -> Generator[HttpRequest, HttpReply, Sequence[str]]:
+    """Bring the canonical symbols that match *query* (a part of the name; empty for all). Optional."""
+
+
+# ------------------------------------------------------------------------------------ adapters: simulation
+
+
+@hookspec(firstresult=True)
+def simulate(market: Market) -> VenueServer:
+    """Make this venue's simulated server over *market*. Optional.
+
+    The server is pure, as all adapters are: it is told what came in and what time it is, and answers with
+    what goes out (see `wickwire.simulate.server`).
+    """
+
+
+# ---------------------------------------------------------------- plugins that are not adapters: one manager
+
+
+@hookspec(firstresult=True)
+def open_store(url: str) -> Store | None:
+    """Make the store that *url* names, or return None when its scheme is not yours.
+
+    Called when a collector starts. Opening files and connections happens in `Store.open`, not here.
+
+    Raises:
+        ConfigError: The scheme is yours and the rest of *url* is wrong.
+    """
+
+
+@hookspec
+def add_commands(cli: click.Group) -> None:
+    """Add commands to the command line. Called when the command line starts and the plugin is loaded."""
+
+
+STREAM_HOOKS = ("connect", "subscribe", "parse")
+REQUIRED_HOOKS = ("describe", "supports_ohlcv")
+ADAPTER_HOOKS = (
+    *REQUIRED_HOOKS,
+    *STREAM_HOOKS,
+    "fetch_ohlcv",
+    "fetch_trades",
+    "from_venue",
+    "lane",
+    "list_instruments",
+    "simulate",
+    "to_venue",
+)
+PLUGIN_HOOKS = ("add_commands", "open_store")

@@ -1,0 +1,271 @@
+"""What a store of closed candles promises, and the one that lives in memory.
+
+A store is the place where a candle becomes true: a batch of changes is committed in one transaction, and
+only what `commit` returns is delivered to anybody. Committing the same change twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import bisect
+import enum
+from collections.abc import Sequence
+from typing import Protocol, final
+
+import attrs
+
+from wickwire.errors import StoreError
+from wickwire.model import Candle, CandleState, Evidence, Hole, Rung, Series, SeriesCandle
+
+__all__ = [
+    "Change",
+    "Closing",
+    "Loaded",
+    "MemoryStore",
+    "SeriesState",
+    "Store",
+    "Verdict",
+    "judge",
+]
+
+TAIL = 1_024
+"""How many of the last closes `Store.load` brings back, so that the ledger knows their evidence."""
+
+
+@attrs.frozen(kw_only=True)
+class SeriesState:
+    """How far a series is known.
+
+    Attributes:
+        series: Which one.
+        origin_ns: Nothing before this was ever asked for.
+        frontier_ns: Everything in `[origin_ns, frontier_ns)` is closed or lies in a hole.
+        holes: Ranges without candles, in order, not overlapping.
+    """
+
+    series: Series
+    origin_ns: int
+    frontier_ns: int
+    holes: tuple[Hole, ...] = ()
+
+
+@attrs.frozen
+class Closing:
+    """One candle that the ledger found to be closed.
+
+    Attributes:
+        candle: Its values.
+        evidence: Why.
+        route: How it was obtained.
+        healed: It fills a hole or came late.
+    """
+
+    candle: Candle
+    evidence: Evidence
+    route: Rung
+    healed: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """What is to be committed for one series: candles, and what is known afterwards."""
+
+    state: SeriesState
+    closings: Sequence[Closing] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Loaded:
+    """What a store knows of a series: its state, and its last closes, oldest first."""
+
+    state: SeriesState
+    tail: Sequence[SeriesCandle]
+
+
+@final
+class Verdict(enum.Enum):
+    """What a closing does to what is stored."""
+
+    INSERT = "insert"
+    REVISE = "revise"
+    CONFIRM = "confirm"
+    """Same values, better evidence: the evidence is raised, nobody is told."""
+    KEEP = "keep"
+
+
+def judge(stored: SeriesCandle | None, candle: Candle, evidence: Evidence) -> Verdict:
+    """Decide what a closing does to the stored candle of the same open time.
+
+    A revision needs higher evidence, or equal evidence from a source that may correct itself (history, the
+    venue's own flag). Every store uses this function or its exact equivalent in SQL.
+    """
+    if stored is None:
+        return Verdict.INSERT
+    if candle.same_values(stored):
+        return Verdict.CONFIRM if stored.evidence is None or evidence > stored.evidence else Verdict.KEEP
+    if stored.evidence is None or evidence > stored.evidence:
+        return Verdict.REVISE
+    if evidence == stored.evidence and evidence >= Evidence.HISTORY:
+        return Verdict.REVISE
+    return Verdict.KEEP
+
+
+class Store(Protocol):
+    """Where closed candles live. All methods may be called concurrently; commits are serialised inside.
+
+    Every method raises StoreError, naming the store, when it cannot do its work.
+    """
+
+    async def open(self) -> None:
+        """Make it ready: create or migrate the schema. Called once, before anything else."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release everything. Called once; what was committed stays."""
+        ...
+
+    async def load(self, series: Series) -> Loaded | None:
+        """Return what is known of *series* with its last `TAIL` closes, or None when it was never committed."""
+        ...
+
+    async def commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
+        """Store all of *changes* in one transaction, durably, and return what is news, in order of `seq`.
+
+        News are inserted and revised candles; confirmations and repeats are not returned.
+        """
+        ...
+
+    async def candles(
+        self, series: Series, since_ns: int, until_ns: int, *, limit: int
+    ) -> Sequence[SeriesCandle]:
+        """Return at most *limit* candles that open in `[since_ns, until_ns)`, oldest first."""
+        ...
+
+    async def committed(self, after_seq: int, *, limit: int) -> Sequence[SeriesCandle]:
+        """Return at most *limit* candles of all series with a `seq` above *after_seq*, in that order."""
+        ...
+
+    async def last_seq(self) -> int:
+        """Return the highest `seq` given so far; 0 when there is none."""
+        ...
+
+    async def latest(self, series: Series) -> SeriesCandle | None:
+        """Return the candle that opens last, or None."""
+        ...
+
+    async def states(self) -> Sequence[SeriesState]:
+        """Return the state of every series, ordered by series."""
+        ...
+
+
+class MemoryStore:
+    """A store that forgets everything when the process ends. Keeps the same promises otherwise."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._states: dict[Series, SeriesState] = {}
+        self._candles: dict[Series, dict[int, SeriesCandle]] = {}
+        self._opens: dict[Series, list[int]] = {}
+        self._log: dict[int, SeriesCandle] = {}
+        self._seq = 0
+        self._closed = False
+
+    async def open(self) -> None:
+        """Do nothing: memory is ready."""
+
+    async def aclose(self) -> None:
+        """Refuse everything from now on."""
+        self._closed = True
+
+    async def load(self, series: Series) -> Loaded | None:
+        """Return state and tail of *series*, or None."""
+        state = self._states.get(series)
+        if state is None:
+            return None
+        candles = self._candles[series]
+        return Loaded(state=state, tail=[candles[ns] for ns in self._opens[series][-TAIL:]])
+
+    async def commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
+        """Apply *changes* and return what is news."""
+        if self._closed:
+            raise StoreError("store 'memory': closed; make a new collector")
+        news: list[SeriesCandle] = []
+        for change in changes:
+            series = change.state.series
+            candles = self._candles.setdefault(series, {})
+            opens = self._opens.setdefault(series, [])
+            for closing in change.closings:
+                stored = candles.get(closing.candle.open_ns)
+                verdict = judge(stored, closing.candle, closing.evidence)
+                if verdict is Verdict.KEEP:
+                    continue
+                if verdict is Verdict.CONFIRM and stored is not None:
+                    confirmed = attrs.evolve(stored, evidence=closing.evidence)
+                    candles[stored.open_ns] = confirmed
+                    self._log[stored.seq] = confirmed
+                    continue
+                self._seq += 1
+                row = settled(series, closing, stored, self._seq)
+                if stored is None:
+                    bisect.insort(opens, row.open_ns)
+                else:
+                    del self._log[stored.seq]
+                candles[row.open_ns] = row
+                self._log[self._seq] = row
+                news.append(row)
+            self._states[series] = change.state
+        return news
+
+    async def candles(
+        self, series: Series, since_ns: int, until_ns: int, *, limit: int
+    ) -> Sequence[SeriesCandle]:
+        """Return a range, oldest first."""
+        opens = self._opens.get(series, [])
+        first, end = bisect.bisect_left(opens, since_ns), bisect.bisect_left(opens, until_ns)
+        return [self._candles[series][ns] for ns in opens[first : min(end, first + limit)]]
+
+    async def committed(self, after_seq: int, *, limit: int) -> Sequence[SeriesCandle]:
+        """Return what was committed after *after_seq*."""
+        rows: list[SeriesCandle] = []
+        for seq in range(after_seq + 1, self._seq + 1):
+            if seq in self._log:
+                rows.append(self._log[seq])
+                if len(rows) == limit:
+                    break
+        return rows
+
+    async def last_seq(self) -> int:
+        """Return the highest `seq`."""
+        return self._seq
+
+    async def latest(self, series: Series) -> SeriesCandle | None:
+        """Return the newest candle, or None."""
+        opens = self._opens.get(series)
+        return self._candles[series][opens[-1]] if opens else None
+
+    async def states(self) -> Sequence[SeriesState]:
+        """Return all states."""
+        return [self._states[series] for series in sorted(self._states)]
+
+
+def settled(series: Series, closing: Closing, stored: SeriesCandle | None, seq: int) -> SeriesCandle:
+    """Return the row to keep for *closing*: a first close, or the next revision of *stored*."""
+    candle = closing.candle
+    return SeriesCandle(
+        series,
+        candle.open_ns,
+        candle.close_ns,
+        candle.open,
+        candle.high,
+        candle.low,
+        candle.close,
+        candle.volume,
+        candle.trade_count,
+        candle.vwap,
+        CandleState.CLOSED if stored is None else CandleState.REVISED,
+        closing.evidence,
+        0 if stored is None else stored.revision + 1,
+        closing.healed,
+        closing.route,
+        seq,
+        seq if stored is None else stored.first_seq,
+    )

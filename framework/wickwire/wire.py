@@ -1,0 +1,543 @@
+"""What crosses the border between the framework and an adapter: descriptions in, events and requests out.
+
+Nothing here does I/O. An adapter describes a connection (`Endpoint`), says what a frame means (events),
+and asks for history by yielding `HttpRequest`s and receiving `HttpReply`s.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Generator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Final, final
+
+import attrs
+
+from wickwire.errors import FaultKind
+from wickwire.model import SECOND_NS, Candle, Feed, Grid, Quote, Timeframe, Trade, Unknown, What, event
+
+__all__ = [
+    "Accepted",
+    "Account",
+    "Ask",
+    "Conversation",
+    "Description",
+    "Endpoint",
+    "Event",
+    "Fault",
+    "Heartbeat",
+    "HttpReply",
+    "HttpRequest",
+    "Keepalive",
+    "Lane",
+    "Limits",
+    "OhlcvQuery",
+    "OhlcvSupport",
+    "Page",
+    "Rate",
+    "Readiness",
+    "Ready",
+    "Refused",
+    "Released",
+    "Removed",
+    "Send",
+    "SnapshotDone",
+    "Stopped",
+    "StreamHistory",
+    "StreamRequest",
+    "Topic",
+    "TradePage",
+    "TradeQuery",
+    "VenueStatus",
+    "retry_after_s",
+]
+
+MEBIBYTE: Final = 1024 * 1024
+
+
+# ----------------------------------------------------------------------------------- accounts and limits
+
+
+@attrs.frozen(kw_only=True)
+class Account:
+    """Whose account, on which environment of the venue; `Account()` is public data in production.
+
+    Attributes:
+        environment: One of `Description.environments`, such as "production" or "demo".
+        plan: The subscription plan, where it changes limits.
+        feed: The variant of a series (`alpaca.sip` gives "sip"); empty for the default.
+        secrets: Name to value, such as {"key": ..., "secret": ...}; never shown.
+        limits: Limits from the config, lower than the venue's; None leaves the venue's.
+    """
+
+    environment: str = "production"
+    plan: str = ""
+    feed: str = ""
+    secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    limits: Limits | None = None
+
+
+@attrs.frozen
+class Rate:
+    """At most *amount* in *per_s* seconds, of which *burst* at once (all of them by default)."""
+
+    amount: int = attrs.field(validator=attrs.validators.gt(0))
+    per_s: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
+    burst: int = attrs.field()
+
+    @burst.default
+    def _burst(self) -> int:
+        return self.amount
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """What a venue allows; None where it says nothing.
+
+    Attributes:
+        connections: Streams open at once.
+        topics_per_connection: Subscriptions on one stream.
+        connects: Rate of opening streams.
+        messages: Rate of frames sent, per stream.
+        rest: Rate of REST requests; a request counts its `HttpRequest.cost`.
+        reply_headers: Names of reply headers that tell what is left, where there are any.
+    """
+
+    connections: int | None = None
+    topics_per_connection: int | None = None
+    connects: Rate | None = None
+    messages: Rate | None = None
+    rest: Rate | None = None
+    reply_headers: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Description:
+    """What a venue is, told before anything connects.
+
+    Attributes:
+        title: Its name for people.
+        documents: Titles (and dates) of the venue's documents that the adapter follows.
+        channels: Names of the stream channels used; empty when REST-only.
+        timeframes: Every timeframe it knows, stream or REST.
+        credentials: Names of the secrets it needs; empty for public data.
+        environments: Names that `Account.environment` may take, the default first.
+        limits: What it allows.
+        variants: Names that the part after the dot of `venue.variant` may take; empty when it has none.
+    """
+
+    title: str
+    documents: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    timeframes: tuple[Timeframe, ...] = ()
+    credentials: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ("production",)
+    limits: Limits = attrs.field(factory=Limits)
+    variants: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class OhlcvSupport:
+    """What can be had for one candle series, and how.
+
+    Attributes:
+        stream: The venue streams these candles.
+        trades: The venue streams trades with unbroken ids, from which they could be built.
+        rest: History is served for them, so they can be polled.
+        page_rows: Most rows that one call of `fetch_ohlcv` is to ask for; the framework cuts queries to it.
+        depth_rows: History reaches back this many buckets; None where unlimited or said by *depth_s*.
+        depth_s: History reaches back this many seconds; None where unlimited or said by *depth_rows*.
+        marks_closed: Rows carry the venue's own closed flag (`Finality.CLOSED`).
+        settle_s: How long after its end a bucket may still change in history.
+        grace_s: How long after its end a stream may still bring its last row.
+        grid: Where buckets open.
+        signed_prices: Prices may be zero or negative there (spreads, yields).
+        why_not: When nothing can be had: the reason and what could be asked instead.
+        notes: Short remarks for people that the plan shows.
+    """
+
+    stream: bool = False
+    trades: bool = False
+    rest: bool = False
+    page_rows: int = attrs.field(default=500, validator=attrs.validators.gt(0))
+    depth_rows: int | None = None
+    depth_s: float | None = None
+    marks_closed: bool = False
+    settle_s: float = attrs.field(default=5.0, validator=attrs.validators.ge(0))
+    grace_s: float = attrs.field(default=5.0, validator=attrs.validators.ge(0))
+    grid: Grid = attrs.field(factory=Unknown)
+    signed_prices: bool = False
+    why_not: str = ""
+    notes: tuple[str, ...] = ()
+
+
+# ------------------------------------------------------------------------------------------------ streams
+
+
+@attrs.frozen(cache_hash=True)
+class Topic:
+    """One thing that can be subscribed to: a canonical symbol and what of it."""
+
+    symbol: str
+    what: What
+
+    def __str__(self) -> str:
+        """Return `BTC/USD@1m`."""
+        return f"{self.symbol}@{self.what.value if isinstance(self.what, Feed) else self.what}"
+
+
+@attrs.frozen
+class Ask:
+    """A topic that is wanted, and from when on where the venue can replay.
+
+    Attributes:
+        topic: What to subscribe to.
+        since_ns: Open time from which data is wanted; None for live only.
+    """
+
+    topic: Topic
+    since_ns: int | None = None
+
+
+@attrs.frozen
+class Lane:
+    """Which connection a topic may ride.
+
+    Attributes:
+        key: Topics with different keys never share a connection.
+        alone: Two topics with the same non-None value never share a connection (Kraken: one ohlc
+            interval per symbol and connection gives `alone=("ohlc", symbol)`).
+    """
+
+    key: str = ""
+    alone: object = None
+
+
+@event
+class Send:
+    """A frame to be sent: `str` goes out as text, `bytes` as binary.
+
+    Attributes:
+        frame: The message.
+        secret: It holds a secret: recorders and logs show only its length.
+    """
+
+    frame: str | bytes
+    secret: bool = False
+
+
+@final
+class Readiness(enum.Enum):
+    """When a connection may be subscribed on."""
+
+    ON_OPEN = "on_open"
+    """At once; also where the server speaks only after a subscription."""
+    ON_EVENT = "on_event"
+    """When `parse` returns `Ready`."""
+
+
+@attrs.frozen
+class Keepalive:
+    """Something the client has to say regularly.
+
+    Attributes:
+        every_s: Seconds between two of them.
+        frame: The message; None sends a WebSocket ping.
+    """
+
+    every_s: float = attrs.field(validator=attrs.validators.gt(0))
+    frame: str | bytes | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Endpoint:
+    """How to open and keep one stream.
+
+    Attributes:
+        url: `wss://host/path`; plain `ws://` is allowed to loopback only.
+        headers: Of the opening request; values of secret ones are never shown.
+        hello: Sent right after the opening.
+        ready: When subscribing may begin.
+        keepalive: What the client has to say regularly.
+        silence_limit_s: Longest time without any frame before the connection counts as dead.
+        channel_silence_s: Longest time without data of one topic before it is doubted, by `str(what)`
+            ("1m", "trades") or "*"; a topic without an entry is judged by its candles alone.
+        max_age_s: The venue, or a token, ends the connection after this time.
+        max_frame_bytes: Larger frames close the connection.
+        topics_per_frame: Most asks in one call of `subscribe`.
+        max_send_bytes: Largest frame that the venue takes.
+        changes_in_flight: Calls of `subscribe` that may wait for answers at once; 1 where replies carry no id.
+        acknowledges: False where the first datum is the only confirmation.
+        memory: Makes the adapter's state for one connection.
+    """
+
+    url: str
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    hello: tuple[Send, ...] = ()
+    ready: Readiness = Readiness.ON_OPEN
+    keepalive: Keepalive | None = None
+    silence_limit_s: float = attrs.field(default=30.0, validator=attrs.validators.gt(0))
+    channel_silence_s: Mapping[str, float] = attrs.field(factory=dict)
+    max_age_s: float | None = None
+    max_frame_bytes: int = 16 * MEBIBYTE
+    topics_per_frame: int = attrs.field(default=50, validator=attrs.validators.gt(0))
+    max_send_bytes: int = MEBIBYTE
+    changes_in_flight: int = attrs.field(default=8, validator=attrs.validators.gt(0))
+    acknowledges: bool = True
+    memory: Callable[[], object] = dict
+
+
+# ------------------------------------------------------------------------------------------------- events
+
+
+@event
+class Ready:
+    """The venue is ready for subscriptions on this connection."""
+
+
+@event
+class Accepted:
+    """The venue confirmed these topics."""
+
+    topics: Sequence[Topic]
+
+
+@event
+class Released:
+    """The venue confirmed that these topics ended."""
+
+    topics: Sequence[Topic]
+
+
+@event
+class Refused:
+    """The venue refused these topics; the connection stays.
+
+    Attributes:
+        topics: Which ones. Empty when the venue did not say: the framework then tries them in halves.
+        kind: SYMBOL, REQUEST, ENTITLEMENT, CREDENTIALS, SLOT_TAKEN (its lane is occupied) or WAIT.
+        text: The venue's words.
+    """
+
+    topics: Sequence[Topic]
+    kind: FaultKind
+    text: str
+
+
+@event
+class SnapshotDone:
+    """The snapshot of a topic is complete; *truncated* when the venue cut it."""
+
+    topic: Topic
+    truncated: bool = False
+
+
+@event
+class Heartbeat:
+    """The venue is alive and has nothing to say; *time_ns* is its clock where it says it."""
+
+    time_ns: int | None = None
+
+
+@event
+class Fault:
+    """The venue reports trouble that is not about one topic."""
+
+    kind: FaultKind
+    text: str
+
+
+@event
+class VenueStatus:
+    """The venue tells its state, or the state of one symbol.
+
+    Attributes:
+        symbol: Canonical symbol; None for the whole venue.
+        state: The venue's word: "online", "maintenance", ...
+        text: More words, possibly empty.
+    """
+
+    symbol: str | None
+    state: str
+    text: str = ""
+
+
+@event
+class Removed:
+    """The venue withdrew a candle that it had sent."""
+
+    topic: Topic
+    open_ns: int
+
+
+Event = (
+    Candle
+    | Trade
+    | Quote
+    | Removed
+    | VenueStatus
+    | Ready
+    | Accepted
+    | Released
+    | Refused
+    | SnapshotDone
+    | Heartbeat
+    | Fault
+    | Send
+)
+
+
+# ------------------------------------------------------------------------------------------------ history
+
+
+@attrs.frozen(kw_only=True)
+class HttpRequest:
+    """One REST request.
+
+    Attributes:
+        url: `https://host/path`, already percent-encoded; without query.
+        params: The query, in order; values are encoded by the transport.
+        method: GET or POST.
+        headers: More headers; values of secret ones are never shown.
+        body: For POST.
+        cost: How much of `Limits.rest` it uses.
+        timeout_s: Whole-reply deadline.
+    """
+
+    url: str
+    params: Mapping[str, str] = attrs.field(factory=dict)
+    method: str = "GET"
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    body: bytes | None = attrs.field(default=None, repr=False)
+    cost: int = 1
+    timeout_s: float = 15.0
+
+
+@attrs.frozen(kw_only=True)
+class HttpReply:
+    """What came back, whatever its status.
+
+    Attributes:
+        status: HTTP status code.
+        body: The whole body, decompressed.
+        headers: By lower-case name.
+        date_ns: The server's clock (its Date header), in whole seconds; None where it did not say.
+    """
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    date_ns: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class StreamRequest:
+    """History that comes over a stream: subscribe, collect until `SnapshotDone`, leave."""
+
+    topic: Topic
+    since_ns: int
+    timeout_s: float = 30.0
+
+
+@attrs.frozen(kw_only=True)
+class StreamHistory:
+    """What a `StreamRequest` brought.
+
+    Attributes:
+        candles: In the order received.
+        complete: `SnapshotDone` came; False when the deadline ended it or the venue cut it.
+    """
+
+    candles: Sequence[Candle]
+    complete: bool
+
+
+@attrs.frozen(kw_only=True)
+class OhlcvQuery:
+    """What one call of `fetch_ohlcv` is to bring: candles that open in `[since_ns, until_ns)`.
+
+    Never longer than `OhlcvSupport.page_rows` buckets.
+
+    Attributes:
+        symbol: Canonical symbol.
+        timeframe: Length of a candle.
+        since_ns: Open time of the first candle wanted.
+        until_ns: Open times before this are wanted.
+        now_ns: The present, since hooks read no clock. Prefer `HttpReply.date_ns` where it is there.
+    """
+
+    symbol: str
+    timeframe: Timeframe
+    since_ns: int
+    until_ns: int
+    now_ns: int
+
+
+@attrs.frozen(kw_only=True)
+class TradeQuery:
+    """What one call of `fetch_trades` is to bring: trades in `[since_ns, until_ns)`."""
+
+    symbol: str
+    since_ns: int
+    until_ns: int
+    now_ns: int
+
+
+@final
+class Stopped(enum.Enum):
+    """Why a page ends where it ends."""
+
+    UNTIL = "until"
+    """All that was asked for is in it."""
+    VENUE_START = "venue_start"
+    """There is nothing older: the instrument's history begins here."""
+    VENUE_LIMIT = "venue_limit"
+    """The venue's history does not reach back to `since`, or one reply does not reach up to `until`."""
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """One page of history.
+
+    Attributes:
+        candles: In any order; forming rows are included and marked `Finality.FORMING`.
+        covered: `(since_ns, until_ns)`: a bucket that opens inside and is over by the time of the reply, but
+            is not among *candles*, is proven empty. Say less rather than more.
+        stopped: Why it ends.
+        sessions: Trading sessions `(open_ns, end_ns)` that the reply told of, oldest first.
+        as_of_ns: The venue's time for which the rows hold, where the reply says it better than its Date
+            header does.
+    """
+
+    candles: Sequence[Candle]
+    covered: tuple[int, int]
+    stopped: Stopped = Stopped.UNTIL
+    sessions: Sequence[tuple[int, int]] = ()
+    as_of_ns: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TradePage:
+    """One page of trades, oldest first, and the range that it proves."""
+
+    trades: Sequence[Trade]
+    covered: tuple[int, int]
+    stopped: Stopped = Stopped.UNTIL
+
+
+Conversation = Generator[HttpRequest | StreamRequest, HttpReply | StreamHistory, Page]
+"""What `fetch_ohlcv` is: requests out, replies in, a page at the end."""
+
+
+def retry_after_s(headers: Mapping[str, str], now_ns: int) -> float | None:
+    """Return the seconds that a Retry-After header asks for (a number or a date), or None."""
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    if text.isdigit():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, moment.timestamp() - now_ns / SECOND_NS)
