@@ -1,0 +1,61 @@
+# `make demo` and `make test` need Python 3.11+ and make, nothing else. What they need more is set
+# up in .venv, once; a repeat finds it there. A proxy, mirror or certificate is taken from pip's
+# own settings.
+#
+#   make test PYTHON=python3.13              another interpreter, by name or by path
+#   make test PYTHON=python3.13 VENV=.venv13 ... in an environment beside the usual one
+#   make test ARGS="tests/framework -x"      pytest's own arguments
+
+PYTHON ?=
+VENV ?= .venv
+JOBS ?= 2
+ARGS ?=
+
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test nightly lint format bench docs vendors wheel lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-15s %s\n' "$$target" "$$what"; done
+
+venv: ## the environment that all the others run in
+	@python=$$(sh scripts/find-python $(if $(PYTHON),"$(PYTHON)")) && "$$python" scripts/make_venv.py "$(VENV)"
+
+demo: venv ## a minute of live candles from simulated venues, checked against their truth
+	@$(BIN)/wickwire demo $(ARGS)
+
+test: venv ## the tests
+	$(BIN)/pytest -n $(JOBS) $(ARGS)
+
+nightly: venv ## the tests that take long: soaks and wide searches
+	$(BIN)/pytest -n $(JOBS) -m nightly $(ARGS)
+
+lint: venv ## style, types, and the directions of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv ## put the code into the house's form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: venv ## what an event costs, against the bare transport, in one run
+	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
+
+docs: venv ## the manual, in docs/_build/html; a warning is an error
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d docs/_build/doctrees docs docs/_build/html
+
+vendors: venv ## the venues' own SDKs against our simulated venues
+	$(BIN)/python tests/vendors/run.py $(ARGS)
+
+wheel: venv ## the wheel, installed and tested outside the checkout
+	$(BIN)/python tests/wheel/check.py $(ARGS)
+
+lock: ## pin requirements/*.in again, with hashes
+	@python=$$(sh scripts/find-python $(if $(PYTHON),"$(PYTHON)")) && "$$python" scripts/lock.py
+
+clean: ## remove what was made, the environments too
+	rm -rf .venv .venv-* build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find framework adapters plugins scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
