@@ -8,6 +8,7 @@ one is done again: the pinned requirements, then the project itself, editable an
 dependencies. Proxy, mirror and certificates are those of pip's own settings.
 """
 
+import argparse
 import fcntl
 import hashlib
 import shutil
@@ -22,8 +23,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> int:
     """Bring the environment up to date; 0 when it is."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".venv").absolute()
-    lock = Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "requirements" / "dev.txt").absolute()
+    parser = argparse.ArgumentParser(description="Make the environment, or find that it stands.")
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / ".venv")
+    parser.add_argument("lock", nargs="?", type=Path, default=ROOT / "requirements" / "dev.txt")
+    asked = parser.parse_args()
+    folder, lock = asked.folder.absolute(), asked.lock.absolute()
     with (ROOT / "pyproject.toml").open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # two makes at once: the second waits and finds all done
         try:

@@ -1,0 +1,302 @@
+"""The house itself: what is on disk, in the wheel, in the docs and in the commands says the same."""
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+import wickwire
+from wickwire import hookspecs
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ("framework", "adapters", "plugins")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROSE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def packages(*sources: str) -> list[str]:
+    return sorted(
+        folder.name
+        for source in sources
+        for folder in (ROOT / source).iterdir()
+        if folder.is_dir() and folder.name != "__pycache__"
+    )
+
+
+def modules() -> list[str]:
+    found = []
+    for source in SOURCES:
+        for path in sorted((ROOT / source).rglob("*.py")):
+            parts = path.relative_to(ROOT / source).with_suffix("").parts
+            found.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return found
+
+
+def texts() -> list[Path]:
+    """Every file that is committed, or would be."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    paths = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+def isort_style(name: str) -> tuple[int, str]:
+    """Constants, then classes, then the rest: the order that ruff keeps in `__all__`."""
+    if name.isupper():
+        return 0, name
+    return (1 if name[0].isupper() else 2), name
+
+
+def plain(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower()
+
+
+# ------------------------------------------------------------------------------------------ packages
+
+
+def test_the_wheel_holds_exactly_the_packages_on_disk(tmp_path):
+    """Nobody keeps a list: a new folder ships, and nothing but the packages does."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+
+    inside = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+
+    version = PROJECT["project"]["version"]
+    assert {*packages(*SOURCES), f"wickwire-{version}.dist-info"} == inside
+
+
+def test_every_package_is_typed():
+    untyped = [
+        folder.name
+        for source in SOURCES
+        for folder in (ROOT / source).iterdir()
+        if folder.name in packages(source) and not (folder / "py.typed").is_file()
+    ]
+
+    assert not untyped
+
+
+@pytest.mark.parametrize(
+    ("source", "group"), [("adapters", "wickwire.adapters"), ("plugins", "wickwire.plugins")]
+)
+def test_every_package_has_its_entry_point(source, group):
+    entry_points = PROJECT["project"]["entry-points"][group]
+
+    assert packages(source) == sorted(entry_points.values())
+    assert {name: f"wickwire_{name}" for name in entry_points} == entry_points
+
+
+def test_the_import_contracts_name_every_package():
+    rules = PROJECT["tool"]["importlinter"]
+    contracts = {contract["name"]: contract for contract in rules["contracts"]}
+    guests = packages("adapters", "plugins")
+
+    assert sorted(rules["root_packages"]) == packages(*SOURCES)
+    for name, key, expected in [
+        ("Only the transport knows httpx and websockets", "source_modules", ["wickwire.*", *guests]),
+        (
+            "Only the loopback shell of simulated venues knows aiohttp",
+            "source_modules",
+            ["wickwire.*", *guests],
+        ),
+        ("Adapters and plugins import the face, and nothing below it", "source_modules", guests),
+        ("Adapters and plugins do not know each other", "modules", guests),
+        ("The framework names no venue and no plugin", "forbidden_modules", guests),
+        ("Adapters do no I/O and read no clock", "source_modules", packages("adapters")),
+    ]:
+        assert sorted(expected) == sorted(contracts[name][key]), name
+
+
+# ---------------------------------------------------------------------------------------------- faces
+
+
+def test_the_face_is_sorted_and_whole():
+    assert sorted(set(wickwire.__all__), key=isort_style) == wickwire.__all__
+    for name in wickwire.__all__:
+        assert getattr(wickwire, name) is not None, name
+
+
+@pytest.mark.parametrize("name", modules())
+def test_what_a_module_names_as_public_is_there(name):
+    module = importlib.import_module(name)
+
+    missing = [public for public in getattr(module, "__all__", ()) if not hasattr(module, public)]
+
+    assert not missing
+
+
+@pytest.mark.parametrize("name", modules())
+def test_a_module_opens_with_what_lives_in_it(name):
+    assert (importlib.import_module(name).__doc__ or "").strip()
+
+
+def test_importing_wickwire_is_light():
+    """Under 0.15 s of work and 25 MiB of growth; no network library before it is used."""
+    probe = """
+import json, resource, sys, time
+before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+import wickwire
+took, after = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+heavy = {"aiohttp", "click", "httpx", "importlib.metadata", "rich", "sqlite3", "websockets"} & {*sys.modules}
+unit = 1 if sys.platform == "darwin" else 1024
+print(json.dumps([took, (after - before) * unit / 2**20, sorted(heavy)]))
+"""
+    runs = [json.loads(subprocess.check_output([sys.executable, "-c", probe], cwd="/")) for _ in range(3)]
+
+    assert min(seconds for seconds, _, _ in runs) < 0.15
+    assert min(mebibytes for _, mebibytes, _ in runs) < 25
+    assert [] == runs[0][2]
+
+
+# ----------------------------------------------------------------------------------------------- docs
+
+
+@pytest.mark.parametrize("hook", [*hookspecs.ADAPTER_HOOKS, *hookspecs.PLUGIN_HOOKS])
+def test_every_hook_is_documented_with_its_arguments(hook):
+    specification = getattr(hookspecs, hook)
+    code = specification.__code__
+    arguments = ", ".join(code.co_varnames[: code.co_argcount])
+
+    assert f"{hook}({arguments})" in (ROOT / "docs" / "hooks.md").read_text()
+
+
+def test_every_hook_is_listed():
+    """A hookspec that stands in neither tuple would be checked by nobody."""
+    marked = {name for name, value in vars(hookspecs).items() if hasattr(value, f"{hookspecs.PROJECT}_spec")}
+
+    assert marked == {*hookspecs.ADAPTER_HOOKS, *hookspecs.PLUGIN_HOOKS}
+
+
+def test_every_dependency_is_explained():
+    """And nothing is explained that is not one."""
+    project = PROJECT["project"]
+    wanted = {
+        plain(name) for name in chain(project["dependencies"], *project["optional-dependencies"].values())
+    }
+    lines = (ROOT / "requirements" / "dev.in").read_text().splitlines()
+    wanted |= {plain(line) for line in lines if line and not line.startswith("#")}
+    rows = re.findall(r"^\| (.*?) \|(.*)", (ROOT / "docs" / "dependencies.md").read_text(), re.MULTILINE)
+    extras = set(project["optional-dependencies"])
+
+    explained: set[str] = set()
+    for first, rest in rows:
+        names = re.findall(r"`([\w-]+)`", first)
+        explained |= set(re.findall(r"^ `([\w-]+)`", rest)) if set(names) <= extras and names else set(names)
+
+    assert wanted - {"wickwire"} == explained
+
+
+def typed_commands(program: str) -> list[str]:
+    """What the docs tell people to type after *program*, in console blocks and in backticks."""
+    found = []
+    for page in PROSE:
+        text = page.read_text()
+        blocks = re.findall(r"^```(?:console|sh|bash)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        for block in blocks:
+            found += re.findall(rf"^(?:\$ )?{program} ([^#\n]*)", block, re.MULTILINE)
+        found += re.findall(rf"`{program} ([^`]*)`", text)
+    return found
+
+
+def test_the_documented_make_targets_exist():
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        word for line in typed_commands("make") for word in re.findall(r"^(?:[a-z-]+ ?)*", line)[0].split()
+    }
+
+    assert {"demo", "test"} <= named
+    assert not named - targets
+
+
+def test_the_documented_commands_exist():
+    """Every `wickwire X` that the docs tell people to type answers --help."""
+    named = {line.split()[0] for line in typed_commands("wickwire")}
+
+    for command in sorted(name for name in named if re.fullmatch(r"[a-z][a-z-]*", name)):
+        program = [sys.executable, "-c", "from wickwire.cli import main; main()"]
+        helped = subprocess.run([*program, command, "--help"], capture_output=True, check=False, text=True)
+        assert helped.returncode == 0, f"wickwire {command}: {helped.stderr}"
+
+
+# --------------------------------------------------------------------------------------------- habits
+
+
+def test_every_rule_that_is_off_says_why():
+    text = (ROOT / "pyproject.toml").read_text()
+    lists = re.findall(
+        r"^(?:ignore|\".*\") = \[\n(.*?)^\]", text[text.index("[tool.ruff.lint]") :], re.MULTILINE | re.DOTALL
+    )
+    rows = "".join(lists).splitlines()
+
+    assert len(rows) > 10
+    assert not [row for row in rows if not re.fullmatch(r'\s+"[A-Z]+\d*", +# \w.*', row)]
+
+
+def test_every_exception_in_the_code_says_why():
+    """`# noqa: RULE - reason` and `# type: ignore[code]  # reason`."""
+    bare = [
+        f"{path.relative_to(ROOT)}:{number} {line.strip()}"
+        for path in texts()
+        if path.suffix == ".py" and path != Path(__file__).resolve()
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"# noqa(?!: [A-Z0-9, ]+ - \w)", line)
+        or re.search(r"# type: ignore(?!\[[\w, -]+\]  # \w)", line)
+    ]
+
+    assert not bare
+
+
+def test_no_file_names_an_index_or_a_machine():
+    """What works only here would not work for the next person."""
+    forbidden = re.compile(
+        r"(py)(pi)[.](org)|(python)(hosted)|(npm)(js)[.]|(deb)[.](debian)|/(work|opt|root|home)/\w"
+    )
+    found = []
+    for path in texts():
+        try:
+            lines = path.read_text().splitlines()
+        except UnicodeDecodeError:
+            continue
+        found += [
+            f"{path.relative_to(ROOT)}:{n} {line[:80]}"
+            for n, line in enumerate(lines, 1)
+            if forbidden.search(line)
+        ]
+
+    assert not found
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda path: path.name)
+def test_pins_are_hashed_and_name_no_address(path):
+    text = path.read_text()
+    pins = re.findall(r"^[\w.\[\]-]+==\S+.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+
+    assert "://" not in text
+    assert pins
+    assert not [pin for pin in pins if "--hash=sha256:" not in pin]
+    assert not re.findall(r"^-.*", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "requirements").glob("*.in")), ids=lambda path: path.name)
+def test_what_is_asked_for_is_pinned(path):
+    asked = [plain(line) for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    if path.stem == "dev":
+        project = PROJECT["project"]
+        asked += [
+            plain(name) for name in chain(project["dependencies"], *project["optional-dependencies"].values())
+        ]
+    pinned = set(re.findall(r"^([\w.-]+)(?:\[.*?\])?==", path.with_suffix(".txt").read_text(), re.MULTILINE))
+
+    assert not set(asked) - pinned - {"wickwire"}
