@@ -14,6 +14,7 @@ from typing import Protocol
 import attrs
 
 from wickwire.model import Candle, Grid, Side, Timeframe
+from wickwire.simulate.hours import TradingHours
 
 __all__ = [
     "Answer",
@@ -34,11 +35,12 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class Instrument:
-    """What is traded: canonical symbol and how its numbers are printed."""
+    """What is traded: canonical symbol, how its numbers are printed, and when; None is round the clock."""
 
     symbol: str
     price_decimals: int
     size_decimals: int
+    session: TradingHours | None = None
 
 
 @attrs.frozen
