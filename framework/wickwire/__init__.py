@@ -49,6 +49,7 @@ from wickwire.model import (
     when,
 )
 from wickwire.store import (
+    TAIL,
     Change,
     Closing,
     Loaded,
@@ -56,7 +57,9 @@ from wickwire.store import (
     SeriesState,
     Store,
     Verdict,
+    confirmed,
     judge,
+    settled,
 )
 from wickwire.wire import (
     Accepted,
@@ -103,6 +106,7 @@ __all__ = [
     "HOUR_NS",
     "MINUTE_NS",
     "SECOND_NS",
+    "TAIL",
     "Accepted",
     "Account",
     "Ask",
@@ -175,19 +179,21 @@ __all__ = [
     "WireError",
     "Zone",
     "broken_law",
+    "confirmed",
     "hookimpl",
     "iso",
     "judge",
     "load_adapter",
     "parse_instant",
     "retry_after_s",
+    "settled",
     "when",
 ]
 
 _LAZY = {"Collector": "wickwire.collector", "load_adapter": "wickwire.registry"}
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
+def __getattr__(name: str) -> Any:
     """Load what needs the runtime only when it is asked for: adapters alone stay light."""
     if name in _LAZY:
         from importlib import import_module

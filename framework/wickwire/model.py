@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar, Final, TypeVar, dataclass_transform, final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 
@@ -60,6 +60,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _EPOCH_MONDAY: Final = date(1969, 12, 29).toordinal()
 _MONTHS_A_YEAR: Final = 12
+_ONE_DAY: Final = timedelta(days=1)
+_FIRST_NS: Final = -(2**63)
+_LAST_NS: Final = 2**63 - 1
+_FIRST_YEAR: Final = 100
+_LAST_YEAR: Final = 9_900
 
 T = TypeVar("T")
 
@@ -78,14 +83,26 @@ def event(cls: type[T]) -> type[T]:
 
 
 def when(ns: int) -> datetime:
-    """Return *ns* as an aware datetime in UTC, cut to whole microseconds."""
-    return _EPOCH + timedelta(microseconds=ns // 1_000)
+    """Return *ns* as an aware datetime in UTC, cut to whole microseconds.
+
+    Raises:
+        ValueError: It lies outside the years 1 to 9999.
+    """
+    try:
+        return _EPOCH + timedelta(microseconds=ns // 1_000)
+    except OverflowError as exc:
+        raise ValueError(f"no instant between the years 1 and 9999: {ns} ns") from exc
 
 
 def iso(ns: int) -> str:
-    """Return *ns* as RFC 3339 in UTC, with as many decimals (0, 3, 6 or 9) as it needs."""
-    seconds, rest = divmod(ns, SECOND_NS)
-    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    """Return *ns* as RFC 3339 in UTC, with as many decimals (0, 3, 6 or 9) as it needs.
+
+    Raises:
+        ValueError: It lies outside the years 1 to 9999.
+    """
+    rest = ns % SECOND_NS
+    # not strftime: glibc writes the year 999 with three digits
+    text = when(ns - rest).replace(tzinfo=None).isoformat()
     if not rest:
         return f"{text}Z"
     digits = f"{rest:09d}"
@@ -98,27 +115,39 @@ def _ns_of(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
 
 
-_INSTANT: Final = re.compile(r"^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?)?$")
+_INSTANT: Final = re.compile(
+    # hours are spelled out because Python 3.13 and newer read 24:00 as the next day
+    r"(\d{4}-\d\d-\d\d)"
+    r"(?:[T ]((?:[01]\d|2[0-3]):\d\d(?::\d\d)?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?)?",
+    re.ASCII,
+)
 
 
 def parse_instant(text: str) -> int:
     """Return the nanoseconds of an RFC 3339 instant or a date; without an offset it is UTC.
 
+    A leap second (23:59:60) has no nanosecond of its own and is refused.
+
     Raises:
-        UsageError: *text* is neither.
+        UsageError: *text* is neither, or lies outside of what 64 bits hold (1677-09-21 to 2262-04-11).
     """
-    match = _INSTANT.match(text.strip())
+    match = _INSTANT.fullmatch(text.strip())
     try:
         if match is None:
             raise ValueError(text)
         day, clock, fraction, offset = match.groups()
         offset = "+00:00" if offset in (None, "Z") else offset
         moment = datetime.fromisoformat(f"{day}T{clock or '00:00:00'}{offset}")
+        ns = _ns_of(moment) + int((fraction or "0").ljust(9, "0"))
     except ValueError as exc:
         raise UsageError(
             f"not an instant: {text!r}; write 2026-11-21, 2026-11-21T14:30:00Z or 2026-11-21T14:30:00.5+01:00"
         ) from exc
-    return _ns_of(moment) + int((fraction or "0").ljust(9, "0"))
+    except OverflowError:
+        ns = _LAST_NS + 1
+    if not _FIRST_NS <= ns <= _LAST_NS:
+        raise UsageError(f"out of range: {text!r}; instants reach from 1677-09-22 to 2262-04-11")
+    return ns
 
 
 # ------------------------------------------------------------------------------------------------ grids
@@ -131,10 +160,11 @@ class Utc:
 
 @attrs.frozen
 class Zone:
-    """Buckets follow the calendar of a time zone; sub-day ones count from local midnight.
+    """Buckets follow the calendar of a time zone; sub-day ones count the time since local midnight.
 
-    The last sub-day bucket of a day ends at the next local midnight, so it may be short, and a day may
-    have 23 or 25 hours.
+    A day begins at its first local midnight, or, where a clock change skips that, at the change; it may have
+    23 or 25 hours. The last sub-day bucket of a day ends where the next day begins, so it may be short.
+    Buckets of more than 24 hours, counted in hours or less, do not exist on this grid.
 
     Attributes:
         tz: IANA name, such as "America/New_York".
@@ -182,12 +212,13 @@ class Unit(enum.Enum):
 _FIXED_NS: Final = {Unit.SECOND: SECOND_NS, Unit.MINUTE: MINUTE_NS, Unit.HOUR: HOUR_NS}
 _COARSER: Final = {Unit.SECOND: (60, Unit.MINUTE), Unit.MINUTE: (60, Unit.HOUR)}
 _NOMINAL_NS: Final = _FIXED_NS | {Unit.DAY: DAY_NS, Unit.WEEK: 7 * DAY_NS, Unit.MONTH: 31 * DAY_NS}
-_TIMEFRAME: Final = re.compile(r"^([1-9]\d{0,4})(s|m|h|d|w|mo)$")
+_LONGEST_NS: Final = 3_660 * DAY_NS
+_TIMEFRAME: Final = re.compile(r"([1-9]\d{0,4})(s|m|h|d|w|mo)", re.ASCII)
 
 
 @final
 class Timeframe:
-    """How long a candle lasts: a count and a unit, calendar-aware, written `90s`, `1m`, `4h`, `1d`, `1w`, `1mo`.
+    """How long a candle lasts: a count and a unit, calendar-aware, written `90s`, `1m`, `1d`, `1w`, `1mo`.
 
     One object per value, so comparing and hashing cost nothing on the hot path. 60 seconds are one minute
     and 60 minutes one hour; 24 hours are not a day, since a day can have 23 or 25.
@@ -198,15 +229,18 @@ class Timeframe:
 
     n: int
     unit: Unit
+    _text: str
 
     def __new__(cls, n: int, unit: Unit) -> Timeframe:
         """Return the one timeframe of *n* units.
 
         Raises:
-            UsageError: *n* is not positive.
+            UsageError: *n* is not positive, or it lasts more than ten years.
         """
         if n < 1:
             raise UsageError(f"a timeframe counts at least 1, got {n}{unit.value}")
+        if n * _NOMINAL_NS[unit] > _LONGEST_NS:
+            raise UsageError(f"a timeframe lasts ten years at most, got {n}{unit.value}")
         while unit in _COARSER and n % _COARSER[unit][0] == 0:
             size, coarser = _COARSER[unit]
             n, unit = n // size, coarser
@@ -222,11 +256,13 @@ class Timeframe:
         """Return the timeframe written as *text*.
 
         Raises:
-            UsageError: *text* is not a count and one of s, m, h, d, w, mo.
+            UsageError: *text* is not a count and one of s, m, h, d, w, mo, or lasts more than ten years.
         """
-        match = _TIMEFRAME.match(text)
+        match = _TIMEFRAME.fullmatch(text)
         if match is None:
-            raise UsageError(f"not a timeframe: {text!r}; write a count and s, m, h, d, w or mo: 90s, 5m, 1h, 1d, 1mo")
+            raise UsageError(
+                f"not a timeframe: {text!r}; write a count and s, m, h, d, w or mo: 90s, 5m, 1h, 1d, 1mo"
+            )
         return cls(int(match[1]), Unit(match[2]))
 
     @classmethod
@@ -265,41 +301,62 @@ class Timeframe:
         """Return when the bucket that holds *ns* opens.
 
         Raises:
-            ValueError: The grid does not say (`Session` sub-day, `Unknown`).
+            ValueError: The grid does not say (`Session` sub-day, `Unknown`), has no such bucket (`Zone`, more
+                than 24 hours) or names no known time zone, or a calendar is needed beyond 100 to 9900.
         """
         fixed = self.fixed_ns
-        if isinstance(grid, Utc):
-            if fixed is not None:
-                return ns - ns % fixed
-            return self._day_ns(self._first_day(when(ns).date()), None)
+        if isinstance(grid, Utc) and fixed is not None:
+            return ns - ns % fixed
         zone = self._zone(grid)
-        local = when(ns).astimezone(zone)
         if fixed is None:
-            return self._day_ns(self._first_day(local.date()), zone)
-        midnight = self._day_ns(local.date(), zone)
-        return ns - (ns - midnight) % fixed
+            return self._calendar_open(ns, zone)
+        return ns - (ns - _ONE_DAY_LONG.open_at(ns, grid)) % fixed
 
     def close_of(self, open_ns: int, grid: Grid) -> int:
         """Return when the bucket that opens at *open_ns* ends, which is when the next one opens.
 
         On an `Unknown` or `Session` grid this is the nominal end: the last bar of a session may be shorter.
+
+        Raises:
+            ValueError: As in `open_at`, where the calendar is needed.
         """
         fixed = self.fixed_ns
         if isinstance(grid, Utc) and fixed is not None:
             return open_ns + fixed
-        if isinstance(grid, Unknown) or (isinstance(grid, Session) and (fixed is not None or grid.tz is None)):
+        if isinstance(grid, Unknown) or (
+            isinstance(grid, Session) and (fixed is not None or grid.tz is None)
+        ):
             return open_ns + self.nominal_ns
-        zone = None if isinstance(grid, Utc) else self._zone(grid)
-        local = when(open_ns) if zone is None else when(open_ns).astimezone(zone)
+        zone = self._zone(grid)
         if fixed is None:
-            return self._day_ns(self._next_first_day(self._first_day(local.date())), zone)
-        return min(open_ns + fixed, self._day_ns(local.date() + timedelta(days=1), zone))
+            return self._calendar_close(open_ns, zone)
+        return min(open_ns + fixed, _ONE_DAY_LONG.close_of(open_ns, grid))
 
-    def _zone(self, grid: Grid) -> ZoneInfo:
+    def _zone(self, grid: Grid) -> ZoneInfo | None:
+        if isinstance(grid, Utc):
+            return None
         tz = grid.tz if isinstance(grid, Zone | Session) else None
-        if tz is None or (isinstance(grid, Session) and self.fixed_ns is not None):
+        fixed = self.fixed_ns
+        if tz is None or (fixed is not None and (isinstance(grid, Session) or fixed > DAY_NS)):
             raise ValueError(f"where {self} buckets open cannot be computed on {grid!r}")
-        return ZoneInfo(tz)
+        try:
+            return ZoneInfo(tz)
+        except (ZoneInfoNotFoundError, OSError) as exc:
+            raise ValueError(f"no such time zone: {tz!r}") from exc
+
+    def _calendar_open(self, ns: int, zone: ZoneInfo | None) -> int:
+        # From a day later down: where clocks go back across midnight (America/St_Johns until 2011), a few
+        # instants show the old date after the new day has begun.
+        first = self._first_day(_date_at(ns, zone) + _ONE_DAY)
+        while (opens := _day_ns(first, zone)) > ns:
+            first = self._first_day(first - _ONE_DAY)
+        return opens
+
+    def _calendar_close(self, open_ns: int, zone: ZoneInfo | None) -> int:
+        first = self._first_day(_date_at(open_ns, zone))
+        while (opens := _day_ns(first, zone)) <= open_ns:  # a skipped date (Pacific/Apia) lasts no time
+            first = self._next_first_day(first)
+        return opens
 
     def _first_day(self, day: date) -> date:
         if self.unit is Unit.MONTH:
@@ -316,13 +373,36 @@ class Timeframe:
             return date(first.year + years, month + 1, 1)
         return first + timedelta(days=self.n * (7 if self.unit is Unit.WEEK else 1))
 
-    @staticmethod
-    def _day_ns(day: date, zone: ZoneInfo | None) -> int:
-        if zone is None:
-            return (day.toordinal() - _EPOCH_DAY) * DAY_NS
-        # Midnight may not exist on the day of a clock change (America/Asuncion): fold=0 takes the offset
-        # from before the change, which names the first instant of that day.
-        return _ns_of(datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC))
+
+_ONE_DAY_LONG: Final = Timeframe(1, Unit.DAY)
+
+
+def _date_at(ns: int, zone: ZoneInfo | None) -> date:
+    moment = when(ns)
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise ValueError(f"no bucket is computed for the year {moment.year}, only from 100 to 9900")
+    return moment.astimezone(zone or UTC).date()
+
+
+def _day_ns(day: date, zone: ZoneInfo | None) -> int:
+    """Return the first instant of *day*: its first midnight, or the clock change that skips it."""
+    if zone is None:
+        return (day.toordinal() - _EPOCH_DAY) * DAY_NS
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
+    first = midnight.astimezone(UTC)
+    if first.astimezone(zone).replace(tzinfo=None) == midnight.replace(tzinfo=None):
+        return _ns_of(first)
+    # Midnight is skipped. With fold=0 it is read with the offset before the change, which names the change
+    # itself only if that is at midnight sharp; with fold=1, with the one after, an instant before the change.
+    low, high = int(midnight.replace(fold=1).timestamp()), int(midnight.timestamp())
+    before = when(low * SECOND_NS).astimezone(zone).utcoffset()
+    while high - low > 1:
+        middle = (low + high) // 2
+        if when(middle * SECOND_NS).astimezone(zone).utcoffset() == before:
+            low = middle
+        else:
+            high = middle
+    return high * SECOND_NS
 
 
 # ----------------------------------------------------------------------------------------------- series
@@ -338,9 +418,11 @@ class Feed(enum.Enum):
 
 What = Timeframe | Feed
 
-_NAME: Final = re.compile(r"^[a-z][a-z0-9_]{0,31}$")
-_SYMBOL: Final = re.compile(r"^(?!.*(?:\.\.|//))[A-Za-z0-9^./$:=&+@_#-]{1,64}$")
-_SHAPE: Final = "write venue:symbol@what, such as kraken:BTC/USD@1m, alpaca.sip:AAPL@1d or kraken:BTC/USD@trades"
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_SYMBOL: Final = re.compile(r"(?!.*(?:\.\.|//))(?!\.$)[A-Za-z0-9^./$:=&+@_#-]{1,64}")
+_SHAPE: Final = (
+    "write venue:symbol@what, such as kraken:BTC/USD@1m, alpaca.sip:AAPL@1d or kraken:BTC/USD@trades"
+)
 
 
 @attrs.frozen(order=True)
@@ -369,18 +451,21 @@ class Series:
         if not colon or not at:
             raise UsageError(f"not a series: {text!r}; {_SHAPE}")
         for part, name in ((venue, "venue"), (variant, "variant") if dot else (venue, "venue")):
-            if not _NAME.match(part):
+            if not _NAME.fullmatch(part):
                 raise UsageError(
-                    f"not a series: {text!r}; the {name} {part!r} has to be lower-case letters, digits and _, "
-                    f"starting with a letter"
+                    f"not a series: {text!r}; the {name} {part!r} has to be lower-case letters, digits "
+                    "and _, starting with a letter"
                 )
-        if not _SYMBOL.match(symbol):
+        if not _SYMBOL.fullmatch(symbol):
             raise UsageError(
-                f"not a series: {text!r}; the symbol {symbol!r} may hold letters, digits and ^ . / $ : = & + @ _ # -, "
-                f"at most 64 of them"
+                f"not a series: {text!r}; the symbol {symbol!r} may hold letters, digits and "
+                "^ . / $ : = & + @ _ # -, at most 64 of them"
             )
         feed = {feed.value: feed for feed in Feed}.get(what)
-        return cls(venue, symbol, feed or Timeframe.parse(what), variant)
+        try:
+            return cls(venue, symbol, feed or Timeframe.parse(what), variant)
+        except UsageError as exc:
+            raise UsageError(f"not a series: {text!r}; {exc}; or trades, or quotes") from exc
 
     def __str__(self) -> str:
         """Return the text that `parse` reads."""
@@ -587,11 +672,14 @@ def broken_law(candle: Candle, *, signed_prices: bool = False) -> str | None:
     """Return which law of candles a row breaks, or None.
 
     The laws: numbers are finite; prices are above zero, unless *signed_prices* (spreads, yields and the oil
-    of April 2020 are not); low <= open, close <= high; volume and count >= 0; it ends after it opens.
+    of April 2020 are not); low <= open, close <= high; volume and count >= 0; count and times fit into 64
+    bits, as stores keep them; it ends after it opens.
     """
     numbers = (candle.open, candle.high, candle.low, candle.close, candle.volume)
     if not all(number.is_finite() for number in numbers):
         return "a price or the volume is not a finite number"
+    if candle.vwap is not None and not candle.vwap.is_finite():
+        return "the average price is not a finite number"
     if not (candle.low <= candle.open <= candle.high and candle.low <= candle.close <= candle.high):
         return (
             f"open {candle.open} or close {candle.close} is outside low {candle.low} and high {candle.high}"
@@ -602,6 +690,10 @@ def broken_law(candle: Candle, *, signed_prices: bool = False) -> str | None:
         return f"volume {candle.volume} is negative"
     if candle.trade_count is not None and candle.trade_count < 0:
         return f"trade count {candle.trade_count} is negative"
+    if candle.trade_count is not None and candle.trade_count > _LAST_NS:
+        return "the trade count needs more than 64 bits"
+    if candle.open_ns < _FIRST_NS or candle.close_ns > _LAST_NS:
+        return "its times need more than 64 bits"
     if candle.close_ns <= candle.open_ns:
         return "it ends before it opens"
     return None

@@ -17,6 +17,7 @@ from wickwire.errors import StoreError
 from wickwire.model import Candle, CandleState, Evidence, Hole, Rung, Series, SeriesCandle
 
 __all__ = [
+    "TAIL",
     "Change",
     "Closing",
     "Loaded",
@@ -24,7 +25,10 @@ __all__ = [
     "SeriesState",
     "Store",
     "Verdict",
+    "confirmed",
     "judge",
+    "judge_values",
+    "settled",
 ]
 
 TAIL = 1_024
@@ -92,21 +96,30 @@ class Verdict(enum.Enum):
     KEEP = "keep"
 
 
-def judge(stored: SeriesCandle | None, candle: Candle, evidence: Evidence) -> Verdict:
-    """Decide what a closing does to the stored candle of the same open time.
+def judge_values(
+    stored: Candle | SeriesCandle, stored_evidence: Evidence | None, candle: Candle, evidence: Evidence
+) -> Verdict:
+    """Decide what a closing does to a candle of the same open time that is known already.
 
     A revision needs higher evidence, or equal evidence from a source that may correct itself (history, the
-    venue's own flag). Every store uses this function or its exact equivalent in SQL.
+    venue's own flag).
+    """
+    better = stored_evidence is None or evidence > stored_evidence
+    if candle.same_values(stored):
+        return Verdict.CONFIRM if better else Verdict.KEEP
+    if better or (evidence == stored_evidence and evidence >= Evidence.HISTORY):
+        return Verdict.REVISE
+    return Verdict.KEEP
+
+
+def judge(stored: SeriesCandle | None, candle: Candle, evidence: Evidence) -> Verdict:
+    """Decide what a closing does to a store that holds *stored*, or nothing, at its open time.
+
+    Every store uses this function or its exact equivalent in SQL.
     """
     if stored is None:
         return Verdict.INSERT
-    if candle.same_values(stored):
-        return Verdict.CONFIRM if stored.evidence is None or evidence > stored.evidence else Verdict.KEEP
-    if stored.evidence is None or evidence > stored.evidence:
-        return Verdict.REVISE
-    if evidence == stored.evidence and evidence >= Evidence.HISTORY:
-        return Verdict.REVISE
-    return Verdict.KEEP
+    return judge_values(stored, stored.evidence, candle, evidence)
 
 
 class Store(Protocol):
@@ -124,7 +137,7 @@ class Store(Protocol):
         ...
 
     async def load(self, series: Series) -> Loaded | None:
-        """Return what is known of *series* with its last `TAIL` closes, or None when it was never committed."""
+        """Return what is known of *series* and its last `TAIL` closes; None when it was never committed."""
         ...
 
     async def commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
@@ -178,6 +191,7 @@ class MemoryStore:
 
     async def load(self, series: Series) -> Loaded | None:
         """Return state and tail of *series*, or None."""
+        self._check_open()
         state = self._states.get(series)
         if state is None:
             return None
@@ -186,8 +200,7 @@ class MemoryStore:
 
     async def commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
         """Apply *changes* and return what is news."""
-        if self._closed:
-            raise StoreError("store 'memory': closed; make a new collector")
+        self._check_open()
         news: list[SeriesCandle] = []
         for change in changes:
             series = change.state.series
@@ -199,9 +212,8 @@ class MemoryStore:
                 if verdict is Verdict.KEEP:
                     continue
                 if verdict is Verdict.CONFIRM and stored is not None:
-                    confirmed = attrs.evolve(stored, evidence=closing.evidence)
-                    candles[stored.open_ns] = confirmed
-                    self._log[stored.seq] = confirmed
+                    row = confirmed(stored, closing.evidence)
+                    candles[row.open_ns] = self._log[row.seq] = row
                     continue
                 self._seq += 1
                 row = settled(series, closing, stored, self._seq)
@@ -219,12 +231,14 @@ class MemoryStore:
         self, series: Series, since_ns: int, until_ns: int, *, limit: int
     ) -> Sequence[SeriesCandle]:
         """Return a range, oldest first."""
+        self._check_open()
         opens = self._opens.get(series, [])
         first, end = bisect.bisect_left(opens, since_ns), bisect.bisect_left(opens, until_ns)
         return [self._candles[series][ns] for ns in opens[first : min(end, first + limit)]]
 
     async def committed(self, after_seq: int, *, limit: int) -> Sequence[SeriesCandle]:
         """Return what was committed after *after_seq*."""
+        self._check_open()
         rows: list[SeriesCandle] = []
         for seq in range(after_seq + 1, self._seq + 1):
             if seq in self._log:
@@ -235,16 +249,23 @@ class MemoryStore:
 
     async def last_seq(self) -> int:
         """Return the highest `seq`."""
+        self._check_open()
         return self._seq
 
     async def latest(self, series: Series) -> SeriesCandle | None:
         """Return the newest candle, or None."""
+        self._check_open()
         opens = self._opens.get(series)
         return self._candles[series][opens[-1]] if opens else None
 
     async def states(self) -> Sequence[SeriesState]:
         """Return all states."""
+        self._check_open()
         return [self._states[series] for series in sorted(self._states)]
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("store 'memory': closed, and what it held is gone; make a new collector")
 
 
 def settled(series: Series, closing: Closing, stored: SeriesCandle | None, seq: int) -> SeriesCandle:
@@ -268,4 +289,27 @@ def settled(series: Series, closing: Closing, stored: SeriesCandle | None, seq: 
         closing.route,
         seq,
         seq if stored is None else stored.first_seq,
+    )
+
+
+def confirmed(stored: SeriesCandle, evidence: Evidence) -> SeriesCandle:
+    """Return *stored* with better *evidence* and nothing else changed: same `seq`, same revision."""
+    return SeriesCandle(
+        stored.series,
+        stored.open_ns,
+        stored.close_ns,
+        stored.open,
+        stored.high,
+        stored.low,
+        stored.close,
+        stored.volume,
+        stored.trade_count,
+        stored.vwap,
+        stored.state,
+        evidence,
+        stored.revision,
+        stored.healed,
+        stored.route,
+        stored.seq,
+        stored.first_seq,
     )
