@@ -34,11 +34,14 @@ def main() -> int:
             prepare(folder, lock)
         except subprocess.CalledProcessError as failed:
             print(
-                f"{folder.name} could not be set up: pip (above) says why. "
+                f"{failed.stderr or ''}{folder.name} could not be set up: pip (above) says why. "
                 "A proxy or a mirror is taken from pip's own settings; then run the same command again.",
                 file=sys.stderr,
             )
-            return failed.returncode
+            return 1
+        except KeyboardInterrupt:
+            print(f"{folder.name} is half made; run the same command again to finish it", file=sys.stderr)
+            return 130
     return 0
 
 
@@ -49,8 +52,8 @@ def prepare(folder: Path, lock: Path) -> None:
     requirements = _digest(interpreter, lock.read_bytes())
     project = _digest(requirements, (ROOT / "pyproject.toml").read_bytes())
     if _stamp(folder, "interpreter") != interpreter:
-        _say(f"making {folder.name} with Python {sys.version.split()[0]}")
         _clear(folder)
+        _say(f"making {folder.name} with Python {sys.version.split()[0]}")
         venv.EnvBuilder(with_pip=True, symlinks=True).create(folder)
         _stamp(folder, "interpreter", interpreter)
     if _stamp(folder, "requirements") != requirements:
@@ -76,8 +79,11 @@ def _clear(folder: Path) -> None:
 
 def _pip(folder: Path, *arguments: str) -> None:
     python = str(folder / "bin" / "python")
-    command = [python, "-m", "pip", "install", "-qq", "--no-input", "--disable-pip-version-check"]
-    subprocess.run([*command, *arguments], check=True, stdin=subprocess.DEVNULL)
+    command = [python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    # what pip warns of matters only if it fails
+    subprocess.run(
+        [*command, *arguments], check=True, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
 
 
 def _stamp(folder: Path, step: str, value: str | None = None) -> str | None:
