@@ -74,6 +74,11 @@ class Market(Protocol):
     start_ns: int
     """When trading began; as far back as history goes."""
 
+    @property
+    def symbols(self) -> Sequence[str]:
+        """Everything that is traded, by canonical symbol."""
+        ...
+
     def instrument(self, symbol: str) -> Instrument | None:
         """Return the instrument of a canonical symbol, or None when nothing of that name is traded."""
         ...
@@ -94,6 +99,10 @@ class Market(Protocol):
 
     def quote(self, symbol: str, at_ns: int) -> MarketQuote:
         """Return the best bid and ask at *at_ns*."""
+        ...
+
+    def next_trade_ns(self, symbol: str, after_ns: int) -> int:
+        """Return when the first trade after *after_ns* happens, however far away."""
         ...
 
 
