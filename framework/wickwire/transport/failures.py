@@ -1,0 +1,93 @@
+"""What goes wrong below HTTP and WebSocket, in words: names, addresses, TLS, deadlines. One place for both.
+
+Messages name the origin and the next step, and nothing else of a URL: a path may hold an account, a query
+a key.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from wickwire.errors import ConfigError, TransportError
+from wickwire.transport.origins import Origin
+
+__all__ = ["checked_headers", "unreachable"]
+
+# X509_V_ERR_* of OpenSSL's x509_vfy.h.
+_CERTIFICATES: Final = {
+    9: "is not valid yet; compare this machine's clock",
+    10: "has expired; compare this machine's clock, else the venue has to renew it",
+    18: "is signed by itself, not by an authority that this machine trusts",
+    19: "leads to an authority that this machine does not trust",
+    20: "comes from an authority that this machine does not trust",
+    62: "is for another host",
+    64: "is for another address",
+}
+_SYSTEM: Final = {
+    errno.ECONNREFUSED: "refused the connection; nothing listens there",
+    errno.ECONNRESET: "cut the connection",
+    errno.EPIPE: "cut the connection",
+    errno.EHOSTUNREACH: "cannot be reached; look at network and firewall",
+    errno.ENETUNREACH: "cannot be reached; look at network and firewall",
+    errno.EMFILE: "cannot be connected to: too many open files in this process (ulimit -n)",
+}
+
+
+def unreachable(origin: Origin, exc: BaseException) -> TransportError:
+    """Return what *exc* means for a connection to *origin*, looked up through its causes."""
+    causes = list(_causes(exc))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            words = _CERTIFICATES.get(cause.verify_code, f"was not accepted: {cause.verify_message}")
+            return TransportError(f"{origin}: its certificate {words}")
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            words = (cause.reason or "no reason given").lower().replace("_", " ")
+            return TransportError(f"{origin}: no TLS that is safe to use ({words}); there is no fallback")
+        if isinstance(cause, socket.gaierror):
+            return TransportError(
+                f"{origin}: its name cannot be resolved; look at its spelling and at the network"
+            )
+        if isinstance(cause, TimeoutError):
+            return TransportError(f"{origin}: did not answer in time")
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno:
+            words = _SYSTEM.get(cause.errno) or f"cannot be reached: {os.strerror(cause.errno)}"
+            return TransportError(f"{origin} {words}")
+    return TransportError(f"{origin} cannot be reached, or cut the connection")
+
+
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    waiting: list[BaseException] = [exc]
+    while waiting:
+        one = waiting.pop(0)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions
+        waiting += [cause for cause in (one.__cause__, one.__context__) if cause is not None]
+
+
+def checked_headers(origin: Origin, headers: Mapping[str, str]) -> dict[str, str]:
+    """Return *headers* as they may go out: a value with a line break would be a second header.
+
+    Raises:
+        ConfigError: A name or value cannot be sent; the text names the header and never shows its value.
+    """
+    for name, value in headers.items():
+        if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()):
+            raise ConfigError(f"{origin}: {name[:40]!r} is no header name")
+        if not value.isascii() or not value.isprintable() or value != value.strip():
+            raise ConfigError(
+                f"{origin}: the value of header {name!r} has a line break, a blank at an end or a "
+                f"sign that is not ASCII; look at the secret that it is made of"
+            )
+    return dict(headers)

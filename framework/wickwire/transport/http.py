@@ -1,0 +1,140 @@
+"""REST requests through `httpx`: one reply or one error, within one deadline and one size.
+
+The only module that imports httpx; its exceptions end here. Its transport is used without its client, which
+would keep cookies, follow redirects, re-spell URLs and log them whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final, final
+
+import httpx
+
+from wickwire.errors import TransportError
+from wickwire.model import SECOND_NS
+from wickwire.transport.body import ENCODINGS, Body, BodyError
+from wickwire.transport.failures import checked_headers, unreachable
+from wickwire.transport.origins import Address, Origin
+from wickwire.wire import HttpReply, HttpRequest
+
+__all__ = ["HttpClient"]
+
+_LIMITS: Final = httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=30.0)
+
+
+@final
+class HttpClient:
+    """Sends requests, keeps connections for the next one, remembers nothing else."""
+
+    def __init__(self, *, tls: ssl.SSLContext, user_agent: str, max_reply_bytes: int) -> None:
+        """Open nothing yet.
+
+        Args:
+            tls: What certificates are checked against.
+            user_agent: Sent where a request names none.
+            max_reply_bytes: Largest body taken, after inflating.
+        """
+        self._tls = tls
+        self._user_agent = user_agent
+        self._max_reply_bytes = max_reply_bytes
+        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+
+    async def send(self, address: Address, request: HttpRequest, *, proxy: str | None) -> HttpReply:
+        """Send *request* to *address*, which need not be where its URL leads, and return the reply.
+
+        Raises:
+            ConfigError: A header cannot be sent.
+            TransportError: No whole reply came in time.
+        """
+        origin = address.origin
+        outgoing = self._prepared(address, request)
+        transport = self._transport(origin, proxy)
+        try:
+            async with asyncio.timeout(request.timeout_s):
+                return await self._exchange(transport, outgoing)
+        except BodyError as exc:
+            raise TransportError(f"{origin}: {exc}") from exc
+        except httpx.ProxyError as exc:
+            raise TransportError(
+                f"{origin}: the proxy refused to connect; look at HTTPS_PROXY and NO_PROXY"
+            ) from exc
+        except httpx.LocalProtocolError:
+            # Its text shows the header or path that cannot be sent.
+            raise TransportError(f"{origin}: the request cannot be sent as HTTP") from None
+        except httpx.RemoteProtocolError as exc:
+            raise TransportError(f"{origin} answers, but not with whole HTTP replies") from exc
+        except TimeoutError as exc:
+            raise TransportError(f"{origin}: no whole reply within {request.timeout_s:g} s") from exc
+        except (httpx.HTTPError, OSError) as exc:
+            raise unreachable(origin, exc) from exc
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        transports, self._transports = self._transports, {}
+        for transport in transports.values():
+            await transport.aclose()
+
+    def _prepared(self, address: Address, request: HttpRequest) -> httpx.Request:
+        headers = {
+            "accept": "*/*",
+            "accept-encoding": ENCODINGS,
+            "user-agent": self._user_agent,
+            **{
+                name.lower(): value
+                for name, value in checked_headers(address.origin, request.headers).items()
+            },
+        }
+        target = address.target
+        if request.params:
+            target += f"{'&' if '?' in target else '?'}{httpx.QueryParams(dict(request.params))}"
+        return httpx.Request(
+            request.method,
+            str(address.origin),
+            headers=headers,
+            content=request.body,
+            # httpx would drop `..` and judge escapes anew; so it also keeps the query out of what it says.
+            extensions={"target": target.encode("ascii")},
+        )
+
+    def _transport(self, origin: Origin, proxy: str | None) -> httpx.AsyncHTTPTransport:
+        if proxy not in self._transports:
+            try:
+                self._transports[proxy] = httpx.AsyncHTTPTransport(
+                    verify=self._tls, trust_env=False, limits=_LIMITS, proxy=proxy
+                )
+            except ImportError as exc:
+                raise TransportError(
+                    f"{origin}: a SOCKS proxy needs the package socksio; install it"
+                ) from exc
+            except (ValueError, httpx.InvalidURL):
+                # The text may hold the proxy's address with user and password.
+                raise TransportError("the proxy's address in HTTPS_PROXY or ALL_PROXY is not valid") from None
+        return self._transports[proxy]
+
+    async def _exchange(self, transport: httpx.AsyncHTTPTransport, outgoing: httpx.Request) -> HttpReply:
+        response = await transport.handle_async_request(outgoing)
+        try:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            body = Body(headers.get("content-encoding", ""), self._max_reply_bytes)
+            async for piece in response.aiter_raw():
+                body.feed(piece)
+            return HttpReply(
+                status=response.status_code, body=body.finish(), headers=headers, date_ns=date_ns(headers)
+            )
+        finally:
+            await response.aclose()
+
+
+def date_ns(headers: Mapping[str, str]) -> int | None:
+    """Return what a Date header says, in nanoseconds; None where it is missing or says nothing."""
+    try:
+        moment = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return None
+    # "-0000" for an unknown zone makes a naive datetime; HTTP dates are UTC (RFC 9110, 5.6.7).
+    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()) * SECOND_NS
