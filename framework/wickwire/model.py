@@ -425,7 +425,7 @@ _SHAPE: Final = (
 )
 
 
-@attrs.frozen(order=True)
+@attrs.frozen(order=True, cache_hash=True)
 class Series:
     """What is collected: venue, variant, symbol and timeframe (or trades, or quotes).
 

@@ -1,0 +1,102 @@
+"""Which file a store address means, and how it is to be opened."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl, unquote
+
+import attrs
+
+from wickwire import ConfigError
+
+__all__ = ["Address", "parse_address"]
+
+SUFFIXES: Final = (".db", ".sqlite", ".sqlite3")
+"""An address without a scheme is ours when it ends like this: `wickwire.db`, `data/candles.sqlite`."""
+
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_OPTIONS: Final = {
+    "mode": ("rw", "ro"),
+    "synchronous": ("full", "normal"),
+    "executor": ("thread", "inline"),
+}
+
+
+@attrs.frozen(kw_only=True)
+class Address:
+    """One database file and how to open it.
+
+    Attributes:
+        path: The file; relative to the working directory.
+        readonly: Change nothing and create nothing (`mode=ro`).
+        power_safe: A commit is on the disk when it returns (`synchronous=full`); otherwise it outlives the
+            process, but a power cut may take the newest ones (`synchronous=normal`).
+        inline: Run SQL in the event loop's own thread (`executor=inline`), for simulated time.
+    """
+
+    path: Path
+    readonly: bool = False
+    power_safe: bool = True
+    inline: bool = False
+
+
+def parse_address(url: str) -> Address | None:
+    """Return what *url* means, or None when it is not an address of a SQLite file.
+
+    Ours are `sqlite:PATH`, `sqlite:///ABSOLUTE/PATH` and, without a scheme, `PATH` with a suffix of
+    `SUFFIXES`. A leading `~/` is the home directory, `%XX` is decoded, options follow a `?`.
+
+    Raises:
+        ConfigError: It is ours, and something in it is wrong.
+    """
+    place, _, query = url.partition("?")
+    scheme = _SCHEME.match(place)
+    if scheme is None:
+        if not place.endswith(SUFFIXES):
+            return None
+    elif scheme[0].lower() != "sqlite:":
+        return None
+    else:
+        place = _without_authority(place[len(scheme[0]) :], url)
+    text = unquote(place)
+    if text == ":memory:":
+        raise ConfigError(f"store {url!r}: a store in memory is written memory: (it forgets at the end)")
+    if not text or text.endswith("/"):
+        raise ConfigError(
+            f"store {url!r}: it names no file; write sqlite:wickwire.db or sqlite:///var/lib/w.db"
+        )
+    if "\0" in text or not text.isprintable():
+        raise ConfigError(f"store {url!r}: its path holds control characters")
+    path = Path(text).expanduser() if text.startswith("~/") else Path(text)
+    options = _options(query, url)
+    return Address(
+        path=path,
+        readonly=options.get("mode") == "ro",
+        power_safe=options.get("synchronous") != "normal",
+        inline=options.get("executor") == "inline",
+    )
+
+
+def _without_authority(rest: str, url: str) -> str:
+    """Take off the empty authority of `sqlite:///path`; a host there means a server, which SQLite is not."""
+    if not rest.startswith("//"):
+        return rest
+    if not rest.startswith("///"):
+        raise ConfigError(
+            f"store {url!r}: write sqlite:relative/path or sqlite:///absolute/path, without a host"
+        )
+    return "/" + rest.lstrip("/")
+
+
+def _options(query: str, url: str) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        known = _OPTIONS.get(name)
+        if known is None:
+            raise ConfigError(f"store {url!r}: no option {name!r}; there are {', '.join(_OPTIONS)}")
+        if value not in known:
+            raise ConfigError(f"store {url!r}: {name} is {' or '.join(known)}, not {value!r}")
+        options[name] = value
+    return options

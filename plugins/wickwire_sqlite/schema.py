@@ -1,0 +1,226 @@
+"""The tables, how they came to be, and the opening of a file: ours or not, sound or not, old or new."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from wickwire import StoreError
+
+__all__ = ["APPLICATION_ID", "MIGRATIONS", "connect", "explained", "migrate"]
+
+APPLICATION_ID: Final = 0x57574B31
+"""The bytes "WWK1" at offset 68 of the file: a database that does not carry them is somebody else's."""
+
+BUSY_TIMEOUT_S: Final = 10.0
+"""How long to wait for the write lock of another process."""
+
+_OLDEST_SQLITE: Final = (3, 24, 0)
+
+_COLUMNS: Final = """
+    series      INTEGER NOT NULL REFERENCES series (id),
+    open_ns     INTEGER NOT NULL,  -- since 1970-01-01T00:00Z
+    close_ns    INTEGER NOT NULL,
+    open        TEXT NOT NULL,     -- the digits received, never a float
+    high        TEXT NOT NULL,
+    low         TEXT NOT NULL,
+    close       TEXT NOT NULL,
+    volume      TEXT NOT NULL,
+    trade_count INTEGER,
+    vwap        TEXT,
+    evidence    TEXT NOT NULL,     -- why it counts as closed
+    revision    INTEGER NOT NULL,  -- 0 for the first close
+    healed      INTEGER NOT NULL,  -- 1: it filled a hole
+    route       TEXT NOT NULL,     -- stream, resample, build, poll
+    seq         INTEGER NOT NULL,  -- order of insertion, over all series
+    first_seq   INTEGER NOT NULL,  -- seq of the first close"""
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        f"PRAGMA application_id = {APPLICATION_ID}",
+        """CREATE TABLE series (
+    id          INTEGER PRIMARY KEY,
+    venue       TEXT NOT NULL,
+    variant     TEXT NOT NULL,
+    symbol      TEXT NOT NULL,
+    what        TEXT NOT NULL,     -- timeframe: 1m, 1d, ...
+    origin_ns   INTEGER NOT NULL,  -- nothing before this was asked for
+    frontier_ns INTEGER NOT NULL,  -- all before this is closed or in a hole
+    UNIQUE (venue, variant, symbol, what)
+)""",
+        # Clustered by series and time: a range is read from neighbouring pages, and the closes of a minute
+        # touch one page a series either way.
+        f"CREATE TABLE closed ({_COLUMNS}\n    PRIMARY KEY (series, open_ns)\n) WITHOUT ROWID",
+        "CREATE UNIQUE INDEX closed_by_seq ON closed (seq)",
+        f"CREATE TABLE superseded ({_COLUMNS}\n    PRIMARY KEY (series, open_ns, revision)\n) WITHOUT ROWID",
+        """CREATE TABLE holes (
+    series      INTEGER NOT NULL REFERENCES series (id),
+    since_ns    INTEGER NOT NULL,
+    until_ns    INTEGER NOT NULL,
+    kind        TEXT NOT NULL,
+    PRIMARY KEY (series, since_ns)
+) WITHOUT ROWID""",
+        "CREATE TABLE sequence (last_seq INTEGER NOT NULL)",  # so that no seq is ever given twice
+        "INSERT INTO sequence VALUES (0)",
+        """CREATE VIEW candles AS
+SELECT venue, variant, symbol, what AS timeframe,
+       strftime('%Y-%m-%dT%H:%M:%SZ', open_ns / 1000000000, 'unixepoch') AS open_time,
+       open_ns, close_ns, open, high, low, close, volume, trade_count, vwap,
+       evidence, revision, healed, route, seq, first_seq
+FROM closed JOIN series ON series.id = closed.series""",
+    ),
+)
+"""What brings a file from schema version n to n + 1, one tuple of statements each. Only ever appended to."""
+
+_NEXT_STEP: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full: free some space; nothing of this batch was stored",
+    sqlite3.SQLITE_READONLY: "it cannot be written: look at its permissions and those of its directory",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: look at its permissions and those of its directory",
+    sqlite3.SQLITE_BUSY: "another process holds its write lock: end that one, or try again",
+    sqlite3.SQLITE_LOCKED: "another process holds its write lock: end that one, or try again",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged: restore a copy, or move it away and backfill again",
+    sqlite3.SQLITE_NOTADB: "this is not a SQLite file, or it is damaged: name another one, or move it away",
+    sqlite3.SQLITE_IOERR: "the disk did not do its work: look at its space, its limits and the system's log",
+}
+
+
+def explained(path: Path, doing: str, exc: sqlite3.Error) -> StoreError:
+    """Return the error that names file, work, reason and next step."""
+    code = getattr(exc, "sqlite_errorcode", None)  # absent where Python itself refused
+    step = _NEXT_STEP.get(code & 0xFF) if code is not None else None
+    return StoreError(f"store {str(path)!r}: cannot {doing}: {exc}" + (f"; {step}" if step else ""))
+
+
+def connect(path: Path, *, readonly: bool, power_safe: bool) -> sqlite3.Connection:
+    """Open *path*, make it ours if it is new, and bring it to the newest schema.
+
+    A file that is not ours is refused before anything in it is changed.
+
+    Raises:
+        StoreError: It cannot be opened, is somebody else's, damaged, or newer than this version.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.24 is needed")
+    _check_place(path, readonly=readonly)
+    connection = None
+    try:
+        connection = sqlite3.connect(
+            path.absolute().as_uri() + "?" + _mode(path, readonly=readonly),
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,  # transactions are written out
+            check_same_thread=False,  # the store lets one thread in at a time
+        )
+        _prepare(connection, path, readonly=readonly, power_safe=power_safe)
+    except sqlite3.Error as exc:
+        raise explained(path, "open it", exc) from exc
+    else:
+        opened, connection = connection, None
+        return opened
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _check_place(path: Path, *, readonly: bool) -> None:
+    """Refuse what is no regular file, and create a missing one for its owner alone."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        if readonly:
+            raise StoreError(f"store {str(path)!r}: there is no such file") from None
+        _create(path)
+        return
+    except OSError as exc:
+        raise StoreError(f"store {str(path)!r}: {exc.strerror or exc}") from exc
+    if stat.S_ISLNK(mode):
+        raise StoreError(f"store {str(path)!r}: it is a symbolic link; name the file itself")
+    if not stat.S_ISREG(mode):
+        raise StoreError(f"store {str(path)!r}: it is not a regular file")
+
+
+def _create(path: Path) -> None:
+    # SQLite gives the files beside it (-wal, -shm) the mode of this one.
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return  # another process was first
+    except FileNotFoundError:
+        raise StoreError(
+            f"store {str(path)!r}: there is no directory {str(path.parent)!r}; create it"
+        ) from None
+    except OSError as exc:
+        raise StoreError(f"store {str(path)!r}: cannot create it: {exc.strerror or exc}") from exc
+    try:
+        os.fchmod(descriptor, 0o600)  # whatever the umask
+    finally:
+        os.close(descriptor)
+
+
+def _mode(path: Path, *, readonly: bool) -> str:
+    """Return how SQLite is to open the file; never in a way that creates it.
+
+    A reader of a WAL database needs the files beside it. Where it may write there, SQLite makes them and
+    takes them away again, as `mode=ro` would not; `query_only` then keeps it from changing anything. Where
+    it may not, and they are not there, no writer is at work and the file stands still (`immutable`).
+    """
+    if not readonly or (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)):
+        return "mode=rw"
+    return "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, *, readonly: bool, power_safe: bool) -> None:
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    _check_owner(connection, path, readonly=readonly)
+    if readonly:
+        connection.execute("PRAGMA query_only = ON")
+        return
+    [journal] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if journal != "wal":
+        raise StoreError(
+            f"store {str(path)!r}: its file system cannot hold a write-ahead log; use a local disk"
+        )
+    connection.execute(f"PRAGMA synchronous = {'FULL' if power_safe else 'NORMAL'}")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    migrate(connection)
+
+
+def _check_owner(connection: sqlite3.Connection, path: Path, *, readonly: bool) -> None:
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    [things] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    empty = (application, version, things) == (0, 0, 0)
+    if application != APPLICATION_ID and (readonly or not empty):
+        raise StoreError(
+            f"store {str(path)!r}: this SQLite file is not a store of wickwire's; name another one"
+        )
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"store {str(path)!r}: its schema {version} is newer than {len(MIGRATIONS)}, which this is for; "
+            "use the newer wickwire"
+        )
+    if readonly and version < len(MIGRATIONS):
+        raise StoreError(
+            f"store {str(path)!r}: its schema {version} is older than {len(MIGRATIONS)}, which this is for; "
+            f"open it for writing once to bring it forward"
+        )
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """Apply the *migrations* that the file has not seen, all in one transaction."""
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    if version == len(migrations):
+        return
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        # again, now that nobody else can: two processes may have started together
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+        for statements in migrations[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")

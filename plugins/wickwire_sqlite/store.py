@@ -1,0 +1,237 @@
+"""The store itself: asynchronous outside, one thread at a time inside."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from wickwire import TAIL, Change, Hole, HoleKind, Loaded, Series, SeriesCandle, SeriesState, StoreError
+from wickwire_sqlite.commit import Known, Writer, holes_of
+from wickwire_sqlite.rows import COLUMNS, candle_of, key_of, series_of
+from wickwire_sqlite.schema import connect, explained
+
+__all__ = ["SqliteStore"]
+
+T = TypeVar("T")
+
+_LOWEST: Final = -(2**63)
+_HIGHEST: Final = 2**63 - 1
+_KEY: Final = "venue = ? AND variant = ? AND symbol = ? AND what = ?"
+_STATE: Final = f"SELECT id, origin_ns, frontier_ns FROM series WHERE {_KEY}"  # noqa: S608 - constants only
+_CLOSED: Final = f"SELECT {COLUMNS} FROM closed"  # noqa: S608 - constants only
+_OF_SERIES: Final = f"{_CLOSED} WHERE series = (SELECT id FROM series WHERE {_KEY})"  # noqa: S608 - same
+_RANGE: Final = f"{_OF_SERIES} AND open_ns >= ? AND open_ns < ? ORDER BY open_ns LIMIT ?"
+_LAST: Final = f"{_OF_SERIES} ORDER BY open_ns DESC LIMIT ?"
+_SINCE: Final = f"{_CLOSED} WHERE seq > ? ORDER BY seq LIMIT ?"
+
+
+class SqliteStore:
+    """Closed candles in one SQLite file: one transaction a commit, readable by others while collecting.
+
+    What is committed survives the death of the process at any instant and, unless *power_safe* is off, of
+    the machine. Several processes may commit to one file: their transactions take turns.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        executor: Executor | None = None,
+        inline: bool = False,
+        readonly: bool = False,
+        power_safe: bool = True,
+    ) -> None:
+        """Remember how; nothing is opened yet.
+
+        Args:
+            path: The database file, created (for its owner alone) when it is missing.
+            executor: Where SQL runs. Without one the store has a thread of its own.
+            inline: Run SQL in the event loop's thread: under virtual time nothing may wait for a thread.
+            readonly: Change nothing; a missing file is an error.
+            power_safe: Wait for the disk at each commit, so that a power cut loses nothing acknowledged.
+        """
+        self._path = Path(path)
+        self._executor = executor
+        self._own_executor: ThreadPoolExecutor | None = None
+        self._inline = inline
+        self._readonly = readonly
+        self._power_safe = power_safe
+        self._connection: sqlite3.Connection | None = None
+        self._lock = threading.Lock()
+        self._known: dict[Series, Known] = {}
+        self._data_version = -1
+        self._series: dict[int, Series] = {}
+
+    def __repr__(self) -> str:
+        """Show the file."""
+        return f"SqliteStore({str(self._path)!r})"
+
+    async def open(self) -> None:
+        """Open the file; create it and bring its schema forward where that is needed.
+
+        Raises:
+            StoreError: It cannot be opened, is somebody else's, damaged, or newer than this version.
+        """
+        if not self._inline and self._executor is None:
+            self._own_executor = ThreadPoolExecutor(1, thread_name_prefix="wickwire-sqlite")
+        try:
+            await self._in_executor(self._open)
+        except StoreError:
+            self._release_executor()
+            raise
+
+    async def aclose(self) -> None:
+        """Close the file; what was committed is in it. Safe to repeat."""
+        if self._connection is not None:
+            await self._in_executor(self._close)
+        self._release_executor()
+
+    async def load(self, series: Series) -> Loaded | None:
+        """Return what is known of *series* and its last `TAIL` closes, oldest first; None when unknown."""
+        return await self._run(f"load {series}", partial(_load, series))
+
+    async def commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
+        """Store *changes* in one transaction and return what is news.
+
+        Raises:
+            StoreError: Nothing of it is stored; it may be committed again.
+        """
+        return await self._run("commit", partial(self._commit, changes))
+
+    async def candles(
+        self, series: Series, since_ns: int, until_ns: int, *, limit: int
+    ) -> Sequence[SeriesCandle]:
+        """Return at most *limit* candles that open in `[since_ns, until_ns)`, oldest first."""
+        bounds = (max(since_ns, _LOWEST), min(until_ns, _HIGHEST), limit)
+        return await self._run(f"read {series}", partial(_candles, series, _RANGE, bounds))
+
+    async def committed(self, after_seq: int, *, limit: int) -> Sequence[SeriesCandle]:
+        """Return at most *limit* candles of all series with a `seq` above *after_seq*, in that order."""
+        return await self._run("read what was committed", partial(self._committed, after_seq, limit))
+
+    async def last_seq(self) -> int:
+        """Return the highest `seq` given so far; 0 when there is none."""
+        return await self._run("read the sequence", _last_seq)
+
+    async def latest(self, series: Series) -> SeriesCandle | None:
+        """Return the candle that opens last, or None."""
+        rows = await self._run(f"read {series}", partial(_candles, series, _LAST, (1,)))
+        return rows[0] if rows else None
+
+    async def states(self) -> Sequence[SeriesState]:
+        """Return the state of every series, ordered by series."""
+        return await self._run("read the states", _states)
+
+    # ------------------------------------------------------------------------------------- who runs what
+
+    async def _in_executor(self, job: Callable[[], T]) -> T:
+        if self._inline:
+            return job()
+        return await asyncio.get_running_loop().run_in_executor(self._executor or self._own_executor, job)
+
+    async def _run(self, doing: str, job: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is None:
+            raise StoreError(f"store {str(self._path)!r}: cannot {doing}: it is not open")
+        return await self._in_executor(partial(self._guarded, doing, job))
+
+    def _guarded(self, doing: str, job: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            if self._connection is None:
+                raise StoreError(f"store {str(self._path)!r}: cannot {doing}: it is not open")
+            try:
+                return job(self._connection)
+            except sqlite3.Error as exc:
+                raise explained(self._path, doing, exc) from exc
+            except (OverflowError, UnicodeError) as exc:
+                raise StoreError(f"store {str(self._path)!r}: cannot {doing}: {exc}") from exc
+
+    def _release_executor(self) -> None:
+        if self._own_executor is not None:
+            self._own_executor.shutdown(wait=False)
+            self._own_executor = None
+
+    def _open(self) -> None:
+        with self._lock:
+            self._connection = connect(self._path, readonly=self._readonly, power_safe=self._power_safe)
+
+    def _close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    # -------------------------------------------------------------------------------- with the connection
+
+    def _commit(self, changes: Sequence[Change], connection: sqlite3.Connection) -> Sequence[SeriesCandle]:
+        known, self._known = self._known, {}  # forgotten unless the transaction succeeds
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            [version] = connection.execute("PRAGMA data_version").fetchone()
+            if version != self._data_version:  # another process has committed meanwhile
+                known = {}
+            news = Writer(connection, known).apply(changes)
+        self._known, self._data_version = known, version
+        return news
+
+    def _committed(
+        self, after_seq: int, limit: int, connection: sqlite3.Connection
+    ) -> Sequence[SeriesCandle]:
+        rows = connection.execute(_SINCE, (min(after_seq, _HIGHEST), limit)).fetchall()
+        if any(row[0] not in self._series for row in rows):
+            found = connection.execute("SELECT id, venue, variant, symbol, what FROM series")
+            self._series = {series_id: series_of(*key) for series_id, *key in found}
+        return [candle_of(self._series[row[0]], row) for row in rows]
+
+
+def _load(series: Series, connection: sqlite3.Connection) -> Loaded | None:
+    with connection:
+        connection.execute("BEGIN")  # one view of the file for all that follows
+        found = connection.execute(_STATE, key_of(series)).fetchone()
+        if found is None:
+            return None
+        series_id, origin_ns, frontier_ns = found
+        holes = holes_of(connection, series_id)
+        tail = _candles(series, _LAST, (TAIL,), connection)
+    state = SeriesState(series=series, origin_ns=origin_ns, frontier_ns=frontier_ns, holes=holes)
+    return Loaded(state=state, tail=tail[::-1])
+
+
+def _candles(
+    series: Series, query: str, bounds: tuple[int, ...], connection: sqlite3.Connection
+) -> Sequence[SeriesCandle]:
+    return [candle_of(series, row) for row in connection.execute(query, (*key_of(series), *bounds))]
+
+
+def _last_seq(connection: sqlite3.Connection) -> int:
+    [seq] = connection.execute("SELECT last_seq FROM sequence").fetchone()
+    return int(seq)
+
+
+def _states(connection: sqlite3.Connection) -> Sequence[SeriesState]:
+    with connection:
+        connection.execute("BEGIN")
+        rows = connection.execute(
+            "SELECT id, origin_ns, frontier_ns, venue, variant, symbol, what FROM series"
+        ).fetchall()
+        holes: dict[int, list[Hole]] = defaultdict(list)
+        for series_id, since_ns, until_ns, kind in connection.execute(
+            "SELECT series, since_ns, until_ns, kind FROM holes ORDER BY series, since_ns"
+        ):
+            holes[series_id].append(Hole(since_ns, until_ns, HoleKind(kind)))
+    states = [
+        SeriesState(
+            series=series_of(*key),
+            origin_ns=origin_ns,
+            frontier_ns=frontier_ns,
+            holes=tuple(holes[series_id]),
+        )
+        for series_id, origin_ns, frontier_ns, *key in rows
+    ]
+    return sorted(states, key=lambda state: state.series)
