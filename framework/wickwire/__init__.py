@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from wickwire.errors import (
@@ -196,7 +197,5 @@ _LAZY = {"Collector": "wickwire.collector", "load_adapter": "wickwire.registry"}
 def __getattr__(name: str) -> Any:
     """Load what needs the runtime only when it is asked for: adapters alone stay light."""
     if name in _LAZY:
-        from importlib import import_module
-
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'wickwire' has no attribute {name!r}")

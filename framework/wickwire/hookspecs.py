@@ -150,7 +150,7 @@ def connect(account: Account, topics: Sequence[Topic], now_ns: int) -> Endpoint:
 
 
 @hookspec(firstresult=True)
-def subscribe(asks: Sequence[Ask], removed: Sequence[Topic], memory: Any) -> Sequence[Send]:  # noqa: ANN401
+def subscribe(asks: Sequence[Ask], removed: Sequence[Topic], memory: Any) -> Sequence[Send]:
     """Return the frames that bring about one batch of changes.
 
     Called when the connection is ready and whenever what is wanted changes. *asks* never holds more than
@@ -170,7 +170,7 @@ def subscribe(asks: Sequence[Ask], removed: Sequence[Topic], memory: Any) -> Seq
 
 
 @hookspec(firstresult=True)
-def parse(frame: bytes, memory: Any) -> Sequence[Event]:  # noqa: ANN401
+def parse(frame: bytes, memory: Any) -> Sequence[Event]:
     """Say what one frame means.
 
     Called once per frame, in arrival order, never concurrently for one connection. This is the hot path.
@@ -197,8 +197,8 @@ def parse(frame: bytes, memory: Any) -> Sequence[Event]:  # noqa: ANN401
 def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
     """Bring one page of candles: a generator that yields requests and returns a page.
 
-    Called for polling, healing and backfill alike. The framework sends the requests, obeys the budget, retries
-    what may be retried, and throws `TransportError` into the generator where no reply came at all.
+    Called for polling, healing and backfill alike. The framework sends the requests, obeys the budget,
+    retries what may be retried, and throws `TransportError` into the generator where no reply came at all.
 
     Args:
         query: Symbol, timeframe and range; never more than `OhlcvSupport.page_rows` buckets.

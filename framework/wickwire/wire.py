@@ -266,7 +266,7 @@ class Endpoint:
         max_frame_bytes: Larger frames close the connection.
         topics_per_frame: Most asks in one call of `subscribe`.
         max_send_bytes: Largest frame that the venue takes.
-        changes_in_flight: Calls of `subscribe` that may wait for answers at once; 1 where replies carry no id.
+        changes_in_flight: Calls of `subscribe` that may await answers at once; 1 where replies carry no id.
         acknowledges: False where the first datum is the only confirmation.
         memory: Makes the adapter's state for one connection.
     """

@@ -1,0 +1,133 @@
+"""How fast we may speak to a venue: one budget per venue and account, on the event loop's time.
+
+A generic cell rate limiter of forty lines instead of a library: those that are kept read the wall clock, and
+ours has to run on virtual time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import heapq
+import itertools
+from typing import final
+
+import attrs
+
+from wickwire.wire import Limits, Rate
+
+__all__ = ["Budget", "Meter", "Priority"]
+
+
+@final
+class Priority(enum.IntEnum):
+    """Who goes first when the budget is short."""
+
+    LIVE = 0
+    """A candle that just closed."""
+    HEAL = 1
+    """A hole, a doubt."""
+    BACKFILL = 2
+    """History that somebody asked for."""
+
+
+@attrs.define
+class Meter:
+    """The state of one rate limit (GCRA). Times are seconds of the event loop."""
+
+    rate: Rate
+    _full_at_s: float = float("-inf")
+
+    def wait_s(self, cost: int, now_s: float) -> float:
+        """Return how long *cost* has to wait from *now_s*; 0 when it may go."""
+        step_s = self.rate.per_s / self.rate.amount
+        room_s = step_s * max(self.rate.burst, cost)
+        return max(0.0, max(self._full_at_s, now_s) + step_s * cost - room_s - now_s)
+
+    def spend(self, cost: int, now_s: float) -> None:
+        """Count *cost* as used at *now_s*."""
+        self._full_at_s = max(self._full_at_s, now_s) + self.rate.per_s / self.rate.amount * cost
+
+
+class Turnstile:
+    """Lets callers through one meter, the most urgent first, in order of arrival among equals."""
+
+    def __init__(self, rate: Rate | None) -> None:
+        """Guard *rate*; None lets everybody through unless paused."""
+        self._meter = None if rate is None else Meter(rate)
+        self._queue: list[tuple[int, int]] = []
+        self._numbers = itertools.count()
+        self._moved = asyncio.Event()
+        self._closed_until_s = float("-inf")
+        self.used = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many callers are waiting."""
+        return len(self._queue)
+
+    async def enter(self, cost: int, priority: Priority) -> None:
+        """Wait for the turn of *cost*, and use it."""
+        loop = asyncio.get_running_loop()
+        ticket = (int(priority), next(self._numbers))
+        heapq.heappush(self._queue, ticket)
+        try:
+            while True:
+                now_s = loop.time()
+                wait_s: float | None = None
+                if self._queue[0] == ticket:
+                    wait_s = max(self._closed_until_s - now_s, 0.0)
+                    if self._meter is not None:
+                        wait_s = max(wait_s, self._meter.wait_s(cost, now_s))
+                    if wait_s <= 0.0:
+                        if self._meter is not None:
+                            self._meter.spend(cost, now_s)
+                        self.used += cost
+                        return
+                moved = self._moved
+                try:
+                    async with asyncio.timeout(wait_s):
+                        await moved.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            self._queue.remove(ticket)
+            heapq.heapify(self._queue)
+            moved, self._moved = self._moved, asyncio.Event()
+            moved.set()
+
+    def pause(self, seconds: float, now_s: float) -> None:
+        """Let nobody through for *seconds*: the venue said so."""
+        self._closed_until_s = max(self._closed_until_s, now_s + seconds)
+
+
+class Budget:
+    """What one venue and account may use: REST requests, new connections."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Start unused under *limits*."""
+        self.limits = limits
+        self._rest = Turnstile(limits.rest)
+        self._connects = Turnstile(limits.connects)
+
+    async def rest(self, cost: int, priority: Priority) -> None:
+        """Wait until *cost* of REST may be used."""
+        await self._rest.enter(cost, priority)
+
+    async def connect(self) -> None:
+        """Wait until a new connection may be opened."""
+        await self._connects.enter(1, Priority.LIVE)
+
+    def pause_rest(self, seconds: float) -> None:
+        """Stop all REST for *seconds*; shared by everybody on this account."""
+        self._rest.pause(seconds, asyncio.get_running_loop().time())
+
+    @property
+    def rest_used(self) -> int:
+        """REST cost used so far."""
+        return self._rest.used
+
+    @property
+    def rest_waiting(self) -> int:
+        """How many requests wait for their turn."""
+        return self._rest.waiting

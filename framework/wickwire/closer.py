@@ -1,0 +1,423 @@
+"""Keeps one candle series whole: wakes when a bucket ends, asks history what is missing, changes the route.
+
+Streamed or polled is the same loop; the two differ only in how long it waits and how much it asks. A stream
+that is lost, refused or silent makes the series polled; two candles on which stream and history agree make it
+streamed again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import random
+from collections.abc import Callable
+from typing import Final, final
+
+import attrs
+
+from wickwire.budget import Priority
+from wickwire.clock import Clock
+from wickwire.errors import FaultKind, PluginError, VenueError, WickwireError
+from wickwire.history import History
+from wickwire.ledger import Ledger, Want
+from wickwire.model import SECOND_NS, Candle, Quote, Rung, Series, Trade, iso
+from wickwire.planner import Plan
+from wickwire.retry import Backoff, Retries
+from wickwire.session import Session
+from wickwire.wire import OhlcvQuery
+
+__all__ = ["Closer", "Condition", "Switch"]
+
+log = logging.getLogger(__name__)
+
+MARGIN_S: Final = 1.0
+"""A Date header has whole seconds: a second more makes sure that it lies after the settling time."""
+
+LONGEST_SLEEP_S: Final = 60.0
+"""Sleeps towards an instant of the wall clock are recomputed at least so often, should that clock be set."""
+
+LONGEST_PERIOD_NS: Final = 900 * SECOND_NS
+"""Where the grid does not say when a bucket ends, history is asked at least so often."""
+
+AUDIT_S: Final = 900.0
+"""How often a streamed series re-reads its recent buckets: a stream that stalled across a boundary and
+resumed can be found by nothing else."""
+
+PATIENCE_S: Final = 5.0
+"""How long a stream may be away before the series is polled: a quick reconnect is no change of route."""
+
+AUDIT_BUCKETS: Final = 60
+AGREEMENTS: Final = 2
+LONGEST_UNRESOLVED_S: Final = 3_600.0
+
+
+@final
+class Condition(enum.Enum):
+    """How a series is doing, decided when it is read."""
+
+    STARTING = "starting"
+    LIVE = "live"
+    QUIET = "quiet"
+    """Nothing comes, and history says that nothing happened."""
+    POLLED = "polled"
+    STALE = "stale"
+    """Nothing verified is newer than its limit."""
+    REFUSED = "refused"
+    STOPPED = "stopped"
+
+
+@attrs.frozen
+class Switch:
+    """One change of route.
+
+    Attributes:
+        series: Which series.
+        at_ns: When.
+        rung: The new route.
+        why: One sentence.
+    """
+
+    series: Series
+    at_ns: int
+    rung: Rung
+    why: str
+
+
+class Closer:
+    """The one driver of one ledger. It is a `session.Route`: the stream's rows come in through it.
+
+    Attributes:
+        plan: What was planned; what it falls to is in there.
+        ledger: What is known.
+        rung: The route now.
+        why: Why this route.
+        switches: Changes of route so far, the last 100.
+        trouble: The last error of history, empty when it went well.
+        lag_s: How long after its end the newest candle was closed here, in seconds.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        ledger: Ledger,
+        history: History,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        backoff: Backoff,
+        committer: Callable[[Closer], None],
+        switched: Callable[[Switch], None],
+    ) -> None:
+        """Keep *ledger* whole; tell *committer* when there is something to commit."""
+        self.plan = plan
+        self.ledger = ledger
+        self._history = history
+        self._clock = clock
+        self._rng = rng
+        self._commit = committer
+        self._switched = switched
+        self._live_retries = Retries(backoff, rng)
+        self._heal_retries = Retries(backoff, rng)
+        self._live_after_ns = 0
+        self._heal_after_ns = 0
+        self._unresolved = 0
+        self._session: Session | None = None
+        self._newest_ns = -1
+        self._agreed = 0
+        self._again_ns = 0
+        self._audit_ns = self._next_audit_ns()
+        self._woken = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._lost_why = "not subscribed yet"
+        self._refusal = ""
+        self._started_ns = self._lost_ns = clock.now_ns()
+        self._stopped = False
+        self.rung = plan.rung
+        self.why = plan.why
+        self.switches: list[Switch] = []
+        self.trouble = ""
+        self.lag_s: float | None = None
+
+    @property
+    def series(self) -> Series:
+        """Which series it keeps."""
+        return self.ledger.series
+
+    # ---------------------------------------------------------------------- what the session tells a route
+
+    def receive(self, data: Candle | Trade | Quote, /) -> None:
+        """Take one row of the stream; the hot path."""
+        assert isinstance(data, Candle)
+        if self.ledger.row(data):
+            self._notice()
+
+    def _notice(self) -> None:
+        """Tell the writer, and note how late the newest close is."""
+        newest = self.ledger.last_close
+        if newest is not None and newest.open_ns > self._newest_ns:
+            self._newest_ns = newest.open_ns
+            self.lag_s = (self._clock.now_ns() - newest.close_ns) / SECOND_NS
+        self._commit(self)
+
+    def subscribed(self, session: Session) -> None:
+        """Start a new epoch."""
+        self._session = session
+        self._agreed = 0
+        self._refusal = ""
+        self.ledger.subscribed(self.ledger.epoch_count + 1, self._clock.now_ns())
+
+    def doubted(self, why: str) -> None:
+        """Distrust the forming row."""
+        self._lost_why = why
+        self.ledger.doubt()
+
+    def withdrawn(self, open_ns: int) -> None:
+        """Forget a row that the venue withdrew."""
+        self.ledger.removed(open_ns)
+
+    def lost(self, why: str) -> None:
+        """End the epoch."""
+        self._session = None
+        self._lost_why = why
+        self._lost_ns = self._clock.now_ns()
+        self._agreed = 0
+        self.ledger.lost()
+
+    def refused(self, kind: FaultKind, why: str) -> None:
+        """The stream will not come: fall to polling at once."""
+        self._refusal = f"{kind.value}: {why}"
+        self.lost(f"the venue refused the subscription ({why})")
+        self._woken.set()
+
+    def since_ns(self) -> int | None:
+        """From when on a stream that can replay should."""
+        return self.ledger.frontier_ns
+
+    # -------------------------------------------------------------------------------------------- the loop
+
+    async def run(self) -> None:
+        """Keep the series whole for ever."""
+        await self._ask()  # what was missed while nobody ran comes first
+        while True:
+            await self._sleep_until(self._next_wake_ns())
+            self._look()
+            await self._ask()
+
+    async def _sleep_until(self, at_ns: int) -> None:
+        """Sleep until an instant of the wall clock, or until somebody wakes this."""
+        while (left_s := (at_ns - self._clock.now_ns()) / SECOND_NS) > 0 and not self._woken.is_set():
+            try:
+                async with asyncio.timeout(min(left_s, LONGEST_SLEEP_S)):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+        self._woken.clear()
+
+    def _wait_ns(self) -> int:
+        """How long after the end of a bucket to look at it."""
+        support = self.ledger.support
+        wait_s = support.settle_s if self.rung is Rung.POLL else max(support.grace_s, support.settle_s)
+        return round((wait_s + MARGIN_S) * SECOND_NS)
+
+    def _next_wake_ns(self) -> int:
+        now_ns, wait_ns = self._clock.now_ns(), self._wait_ns()
+        wakes = [self._next_end_ns(now_ns - wait_ns) + wait_ns + self._jitter_ns()]
+        polled = self.rung is Rung.POLL
+        if self._can_ask and self.ledger.wants_live(now_ns - wait_ns, polled=polled):
+            wakes.append(max(self._live_after_ns, now_ns + SECOND_NS // 10))
+        if self._can_ask and self.ledger.wants_heal(now_ns - wait_ns):
+            wakes.append(max(self._heal_after_ns, now_ns + SECOND_NS // 10))
+        return min(wakes)
+
+    def _next_end_ns(self, after_ns: int) -> int:
+        ledger = self.ledger
+        timeframe, grid = ledger.series.timeframe, ledger.support.grid
+        try:
+            return timeframe.close_of(timeframe.open_at(after_ns, grid), grid)
+        except ValueError:
+            period_ns = min(timeframe.nominal_ns, LONGEST_PERIOD_NS)
+            opened_ns = next((since for since, until in ledger.sessions if since <= after_ns < until), None)
+            if opened_ns is not None and timeframe.fixed_ns is not None:
+                return after_ns + timeframe.fixed_ns - (after_ns - opened_ns) % timeframe.fixed_ns
+            later = [since for since, _ in ledger.sessions if since > after_ns]
+            end_ns = after_ns + period_ns - (after_ns - ledger.frontier_ns) % period_ns
+            return min([end_ns, *(since + timeframe.nominal_ns for since in later)])
+
+    def _jitter_ns(self) -> int:
+        """Spread polls: series that end together do not ask together."""
+        if self.rung is not Rung.POLL:
+            return 0
+        spread_ns = min(2 * SECOND_NS, self.series.timeframe.nominal_ns // 20)
+        return self._rng.randrange(spread_ns + 1)
+
+    @property
+    def _can_ask(self) -> bool:
+        return self.ledger.support.rest
+
+    def _look(self) -> None:
+        """Decide on the route, and close what a sibling proves."""
+        ledger, session = self.ledger, self._session
+        if self.plan.rung is not Rung.STREAM:
+            return
+        if session is not None and ledger.sibling(
+            session.venue_ns, session.heard_ns, round(ledger.support.grace_s * SECOND_NS)
+        ):
+            self._notice()
+        missing_s = (self._clock.now_ns() - self._lost_ns) / SECOND_NS
+        falls = self.rung is Rung.STREAM and ledger.epoch == 0 and self.plan.falls_to is Rung.POLL
+        if falls and (self._refusal or missing_s > PATIENCE_S):
+            self._switch(Rung.POLL, f"the stream is not there: {self._lost_why}")
+
+    def _switch(self, rung: Rung, why: str) -> None:
+        self.rung, self.why = rung, why
+        switch = Switch(self.series, self._clock.now_ns(), rung, why)
+        self.switches = [*self.switches[-99:], switch]
+        log.info("route changed", extra={"series": str(self.series), "route": rung.value, "why": why})
+        self._switched(switch)
+
+    # ---------------------------------------------------------------------------------------- asking history
+
+    async def _ask(self) -> None:
+        """Ask history for what is wanted, newest first, until nothing is or it has to wait."""
+        if not self._can_ask:
+            return
+        while True:
+            now_ns = self._clock.now_ns()
+            due_ns = now_ns - self._wait_ns()
+            want = None
+            if now_ns >= self._live_after_ns:
+                want = self.ledger.wants_live(due_ns, polled=self.rung is Rung.POLL)
+            if want is None and now_ns >= self._heal_after_ns:
+                want = self.ledger.wants_heal(due_ns)
+            if want is None and self.rung is Rung.STREAM and now_ns >= self._audit_ns:
+                self._audit_ns = self._next_audit_ns()
+                want = self.ledger.recent(due_ns, AUDIT_BUCKETS)
+            if want is None:
+                if self.ledger.wants_heal(due_ns) is None:
+                    self._settled.set()
+                return
+            if not await self._ask_for(want):
+                return
+
+    async def _ask_for(self, want: Want) -> bool:
+        """Ask for one page; return whether it brought anything forward."""
+        retries = self._live_retries if want.live else self._heal_retries
+        query = OhlcvQuery(
+            symbol=self.plan.series.symbol,
+            timeframe=self.series.timeframe,
+            since_ns=want.since_ns,
+            until_ns=want.until_ns,
+            now_ns=self._clock.now_ns(),
+        )
+        try:
+            fetched = await self._history.page(query, Priority.LIVE if want.live else Priority.HEAL)
+        except WickwireError as exc:
+            self._failed(want, retries.failed(exc), exc)
+            return False
+        retries.succeeded()
+        self.trouble = ""
+        before = self.ledger.progress
+        outcome = self.ledger.page(fetched.page, want, fetched.as_of_ns, route=self.rung)
+        if self.ledger.dirty:
+            self._notice()
+        self._judge(outcome.agreed, outcome.missed)
+        if self.ledger.progress != before or want.why == "audit":
+            self._unresolved = 0
+            return True
+        self._unresolved += 1
+        wait_s = min(2.0 ** min(self._unresolved, 12), LONGEST_UNRESOLVED_S)
+        self._postpone(want, wait_s)
+        return False
+
+    def _failed(self, want: Want, wait_s: float, error: WickwireError) -> None:
+        if str(error) != self.trouble:
+            log.warning("history failed", extra={"series": str(self.series), "why": str(error)})
+        self.trouble = str(error)
+        if isinstance(error, VenueError) and error.kind is FaultKind.SYMBOL:
+            self._refusal = str(error)
+        if isinstance(error, PluginError):
+            wait_s = max(wait_s, LONGEST_SLEEP_S)
+        self._postpone(want, wait_s)
+
+    def _postpone(self, want: Want, wait_s: float) -> None:
+        after_ns = self._clock.now_ns() + round(wait_s * SECOND_NS)
+        if want.live:
+            self._live_after_ns = after_ns
+        else:
+            self._heal_after_ns = after_ns
+
+    def _judge(self, agreed: int, missed: object) -> None:
+        """Draw the conclusion of what history says about the stream."""
+        if self.plan.rung is not Rung.STREAM or self.ledger.epoch == 0:
+            return
+        if missed:
+            assert isinstance(missed, list)
+            self._agreed = 0
+            if self.rung is Rung.STREAM and self.plan.falls_to is Rung.POLL:
+                self._switch(Rung.POLL, f"history holds {iso(missed[-1])}, which the stream did not bring")
+            self._subscribe_again()
+            return
+        self._agreed += agreed
+        if self.rung is Rung.POLL and self._agreed >= AGREEMENTS:
+            self._switch(Rung.STREAM, f"stream and history agree on {self._agreed} candles")
+
+    def _subscribe_again(self) -> None:
+        now_ns = self._clock.now_ns()
+        if self._session is not None and now_ns >= self._again_ns:
+            self._again_ns = now_ns + max(self.series.timeframe.nominal_ns, 60 * SECOND_NS)
+            self._session.again(self.plan.topic)
+
+    def _next_audit_ns(self) -> int:
+        return self._clock.now_ns() + round(AUDIT_S * (0.5 + self._rng.random()) * SECOND_NS)
+
+    # ------------------------------------------------------------------------------------------- for others
+
+    def reach_back(self, since_ns: int) -> None:
+        """Also collect everything from *since_ns* on."""
+        self.ledger.reach_back(since_ns)
+        if self.ledger.dirty:
+            self._notice()
+        self._settled.clear()
+        self._woken.set()
+
+    async def whole(self) -> None:
+        """Return when nothing that history could bring now is missing."""
+        self._settled.clear()
+        self._heal_after_ns = self._live_after_ns = 0
+        self._woken.set()
+        await self._settled.wait()
+
+    def stop(self) -> None:
+        """Note that nobody drives this any more."""
+        self._stopped = True
+
+    @property
+    def refusal(self) -> str:
+        """Why the venue refuses this series; empty when it does not."""
+        return self._refusal
+
+    def state(self) -> Condition:
+        """Say how the series is doing, at this moment."""
+        if self._stopped:
+            return Condition.STOPPED
+        ledger, now_ns = self.ledger, self._clock.now_ns()
+        verified_ns = max(ledger.frontier_ns, self._started_ns)
+        limit_ns = 2 * self.series.timeframe.nominal_ns + 2 * self._wait_ns() + 30 * SECOND_NS
+        if self._refusal and now_ns - verified_ns > limit_ns:
+            return Condition.REFUSED
+        if self.rung is Rung.POLL:
+            return Condition.STALE if now_ns - verified_ns > limit_ns else Condition.POLLED
+        if ledger.epoch == 0:
+            return Condition.STARTING if not self.switches and not ledger.epoch_count else Condition.STALE
+        if ledger.forming is not None and ledger.forming.close_ns > now_ns - self._wait_ns():
+            return Condition.LIVE
+        patience_ns = ledger.patience() * self.series.timeframe.nominal_ns
+        if now_ns - verified_ns > limit_ns + patience_ns:
+            return Condition.STALE
+        return Condition.QUIET
+
+    @property
+    def forming(self) -> Candle | None:
+        """The row of the running bucket, where a stream brings it."""
+        return self.ledger.forming

@@ -1,0 +1,475 @@
+"""The collector: series in, true candles out. Made and owned by whoever embeds it; nothing here is global."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+from types import TracebackType
+from typing import Final, Self
+
+import attrs
+
+from wickwire.adapter import Adapter
+from wickwire.clock import Clock, SystemClock
+from wickwire.closer import Closer, Switch
+from wickwire.errors import PlanError, TransportError, UsageError
+from wickwire.fanout import AnyFeedReader, AnyFeedRoute, CandleReader, FeedReader
+from wickwire.health import Health, of_closer, of_feed, of_venue
+from wickwire.ledger import Ledger
+from wickwire.model import Candle, CandleState, Feed, Quote, Rung, Series, SeriesCandle, Trade, parse_instant
+from wickwire.planner import Plan, plan_all
+from wickwire.registry import Registry
+from wickwire.retry import Backoff, Retries
+from wickwire.scope import unwrapped
+from wickwire.store import MemoryStore, Store
+from wickwire.transport import Transport
+from wickwire.venue import Venue
+from wickwire.wire import Account
+from wickwire.writer import Writer
+
+__all__ = ["Collector", "Listener"]
+
+log = logging.getLogger(__name__)
+
+Listener = Callable[[SeriesCandle], Awaitable[None] | None]
+"""What `Collector.on_candle` takes: a plain or an async function of one candle."""
+
+PAGE_ROWS: Final = 500
+DRAIN_S: Final = 8.0
+"""How long stopping waits for the store: SIGTERM to exit has to stay under 10 s."""
+
+
+class Collector:
+    """Collects series from their venues, keeps them whole, and hands on what is true.
+
+    ```python
+    async with Collector(store="sqlite:candles.db") as collector:
+        await collector.add("kraken:BTC/USD@1m")
+        async for candle in collector.candles():
+            print(candle.open_time, candle.close, candle.evidence)
+    ```
+
+    Leaving the block closes every connection, commits what is known, and ends all iterators.
+    """
+
+    def __init__(
+        self,
+        store: str | Store | None = None,
+        *,
+        registry: Registry | None = None,
+        transport: Transport | None = None,
+        redirects: Mapping[str, str] | None = None,
+        accounts: Mapping[str, Account] | None = None,
+        backoff: Backoff | None = None,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Make a collector; nothing connects before `async with`.
+
+        Args:
+            store: Where closed candles live: a URL such as "sqlite:wickwire.db", a Store, or None for memory.
+            registry: Where adapters are found; by default all that are installed.
+            transport: How to reach venues; by default the network.
+            redirects: Origin to origin, for the default transport: `{"wss://ws.kraken.com":
+                "ws://127.0.0.1:9000"}` sends that venue's stream to a simulated one.
+            accounts: By venue, or `venue.variant`; `Account()` for the others.
+            backoff: How long to wait between attempts.
+            clock: What stamps; by default the system's.
+            rng: Where jitter comes from; seed it to repeat a run.
+        """
+        self._registry = registry or Registry()
+        self._given_store = store
+        self._store: Store | None = None
+        self._given_transport = transport
+        self._transport: Transport | None = None
+        self._redirects = dict(redirects or {})
+        self._accounts = dict(accounts or {})
+        self._backoff = backoff or Backoff()
+        self._clock = clock or SystemClock()
+        self._rng = rng or random.Random()
+        self._venues: dict[str, Venue] = {}
+        self._readers: dict[CandleReader, None] = {}
+        self._feed_readers: list[tuple[AnyFeedReader, Feed, Container[Series] | None]] = []
+        self._listeners: list[asyncio.Task[None]] = []
+        self._scopes: list[asyncio.Task[None]] = []
+        self._switch_listeners: list[Callable[[Switch], None]] = []
+        self._writer: Writer | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._stack = AsyncExitStack()
+        self._start_seq = 0
+        self.listener_errors = 0
+
+    # ------------------------------------------------------------------------------------------ lifetime
+
+    async def __aenter__(self) -> Self:
+        """Open the store and start.
+
+        Raises:
+            ConfigError: The store's URL is wrong.
+            StoreError: The store cannot be opened.
+        """
+        async with AsyncExitStack() as stack:
+            self._store = self._open_store()
+            await self._store.open()
+            stack.push_async_callback(self._store.aclose)
+            self._start_seq = await self._store.last_seq()
+            self._transport = self._given_transport or self._open_transport()
+            if self._given_transport is None:
+                stack.push_async_callback(self._transport.aclose)
+            self._writer = Writer(self._store, self._deliver, self._child_rng())
+            stack.enter_context(unwrapped())
+            self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            self._writing = self._tasks.create_task(self._writer.run(), name="writer")
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop in order: venues, then the writer, then readers, transport and store."""
+        for venue in self._venues.values():
+            venue.stop()
+        try:
+            await self._drain()
+        finally:
+            for task in [self._writing, *self._scopes, *self._listeners]:
+                task.cancel()
+            await self._stack.__aexit__(kind, error, trace)
+
+    async def _drain(self) -> None:
+        assert self._writer is not None
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                if self._scopes:
+                    await asyncio.wait(self._scopes)
+                await self._writer.drain()
+                for reader in [*self._readers, *(reader for reader, _, _ in self._feed_readers)]:
+                    reader.end()
+                if self._listeners:
+                    await asyncio.wait(self._listeners)
+        except TimeoutError:
+            log.error(  # noqa: TRY400 - it says what was lost; there is nothing to trace
+                "stopped before everything was stored and delivered; the next start completes it",
+                extra={"why": self._writer.trouble or "a listener or a connection did not end"},
+            )
+
+    def _open_store(self) -> Store:
+        given = self._given_store
+        if given is None:
+            return MemoryStore()
+        return self._registry.open_store(given) if isinstance(given, str) else given
+
+    def _open_transport(self) -> Transport:
+        from wickwire.transport.net import NetTransport  # noqa: PLC0415 - httpx and websockets load when used
+
+        return NetTransport(redirects=self._redirects, clock=self._clock)
+
+    def _child_rng(self) -> random.Random:
+        return random.Random(self._rng.random())
+
+    # -------------------------------------------------------------------------------------------- series
+
+    async def add(
+        self,
+        series: str | Series,
+        *,
+        since: str | datetime | int | None = None,
+        route: str | Rung | None = None,
+    ) -> Series:
+        """Collect *series* from now on; what the store knows of it already is completed. Idempotent.
+
+        Args:
+            series: `venue[.variant]:symbol@what`; native spellings of the symbol are accepted.
+            since: Also everything from this instant on (text, aware datetime, or nanoseconds).
+            route: Pin how it is collected: "stream" or "poll".
+
+        Returns:
+            The series under its canonical name, which is what candles carry.
+
+        Raises:
+            UsageError: It is not a series, the venue is not known, or *since* is not an instant.
+            PluginError: The venue's adapter is broken.
+            PlanError: It cannot be collected; the text says why and what could be.
+        """
+        [plan] = self.plan(series, route=route)
+        if plan.rung is Rung.REFUSE:
+            raise PlanError(f"{plan.series}: {plan.why}")
+        name = plan.series
+        venue = self._venue(name)
+        if name in venue.plans:
+            if since is not None and name in venue.closers:
+                venue.closers[name].reach_back(_instant(since))
+            return name
+        if isinstance(name.what, Feed):
+            self._connect_feed(venue.add_feed(plan))
+            return name
+        assert self._store is not None
+        loaded = await self._store.load(name)
+        if since is not None:
+            origin_ns = _instant(since)
+        elif loaded is not None:
+            origin_ns = loaded.state.origin_ns
+        else:
+            origin_ns = self._first_open(plan)
+        if name not in venue.plans:  # somebody else may have added it while the store was asked
+            assert plan.support is not None
+            venue.add_candles(plan, Ledger.start(name, plan.support, loaded, origin_ns))
+        return name
+
+    async def remove(self, series: str | Series) -> None:
+        """Stop collecting *series*; what is stored stays. Nothing happens when it is not collected."""
+        name = self._canonical(series)
+        venue = self._venues.get(name.scope)
+        if venue is not None and name in venue.plans:
+            venue.remove(name)
+
+    def plan(self, *series: str | Series, route: str | Rung | None = None) -> Sequence[Plan]:
+        """Say how *series* would be collected, or, without arguments, how those at hand are.
+
+        Nothing connects. A series that cannot be collected has the rung REFUSE and says why.
+
+        Raises:
+            UsageError: Not a series, or the venue is not known.
+            PluginError: The venue's adapter is broken.
+        """
+        if not series:
+            return [plan for venue in self._venues.values() for plan in venue.plans.values()]
+        pin = Rung(route) if isinstance(route, str) else route
+        present = [plan.series for venue in self._venues.values() for plan in venue.plans.values()]
+        wanted = [Series.parse(text) if isinstance(text, str) else text for text in series]
+        return plan_all(wanted, self._adapter, self.account, pin=pin, present=present)
+
+    def _first_open(self, plan: Plan) -> int:
+        """Return the open time of the running bucket, which is the first that can be had whole."""
+        now_ns, timeframe = self._clock.now_ns(), plan.series.timeframe
+        assert plan.support is not None
+        try:
+            return timeframe.open_at(now_ns, plan.support.grid)
+        except ValueError:
+            return now_ns - timeframe.nominal_ns
+
+    def account(self, series: Series) -> Account:
+        """Return the account that *series* is collected with."""
+        found = self._accounts.get(series.scope) or self._accounts.get(series.venue) or Account()
+        return attrs.evolve(found, feed=series.variant) if series.variant else found
+
+    def _adapter(self, series: Series) -> Adapter:
+        return self._registry.load(series.venue)
+
+    def _canonical(self, series: str | Series) -> Series:
+        [plan] = self.plan(series)
+        return plan.series
+
+    def _venue(self, series: Series) -> Venue:
+        venue = self._venues.get(series.scope)
+        if venue is None:
+            if self._tasks is None or self._writer is None or self._transport is None:
+                raise UsageError("the collector is not running; use it inside `async with Collector(...)`")
+            adapter, account = self._adapter(series), self.account(series)
+            venue = Venue(
+                adapter,
+                account,
+                account.limits or adapter.description_for(account).limits,
+                self._transport,
+                self._clock,
+                self._child_rng(),
+                backoff=self._backoff,
+                committer=self._writer.notice,
+                switched=self._tell_switch,
+            )
+            self._venues[series.scope] = venue
+            task = self._tasks.create_task(self._run_venue(series.scope, venue), name=f"venue {series.scope}")
+            self._scopes.append(task)
+        return venue
+
+    async def _run_venue(self, scope: str, venue: Venue) -> None:
+        """Run one venue; a bug in its scope ends it, is reported, and it starts again after a while."""
+        retries = Retries(Backoff(first_s=1.0, cap_s=60.0), self._child_rng())
+        while True:
+            try:
+                await venue.run()
+            except Exception as exc:  # the scope of one venue: style rule 18
+                venue.failure = f"{type(exc).__name__}: {exc}"
+                log.exception("venue failed", extra={"venue": scope})
+                if await venue.ended_within(retries.failed(TransportError(venue.failure))):
+                    return
+            else:
+                return
+
+    # ------------------------------------------------------------------------------------------- listening
+
+    def candles(self, *series: str | Series, after_seq: int | None = None) -> CandleReader:
+        """Return an iterator over closed candles as they are committed.
+
+        Each first close comes once; a revision comes again with its count. A consumer that falls behind
+        reads on from the store and loses nothing.
+
+        Args:
+            series: Only these; all when none is named.
+            after_seq: Start after this `seq` of the store, to go on where an earlier run ended; by default
+                only what is committed from the start of this collector on.
+        """
+        assert self._store is not None, "use it inside `async with Collector(...)`"
+        only: Container[Series] | None = {self._canonical(text) for text in series} or None
+        start = self._start_seq if after_seq is None else after_seq
+        reader = CandleReader(self._store, only, start)
+        reader.put(())
+        self._readers[reader] = None
+        return reader
+
+    def on_candle(self, listener: Listener, *series: str | Series) -> None:
+        """Call *listener* with every closed candle, in order, one at a time; it may be plain or async.
+
+        What it raises is logged and counted in `listener_errors`; the next candle comes all the same.
+        """
+        assert self._tasks is not None, "use it inside `async with Collector(...)`"
+        task = self._tasks.create_task(self._listen(listener, self.candles(*series)), name="listener")
+        self._listeners.append(task)
+
+    async def _listen(self, listener: Listener, reader: CandleReader) -> None:
+        async for candle in reader:
+            try:
+                result = listener(candle)
+                if inspect.isawaitable(result):
+                    await result
+            except Exception:  # a host's code must not end the collector: style rule 18
+                self.listener_errors += 1
+                log.exception("listener failed", extra={"series": str(candle.series)})
+
+    def on_switch(self, listener: Callable[[Switch], None]) -> None:
+        """Call *listener* whenever a series changes its route; it must be quick and must not raise."""
+        self._switch_listeners.append(listener)
+
+    def _tell_switch(self, switch: Switch) -> None:
+        for listener in self._switch_listeners:
+            listener(switch)
+
+    def trades(self, *series: str | Series) -> FeedReader[Trade]:
+        """Return an iterator over the trades of the trade series; a slow consumer loses the oldest."""
+        reader = FeedReader[Trade]()
+        self._attach(reader, Feed.TRADES, series)
+        return reader
+
+    def quotes(self, *series: str | Series) -> FeedReader[Quote]:
+        """Return an iterator over the quotes of the quote series; a slow consumer loses the oldest."""
+        reader = FeedReader[Quote]()
+        self._attach(reader, Feed.QUOTES, series)
+        return reader
+
+    def _attach(self, reader: AnyFeedReader, feed: Feed, series: Sequence[str | Series]) -> None:
+        only = {self._canonical(text) for text in series} or None
+        self._feed_readers.append((reader, feed, only))
+        for venue in self._venues.values():
+            for route in venue.feeds.values():
+                self._connect_feed(route)
+
+    def _connect_feed(self, route: AnyFeedRoute) -> None:
+        for reader, feed, only in self._feed_readers:
+            if route.series.what is feed and (only is None or route.series in only):
+                route.readers[reader] = None
+
+    def _deliver(self, news: Sequence[SeriesCandle]) -> None:
+        for reader in self._readers:
+            reader.put(news)
+
+    # ------------------------------------------------------------------------------------------- asking
+
+    async def latest(self, series: str | Series) -> SeriesCandle | None:
+        """Return the newest candle: the forming one where a stream brings it, else the last closed."""
+        name = self._canonical(series)
+        venue = self._venues.get(name.scope)
+        closer = None if venue is None else venue.closers.get(name)
+        if closer is not None and closer.forming is not None:
+            return _forming(name, closer.forming, closer.rung)
+        assert self._store is not None
+        return await self._store.latest(name)
+
+    async def history(
+        self,
+        series: str | Series,
+        since: str | datetime | int,
+        until: str | datetime | int | None = None,
+    ) -> AsyncIterator[Sequence[SeriesCandle]]:
+        """Yield pages of closed candles that open in `[since, until)`, oldest first; the end is the end.
+
+        What the store lacks is fetched from the venue first, paged and within its limits, and stored.
+
+        Raises:
+            PlanError: The venue serves no history for it and the series is not collected.
+        """
+        since_ns, until_ns = _instant(since), self._clock.now_ns() if until is None else _instant(until)
+        name = await self.add(series, since=since_ns)
+        closer = self._venue(name).closers[name]
+        await closer.whole()
+        assert self._writer is not None
+        assert self._store is not None
+        await self._writer.drain()
+        while rows := await self._store.candles(name, since_ns, until_ns, limit=PAGE_ROWS):
+            yield rows
+            since_ns = rows[-1].open_ns + 1
+
+    def closer(self, series: str | Series) -> Closer:
+        """Return what keeps a candle series whole, for progress and diagnosis.
+
+        Raises:
+            UsageError: The series is not collected here, or carries no candles.
+        """
+        name = self._canonical(series)
+        venue = self._venues.get(name.scope)
+        if venue is None or name not in venue.closers:
+            raise UsageError(f"{name} is not collected here; add it first")
+        return venue.closers[name]
+
+    def health(self) -> Health:
+        """Say how everything is doing, at this moment."""
+        assert self._writer is not None, "use it inside `async with Collector(...)`"
+        venues = self._venues
+        candles = [of_closer(closer) for venue in venues.values() for closer in venue.closers.values()]
+        feeds = [
+            of_feed(route, venue.plans[series].why)
+            for venue in venues.values()
+            for series, route in venue.feeds.items()
+        ]
+        return Health(
+            at_ns=self._clock.now_ns(),
+            series=[*candles, *feeds],
+            venues=[of_venue(scope, venue) for scope, venue in venues.items()],
+            committed=self._writer.committed,
+            store_trouble=self._writer.trouble,
+        )
+
+
+def _instant(moment: str | datetime | int) -> int:
+    if isinstance(moment, int):
+        return moment
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise UsageError(f"not an instant: {moment!r} has no time zone; use an aware datetime")
+        return parse_instant(moment.isoformat())
+    return parse_instant(moment)
+
+
+def _forming(series: Series, candle: Candle, rung: Rung) -> SeriesCandle:
+    return SeriesCandle(
+        series,
+        candle.open_ns,
+        candle.close_ns,
+        candle.open,
+        candle.high,
+        candle.low,
+        candle.close,
+        candle.volume,
+        candle.trade_count,
+        candle.vwap,
+        CandleState.FORMING,
+        None,
+        route=rung,
+    )

@@ -1,0 +1,149 @@
+"""What a collector says about itself: values only, taken at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from wickwire.closer import Closer, Condition, Switch
+from wickwire.fanout import FeedRoute
+from wickwire.model import Candle, Hole, Quote, Rung, Series, Trade
+from wickwire.venue import Venue
+
+__all__ = ["Health", "SeriesHealth", "VenueHealth", "of_closer", "of_feed", "of_venue"]
+
+
+@attrs.frozen(kw_only=True)
+class SeriesHealth:
+    """How one series is doing.
+
+    Attributes:
+        series: Which one.
+        condition: Starting, live, quiet, polled, stale, refused or stopped.
+        rung: How it is collected now.
+        why: Why so.
+        last_close: The newest closed candle, where it carries candles.
+        forming: The running bucket, where a stream brings it.
+        lag_s: How long after its end the newest candle was closed here.
+        closed: Candles closed since the start.
+        revisions: Closed candles whose values changed later.
+        refused_rows: Rows refused by the laws of candles.
+        holes: What is missing, and why.
+        switches: Changes of route, the last 100.
+        received: Trades or quotes received, where it carries these.
+        trouble: What went wrong last; empty when nothing did.
+    """
+
+    series: Series
+    condition: Condition
+    rung: Rung
+    why: str
+    last_close: Candle | None = None
+    forming: Candle | None = None
+    lag_s: float | None = None
+    closed: int = 0
+    revisions: int = 0
+    refused_rows: int = 0
+    holes: Sequence[Hole] = ()
+    switches: Sequence[Switch] = ()
+    received: int = 0
+    trouble: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class VenueHealth:
+    """How one venue is doing.
+
+    Attributes:
+        venue: Its name, with the variant.
+        connections: Connections that are ready, of those wanted.
+        wanted_connections: See *connections*.
+        attempts: Connections opened or tried since the start.
+        frames: Frames received on the present connections.
+        junk: Frames among them that were not what the venue documents.
+        requests: REST requests sent.
+        failures: Conversations over REST that failed.
+        status: The venue's last word on its own state.
+        trouble: What went wrong last; empty when nothing did.
+    """
+
+    venue: str
+    connections: int
+    wanted_connections: int
+    attempts: int
+    frames: int
+    junk: int
+    requests: int
+    failures: int
+    status: str
+    trouble: str
+
+
+@attrs.frozen(kw_only=True)
+class Health:
+    """How a collector is doing.
+
+    Attributes:
+        at_ns: When this was so.
+        series: Every series.
+        venues: Every venue.
+        committed: Candles that the store took as news since the start.
+        store_trouble: The store's last error; empty when it works.
+    """
+
+    at_ns: int
+    series: Sequence[SeriesHealth]
+    venues: Sequence[VenueHealth]
+    committed: int
+    store_trouble: str
+
+
+def of_closer(closer: Closer) -> SeriesHealth:
+    """Return how a candle series is doing."""
+    ledger = closer.ledger
+    return SeriesHealth(
+        series=closer.series,
+        condition=closer.state(),
+        rung=closer.rung,
+        why=closer.why,
+        last_close=ledger.last_close,
+        forming=ledger.forming,
+        lag_s=closer.lag_s,
+        closed=ledger.closed_count,
+        revisions=ledger.revisions,
+        refused_rows=ledger.refused,
+        holes=tuple(ledger.holes),
+        switches=tuple(closer.switches),
+        trouble=closer.trouble or closer.refusal or ledger.last_refusal,
+    )
+
+
+def of_feed(route: FeedRoute[Trade] | FeedRoute[Quote], why: str) -> SeriesHealth:
+    """Return how a trades or quotes series is doing."""
+    waiting = Condition.STALE if route.received else Condition.STARTING
+    return SeriesHealth(
+        series=route.series,
+        condition=Condition.LIVE if route.live else waiting,
+        rung=Rung.STREAM,
+        why=why,
+        received=route.received,
+        trouble=route.why,
+    )
+
+
+def of_venue(scope: str, venue: Venue) -> VenueHealth:
+    """Return how a venue is doing."""
+    troubles = [venue.failure, *(link.trouble for link in venue.links if link.session is None)]
+    return VenueHealth(
+        venue=scope,
+        connections=venue.connected,
+        wanted_connections=len(venue.links),
+        attempts=sum(link.attempts for link in venue.links),
+        frames=sum(session.frames for session in venue.sessions),
+        junk=sum(session.junk for session in venue.sessions),
+        requests=venue.history.requests,
+        failures=venue.history.failures,
+        status=next((session.status for session in venue.sessions if session.status), ""),
+        trouble=next((text for text in troubles if text), ""),
+    )

@@ -1,0 +1,129 @@
+"""Drives an adapter's conversations over HTTP: history pages, instrument lists, tokens.
+
+An adapter's generator yields requests and receives replies; this sends them within the budget. What it
+raises goes to the caller, who retries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any, TypeVar
+
+import attrs
+
+from wickwire.adapter import Adapter
+from wickwire.budget import Budget, Priority
+from wickwire.clock import Clock
+from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
+from wickwire.transport import Transport
+from wickwire.wire import Account, HttpReply, HttpRequest, OhlcvQuery, Page, StreamRequest
+
+__all__ = ["MAX_REQUESTS", "PAUSE_S", "FetchedPage", "History"]
+
+MAX_REQUESTS = 100
+"""Most requests that one conversation may send (hookspecs, fetch_ohlcv)."""
+
+PAUSE_S = 10.0
+"""How long REST pauses after "too many requests" that names no time."""
+
+R = TypeVar("R")
+
+
+@attrs.frozen
+class FetchedPage:
+    """A page and the time it speaks of, in nanoseconds: the venue's clock where it told it, else ours."""
+
+    page: Page
+    as_of_ns: int
+
+
+class History:
+    """Everything that one venue is asked over HTTP, on one account."""
+
+    def __init__(
+        self, adapter: Adapter, account: Account, transport: Transport, budget: Budget, clock: Clock
+    ) -> None:
+        """Ask *adapter*'s venue through *transport*, within *budget*."""
+        self._adapter = adapter
+        self._account = account
+        self._transport = transport
+        self._budget = budget
+        self._clock = clock
+        self.requests = 0
+        self.failures = 0
+        self.last_error = ""
+
+    async def page(self, query: OhlcvQuery, priority: Priority) -> FetchedPage:
+        """Fetch one page.
+
+        Raises:
+            VenueError: The venue refused; WAIT has paused the whole budget already.
+            WireError: The reply was not what the venue documents.
+            TransportError: No reply came.
+            PluginError: The adapter broke its contract.
+        """
+        asked_ns = self._clock.now_ns()
+        talk = self._adapter.fetch_ohlcv(query, self._account)
+        dates: list[int] = []
+        page = await self.converse(talk, priority, dates)
+        if not isinstance(page, Page):
+            raise self._adapter.broke(f"fetch_ohlcv() returned {type(page).__name__}, expected a Page")
+        if page.as_of_ns is not None:
+            return FetchedPage(page, page.as_of_ns)
+        return FetchedPage(page, min(dates, default=asked_ns))
+
+    async def converse(
+        self, talk: Generator[Any, Any, R], priority: Priority, dates: list[int] | None = None
+    ) -> R:
+        """Run one generator to its end and return what it returns; *dates* collects the server's clock."""
+        try:
+            done, step = self._advance(talk.__next__)
+            for _ in range(MAX_REQUESTS):
+                if done:
+                    self.last_error = ""
+                    return step  # type: ignore[return-value]  # a generator returns what its type says
+                request = self._checked(step)
+                try:
+                    reply = await self._send(request, priority)
+                except TransportError as exc:
+                    done, step = self._advance(partial(talk.throw, exc))
+                    continue
+                if dates is not None and reply.date_ns is not None:
+                    dates.append(reply.date_ns)
+                done, step = self._advance(partial(talk.send, reply))
+            raise self._adapter.broke(f"one conversation sent more than {MAX_REQUESTS} requests")
+        except WickwireError as exc:
+            self._note(exc)
+            raise
+        finally:
+            talk.close()
+
+    async def _send(self, request: HttpRequest, priority: Priority) -> HttpReply:
+        await self._budget.rest(request.cost, priority)
+        self.requests += 1
+        return await self._transport.request(request)
+
+    def _advance(self, step: Callable[[], object]) -> tuple[bool, object]:
+        """Take one step of a conversation; return whether it ended, and the request or the result."""
+        try:
+            return False, step()
+        except StopIteration as stop:
+            return True, stop.value
+        except WickwireError:
+            raise
+        except Exception as exc:  # a plugin's code: style rule 18
+            raise self._adapter.broke(f"a conversation raised {type(exc).__name__}: {exc}") from exc
+
+    def _checked(self, request: object) -> HttpRequest:
+        if isinstance(request, HttpRequest):
+            return request
+        if isinstance(request, StreamRequest):
+            raise self._adapter.broke("asked for history over a stream, which this version cannot do")
+        raise self._adapter.broke(f"a conversation yielded {type(request).__name__}, not an HttpRequest")
+
+    def _note(self, error: WickwireError) -> None:
+        self.failures += 1
+        self.last_error = str(error)
+        if isinstance(error, VenueError) and error.kind is FaultKind.WAIT:
+            self._budget.pause_rest(PAUSE_S if error.retry_after_s is None else error.retry_after_s)

@@ -1,0 +1,121 @@
+"""What follows from a failure: how long to wait, and whether waiting can help. Nothing here waits."""
+
+from __future__ import annotations
+
+import enum
+import random
+from typing import Final, final
+
+import attrs
+
+from wickwire.errors import FaultKind, StreamClosed, VenueError, WickwireError
+
+__all__ = ["ADVICE", "Advice", "Backoff", "Retries", "advise"]
+
+
+@final
+class Advice(enum.Enum):
+    """What to do about a failure; no advice ever gives up silently."""
+
+    RETRY = "retry"
+    """It may pass soon: the ordinary schedule."""
+    WAIT = "wait"
+    """We are too fast, or the venue is down: the schedule from its cautious step on."""
+    FIX = "fix"
+    """Only a person can mend it: say so, and try again at the slowest pace."""
+
+
+ADVICE: Final = {
+    FaultKind.WAIT: Advice.WAIT,
+    FaultKind.OUTAGE: Advice.RETRY,
+    FaultKind.SYMBOL: Advice.FIX,
+    FaultKind.REQUEST: Advice.FIX,
+    FaultKind.CREDENTIALS: Advice.FIX,
+    FaultKind.ENTITLEMENT: Advice.FIX,
+    FaultKind.GAP: Advice.RETRY,
+    FaultKind.SLOT_TAKEN: Advice.WAIT,
+    FaultKind.CHANNEL_LOST: Advice.RETRY,
+    FaultKind.RESTART: Advice.RETRY,
+    FaultKind.PROTOCOL: Advice.WAIT,
+}
+"""The one table from what a venue said to what follows."""
+
+# RFC 6455, 7.4.1, and the IANA registry of close codes.
+_CLOSE_CODES: Final = {1008: Advice.FIX, 1012: Advice.WAIT, 1013: Advice.WAIT}
+
+
+@attrs.frozen(kw_only=True)
+class Backoff:
+    """How long to wait between attempts, in seconds: full jitter under a doubling ceiling.
+
+    Attributes:
+        first_s: Ceiling before the first retry.
+        factor: How much the ceiling grows with each attempt.
+        cap_s: Ceiling of ceilings.
+        healthy_s: How long data must flow before the next failure counts as the first again.
+        cautious_s: Least wait where the advice is WAIT.
+    """
+
+    first_s: float = attrs.field(default=0.5, converter=float, validator=attrs.validators.gt(0))
+    factor: float = attrs.field(default=2.0, converter=float, validator=attrs.validators.ge(1))
+    cap_s: float = attrs.field(default=60.0, converter=float, validator=attrs.validators.gt(0))
+    healthy_s: float = attrs.field(default=30.0, converter=float, validator=attrs.validators.ge(0))
+    cautious_s: float = attrs.field(default=5.0, converter=float, validator=attrs.validators.ge(0))
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a cap below the first step."""
+        if self.cap_s < self.first_s:
+            raise ValueError(f"Backoff.cap_s must be at least first_s ({self.first_s} s), got {self.cap_s} s")
+
+    def ceiling_s(self, attempt: int) -> float:
+        """Return the longest wait before retry number *attempt*, counted from 1."""
+        steps = min(attempt - 1, 64)
+        return min(self.cap_s, self.first_s * self.factor**steps)
+
+    def wait_s(self, attempt: int, rng: random.Random, advice: Advice = Advice.RETRY) -> float:
+        """Return how long to wait before retry number *attempt*."""
+        ceiling_s = self.ceiling_s(attempt)
+        match advice:
+            case Advice.RETRY:
+                return rng.uniform(0.0, ceiling_s)
+            case Advice.WAIT:
+                return self.cautious_s + rng.uniform(0.0, max(ceiling_s, self.cautious_s))
+            case Advice.FIX:
+                return self.cap_s + rng.uniform(0.0, self.cap_s)
+
+
+def advise(error: WickwireError) -> Advice:
+    """Return what to do about *error*: by its kind, its close code, or an ordinary retry."""
+    if isinstance(error, VenueError):
+        return ADVICE[error.kind]
+    if isinstance(error, StreamClosed):
+        return _CLOSE_CODES.get(error.code, Advice.RETRY)
+    return Advice.RETRY
+
+
+@attrs.define(eq=False)
+class Retries:
+    """Counts attempts of one thing that fails, and forgets them only after sustained health.
+
+    Attributes:
+        backoff: The schedule.
+        rng: Where the jitter comes from.
+        attempt: Failures since health was last sustained.
+    """
+
+    backoff: Backoff
+    rng: random.Random
+    attempt: int = 0
+
+    def failed(self, error: WickwireError, healthy_s: float = 0.0) -> float:
+        """Count a failure that came after *healthy_s* seconds of flowing data; return the seconds to wait."""
+        if healthy_s >= self.backoff.healthy_s:
+            self.attempt = 0
+        self.attempt += 1
+        wait_s = self.backoff.wait_s(self.attempt, self.rng, advise(error))
+        asked_s = error.retry_after_s if isinstance(error, VenueError) else None
+        return wait_s if asked_s is None else max(wait_s, asked_s)
+
+    def succeeded(self) -> None:
+        """Forget the failures: for requests, where one success is health."""
+        self.attempt = 0

@@ -1,0 +1,533 @@
+"""One live connection: open, greet, subscribe, pump, watch. Retrying is venue's.
+
+A session knows what is *wanted*, what was *asked* and what is *confirmed*; the adapter only says how to ask
+and what came back. Data goes to the routes synchronously, frame by frame, without a task or a queue between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Final, Protocol, final
+
+import attrs
+
+from wickwire.adapter import Adapter
+from wickwire.budget import Meter, Priority
+from wickwire.clock import Clock
+from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError, WireError
+from wickwire.history import History
+from wickwire.model import Candle, Feed, Quote, Timeframe, Trade
+from wickwire.scope import unwrapped
+from wickwire.transport import Stream, Transport
+from wickwire.wire import (
+    Accepted,
+    Account,
+    Ask,
+    Endpoint,
+    Fault,
+    Heartbeat,
+    Readiness,
+    Ready,
+    Refused,
+    Released,
+    Removed,
+    Send,
+    SnapshotDone,
+    Topic,
+    VenueStatus,
+)
+
+__all__ = ["Route", "Session", "SessionState", "TopicPhase"]
+
+log = logging.getLogger(__name__)
+
+ANSWER_DEADLINE_S: Final = 10.0
+"""How long a subscription may stay unanswered, without data, before it is asked for again."""
+
+QUARANTINE_S: Final = 600.0
+"""How long a refused topic is left alone on the same connection."""
+
+_ENDING: Final = frozenset(
+    {
+        FaultKind.RESTART,
+        FaultKind.CREDENTIALS,
+        FaultKind.ENTITLEMENT,
+        FaultKind.SLOT_TAKEN,
+        FaultKind.CHANNEL_LOST,
+    }
+)
+
+
+@final
+class SessionState(enum.Enum):
+    """How far a connection is."""
+
+    CONNECTING = "connecting"
+    AUTHENTICATING = "authenticating"
+    READY = "ready"
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+@final
+class TopicPhase(enum.Enum):
+    """How far a subscription is."""
+
+    WANTED = "wanted"
+    ASKED = "asked"
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
+
+
+class Route(Protocol):
+    """Where the data of one topic goes. Called inside the reader: be quick, never block, never raise."""
+
+    def receive(self, data: Candle | Trade | Quote, /) -> None:
+        """Take one event."""
+        ...
+
+    def subscribed(self, session: Session) -> None:
+        """The subscription is confirmed: what comes from now on is one uninterrupted epoch."""
+        ...
+
+    def doubted(self, why: str) -> None:
+        """Something may have been lost; the subscription goes on."""
+        ...
+
+    def withdrawn(self, open_ns: int) -> None:
+        """The venue withdrew a candle."""
+        ...
+
+    def lost(self, why: str) -> None:
+        """The subscription ended."""
+        ...
+
+    def refused(self, kind: FaultKind, why: str) -> None:
+        """The venue refused the subscription."""
+        ...
+
+
+@attrs.define(eq=False)
+class _Subscription:
+    """One topic on this connection."""
+
+    topic: Topic
+    route: Route
+    since_ns: Callable[[], int | None]
+    phase: TopicPhase = TopicPhase.WANTED
+    due_s: float = 0.0
+    asked: int = 0
+    batch: int = 0
+
+
+Key = tuple[str, Timeframe | Feed]
+
+
+class Session:
+    """One connection from opening to end. Make a new one for each attempt.
+
+    Attributes:
+        state: How far it is.
+        venue_ns: The latest venue time that its data showed.
+        heard_ns: When data last came, by our clock; 0 before the first.
+        frames: Frames received.
+        events: Events they held.
+        junk: Frames that were not what the venue documents.
+        unrouted: Data of topics that nobody asked for.
+        last_junk: What was wrong with the last one.
+        status: The venue's last word on its own state.
+    """
+
+    def __init__(
+        self, adapter: Adapter, account: Account, transport: Transport, history: History, clock: Clock
+    ) -> None:
+        """Prepare a connection to *adapter*'s venue; nothing happens before `run`."""
+        self._adapter = adapter
+        self._account = account
+        self._transport = transport
+        self._history = history
+        self._clock = clock
+        self._topics: dict[Topic, _Subscription] = {}
+        self._routes: dict[Key, Callable[[Candle | Trade | Quote], None]] = {}
+        self._leaving: dict[Topic, None] = {}
+        self._halves: deque[list[Topic]] = deque()
+        self._changed = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._memory: object = None
+        self._endpoint: Endpoint | None = None
+        self._stream: Stream | None = None
+        self._batches = 0
+        self._heard_s = 0.0
+        self._opened_s = 0.0
+        self._first_data_s: float | None = None
+        self.state = SessionState.CONNECTING
+        self.venue_ns = 0
+        self.heard_ns = 0
+        self.frames = 0
+        self.events = 0
+        self.junk = 0
+        self.unrouted = 0
+        self.last_junk = ""
+        self.status = ""
+
+    # ----------------------------------------------------------------------------------- what is wanted
+
+    def want(self, topic: Topic, route: Route, since_ns: Callable[[], int | None]) -> None:
+        """Subscribe to *topic* as soon as possible; *since_ns* says from when on, each time it is asked."""
+        subscription = self._topics[topic] = _Subscription(topic, route, since_ns)
+        self._routes[topic.symbol, topic.what] = partial(self._early, subscription)
+        self._leaving.pop(topic, None)
+        self._changed.set()
+
+    def drop(self, topic: Topic) -> None:
+        """Unsubscribe from *topic*."""
+        subscription = self._topics.pop(topic, None)
+        self._routes.pop((topic.symbol, topic.what), None)
+        if subscription is not None and subscription.asked:
+            self._leaving[topic] = None
+            self._changed.set()
+
+    def again(self, topic: Topic) -> None:
+        """Leave *topic* and subscribe to it anew, on the same connection."""
+        subscription = self._topics.get(topic)
+        if subscription is not None and self.state is SessionState.READY:
+            subscription.route.lost("subscribing again")
+            subscription.phase = TopicPhase.WANTED
+            self._routes[topic.symbol, topic.what] = partial(self._early, subscription)
+            self._leaving[topic] = None
+            self._changed.set()
+
+    def phase(self, topic: Topic) -> TopicPhase | None:
+        """Return how far the subscription to *topic* is; None when it is not wanted here."""
+        subscription = self._topics.get(topic)
+        return None if subscription is None else subscription.phase
+
+    @property
+    def healthy_s(self) -> float:
+        """For how many seconds data has been flowing."""
+        return 0.0 if self._first_data_s is None else self._heard_s - self._first_data_s
+
+    # ------------------------------------------------------------------------------------------ running
+
+    async def run(self) -> None:
+        """Live until the connection ends; always by an exception, or by cancellation.
+
+        Raises:
+            VenueError: The venue ended it or refused; the kind says what to do.
+            TransportError: The connection failed, ended or went silent.
+            PluginError: The adapter broke its contract.
+        """
+        why = "closed by us"
+        try:
+            await self._open()
+            with unwrapped():
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._watch(), name="watch")
+                    tasks.create_task(self._keep_alive(), name="keepalive")
+                    tasks.create_task(self._change(), name="change")
+                    await self._pump()
+        except WickwireError as exc:
+            why = str(exc)
+            raise
+        finally:
+            self.state = SessionState.DRAINING
+            if self._stream is not None:
+                await self._stream.aclose()
+            self.state = SessionState.CLOSED
+            for subscription in self._topics.values():
+                subscription.route.lost(why)
+
+    async def _open(self) -> None:
+        adapter = self._adapter
+        told = adapter.connect(self._account, tuple(self._topics), self._clock.now_ns())
+        endpoint = told if isinstance(told, Endpoint) else await self._history.converse(told, Priority.LIVE)
+        if not isinstance(endpoint, Endpoint):
+            raise self._adapter.broke(f"connect() returned {type(endpoint).__name__}, expected an Endpoint")
+        self._endpoint, self._memory = endpoint, endpoint.memory()
+        self._stream = await self._transport.open(endpoint)
+        self._heard_s = self._opened_s = asyncio.get_running_loop().time()
+        self.state = SessionState.AUTHENTICATING
+        for send in endpoint.hello:
+            await self._stream.send(send.frame)
+        if endpoint.ready is Readiness.ON_OPEN:
+            self._begin()
+
+    def _begin(self) -> None:
+        self.state = SessionState.READY
+        self._ready.set()
+        self._changed.set()
+
+    async def _pump(self) -> None:  # noqa: C901 - the hot path is one loop: a call an event would cost more
+        """Read for ever. The hot path: what stands in this loop is paid once a frame or once an event."""
+        assert self._stream is not None
+        receive, parse, memory = self._stream.receive, self._adapter.parse, self._memory
+        routes, now_s = self._routes, asyncio.get_running_loop().time
+        while True:
+            frame = await receive()
+            self._heard_s = now_s()
+            self.frames += 1
+            try:
+                events = parse(frame, memory)
+            except WireError as exc:
+                self._refuse_frame(exc)
+                continue
+            except Exception as exc:  # a plugin's code: style rule 18
+                raise self._adapter.broke(f"parse() raised {type(exc).__name__}: {exc}") from exc
+            data = False
+            for event in events:
+                if isinstance(event, Candle):
+                    key: Key = (event.symbol, event.timeframe)
+                    venue_ns = event.open_ns
+                elif isinstance(event, Trade):
+                    key = (event.symbol, Feed.TRADES)
+                    venue_ns = event.time_ns
+                elif isinstance(event, Quote):
+                    key = (event.symbol, Feed.QUOTES)
+                    venue_ns = event.time_ns or 0
+                else:
+                    await self._control(event)
+                    continue
+                route = routes.get(key)
+                if route is None:
+                    self.unrouted += 1
+                    continue
+                data = True
+                if venue_ns > self.venue_ns and not event.snapshot:
+                    self.venue_ns = venue_ns
+                route(event)
+            if data:
+                self.events += len(events)
+                self.heard_ns = self._clock.now_ns()
+                if self._first_data_s is None:
+                    self._first_data_s = self._heard_s
+
+    def _early(self, subscription: _Subscription, data: Candle | Trade | Quote) -> None:
+        """Data of a topic that is not confirmed yet: it confirms what was asked, and is not lost."""
+        if subscription.phase is TopicPhase.ASKED:
+            self._confirm(subscription)
+            subscription.route.receive(data)
+        else:
+            self.unrouted += 1
+
+    def _refuse_frame(self, error: WireError) -> None:
+        self.junk += 1
+        self.last_junk = str(error)
+        if self.junk == 1:
+            log.warning("frame refused", extra={"venue": self._adapter.name, "why": self.last_junk})
+
+    # ----------------------------------------------------------------------------------- what was said
+
+    async def _control(self, event: object) -> None:  # noqa: C901, PLR0912 - one arm an event
+        match event:
+            case Heartbeat() | SnapshotDone():
+                pass
+            case Send():
+                assert self._stream is not None
+                await self._stream.send(event.frame)
+            case Ready():
+                if not self._ready.is_set():
+                    self._begin()
+            case Accepted():
+                for subscription in self._known(event.topics):
+                    self._confirm(subscription)
+            case Released():
+                pass
+            case Refused():
+                self._refused(event)
+            case Removed():
+                for subscription in self._known([event.topic]):
+                    subscription.route.withdrawn(event.open_ns)
+            case VenueStatus():
+                self._note_status(event)
+            case Fault():
+                self._fault(event)
+            case _:
+                raise self._adapter.broke(f"parse() returned a {type(event).__name__}, which is no event")
+
+    def _known(self, topics: Sequence[Topic]) -> Iterator[_Subscription]:
+        for topic in topics:
+            subscription = self._topics.get(topic)
+            if subscription is not None:
+                yield subscription
+
+    def _confirm(self, subscription: _Subscription) -> None:
+        if subscription.phase is not TopicPhase.CONFIRMED:
+            subscription.phase = TopicPhase.CONFIRMED
+            topic = subscription.topic
+            self._routes[topic.symbol, topic.what] = subscription.route.receive
+            subscription.route.subscribed(self)
+            self._changed.set()
+
+    def _refused(self, event: Refused) -> None:
+        topics = list(event.topics)
+        if not topics:
+            waiting = [sub for sub in self._topics.values() if sub.phase is TopicPhase.ASKED]
+            oldest = min((sub.batch for sub in waiting), default=0)
+            topics = [sub.topic for sub in waiting if sub.batch == oldest]
+            if len(topics) > 1:  # the venue did not say which: the halves will
+                middle = len(topics) // 2
+                self._halves += [topics[:middle], topics[middle:]]
+                self._changed.set()
+                return
+        now_s = asyncio.get_running_loop().time()
+        for subscription in self._known(topics):
+            if event.kind is FaultKind.WAIT:
+                subscription.due_s = now_s + ANSWER_DEADLINE_S
+                continue
+            subscription.phase = TopicPhase.REFUSED
+            subscription.due_s = now_s + QUARANTINE_S
+            subscription.route.refused(event.kind, event.text)
+            log.warning(
+                "subscription refused",
+                extra={"venue": self._adapter.name, "topic": str(subscription.topic), "why": event.text},
+            )
+        self._changed.set()
+
+    def _note_status(self, event: VenueStatus) -> None:
+        if event.symbol is None and event.state != self.status:
+            self.status = event.state
+            log.info("venue status", extra={"venue": self._adapter.name, "state": event.state})
+
+    def _fault(self, event: Fault) -> None:
+        log.warning(
+            "venue fault",
+            extra={"venue": self._adapter.name, "kind": event.kind.value, "why": event.text},
+        )
+        if event.kind in _ENDING:
+            raise VenueError(event.kind, f"{self._adapter.name}: {event.text}")
+        if event.kind in (FaultKind.GAP, FaultKind.PROTOCOL):
+            for subscription in self._topics.values():
+                subscription.route.doubted(event.text)
+        elif event.kind is FaultKind.WAIT:
+            later_s = asyncio.get_running_loop().time() + ANSWER_DEADLINE_S
+            for subscription in self._topics.values():
+                if subscription.phase is TopicPhase.ASKED:  # what was not answered may have been lost
+                    subscription.due_s = later_s
+            self._changed.set()
+
+    # ------------------------------------------------------------------------------- what has to be said
+
+    async def _change(self) -> None:
+        """Bring what is confirmed towards what is wanted, for ever."""
+        assert self._endpoint is not None
+        await self._ready.wait()
+        limits = self._adapter.describe(self._account).limits
+        meter = None if limits.messages is None else Meter(limits.messages)
+        loop = asyncio.get_running_loop()
+        while True:
+            self._changed.clear()
+            asks, removed = self._next_batch(loop.time())
+            if not asks and not removed:
+                try:
+                    async with asyncio.timeout_at(self._next_due_s()):
+                        await self._changed.wait()
+                except TimeoutError:
+                    pass
+                continue
+            for send in self._frames(asks, removed):
+                if meter is not None:
+                    await asyncio.sleep(meter.wait_s(1, loop.time()))
+                    meter.spend(1, loop.time())
+                assert self._stream is not None
+                await self._stream.send(send.frame)
+
+    def _frames(self, asks: Sequence[Ask], removed: Sequence[Topic]) -> Sequence[Send]:
+        try:
+            sends: object = self._adapter.subscribe(asks, removed, self._memory)
+        except WickwireError:
+            raise
+        except Exception as exc:  # a plugin's code: style rule 18
+            raise self._adapter.broke(f"subscribe() raised {type(exc).__name__}: {exc}") from exc
+        if not isinstance(sends, Sequence) or not all(isinstance(send, Send) for send in sends):
+            raise self._adapter.broke(f"subscribe() returned {sends!r:.80}, expected a sequence of Send")
+        return sends
+
+    def _next_batch(self, now_s: float) -> tuple[list[Ask], list[Topic]]:
+        assert self._endpoint is not None
+        in_flight = {sub.batch for sub in self._topics.values() if sub.phase is TopicPhase.ASKED}
+        removed = list(islice(self._leaving, self._endpoint.topics_per_frame))
+        for topic in removed:
+            del self._leaving[topic]
+        if removed:  # leave first: a topic that is subscribed to anew must be left before
+            return [], removed
+        if len(in_flight) >= self._endpoint.changes_in_flight:
+            overdue = any(s.phase is TopicPhase.ASKED and s.due_s <= now_s for s in self._topics.values())
+            if not overdue:
+                return [], []
+        if self._halves:
+            chosen = [sub for topic in self._halves.popleft() if (sub := self._topics.get(topic))]
+        else:
+            due = (sub for sub in self._topics.values() if self._is_due(sub, now_s))
+            chosen = list(islice(due, self._endpoint.topics_per_frame))
+        self._batches += 1
+        for subscription in chosen:
+            subscription.phase = TopicPhase.ASKED
+            subscription.batch = self._batches
+            subscription.asked += 1
+            patience_s = ANSWER_DEADLINE_S * min(subscription.asked, 30)
+            subscription.due_s = now_s + patience_s if self._endpoint.acknowledges else math.inf
+        return [Ask(sub.topic, sub.since_ns()) for sub in chosen], []
+
+    @staticmethod
+    def _is_due(subscription: _Subscription, now_s: float) -> bool:
+        if subscription.phase is TopicPhase.WANTED:
+            return True
+        return subscription.phase is not TopicPhase.CONFIRMED and subscription.due_s <= now_s
+
+    def _next_due_s(self) -> float | None:
+        waiting = [
+            s.due_s for s in self._topics.values() if s.phase in (TopicPhase.ASKED, TopicPhase.REFUSED)
+        ]
+        return min(waiting, default=None)
+
+    # -------------------------------------------------------------------------------------- staying alive
+
+    async def _watch(self) -> None:
+        """End the connection when it is silent for too long or as old as it may get."""
+        assert self._endpoint is not None
+        endpoint, loop = self._endpoint, asyncio.get_running_loop()
+        while True:
+            left_s = self._heard_s + endpoint.silence_limit_s - loop.time()
+            if left_s <= 0:
+                raise TransportError(
+                    f"{self._adapter.name}: nothing was received for {endpoint.silence_limit_s:g} s"
+                )
+            if endpoint.max_age_s is not None:
+                age_left_s = self._opened_s + endpoint.max_age_s - loop.time()
+                if age_left_s <= 0:
+                    raise VenueError(
+                        FaultKind.RESTART,
+                        f"{self._adapter.name}: the connection reached its age of {endpoint.max_age_s:g} s",
+                    )
+                left_s = min(left_s, age_left_s)
+            await asyncio.sleep(left_s)
+
+    async def _keep_alive(self) -> None:
+        assert self._endpoint is not None
+        assert self._stream is not None
+        keepalive = self._endpoint.keepalive
+        if keepalive is None:
+            return
+        while True:
+            await asyncio.sleep(keepalive.every_s)
+            if keepalive.frame is None:
+                await self._stream.ping()
+                self._heard_s = asyncio.get_running_loop().time()
+            else:
+                await self._stream.send(keepalive.frame)
+
+    def counters(self) -> Mapping[str, int]:
+        """Return what was counted, by name."""
+        return {
+            "frames": self.frames,
+            "events": self.events,
+            "junk": self.junk,
+            "unrouted": self.unrouted,
+        }

@@ -1,0 +1,261 @@
+"""One venue's scope: its connections, its closers, its budget. A bug in here ends this venue and no other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import attrs
+
+from wickwire.adapter import Adapter
+from wickwire.budget import Budget
+from wickwire.clock import Clock
+from wickwire.closer import Closer, Switch
+from wickwire.errors import PluginError, WickwireError
+from wickwire.fanout import FeedRoute
+from wickwire.history import History
+from wickwire.ledger import Ledger
+from wickwire.model import Feed, Quote, Rung, Series, Trade
+from wickwire.planner import Plan
+from wickwire.retry import Backoff, Retries
+from wickwire.scope import unwrapped
+from wickwire.session import Route, Session, SessionState
+from wickwire.transport import Transport
+from wickwire.wire import Account, Limits, Topic
+
+__all__ = ["Link", "Venue"]
+
+log = logging.getLogger(__name__)
+
+TOPICS_PER_LINK: Final = 200
+"""Topics on one connection where the venue names no limit."""
+
+
+@attrs.define(eq=False)
+class Link:
+    """One connection and its successors: what rides on it, and how it fares.
+
+    Attributes:
+        number: Counts the links of a venue.
+        key: What `lane` says about who may ride here.
+        topics: What rides on it, with what each has to be alone against.
+        session: The present connection; None between two of them.
+        attempts: Connections opened or tried so far.
+        trouble: Why the last one ended; empty while it lives.
+    """
+
+    number: int
+    key: str
+    topics: dict[Topic, object] = attrs.field(factory=dict)
+    session: Session | None = None
+    attempts: int = 0
+    trouble: str = ""
+    task: asyncio.Task[None] | None = None
+
+    def takes(self, alone: object) -> bool:
+        """Say whether a topic that must be alone against *alone* may ride here."""
+        return alone is None or alone not in self.topics.values()
+
+
+class Venue:
+    """Everything that runs for one venue and account.
+
+    Attributes:
+        adapter: Whose venue.
+        account: Which account.
+        closers: The candle series, by series.
+        feeds: The trades and quotes series, by series.
+        links: The connections.
+        history: What is asked over HTTP.
+        budget: What may be used.
+        failure: Why the scope ended; empty while it runs.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        account: Account,
+        limits: Limits,
+        transport: Transport,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        backoff: Backoff,
+        committer: Callable[[Closer], None],
+        switched: Callable[[Switch], None],
+    ) -> None:
+        """Prepare a scope; `run` starts it."""
+        self.adapter = adapter
+        self.account = account
+        self.limits = limits
+        self.budget = Budget(limits)
+        self.history = History(adapter, account, transport, self.budget, clock)
+        self.closers: dict[Series, Closer] = {}
+        self.feeds: dict[Series, FeedRoute[Trade] | FeedRoute[Quote]] = {}
+        self.plans: dict[Series, Plan] = {}
+        self.links: list[Link] = []
+        self.failure = ""
+        self._transport = transport
+        self._clock = clock
+        self._rng = rng
+        self._backoff = backoff
+        self._commit = committer
+        self._switched = switched
+        self._tasks: asyncio.TaskGroup | None = None
+        self._running: dict[Series, asyncio.Task[None]] = {}
+        self._routes: dict[Topic, tuple[Route, Callable[[], int | None]]] = {}
+        self._numbers = 0
+        self._end = asyncio.Event()
+
+    # ---------------------------------------------------------------------------------------------- scope
+
+    async def run(self) -> None:
+        """Run until `stop`; whatever was added before starts now."""
+        with unwrapped():
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                for closer in self.closers.values():
+                    self._start(closer)
+                for link in self.links:
+                    self._dial(link)
+                await self._end.wait()
+                for task in [*self._running.values(), *(link.task for link in self.links if link.task)]:
+                    task.cancel()
+        self._tasks = None
+
+    def stop(self) -> None:
+        """End the scope: connections are closed, nothing is asked any more."""
+        self._end.set()
+        for closer in self.closers.values():
+            closer.stop()
+
+    async def ended_within(self, seconds: float) -> bool:
+        """Wait for `stop`, at most *seconds*; return whether it came."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._end.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    # --------------------------------------------------------------------------------------------- series
+
+    def add_candles(self, plan: Plan, ledger: Ledger) -> Closer:
+        """Collect a candle series by *plan*, knowing *ledger*."""
+        closer = Closer(
+            plan,
+            ledger,
+            self.history,
+            self._clock,
+            random.Random(self._rng.random()),
+            backoff=self._backoff,
+            committer=self._commit,
+            switched=self._switched,
+        )
+        self.closers[plan.series] = closer
+        self.plans[plan.series] = plan
+        self._start(closer)
+        if plan.rung is Rung.STREAM:
+            self._ride(plan, closer, closer.since_ns)
+        return closer
+
+    def add_feed(self, plan: Plan) -> FeedRoute[Trade] | FeedRoute[Quote]:
+        """Collect a trades or quotes series by *plan*."""
+        series = plan.series
+        route: FeedRoute[Trade] | FeedRoute[Quote]
+        route = FeedRoute[Trade](series) if series.what is Feed.TRADES else FeedRoute[Quote](series)
+        self.feeds[series] = route
+        self.plans[series] = plan
+        self._ride(plan, route, lambda: None)
+        return route
+
+    def remove(self, series: Series) -> None:
+        """Stop collecting *series*; a connection that carries nothing else is closed."""
+        plan = self.plans.pop(series)
+        closer = self.closers.pop(series, None)
+        if closer is not None:
+            closer.stop()
+            task = self._running.pop(series, None)
+            if task is not None:
+                task.cancel()
+        self.feeds.pop(series, None)
+        self._routes.pop(plan.topic, None)
+        for link in list(self.links):
+            if plan.topic in link.topics:
+                del link.topics[plan.topic]
+                if link.session is not None:
+                    link.session.drop(plan.topic)
+                if not link.topics:
+                    self.links.remove(link)
+                    if link.task is not None:
+                        link.task.cancel()
+
+    def _start(self, closer: Closer) -> None:
+        if self._tasks is not None:
+            task = self._tasks.create_task(closer.run(), name=f"closer {closer.series}")
+            self._running[closer.series] = task
+
+    # -------------------------------------------------------------------------------------------- links
+
+    def _ride(self, plan: Plan, route: Route, since_ns: Callable[[], int | None]) -> None:
+        """Put a topic on a connection that its lane allows, a new one if need be."""
+        lane = plan.lane
+        most = self.limits.topics_per_connection or TOPICS_PER_LINK
+        self._routes[plan.topic] = (route, since_ns)
+        for link in self.links:
+            if link.key == lane.key and len(link.topics) < most and link.takes(lane.alone):
+                link.topics[plan.topic] = lane.alone
+                if link.session is not None:
+                    link.session.want(plan.topic, route, since_ns)
+                return
+        self._numbers += 1
+        link = Link(self._numbers, lane.key, {plan.topic: lane.alone})
+        self.links.append(link)
+        self._dial(link)
+
+    def _dial(self, link: Link) -> None:
+        if self._tasks is not None:
+            name = f"link {self.adapter.name} {link.number}"
+            link.task = self._tasks.create_task(self._keep_connected(link), name=name)
+
+    async def _keep_connected(self, link: Link) -> None:
+        """Open one connection after the other for ever: the one retry loop of streams."""
+        retries = Retries(self._backoff, random.Random(self._rng.random()))
+        while True:
+            await self.budget.connect()
+            session = Session(self.adapter, self.account, self._transport, self.history, self._clock)
+            for topic in link.topics:
+                session.want(topic, *self._routes[topic])
+            link.session = session
+            link.attempts += 1
+            try:
+                await session.run()
+            except WickwireError as exc:
+                link.session = None
+                wait_s = retries.failed(exc, session.healthy_s)
+                if isinstance(exc, PluginError):
+                    wait_s = max(wait_s, self._backoff.cap_s)
+                link.trouble = str(exc)
+                log.warning(
+                    "stream ended",
+                    extra={
+                        "venue": self.adapter.name,
+                        "link": link.number,
+                        "why": link.trouble,
+                        "wait_s": round(wait_s, 3),
+                    },
+                )
+                await asyncio.sleep(wait_s)
+
+    @property
+    def sessions(self) -> Sequence[Session]:
+        """The connections that live now."""
+        return [link.session for link in self.links if link.session is not None]
+
+    @property
+    def connected(self) -> int:
+        """How many connections are ready."""
+        return sum(session.state is SessionState.READY for session in self.sessions)
