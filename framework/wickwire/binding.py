@@ -261,6 +261,6 @@ def with_article(noun: str) -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Return "a", "a and b", "a, b and c"."""
-    *most, last = words
+    """Return "", "a", "a and b", "a, b and c"."""
+    *most, last = [*words] or [""]
     return f"{', '.join(most)} and {last}" if most else last

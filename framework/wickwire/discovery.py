@@ -1,0 +1,167 @@
+"""What is installed, known from metadata alone, and importing one of it, whatever that may bring about."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Final, final
+
+import attrs
+
+from wickwire.binding import described, identify
+from wickwire.errors import PluginError
+
+__all__ = ["Found", "Kind", "MissingExtraError", "files", "imported", "installed"]
+
+# PEP 508: the name comes first, and what an extra brings says `extra == "redis"` in its marker
+_EXTRA: Final = re.compile(r"^([A-Za-z0-9._-]+).*\bextra\s*==\s*['\"]([^'\"]+)['\"]")
+
+
+@final
+class Kind(enum.Enum):
+    """What a plugin is, by the group of entry points that names it."""
+
+    ADAPTER = "adapter"
+    PLUGIN = "plugin"
+
+    @property
+    def group(self) -> str:
+        """The group of entry points."""
+        return f"wickwire.{self.value}s"
+
+
+@attrs.frozen(kw_only=True)
+class Found:
+    """One plugin as its metadata tells of it; nothing has been imported.
+
+    Attributes:
+        name: Of the venue; of a store: the scheme of its URLs.
+        kind: Adapter or another plugin.
+        distribution: What was installed to bring it, or the path of a local file; may be empty.
+        version: The distribution's version; may be empty.
+        disabled: Why it is not to be loaded; empty when it may be.
+    """
+
+    name: str
+    kind: Kind
+    distribution: str = ""
+    version: str = ""
+    disabled: str = ""
+    load: Callable[[], object] = attrs.field(repr=False, eq=False)
+    entry_point: EntryPoint | None = attrs.field(default=None, repr=False, eq=False)
+
+    def __str__(self) -> str:
+        return identify(self.kind.value, self.name, self.distribution, self.version)
+
+
+class MissingExtraError(PluginError):
+    """A plugin needs a package that an extra brings."""
+
+
+def installed() -> Iterator[Found]:
+    """Yield every entry point of both groups, without importing any."""
+    for kind in Kind:
+        for point in entry_points(group=kind.group):
+            distribution, version = _origin(point)
+            yield Found(
+                name=point.name,
+                kind=kind,
+                distribution=distribution,
+                version=version,
+                load=point.load,
+                entry_point=point,
+            )
+
+
+def files(local: Mapping[str, Path]) -> Iterator[Found]:
+    """Yield the adapters that are single files, without importing any."""
+    for name, path in local.items():
+        load = functools.partial(_imported_file, name, path)
+        yield Found(name=name, kind=Kind.ADAPTER, distribution=str(path), load=load)
+
+
+def _origin(point: EntryPoint) -> tuple[str, str]:
+    """Return distribution and version; one that was half removed may have lost them."""
+    if point.dist is None:
+        return "", ""
+    told = point.dist.metadata
+    # its get() came with Python 3.12
+    name, version = (told[key] if key in told else "" for key in ("Name", "Version"))  # noqa: SIM401
+    return name, version
+
+
+def imported(one: Found) -> object:
+    """Import a plugin.
+
+    Raises:
+        PluginError: It cannot be imported; MissingExtraError where an extra would help.
+    """
+    try:
+        return one.load()
+    except PluginError:
+        raise
+    except ModuleNotFoundError as exc:
+        raise _not_installed(one, exc.name or "") from exc
+    except (Exception, SystemExit) as exc:
+        raise PluginError(
+            f"{one}: importing it raised {described(exc)}{_line(exc)}", plugin=one.name
+        ) from exc
+
+
+def _line(exc: BaseException) -> str:
+    """Return ` (lantern.py, line 3)`, where the plugin's own code was when it raised."""
+    frames = [
+        frame for frame in traceback.extract_tb(exc.__traceback__)[1:] if "importlib" not in frame.filename
+    ]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+
+
+def _not_installed(one: Found, module: str) -> PluginError:
+    """Return why *module* is not there: not part of the plugin, not chosen, or not installed."""
+    point = one.entry_point
+    if point and f"{point.module}.".startswith(f"{module}."):
+        return PluginError(
+            f"{one}: its entry point names the module {point.module!r}, which is not there", plugin=one.name
+        )
+    package = module.partition(".")[0]
+    needs = f"{one}: needs the package {package!r}, which is not installed"
+    for extra in _extras(point, package):
+        return MissingExtraError(f"{needs}; pip install '{one.distribution}[{extra}]'", plugin=one.name)
+    return PluginError(f"{needs}; install what brings it", plugin=one.name)
+
+
+def _extras(point: EntryPoint | None, package: str) -> Iterator[str]:
+    """Yield the extras that bring *package*: those the entry point names, then those of the requirements."""
+    if point is None or point.dist is None:
+        return
+    yield from point.extras
+    for requirement in point.dist.requires or ():
+        match = _EXTRA.match(requirement)
+        if match and re.sub(r"[-_.]+", "_", match[1]).lower() == package.lower():
+            yield match[2]
+
+
+def _imported_file(name: str, path: Path) -> object:
+    """Import one file under a module name of its own."""
+    who = identify(Kind.ADAPTER.value, name, str(path), "")
+    if not path.is_file():
+        raise PluginError(f"{who}: there is no such file", plugin=name)
+    module_name = f"_wickwire_local_{name}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{who}: is not a Python file; its name has to end in .py", plugin=name)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # classes look up their own module while they are made
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise
+    return module

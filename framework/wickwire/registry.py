@@ -1,0 +1,306 @@
+"""Which plugins there are: found by metadata alone, imported one by one when asked for, never all or none.
+
+A plugin that cannot be imported or bound is listed with its reason and stops nobody else.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast, final
+
+import attrs
+import pluggy
+
+from wickwire import hookspecs
+from wickwire.adapter import Adapter, bind
+from wickwire.binding import described, kind_of, listed, marked_hooks, suggestion
+from wickwire.discovery import Found, Kind, MissingExtraError, files, imported, installed
+from wickwire.errors import ConfigError, PluginError, UsageError, WickwireError
+from wickwire.hookspecs import PLUGIN_HOOKS, PROJECT
+from wickwire.store import MemoryStore, Store
+
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["Found", "Kind", "Listed", "Registry", "State", "load_adapter"]
+
+_STORE_METHODS: Final = tuple(name for name in vars(Store) if not name.startswith("_"))
+_MEMORY: Final = "memory"
+_SCHEME: Final = re.compile(r"^([a-z][a-z0-9+.-]*):")  # RFC 3986, 3.1
+_USER_INFO: Final = re.compile(r"(?<=//)[^/@]*@")
+
+
+@final
+class State(enum.Enum):
+    """Whether a plugin works."""
+
+    OK = "ok"
+    BROKEN = "broken"
+    DISABLED = "disabled"
+    MISSING_EXTRA = "missing-extra"
+
+
+@attrs.frozen(kw_only=True)
+class Listed:
+    """One plugin, and whether it works: a row of `wickwire adapters`.
+
+    Attributes:
+        name: As in `Found`.
+        kind: As in `Found`.
+        distribution: As in `Found`.
+        version: As in `Found`.
+        state: Whether it works.
+        reason: Why not, and what to do; empty when it works.
+    """
+
+    name: str
+    kind: Kind
+    distribution: str
+    version: str
+    state: State
+    reason: str = ""
+
+
+class Registry:
+    """The plugins of one process, or of one test.
+
+    Args:
+        allow: Only these names may be loaded, adapters and others alike; None allows all.
+        deny: These names may not be loaded.
+        local: Adapters in single files, by name.
+        adapters: Modules or instances that are adapters, by name.
+        plugins: The same for plugins that are not adapters.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow: Iterable[str] | None = None,
+        deny: Iterable[str] = (),
+        local: Mapping[str, Path] | None = None,
+        adapters: Mapping[str, object] | None = None,
+        plugins: Mapping[str, object] | None = None,
+    ) -> None:
+        self._allow = None if allow is None else frozenset(allow)
+        self._deny = frozenset(deny)
+        self._local = dict(local or {})
+        self._given = {Kind.ADAPTER: dict(adapters or {}), Kind.PLUGIN: dict(plugins or {})}
+        self._adapters: dict[str, Adapter] = {}
+        self._plugins: dict[str, Found] = {}
+        self._failures: dict[tuple[Kind, str], PluginError] = {}
+        self._shared = _manager()
+
+    # --------------------------------------------------------------------------------------- finding
+
+    def discover(self) -> list[Found]:
+        """Return all that is installed or given, by kind and name, without importing any of it."""
+        return [one for names in self._found.values() for name in sorted(names) for one in names[name]]
+
+    @functools.cached_property
+    def _found(self) -> dict[Kind, dict[str, list[Found]]]:
+        found: dict[Kind, dict[str, list[Found]]] = {kind: {} for kind in Kind}
+        for one in (*installed(), *files(self._local), *self._objects()):
+            disabled = attrs.evolve(one, disabled=self._disabled(one.name))
+            found[one.kind].setdefault(one.name, []).append(disabled)
+        return found
+
+    def _disabled(self, name: str) -> str:
+        if name in self._deny:
+            return "it is on the deny-list"
+        if self._allow is not None and name not in self._allow:
+            return f"it is not on the allow-list, which names {listed(sorted(self._allow)) or 'nothing'}"
+        return ""
+
+    def _objects(self) -> Iterator[Found]:
+        for kind, given in self._given.items():
+            for name, plugin in given.items():
+                yield Found(name=name, kind=kind, load=functools.partial(_itself, plugin))
+
+    # --------------------------------------------------------------------------------------- loading
+
+    def load(self, name: str) -> Adapter:
+        """Import and bind the adapter of a venue; the same one each time.
+
+        Raises:
+            UsageError: There is no such adapter, or (ConfigError) a list disables it.
+            PluginError: It cannot be imported, it is no adapter, or two claim its name.
+        """
+        if name not in self._adapters:
+            self._load(Kind.ADAPTER, name)
+        return self._adapters[name]
+
+    def load_plugin(self, name: str) -> None:
+        """Import a plugin that is not an adapter and let it take part from now on. Safe to repeat.
+
+        Raises:
+            UsageError: There is no such plugin, or (ConfigError) a list disables it.
+            PluginError: It cannot be imported, it is no plugin, or two claim its name.
+        """
+        if name not in self._plugins:
+            self._load(Kind.PLUGIN, name)
+
+    def listing(self, kind: Kind | None = None) -> list[Listed]:
+        """Load all that may be loaded and return what became of each; nothing is raised for a broken one."""
+        return [self._listed(one) for one in self.discover() if kind in (None, one.kind)]
+
+    def _listed(self, one: Found) -> Listed:
+        state, reason = State.OK, ""
+        try:
+            if one.disabled:
+                state, reason = State.DISABLED, one.disabled
+            elif one.kind is Kind.ADAPTER:
+                self.load(one.name)
+            else:
+                self.load_plugin(one.name)
+        except PluginError as exc:
+            state = State.MISSING_EXTRA if isinstance(exc, MissingExtraError) else State.BROKEN
+            reason = str(exc).removeprefix(f"{one}: ")
+        return Listed(
+            name=one.name,
+            kind=one.kind,
+            distribution=one.distribution,
+            version=one.version,
+            state=state,
+            reason=reason,
+        )
+
+    def _load(self, kind: Kind, name: str) -> None:
+        if (kind, name) in self._failures:
+            raise self._failures[kind, name].with_traceback(None)
+        one = self._one(kind, name)
+        try:
+            plugin = imported(one)
+            if kind is Kind.ADAPTER:
+                self._adapters[name] = bind(name, plugin, distribution=one.distribution, version=one.version)
+            else:
+                _check_plugin(one, plugin)
+                self._shared.register(plugin, name)
+                self._plugins[name] = one
+        except PluginError as exc:
+            self._failures[kind, name] = exc
+            raise
+
+    def _one(self, kind: Kind, name: str) -> Found:
+        """Return the only plugin of that name, if it may be loaded."""
+        found = self._found[kind].get(name, [])
+        match found:
+            case []:
+                known = listed(sorted(self._found[kind])) or "nothing"
+                raise UsageError(
+                    f"there is no {kind.value} {name!r}{suggestion(name, self._found[kind])}; "
+                    f"installed: {known}; `wickwire adapters` shows them all"
+                )
+            case [one] if one.disabled:
+                raise ConfigError(f"{one} is disabled: {one.disabled}")
+            case [one]:
+                return one
+            case _:
+                claims = listed(f"{one.distribution} {one.version}".strip() or "an object" for one in found)
+                raise PluginError(
+                    f"{kind.value} {name!r}: {claims} claim this name, so none of them is used; "
+                    f"uninstall or rename all but one",
+                    plugin=name,
+                )
+
+    # --------------------------------------------------------------------------- what plugins are asked
+
+    def open_store(self, url: str) -> Store:
+        """Make the store that *url* names; the plugin called like its scheme is loaded, and no other.
+
+        Raises:
+            ConfigError: The URL has no scheme, nobody takes it, or it is wrong.
+            PluginError: The plugin is broken.
+        """
+        shown = _USER_INFO.sub("...@", url)
+        match = _SCHEME.match(url)
+        if match is None:
+            raise ConfigError(
+                f"store {shown!r} has no scheme; write memory: or sqlite:{shown or 'wickwire.db'}"
+            )
+        scheme = match[1]
+        if scheme == _MEMORY:
+            return MemoryStore()
+        if scheme in self._found[Kind.PLUGIN]:
+            self.load_plugin(scheme)
+        for one, store in self._answers("open_store", url=url):
+            if store is not None:
+                missing = [name for name in _STORE_METHODS if not callable(getattr(store, name, None))]
+                if missing:
+                    raise PluginError(
+                        f"{one}: open_store() returned {kind_of(store)}, which has no {listed(missing)}",
+                        plugin=one.name,
+                    )
+                return cast("Store", store)
+        known = [_MEMORY, *self._found[Kind.PLUGIN]]
+        raise ConfigError(
+            f"store {shown!r}: no plugin takes {scheme!r}{suggestion(scheme, known)}; "
+            f"there are {listed(sorted(known))}"
+        )
+
+    def add_commands(self, cli: click.Group) -> None:
+        """Let every loaded plugin add its commands to *cli*.
+
+        Raises:
+            PluginError: One of them failed.
+        """
+        for _ in self._answers("add_commands", cli=cli):
+            pass
+
+    def _answers(self, hook: str, **arguments: object) -> Iterator[tuple[Found, object]]:
+        """Ask every loaded plugin, the last loaded first, and say whose answer it is."""
+        for implementation in reversed(getattr(self._shared.hook, hook).get_hookimpls()):
+            one = self._plugins[implementation.plugin_name]
+            try:
+                answer = implementation.function(*(arguments[name] for name in implementation.argnames))
+            except WickwireError:
+                raise
+            except Exception as exc:
+                raise PluginError(f"{one}: {hook}() raised {described(exc)}", plugin=one.name) from exc
+            yield one, answer
+
+
+def load_adapter(name: str) -> Adapter:
+    """Return the installed adapter of a venue, for use without a collector.
+
+    Raises:
+        UsageError: There is no such adapter.
+        PluginError: It cannot be imported, it is no adapter, or two claim its name.
+    """
+    return Registry().load(name)
+
+
+def _itself(plugin: object) -> object:
+    return plugin
+
+
+def _manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def _check_plugin(one: Found, plugin: Any) -> None:
+    """Refuse what would be registered and then fail or stay silent.
+
+    It is tried in a manager of its own, since pluggy leaves a half-registered plugin behind.
+    """
+    trial = _manager()
+    try:
+        marked = marked_hooks(plugin)
+        trial.register(plugin, one.name)
+        trial.check_pending()
+    except pluggy.PluginValidationError as exc:
+        raise PluginError(f"{one}: {exc}", plugin=one.name) from exc
+    if not any(hook in PLUGIN_HOOKS for hook in marked):
+        raise PluginError(
+            f"{one}: it has none of the hooks {listed(PLUGIN_HOOKS)}, or does not mark them with @hookimpl",
+            plugin=one.name,
+        )
+    for hook, function in marked.items():
+        if inspect.iscoroutinefunction(function):
+            raise PluginError(f"{one}: {hook}() is async; make it a plain def", plugin=one.name)
