@@ -16,6 +16,8 @@ COLUMNS: Final = (
 )
 PLACES: Final = ", ".join("?" * len(COLUMNS.split(",")))
 
+_SMALLEST_WRITTEN_OUT: Final = -40  # so that 1E-999999 does not become a million zeros
+
 # Names, not ranks: a rank may shift when a later version learns a new kind of evidence.
 _EVIDENCE: Final = {evidence.name.lower(): evidence for evidence in Evidence}
 _EVIDENCE_NAMES: Final = {evidence: name for name, evidence in _EVIDENCE.items()}
@@ -41,13 +43,13 @@ def row_of(series_id: int, candle: SeriesCandle) -> tuple[Any, ...]:
         series_id,
         candle.open_ns,
         candle.close_ns,
-        str(candle.open),
-        str(candle.high),
-        str(candle.low),
-        str(candle.close),
-        str(candle.volume),
+        _digits(candle.open),
+        _digits(candle.high),
+        _digits(candle.low),
+        _digits(candle.close),
+        _digits(candle.volume),
         candle.trade_count,
-        None if candle.vwap is None else str(candle.vwap),
+        None if candle.vwap is None else _digits(candle.vwap),
         _EVIDENCE_NAMES[candle.evidence],
         candle.revision,
         candle.healed,
@@ -55,6 +57,14 @@ def row_of(series_id: int, candle: SeriesCandle) -> tuple[Any, ...]:
         candle.seq,
         candle.first_seq,
     )
+
+
+def _digits(number: Decimal) -> str:
+    """Return *number* so that it reads back exactly, written out as venues do: 0.00000001, not 1E-8."""
+    text = str(number)
+    if "E-" in text and number.adjusted() > _SMALLEST_WRITTEN_OUT:
+        return format(number, "f")
+    return text
 
 
 def candle_of(series: Series, row: Sequence[Any]) -> SeriesCandle:
