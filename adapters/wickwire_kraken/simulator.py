@@ -1,0 +1,75 @@
+"""The simulated Kraken: WebSocket v2 and public REST over a seeded market, as a pure state machine.
+
+Written from the wire reference in `docs/venues`, not from this adapter. Requests are read in
+`simulator_requests`, answered in `simulator_stream` and `simulator_rest`; what both share, the faults too,
+is in `simulator_exchange`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from wickwire.simulate.server import Answer, Connection, Incoming, Market
+from wickwire_kraken.simulator_exchange import FAULTS, Exchange
+from wickwire_kraken.simulator_rest import answer
+from wickwire_kraken.simulator_stream import KrakenConnection
+
+__all__ = ["KrakenServer"]
+
+NEEDS_SYMBOL: Final = frozenset({"mute_symbol", "late_trade", "lose_trades", "drop_candle"})
+
+
+class KrakenServer:
+    """A `VenueServer` that speaks Kraken spot.
+
+    Attributes:
+        stream_origins: Origins of WebSocket v2; the path is `/v2`.
+        rest_origins: Origins of REST; paths begin with `/0/public/`.
+    """
+
+    stream_origins = ("wss://ws.kraken.com",)
+    rest_origins = ("https://api.kraken.com",)
+
+    def __init__(self, market: Market) -> None:
+        """Serve every pair of *market* that trades round the clock."""
+        self._exchange = Exchange(market)
+        self._accepted = 0
+
+    def accept(self, incoming: Incoming, now_ns: int) -> Connection | Answer:
+        """Open a stream on `/v2`; too many of them end in a ban, other paths are not served."""
+        refusal = self._exchange.refusal_of(incoming, now_ns)
+        if refusal is not None:
+            status, reason = refusal
+            page = f"<html><head><title>{reason}</title></head></html>".encode()
+            return Answer(status=status, body=page, content_type="text/html")
+        self._accepted += 1
+        return KrakenConnection(self._exchange, self._accepted, now_ns)
+
+    def answer(self, incoming: Incoming, now_ns: int) -> Answer:
+        """Answer one REST request; errors come with HTTP 200."""
+        return answer(self._exchange, incoming, now_ns)
+
+    def inject(self, fault: str, **details: object) -> None:
+        """Switch a fault on, or off with `on=False`; some happen once.
+
+        Raises:
+            ValueError: No such fault, or it does not take these details; the text lists what there is.
+        """
+        if fault not in FAULTS:
+            raise ValueError(f"no fault {fault!r}; there are {', '.join(FAULTS)}")
+        sentence, known = FAULTS[fault]
+        strange = sorted(details.keys() - known)
+        if strange:
+            raise ValueError(f"fault {fault!r} takes {', '.join(sorted(known))}, not {', '.join(strange)}")
+        symbol = details.get("symbol")
+        if (fault in NEEDS_SYMBOL or symbol is not None) and symbol not in self._exchange.pairs:
+            raise ValueError(
+                f"fault {fault!r} needs a symbol that is traded here, got {symbol!r}: {sentence}"
+            )
+        self._exchange.switch(fault, details)
+
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """Names of the faults, each with one sentence."""
+        return {name: sentence for name, (sentence, _) in FAULTS.items()}

@@ -1,0 +1,361 @@
+"""One connection to the simulated WebSocket v2: requests in; acks, snapshots, updates and heartbeats out."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from wickwire import SECOND_NS
+from wickwire.simulate.server import Hangup, MarketTrade, Outgoing
+from wickwire_kraken.simulator_book import DEPTHS, TURN_NS, Book, book_at, changes, checksum
+from wickwire_kraken.simulator_exchange import GRID, INTERVALS, Exchange, StatusChange, Window
+from wickwire_kraken.simulator_frames import (
+    HEARTBEAT,
+    OVER_RATE,
+    book_frame,
+    book_snapshot,
+    instrument_frame,
+    ohlc_frame,
+    reply,
+    status_frame,
+    ticker_frame,
+    trade_frame,
+)
+from wickwire_kraken.simulator_pairs import Pair
+from wickwire_kraken.simulator_requests import Malformed, Ping, Request, Unsupported, read
+
+__all__ = ["KrakenConnection", "last_trades"]
+
+SNAPSHOT_BUCKETS: Final = 12
+"""How far an ohlc snapshot reaches back before the running bucket."""
+SNAPSHOT_TRADES: Final = 50
+REPEATED_TRADES: Final = 5
+SECOND_INTERVAL: Final = "Already subscribed to one ohlc interval on this symbol"
+WARNINGS: Final = {
+    "ohlc": ["timestamp is deprecated, use interval_begin"],
+    "instrument": ["tick_size is deprecated, use price_increment"],
+}
+
+
+@attrs.define
+class Subscription:
+    """What one symbol was subscribed for on one channel.
+
+    Attributes:
+        pair: The symbol, under all its names.
+        channel: Which channel.
+        value: Interval, depth or trigger; None where the channel has no such thing.
+        silent: It was acked and brings nothing.
+        book: The client's book after the last message.
+        quoted: The best levels that were told last.
+    """
+
+    pair: Pair
+    channel: str
+    value: int | str | None
+    silent: bool = False
+    book: Book | None = None
+    quoted: object = None
+
+
+class KrakenConnection:
+    """A `Connection` of the simulated Kraken."""
+
+    def __init__(self, exchange: Exchange, number: int, now_ns: int) -> None:
+        self._exchange = exchange
+        self._number = number
+        self._heard = len(exchange.announcements)
+        self._subscriptions: dict[tuple[str, str], Subscription] = {}
+        self._instruments = False
+        self._heartbeat_ns: int | None = None
+        self._told_ns = now_ns
+        self._turn_ns = now_ns
+        self._messages = Window(SECOND_NS)
+        self._next: dict[str, int] = {}
+        self._queue: list[tuple[int, str]] = []
+
+    # ------------------------------------------------------------------------------- the four questions
+
+    def opened(self, now_ns: int) -> Sequence[Outgoing]:
+        """Say the status first, unasked."""
+        self._exchange.tell(now_ns)
+        return [status_frame(self._exchange.system, self._number)]
+
+    def received(self, frame: str | bytes, now_ns: int) -> Sequence[Outgoing]:
+        """Answer one message, after all that was due before it."""
+        out = list(self.due(now_ns))
+        if out and isinstance(out[-1], Hangup):
+            return out
+        over = self._messages.count(now_ns) > self._exchange.messages_per_s
+        if over or self._exchange.fault("exceeded_rate") is not None:
+            return [*out, OVER_RATE]
+        return [*out, *self._answers(frame, now_ns)]
+
+    def due(self, now_ns: int) -> Sequence[Outgoing]:
+        """Return announcements, the data of every trade up to *now_ns*, and a heartbeat each second."""
+        self._exchange.tell(now_ns)
+        out = self._announced()
+        if out and isinstance(out[-1], Hangup):
+            return out
+        self._told_ns = max(self._told_ns, now_ns - self._delay_ns())
+        while self._queue and self._queue[0][0] <= self._told_ns:
+            at_ns, symbol = heapq.heappop(self._queue)
+            if self._next.get(symbol) == at_ns:
+                out += self._traded(symbol, at_ns, now_ns)
+                self._expect(symbol, at_ns)
+        out += self._turned()
+        if self._heartbeat_ns is not None and self._heartbeat_ns <= now_ns:
+            self._heartbeat_ns += SECOND_NS * (1 + (now_ns - self._heartbeat_ns) // SECOND_NS)
+            if self._exchange.fault("no_heartbeat") is None:
+                out.append(HEARTBEAT)
+        return out
+
+    def next_ns(self, now_ns: int) -> int:
+        """Return when something may be due: a trade, a heartbeat, and never more than a second away."""
+        instants = [now_ns + SECOND_NS]
+        if self._heartbeat_ns is not None:
+            instants.append(self._heartbeat_ns)
+        if self._queue:
+            instants.append(self._queue[0][0] + self._delay_ns())
+        if any(key[0] == "book" for key in self._subscriptions):
+            instants.append(self._turn_ns + TURN_NS + self._delay_ns())
+        return max(now_ns + 1, min(instants))
+
+    # ------------------------------------------------------------------------------------------ requests
+
+    def _answers(self, frame: str | bytes, now_ns: int) -> Sequence[Outgoing]:
+        match read(frame):
+            case Malformed():
+                return [reply({"error": "Malformed request", "method": "error", "success": False}, now_ns)]
+            case Ping(echo=echo):
+                return [reply({"method": "pong", **echo}, now_ns)]
+            case Unsupported(method=method, field=field, echo=echo):
+                text = f"Unsupported field: '{field}' for the given msg type: {method}"
+                return [reply({"error": text, "method": method, "success": False, **echo}, now_ns)]
+            case Request(channel="instrument") as request:
+                return self._instrument(request, now_ns)
+            case Request(method="subscribe") as request:
+                return self._subscribe(request, now_ns)
+            case Request() as request:
+                return [self._unsubscribe(request, symbol, now_ns) for symbol in request.symbols]
+
+    def _subscribe(self, request: Request, now_ns: int) -> Sequence[Outgoing]:
+        """Answer every symbol in the order asked; data follows after all the answers."""
+        out: list[Outgoing] = []
+        fresh: list[Subscription] = []
+        for symbol in request.symbols:
+            silence = self._exchange.fault("silent_ack", symbol)
+            if silence is not None and not silence.get("acked", True):
+                continue
+            refusal = self._refusal(request, symbol)
+            if refusal is not None:
+                out.append(_failure(request, symbol, refusal, now_ns))
+                continue
+            pair = self._exchange.pairs[symbol]
+            subscription = Subscription(pair, request.channel, request.value, silence is not None)
+            self._subscriptions[request.channel, symbol] = subscription
+            result = {"symbol": symbol, "snapshot": request.snapshot}
+            out.append(_success(request, result, now_ns))
+            fresh.append(subscription)
+            if symbol not in self._next:
+                self._expect(symbol, self._told_ns)
+        if fresh and self._heartbeat_ns is None:
+            self._heartbeat_ns = now_ns + SECOND_NS
+        for subscription in fresh:
+            out += self._first_data(subscription, now_ns, snapshot=request.snapshot)
+        return out
+
+    def _refusal(self, request: Request, symbol: str) -> str | None:
+        refused = self._exchange.fault("refuse", symbol)
+        if refused is not None:
+            return str(refused.get("text", f"Currency pair not supported {symbol}"))
+        if symbol.count("/") != 1 or symbol.startswith("/") or symbol.endswith("/"):
+            return f"Currency pair not in ISO 4217-A3 format {symbol}"
+        if symbol not in self._exchange.pairs:
+            return f"Currency pair not supported {symbol}"
+        if request.channel == "ohlc" and request.value not in INTERVALS:
+            return "Subscription ohlc interval not supported"
+        if request.channel == "book" and request.value not in DEPTHS:
+            return "Subscription depth not supported"
+        known = self._subscriptions.get((request.channel, symbol))
+        if known is None:
+            return None
+        if request.channel == "ohlc" and known.value != request.value:
+            return SECOND_INTERVAL
+        return "Already subscribed"
+
+    def _unsubscribe(self, request: Request, symbol: str, now_ns: int) -> str:
+        known = self._subscriptions.get((request.channel, symbol))
+        if known is None or known.value != request.value:
+            # the reply to a failed unsubscribe says subscribe, as an SDK's test against the venue found
+            return _failure(
+                attrs.evolve(request, method="subscribe"), symbol, "Subscription Not Found", now_ns
+            )
+        del self._subscriptions[request.channel, symbol]
+        if not any(other == symbol for _, other in self._subscriptions):
+            del self._next[symbol]
+        return _success(request, {"symbol": symbol}, now_ns)
+
+    def _instrument(self, request: Request, now_ns: int) -> Sequence[Outgoing]:
+        if request.method == "unsubscribe":
+            if not self._instruments:
+                return [
+                    _failure(
+                        attrs.evolve(request, method="subscribe"), None, "Subscription Not Found", now_ns
+                    )
+                ]
+            self._instruments = False
+            return [_success(request, {}, now_ns)]
+        if self._instruments:
+            return [_failure(request, None, "Already subscribed", now_ns)]
+        self._instruments = True
+        self._heartbeat_ns = self._heartbeat_ns or now_ns + SECOND_NS
+        ack = _success(request, {"snapshot": request.snapshot}, now_ns)
+        return [ack, instrument_frame(self._exchange.pairs)] if request.snapshot else [ack]
+
+    # ---------------------------------------------------------------------------------------------- data
+
+    def _first_data(self, subscription: Subscription, now_ns: int, *, snapshot: bool) -> Sequence[Outgoing]:
+        """Return the snapshot: candles of buckets with trades, the last trades, the quote or the book."""
+        pair, at_ns = subscription.pair, self._told_ns
+        if subscription.silent or self._exchange.silent(pair.symbol):
+            return []
+        match subscription.channel:
+            case "ohlc" if snapshot:
+                timeframe = INTERVALS[int(subscription.value or 1)]
+                running_ns = timeframe.open_at(at_ns, GRID)
+                since_ns = running_ns - SNAPSHOT_BUCKETS * timeframe.nominal_ns
+                candles = self._exchange.candles(pair.symbol, timeframe, since_ns, at_ns + 1)
+                return [ohlc_frame(pair, int(subscription.value or 1), candles, now_ns, "snapshot")]
+            case "trade":
+                out = (
+                    [trade_frame(pair, self._last_trades(pair, SNAPSHOT_TRADES), "snapshot")]
+                    if snapshot
+                    else []
+                )
+                repeat = self._exchange.fault("duplicate_trades")
+                if repeat is not None:
+                    again = self._last_trades(pair, int(repeat.get("count", REPEATED_TRADES)))
+                    out.append(trade_frame(pair, again, "update"))
+                return out
+            case "ticker" if snapshot:
+                return [ticker_frame(self._exchange, pair, at_ns, "snapshot")]
+            case "book":
+                return self._book(subscription, at_ns, told=snapshot)
+            case _:
+                return []
+
+    def _traded(self, symbol: str, at_ns: int, now_ns: int) -> Sequence[Outgoing]:
+        """Return what one instant of trading causes on every channel of *symbol*."""
+        out: list[Outgoing] = []
+        if self._exchange.silent(symbol):
+            return out
+        for channel in ("trade", "ohlc", "ticker", "book"):
+            subscription = self._subscriptions.get((channel, symbol))
+            if subscription is None or subscription.silent:
+                continue
+            if channel == "ohlc":
+                out += self._candle(subscription, at_ns, now_ns)
+            elif channel == "ticker":
+                out += self._ticker(subscription, at_ns)
+            elif channel == "book":
+                out += self._book(subscription, at_ns)
+            elif at_ns not in self._exchange.lost.get(symbol, ()):
+                trades = self._exchange.market.trades(symbol, at_ns, at_ns + 1)
+                out.append(trade_frame(subscription.pair, trades, "update"))
+        return out
+
+    def _candle(self, subscription: Subscription, at_ns: int, now_ns: int) -> Sequence[Outgoing]:
+        """Return one row, the running bucket; the bucket that ended is never sent again."""
+        interval, symbol = int(subscription.value or 1), subscription.pair.symbol
+        open_ns = INTERVALS[interval].open_at(at_ns, GRID)
+        if (symbol, interval, open_ns) in self._exchange.dropped:
+            return []
+        candles = self._exchange.candles(symbol, INTERVALS[interval], open_ns, at_ns + 1)
+        return [ohlc_frame(subscription.pair, interval, candles, now_ns, "update")]
+
+    def _ticker(self, subscription: Subscription, at_ns: int) -> Sequence[Outgoing]:
+        if subscription.value == "bbo":
+            quote = self._exchange.market.quote(subscription.pair.symbol, at_ns)
+            best = (quote.bid, quote.bid_size, quote.ask, quote.ask_size)
+            if best == subscription.quoted:
+                return []
+            subscription.quoted = best
+        return [ticker_frame(self._exchange, subscription.pair, at_ns, "update")]
+
+    def _book(self, subscription: Subscription, at_ns: int, *, told: bool = True) -> list[Outgoing]:
+        """Return what changed in the book since the last message; all of it the first time."""
+        pair, depth = subscription.pair, int(subscription.value or DEPTHS[0])
+        before, after = (
+            subscription.book,
+            book_at(pair, self._exchange.market.quote(pair.symbol, at_ns), depth),
+        )
+        subscription.book = after
+        if before is None:
+            return [book_snapshot(pair, after)] if told else []
+        changed = [changes(before.bids, after.bids, depth), changes(before.asks, after.asks, depth)]
+        if not any(changed):
+            return []
+        wrong = self._exchange.fault("bad_checksum") is not None
+        return [book_frame(pair, changed, at_ns, checksum(pair, after) ^ wrong)]
+
+    def _turned(self) -> Sequence[Outgoing]:
+        """Return what changes in books without a trade, at most once each half second."""
+        if self._told_ns - self._turn_ns < TURN_NS:
+            return []
+        self._turn_ns = self._told_ns
+        out: list[Outgoing] = []
+        for (channel, symbol), subscription in self._subscriptions.items():
+            if channel == "book" and not subscription.silent and not self._exchange.silent(symbol):
+                out += self._book(subscription, self._told_ns)
+        return out
+
+    def _last_trades(self, pair: Pair, count: int) -> Sequence[MarketTrade]:
+        return last_trades(self._exchange, pair.symbol, self._told_ns, count)
+
+    # --------------------------------------------------------------------------------------------- inside
+
+    def _expect(self, symbol: str, after_ns: int) -> None:
+        self._next[symbol] = self._exchange.market.next_trade_ns(symbol, after_ns)
+        heapq.heappush(self._queue, (self._next[symbol], symbol))
+
+    def _announced(self) -> list[Outgoing]:
+        out: list[Outgoing] = []
+        news = self._exchange.announcements[self._heard :]
+        self._heard = len(self._exchange.announcements)
+        for item in news:
+            out.append(status_frame(item.system, self._number) if isinstance(item, StatusChange) else item)
+            if isinstance(item, Hangup):
+                break
+        return out
+
+    def _delay_ns(self) -> int:
+        slow = self._exchange.fault("slow")
+        return 0 if slow is None else round(float(slow.get("delay_s", 5)) * SECOND_NS)
+
+
+def last_trades(exchange: Exchange, symbol: str, until_ns: int, count: int) -> Sequence[MarketTrade]:
+    """Return the last *count* trades up to and with *until_ns*, oldest first; fewer at the very beginning."""
+    span_ns = 60 * SECOND_NS
+    while True:
+        since_ns = max(exchange.market.start_ns, until_ns - span_ns)
+        trades = exchange.market.trades(symbol, since_ns, until_ns + 1)
+        if len(trades) >= count or since_ns == exchange.market.start_ns:
+            return trades[-count:]
+        span_ns *= 4
+
+
+def _success(request: Request, result: Mapping[str, object], now_ns: int) -> str:
+    warnings = {"warnings": WARNINGS[request.channel]} if request.channel in WARNINGS else {}
+    if request.method == "unsubscribe":
+        warnings = {}
+    whole = {"channel": request.channel, **request.own, **result, **warnings}
+    return reply({"method": request.method, "result": whole, "success": True, **request.echo}, now_ns)
+
+
+def _failure(request: Request, symbol: str | None, text: str, now_ns: int) -> str:
+    named = {} if symbol is None else {"symbol": symbol}
+    return reply({"error": text, "method": request.method, "success": False, **named, **request.echo}, now_ns)
