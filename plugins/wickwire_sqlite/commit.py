@@ -8,19 +8,8 @@ from typing import Final
 
 import attrs
 
-from wickwire import (
-    Change,
-    Hole,
-    HoleKind,
-    Series,
-    SeriesCandle,
-    SeriesState,
-    Verdict,
-    confirmed,
-    judge,
-    settled,
-)
-from wickwire_sqlite.rows import COLUMNS, PLACES, candle_of, key_of, row_of
+from wickwire import Change, Hole, Series, SeriesCandle, SeriesState, Verdict, confirmed, judge, settled
+from wickwire_sqlite.rows import COLUMNS, PLACES, candle_of, hole_of, key_of, row_of
 
 __all__ = ["Known", "Writer", "holes_of"]
 
@@ -57,7 +46,7 @@ def holes_of(connection: sqlite3.Connection, series_id: int) -> tuple[Hole, ...]
     rows = connection.execute(
         "SELECT since_ns, until_ns, kind FROM holes WHERE series = ? ORDER BY since_ns", (series_id,)
     )
-    return tuple(Hole(since, until, HoleKind(kind)) for since, until, kind in rows)
+    return tuple(hole_of(*row) for row in rows)
 
 
 class Writer:

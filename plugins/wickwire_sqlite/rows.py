@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from wickwire import CandleState, Evidence, Feed, Rung, Series, SeriesCandle, Timeframe
+from wickwire import (
+    CandleState,
+    Evidence,
+    Feed,
+    Hole,
+    HoleKind,
+    Rung,
+    Series,
+    SeriesCandle,
+    Timeframe,
+    UsageError,
+)
 
-__all__ = ["COLUMNS", "PLACES", "candle_of", "key_of", "row_of", "series_of"]
+__all__ = ["COLUMNS", "PLACES", "candle_of", "hole_of", "key_of", "row_of", "series_of"]
 
 COLUMNS: Final = (
     "series, open_ns, close_ns, open, high, low, close, volume, trade_count, vwap, "
@@ -32,8 +44,11 @@ def key_of(series: Series) -> tuple[str, str, str, str]:
 
 
 def series_of(venue: str, variant: str, symbol: str, what: str) -> Series:
-    """Return the series of a row of the table `series`."""
-    return Series(venue, symbol, _FEEDS.get(what) or Timeframe.parse(what), variant)
+    """Return the series of a row of the table `series`; errors as in `candle_of`."""
+    try:
+        return Series(venue, symbol, _FEEDS.get(what) or Timeframe.parse(what), variant)
+    except UsageError as exc:
+        raise sqlite3.DataError(f"a series is damaged: {exc}") from exc
 
 
 def row_of(series_id: int, candle: SeriesCandle) -> tuple[Any, ...]:
@@ -68,25 +83,40 @@ def _digits(number: Decimal) -> str:
 
 
 def candle_of(series: Series, row: Sequence[Any]) -> SeriesCandle:
-    """Return the candle of a row in the order of `COLUMNS`."""
+    """Return the candle of a row in the order of `COLUMNS`.
+
+    Raises:
+        sqlite3.DataError: A value in it is not what this plugin writes.
+    """
     (_, opens, ends, first, high, low, last, volume, count, vwap, *rest) = row
     evidence, revision, healed, route, seq, first_seq = rest
-    return SeriesCandle(
-        series,
-        opens,
-        ends,
-        Decimal(first),
-        Decimal(high),
-        Decimal(low),
-        Decimal(last),
-        Decimal(volume),
-        count,
-        None if vwap is None else Decimal(vwap),
-        CandleState.REVISED if revision else CandleState.CLOSED,
-        _EVIDENCE[evidence],
-        revision,
-        bool(healed),
-        _RUNGS[route],
-        seq,
-        first_seq,
-    )
+    try:
+        return SeriesCandle(
+            series,
+            opens,
+            ends,
+            Decimal(first),
+            Decimal(high),
+            Decimal(low),
+            Decimal(last),
+            Decimal(volume),
+            count,
+            None if vwap is None else Decimal(vwap),
+            CandleState.REVISED if revision else CandleState.CLOSED,
+            _EVIDENCE[evidence],
+            revision,
+            bool(healed),
+            _RUNGS[route],
+            seq,
+            first_seq,
+        )
+    except (ArithmeticError, KeyError, TypeError) as exc:
+        raise sqlite3.DataError(f"a candle of {series} is damaged: {row!r}") from exc
+
+
+def hole_of(since_ns: int, until_ns: int, kind: str) -> Hole:
+    """Return the hole of a row of the table `holes`; errors as in `candle_of`."""
+    try:
+        return Hole(since_ns, until_ns, HoleKind(kind))
+    except ValueError as exc:
+        raise sqlite3.DataError(f"a hole is damaged: {exc}") from exc

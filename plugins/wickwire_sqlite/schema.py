@@ -196,9 +196,7 @@ def _check_owner(connection: sqlite3.Connection, path: Path, *, readonly: bool) 
     [things] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     empty = (application, version, things) == (0, 0, 0)
     if application != APPLICATION_ID and (readonly or not empty):
-        raise StoreError(
-            f"store {str(path)!r}: this SQLite file is not a store of wickwire's; name another one"
-        )
+        raise StoreError(f"store {str(path)!r}: this SQLite file is not a wickwire store; name another one")
     if version > len(MIGRATIONS):
         raise StoreError(
             f"store {str(path)!r}: its schema {version} is newer than {len(MIGRATIONS)}, which this is for; "

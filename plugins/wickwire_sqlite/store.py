@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from wickwire import TAIL, Change, Hole, HoleKind, Loaded, Series, SeriesCandle, SeriesState, StoreError
+from wickwire import TAIL, Change, Hole, Loaded, Series, SeriesCandle, SeriesState, StoreError
 from wickwire_sqlite.commit import Known, Writer, holes_of
-from wickwire_sqlite.rows import COLUMNS, candle_of, key_of, series_of
+from wickwire_sqlite.rows import COLUMNS, candle_of, hole_of, key_of, series_of
 from wickwire_sqlite.schema import connect, explained
 
 __all__ = ["SqliteStore"]
@@ -221,10 +221,10 @@ def _states(connection: sqlite3.Connection) -> Sequence[SeriesState]:
             "SELECT id, origin_ns, frontier_ns, venue, variant, symbol, what FROM series"
         ).fetchall()
         holes: dict[int, list[Hole]] = defaultdict(list)
-        for series_id, since_ns, until_ns, kind in connection.execute(
+        for series_id, *hole in connection.execute(
             "SELECT series, since_ns, until_ns, kind FROM holes ORDER BY series, since_ns"
         ):
-            holes[series_id].append(Hole(since_ns, until_ns, HoleKind(kind)))
+            holes[series_id].append(hole_of(*hole))
     states = [
         SeriesState(
             series=series_of(*key),
