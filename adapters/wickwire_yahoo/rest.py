@@ -1,0 +1,193 @@
+"""The conversation that brings one page of candles, and what a page proves. Wire notes, parts 2, 5 and 8."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Final
+from urllib.parse import quote
+
+import attrs
+
+from wickwire import (
+    DAY_NS,
+    SECOND_NS,
+    FaultKind,
+    Finality,
+    HttpReply,
+    HttpRequest,
+    OhlcvQuery,
+    Page,
+    Session,
+    Stopped,
+    VenueError,
+    WireError,
+    Zone,
+)
+from wickwire_yahoo.calendar import calendar
+from wickwire_yahoo.chart import Result, read
+from wickwire_yahoo.intervals import INTERVALS, Interval
+from wickwire_yahoo.intraday import intraday, looks_coarser
+from wickwire_yahoo.symbols import from_venue, place_of, to_venue
+from wickwire_yahoo.told import DELAY_NS, Reading, Told, rows_of, told_by
+
+__all__ = ["fetch"]
+
+CHART_URL: Final = "https://query1.finance.yahoo.com/v8/finance/chart/"
+
+HEADERS: Final = {
+    # Yahoo refuses clients by their look, with the status of "too many requests" (part 8); this is what
+    # yfinance sends where it does not imitate a whole browser.
+    "User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/131.0.0.0 Safari/537.36",
+    "Accept": "application/json,text/plain,*/*",
+}
+
+
+@attrs.frozen
+class _Window:
+    """What is asked of Yahoo, `[since_ns, until_ns)`: of the query, what history and one call can reach."""
+
+    since_ns: int
+    until_ns: int
+
+    @classmethod
+    def of(cls, query: OhlcvQuery, interval: Interval) -> _Window:
+        """Return the window for *query*; a window that leaves the limits would be refused whole."""
+        since_ns = query.since_ns
+        if interval.depth_ns is not None:
+            since_ns = min(max(since_ns, query.now_ns - interval.depth_ns), query.until_ns)
+        return cls(since_ns, min(query.until_ns, since_ns + interval.span_ns))
+
+    def stopped(self, query: OhlcvQuery) -> Stopped:
+        """Return why the page ends where it ends."""
+        whole = (self.since_ns, self.until_ns) == (query.since_ns, query.until_ns)
+        return Stopped.UNTIL if whole else Stopped.VENUE_LIMIT
+
+
+def fetch(query: OhlcvQuery) -> Generator[HttpRequest, HttpReply, Page]:
+    """Bring one page; the hook `fetch_ohlcv`."""
+    interval, place = INTERVALS.get(query.timeframe), place_of(query.symbol)
+    if interval is None:
+        raise VenueError(FaultKind.REQUEST, f"Yahoo has no {query.timeframe} candles")
+    if place is None:
+        raise VenueError(FaultKind.SYMBOL, f"Yahoo has no symbols of the form {query.symbol!r:.80}")
+    window = _Window.of(query, interval)
+    if window.since_ns >= window.until_ns:
+        return Page(candles=(), covered=(window.until_ns,) * 2, stopped=window.stopped(query))
+    reply = yield _request(query, window, interval)
+    result = read(reply, query.now_ns)
+    if result is None:
+        return _nothing(query, window, reply.date_ns)
+    _check(result, query, interval)
+    told = told_by(result.meta, query, interval, place, reply.date_ns)
+    return _page(query, window, told, result)
+
+
+def _request(query: OhlcvQuery, window: _Window, interval: Interval) -> HttpRequest:
+    return HttpRequest(
+        # everything is encoded: a symbol is one segment of the path, whatever is in it
+        url=CHART_URL + quote(to_venue(query.symbol), safe=""),
+        params={
+            "interval": interval.text,
+            "period1": str((window.since_ns - interval.margin_ns) // SECOND_NS),
+            "period2": str(-(-window.until_ns // SECOND_NS)),
+            "includePrePost": "false",
+        },
+        headers=HEADERS,
+    )
+
+
+def _check(result: Result, query: OhlcvQuery, interval: Interval) -> None:
+    """Refuse a reply about something else.
+
+    Raises:
+        WireError: It is about another symbol: a rename is never followed.
+        VenueError: OUTAGE, since another try may bring the right rows: they are of another interval (trap 5).
+    """
+    symbol, served = result.meta.symbol, result.meta.data_granularity
+    if symbol is not None and from_venue(symbol) != query.symbol:
+        raise WireError(
+            f"yahoo: asked for {query.symbol}, got {symbol!r:.60}", at="$.chart.result[0].meta.symbol"
+        )
+    if served is not None and served not in interval.answers:
+        raise VenueError(
+            FaultKind.OUTAGE, f"Yahoo was asked for {interval.text} rows and served {served!r:.60}"
+        )
+    stamps = [stamp * SECOND_NS for stamp in (result.timestamp or ())[:-1]]
+    if interval.timeframe.nominal_ns < DAY_NS and looks_coarser(stamps, interval.timeframe.nominal_ns):
+        raise VenueError(FaultKind.OUTAGE, f"Yahoo was asked for {interval.text} rows and served wider ones")
+
+
+def _nothing(query: OhlcvQuery, window: _Window, date_ns: int | None) -> Page:
+    """Return the page of a window in which, in Yahoo's words, data doesn't exist."""
+    since_ns = until_ns = window.since_ns
+    if date_ns is not None:
+        over_ns = date_ns - DELAY_NS - query.timeframe.nominal_ns
+        until_ns = max(since_ns, min(window.until_ns, over_ns))
+    return Page(
+        candles=(),
+        covered=(since_ns, until_ns),
+        stopped=window.stopped(query),
+        as_of_ns=query.since_ns if date_ns is None else date_ns,
+    )
+
+
+def _page(query: OhlcvQuery, window: _Window, told: Told, result: Result) -> Page:
+    rows = rows_of(result)
+    within_a_day = told.interval.timeframe.nominal_ns < DAY_NS
+    reading = intraday(rows, told) if within_a_day else calendar(rows, told)
+    candles = [candle for candle in reading.candles if window.since_ns <= candle.open_ns < window.until_ns]
+    since_ns, stopped = window.since_ns, window.stopped(query)
+    if told.listed_ns is not None and told.listed_ns > since_ns:
+        opens = (candle.open_ns for candle in candles)
+        since_ns = min(_bucket(told.listed_ns, told), window.until_ns, *opens)
+        since_ns, stopped = max(since_ns, window.since_ns), Stopped.VENUE_START
+    proven_ns = since_ns
+    silent = not result.timestamp and told.last_ns is not None
+    if not (silent and window.since_ns <= (told.last_ns or 0) < window.until_ns):
+        proven_ns = max(since_ns, min(window.until_ns, _proven(reading, told)))
+    return Page(
+        candles=candles,
+        covered=(since_ns, proven_ns),
+        stopped=stopped,
+        sessions=told.sessions,
+        as_of_ns=told.as_of_ns,
+    )
+
+
+def _proven(reading: Reading, told: Told) -> int:
+    """Return until when a bucket that is not among the rows is known to be empty.
+
+    A missing row of a thin share means that nobody traded, but the newest rows may just not be there yet.
+    They are, as far as the last price, a later row, the exchange's delay, or the end of the session prove it.
+    """
+    if _is_closed(told):
+        ends = [told.as_of_ns]
+    else:
+        ends = [_bucket(told.as_of_ns - DELAY_NS, told)]
+        ends += [] if told.last_ns is None else [_bucket(told.last_ns, told)]
+        for candle in reading.candles[-2:]:
+            ends.append(candle.close_ns if candle.finality is Finality.CLOSED else candle.open_ns)
+    proven_ns = max(ends)
+    if told.interval.timeframe.nominal_ns >= DAY_NS:
+        proven_ns = _bucket(proven_ns, told)
+    bounds = [candle.open_ns for candle in reading.candles if candle.finality is Finality.FORMING]
+    bounds += [] if reading.doubt_ns is None else [reading.doubt_ns]
+    return min([proven_ns, *bounds])
+
+
+def _is_closed(told: Told) -> bool:
+    """Say whether the market is shut and all of its last session has been shown."""
+    open_now = any(since <= told.as_of_ns < until + told.lag_ns for since, until in told.sessions)
+    return told.current is not None and not open_now
+
+
+def _bucket(ns: int, told: Told) -> int:
+    """Return when the bucket that holds *ns* opens; at the latest, where the grid does not say."""
+    timeframe, grid = told.interval.timeframe, told.place.grid
+    if timeframe.nominal_ns >= DAY_NS:
+        return timeframe.open_at(ns, Zone(told.tz))
+    if not isinstance(grid, Session):
+        return timeframe.open_at(ns, grid)
+    session = told.session_at(ns)
+    return ns - (timeframe.nominal_ns if session is None else (ns - session[0]) % timeframe.nominal_ns)
