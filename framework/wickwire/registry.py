@@ -179,7 +179,8 @@ class Registry:
                 self._adapters[name] = bind(name, plugin, distribution=one.distribution, version=one.version)
             else:
                 _check_plugin(one, plugin)
-                self._shared.register(plugin, name)
+                if not self._shared.is_registered(plugin):  # one module may answer to two schemes
+                    self._shared.register(plugin, name)
                 self._plugins[name] = one
         except PluginError as exc:
             self._failures[kind, name] = exc
@@ -195,7 +196,7 @@ class Registry:
                     f"there is no {kind.value} {name!r}{suggestion(name, self._found[kind])}; "
                     f"installed: {known}; `wickwire adapters` shows them all"
                 )
-            case [one] if one.disabled:
+            case [one, *_] if one.disabled:
                 raise ConfigError(f"{one} is disabled: {one.disabled}")
             case [one]:
                 return one

@@ -124,6 +124,8 @@ class Description:
         environments: Names that `Account.environment` may take, the default first.
         limits: What it allows.
         variants: Names that the part after the dot of `venue.variant` may take; empty when it has none.
+        feeds: What the stream carries beside candles; None where the adapter does not say, which is planned
+            as if it carried both.
     """
 
     title: str
@@ -134,6 +136,7 @@ class Description:
     environments: tuple[str, ...] = ("production",)
     limits: Limits = attrs.field(factory=Limits)
     variants: tuple[str, ...] = ()
+    feeds: tuple[Feed, ...] | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -377,6 +377,13 @@ def test_a_store_that_nobody_knows(url, text):
     assert "secret" not in str(caught.value)
 
 
+def test_one_plugin_may_answer_to_two_schemes():
+    plugin = store_plugin(lambda url: Shelf())
+    registry = Registry(plugins={"shelf": plugin, "rack": plugin})
+
+    assert [Shelf, Shelf] == [type(registry.open_store(url)) for url in ("shelf:/top", "rack:/top")]
+
+
 def test_a_store_plugin_that_fails_is_named():
     registry = Registry(plugins={"shelf": store_plugin(lambda url: 1 / 0)})
 

@@ -1,0 +1,448 @@
+"""The planner decides before anything connects, and says why in one sentence."""
+
+from types import ModuleType
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wickwire import (
+    Account,
+    ConfigError,
+    Description,
+    Endpoint,
+    FaultKind,
+    Feed,
+    HttpRequest,
+    Lane,
+    Limits,
+    OhlcvSupport,
+    Page,
+    PluginError,
+    Rate,
+    Rung,
+    Series,
+    Timeframe,
+    VenueError,
+    hookimpl,
+)
+from wickwire.adapter import bind
+from wickwire.limits import effective_limits
+from wickwire.planner import Cost, explain, plan, plan_all
+
+M1, M5, H1 = (Timeframe.parse(text) for text in ("1m", "5m", "1h"))
+SUPPORT = {
+    M1: OhlcvSupport(stream=True, rest=True, notes=("UTC days",)),
+    M5: OhlcvSupport(rest=True, settle_s=20),
+    H1: OhlcvSupport(stream=True),
+}
+LANTERN = Description(title="Lantern", timeframes=(H1, M1, M5))
+TRADES_ONLY = attrs.evolve(LANTERN, feeds=(Feed.TRADES,))
+
+
+def connect():
+    return Endpoint(url="wss://stream.lantern.example")
+
+
+def lantern(name="lantern", *, support=SUPPORT, description=LANTERN, stream=True, history=True, **more):
+    """An adapter that answers from these tables."""
+
+    def supports_ohlcv(symbol, timeframe):
+        if not symbol.isascii() or "/" not in symbol:
+            return OhlcvSupport(why_not=f"no symbol {symbol!r}; write base/quote, such as GLOW/USD")
+        return support.get(timeframe, OhlcvSupport())
+
+    def fetch_ohlcv():
+        yield HttpRequest(url="https://api.lantern.example")
+        return Page(candles=(), covered=(0, 0))
+
+    hooks = {"describe": lambda: description, "supports_ohlcv": supports_ohlcv, **more}
+    if history:
+        hooks["fetch_ohlcv"] = fetch_ohlcv
+    if stream:
+        hooks |= {"connect": connect, "subscribe": lambda: (), "parse": lambda: ()}
+    module = ModuleType(name)
+    for hook, function in hooks.items():
+        setattr(module, hook, hookimpl(function))
+    return bind(name, module, distribution=f"wickwire-{name}", version="1.0")
+
+
+POLLED = {timeframe: attrs.evolve(one, stream=False, rest=True) for timeframe, one in SUPPORT.items()}
+YAHOO = lantern("yahoo", stream=False, support=POLLED, description=attrs.evolve(LANTERN, title="Yahoo"))
+
+
+def planned(text, adapter=None, account=None, **options):
+    return plan(Series.parse(text), adapter or lantern(), account or Account(), **options)
+
+
+# ---------------------------------------------------------------------------------------- one series
+
+
+@pytest.mark.parametrize(
+    ("made", "line"),
+    [
+        (
+            planned("lantern:GLOW/USD@1m"),
+            (
+                "lantern:GLOW/USD@1m: stream: Lantern streams 1m candles "
+                "(takes 1 connection; falls to poll; UTC days)"
+            ),
+        ),
+        (
+            planned("lantern:GLOW/USD@1h"),
+            "lantern:GLOW/USD@1h: stream: Lantern streams 1h candles (takes 1 connection)",
+        ),
+        (
+            planned("lantern:GLOW/USD@5m"),
+            (
+                "lantern:GLOW/USD@5m: poll: Lantern does not stream 5m candles; "
+                "polled over REST 20 s after each close (takes 12 REST calls an hour)"
+            ),
+        ),
+        (
+            planned("yahoo:GLOW/USD@1m", YAHOO),
+            (
+                "yahoo:GLOW/USD@1m: poll: Yahoo has no stream; "
+                "polled over REST 5 s after each close (takes 60 REST calls an hour; UTC days)"
+            ),
+        ),
+        (
+            planned("lantern:GLOW/USD@3m"),
+            "lantern:GLOW/USD@3m: refuse: Lantern has no 3m candles; it has 1m, 5m, 1h",
+        ),
+        (
+            planned("lantern:GLOW@1m"),
+            "lantern:GLOW@1m: refuse: Lantern: no symbol 'GLOW'; write base/quote, such as GLOW/USD",
+        ),
+        (
+            planned("lantern:GLOW/USD@trades"),
+            "lantern:GLOW/USD@trades: stream: Lantern streams trades (takes 1 connection)",
+        ),
+        (
+            planned(
+                "lantern:GLOW/USD@quotes", lantern(description=attrs.evolve(LANTERN, feeds=(Feed.TRADES,)))
+            ),
+            (
+                "lantern:GLOW/USD@quotes: refuse: Lantern does not stream quotes, "
+                "and quotes come over a stream only"
+            ),
+        ),
+        (
+            planned("yahoo:GLOW/USD@trades", YAHOO),
+            "yahoo:GLOW/USD@trades: refuse: Yahoo has no stream, and trades come over a stream only",
+        ),
+        (
+            planned("lantern:GLOW/USD@5m", lantern(history=False, support={M5: OhlcvSupport()})),
+            "lantern:GLOW/USD@5m: refuse: Lantern does not stream 5m candles, and Lantern serves no history",
+        ),
+        (
+            planned("lantern:GLOW/USD@5m", lantern(support={})),
+            (
+                "lantern:GLOW/USD@5m: refuse: Lantern does not stream 5m candles, "
+                "and Lantern does not serve 5m candles over REST"
+            ),
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_plan_explains_itself(made, line):
+    assert line == explain(made)
+
+
+@pytest.mark.parametrize(
+    ("made", "rung", "why"),
+    [
+        (
+            planned("lantern:GLOW/USD@1m", pin=Rung.POLL),
+            Rung.POLL,
+            "pinned to poll; polled over REST 5 s after each close",
+        ),
+        (
+            planned("yahoo:GLOW/USD@1m", YAHOO, pin=Rung.STREAM),
+            Rung.REFUSE,
+            "pinned to stream, but Yahoo has no stream; without the pin it would be polled",
+        ),
+        (
+            planned("lantern:GLOW/USD@1m", pin=Rung.BUILD),
+            Rung.REFUSE,
+            (
+                "pinned to build, but this version of wickwire cannot do that; "
+                "without the pin it would be streamed"
+            ),
+        ),
+        (
+            planned("lantern:GLOW/USD@1h", pin=Rung.POLL),
+            Rung.REFUSE,
+            (
+                "pinned to poll, but Lantern does not serve 1h candles over REST; "
+                "without the pin it would be streamed"
+            ),
+        ),
+        (planned("lantern:GLOW/USD@1h", pin=Rung.REFUSE), Rung.REFUSE, "pinned to refuse"),
+    ],
+)
+def test_a_rung_can_be_pinned(made, rung, why):
+    """A pinned series falls to no other rung, and an impossible pin is refused with its reason."""
+    assert (rung, why, None, True) == (made.rung, made.why, made.falls_to, made.pinned)
+
+
+@pytest.mark.parametrize(
+    ("text", "account", "why"),
+    [
+        ("lantern.foo:GLOW/USD@1m", {}, "Lantern has no variant 'foo'; it has iex, sip"),
+        (
+            "lantern:GLOW/USD@1m",
+            {"environment": "demo"},
+            "Lantern has no environment 'demo'; it has production",
+        ),
+        (
+            "lantern:GLOW/USD@1m",
+            {"secrets": {"key": ""}},
+            (
+                "Lantern needs key and secret; name the environment variables that hold them "
+                "under [venues.lantern.secrets] in the config"
+            ),
+        ),
+    ],
+)
+def test_what_does_not_fit_the_venue_is_refused(text, account, why):
+    credentials = ("key", "secret") if "secrets" in account else ()
+    adapter = lantern(description=attrs.evolve(LANTERN, variants=("iex", "sip"), credentials=credentials))
+
+    made = planned(text, adapter, Account(**account))
+
+    assert (Rung.REFUSE, why) == (made.rung, made.why)
+
+
+def test_a_venue_without_variants_says_so():
+    assert planned("lantern.sip:GLOW/USD@1m").why == "Lantern has no variant 'sip'; it has none"
+
+
+def test_the_variant_reaches_the_adapter_as_feed():
+    asked = []
+
+    def supports_ohlcv(symbol, timeframe, account):
+        asked.append(account.feed)
+        return SUPPORT[M1]
+
+    adapter = lantern(supports_ohlcv=supports_ohlcv, description=attrs.evolve(LANTERN, variants=("sip",)))
+    planned("lantern.sip:GLOW/USD@1m", adapter)
+
+    assert asked == ["sip"]
+
+
+def test_the_symbol_is_normalised():
+    """Native spellings are accepted; the plan speaks of the canonical symbol."""
+    adapter = lantern(
+        to_venue=lambda symbol: symbol.replace("/", ""), from_venue=lambda text: f"{text[:4]}/{text[-3:]}"
+    )
+
+    made = planned("lantern:GLOWUSD@1m", adapter)
+
+    assert ("lantern:GLOW/USD@1m", "GLOW/USD@1m") == (str(made.series), str(made.topic))
+
+
+def test_a_symbol_that_the_venue_cannot_spell_is_refused_in_its_words():
+    def from_venue(text):
+        raise VenueError(FaultKind.SYMBOL, f"no lamp {text}")
+
+    made = planned("lantern:GLOW@1m", lantern(to_venue=lambda symbol: symbol, from_venue=from_venue))
+
+    assert (Rung.REFUSE, "Lantern: no lamp GLOW") == (made.rung, made.why)
+
+
+def test_the_lane_and_the_support_are_in_the_plan():
+    adapter = lantern(lane=lambda topic: Lane(key=str(topic.what), alone=topic.symbol))
+
+    made = planned("lantern:GLOW/USD@1m", adapter)
+
+    assert (Lane("1m", "GLOW/USD"), SUPPORT[M1]) == (made.lane, made.support)
+
+
+def test_a_broken_hook_is_an_error_that_names_the_plugin():
+    with pytest.raises(PluginError, match=r"^adapter 'lantern' \(wickwire-lantern 1\.0\): supports_oh"):
+        planned("lantern:GLOW/USD@1m", lantern(supports_ohlcv=lambda: None))
+
+
+# ------------------------------------------------------------------------------------- many series
+
+
+def together(*texts, limits, pins=None, account=None, **options):
+    adapter = lantern(description=attrs.evolve(LANTERN, limits=limits), **options)
+    return plan_all(
+        [Series.parse(text) for text in texts],
+        {"lantern": adapter, "yahoo": YAHOO},
+        {"lantern": account or Account()},
+        pins,
+    )
+
+
+def test_series_share_connections_up_to_what_is_allowed():
+    """Whoever opens a connection bears it; who finds no place is polled, and says why."""
+    plans = together(
+        *(f"lantern:{symbol}/USD@1m" for symbol in "ABCDE"),
+        limits=Limits(connections=2, topics_per_connection=2),
+    )
+
+    assert [Rung.STREAM] * 4 + [Rung.POLL] == [one.rung for one in plans]
+    assert [1, 0, 1, 0, 0] == [one.cost.connections for one in plans]
+    assert plans[4].why == (
+        "no place is left on the 2 connections allowed; polled over REST 5 s after each close"
+    )
+
+
+def test_a_series_that_can_only_be_streamed_is_refused_by_name_when_no_place_is_left():
+    plans = together(
+        "lantern:A/USD@1h", "lantern:B/USD@1h", limits=Limits(connections=1, topics_per_connection=1)
+    )
+
+    assert explain(plans[1]) == (
+        "lantern:B/USD@1h: refuse: no place is left on the 1 connection allowed, "
+        "and Lantern does not serve 1h candles over REST"
+    )
+
+
+def test_topics_that_exclude_each_other_ride_on_two_connections():
+    """As Kraken's intervals do: one per symbol and connection."""
+    plans = together(
+        *("lantern:A/USD@1m", "lantern:A/USD@1h", "lantern:B/USD@1h"),
+        limits=Limits(connections=2),
+        lane=lambda topic: Lane(alone=("ohlc", topic.symbol)),
+    )
+
+    assert [1, 1, 0] == [one.cost.connections for one in plans]
+
+
+def test_lanes_with_other_keys_do_not_mix():
+    plans = together(
+        "lantern:A/USD@1m",
+        "lantern:A/USD@1h",
+        limits=Limits(connections=1),
+        lane=lambda topic: Lane(str(topic.what)),
+    )
+
+    assert [Rung.STREAM, Rung.REFUSE] == [one.rung for one in plans]
+
+
+def test_polls_are_refused_beyond_the_rate():
+    """12 calls an hour each: the third does not fit into 30."""
+    plans = together(*(f"lantern:{symbol}/USD@5m" for symbol in "ABC"), limits=Limits(rest=Rate(30, 3600)))
+
+    assert [Rung.POLL, Rung.POLL, Rung.REFUSE] == [one.rung for one in plans]
+    assert plans[2].why == (
+        "Lantern does not stream 5m candles, and the 30 REST calls an hour that are allowed are taken"
+    )
+
+
+def test_limits_of_the_account_count():
+    plans = together(
+        *("lantern:A/USD@1h", "lantern:B/USD@1h"),
+        limits=Limits(connections=10, topics_per_connection=1),
+        account=Account(limits=Limits(connections=1)),
+    )
+
+    assert [Rung.STREAM, Rung.REFUSE] == [one.rung for one in plans]
+
+
+def test_the_same_series_twice_is_planned_once():
+    """Also where one of them is spelled as the venue does."""
+    plans = together(
+        *("lantern:GLOW/USD@1h", "lantern:GLOWUSD@1h"),
+        limits=Limits(connections=1, topics_per_connection=1),
+        to_venue=lambda symbol: symbol.replace("/", ""),
+        from_venue=lambda text: f"{text.replace('/', '')[:4]}/{text[-3:]}",
+    )
+
+    assert plans[0] is plans[1]
+
+
+def test_pins_are_found_by_the_canonical_series_too():
+    plans = together(
+        "lantern:GLOWUSD@1m",
+        limits=Limits(),
+        pins={Series.parse("lantern:GLOW/USD@1m"): Rung.POLL},
+        to_venue=lambda symbol: symbol.replace("/", ""),
+        from_venue=lambda text: f"{text.replace('/', '')[:4]}/{text[-3:]}",
+    )
+
+    assert [Rung.POLL] == [one.rung for one in plans]
+
+
+def test_a_refused_series_takes_no_place():
+    plans = together(
+        *("lantern:GLOW@1h", "lantern:A/USD@1h", "lantern:B/USD@1h"),
+        limits=Limits(connections=1, topics_per_connection=1),
+    )
+
+    assert [Rung.REFUSE, Rung.STREAM, Rung.REFUSE] == [one.rung for one in plans]
+
+
+def test_one_broken_adapter_refuses_its_series_and_no_others():
+    plans = together("lantern:A/USD@1m", "yahoo:A/USD@1m", limits=Limits(), supports_ohlcv=lambda: None)
+
+    assert [Rung.REFUSE, Rung.POLL] == [one.rung for one in plans]
+    assert plans[0].why.startswith("adapter 'lantern' (wickwire-lantern 1.0): supports_ohlcv() returned None")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ABCDEF"), st.sampled_from(["1m", "1h", "5m", "3m"])), max_size=12),
+    st.integers(1, 4),
+    st.integers(1, 4),
+)
+def test_a_plan_never_exceeds_the_limits(pairs, connections, topics):
+    """Whatever is asked for, connections and topics on them stay within what is allowed."""
+    plans = together(
+        *(f"lantern:{symbol}/USD@{timeframe}" for symbol, timeframe in pairs),
+        limits=Limits(connections=connections, topics_per_connection=topics, rest=Rate(100, 3600)),
+    )
+
+    distinct = {one.series: one for one in plans}.values()
+    assert len(pairs) == len(plans)
+    assert sum(one.cost.connections for one in distinct) <= connections
+    assert sum(one.rung is Rung.STREAM for one in distinct) <= connections * topics
+    assert sum(one.cost.rest_per_hour for one in distinct) <= 100
+    assert all(one.why for one in plans)
+
+
+# ---------------------------------------------------------------------------------------------- limits
+
+
+def test_a_wish_can_only_lower():
+    venue = Limits(connections=5, rest=Rate(10, 1), reply_headers=("x-left",))
+
+    lowered = effective_limits(venue, Limits(connections=2, rest=Rate(1, 2), topics_per_connection=9))
+
+    assert lowered == attrs.evolve(venue, connections=2, rest=Rate(1, 2), topics_per_connection=9)
+    assert effective_limits(venue, None) is venue
+
+
+@pytest.mark.parametrize(
+    ("wish", "text"),
+    [
+        (
+            Limits(connections=6),
+            r"venues\.x\.limits\.connections: 6 is more than the 5 that the venue ",
+        ),
+        (
+            Limits(rest=Rate(11, 1)),
+            r"limits\.rest: 11 in 1 s \(11 at once\) is more than the 10 in 1 s \(10 at once\)",
+        ),
+        (Limits(rest=Rate(10, 60, burst=11)), r"limits\.rest: 10 in 60 s \(11 at once\) is more"),
+    ],
+)
+def test_a_wish_that_raises_a_limit_is_refused(wish, text):
+    with pytest.raises(ConfigError, match=text):
+        effective_limits(Limits(connections=5, rest=Rate(10, 1)), wish, where="venues.x.limits")
+
+
+@pytest.mark.parametrize(
+    ("cost", "text"),
+    [
+        (Cost(), "nothing more"),
+        (Cost(connections=2, rest_per_hour=3600), "2 connections and 3,600 REST calls an hour"),
+        (Cost(rest_per_hour=1 / 24), "0.042 REST calls an hour"),
+    ],
+)
+def test_a_cost_is_readable(cost, text):
+    assert text == str(cost)
