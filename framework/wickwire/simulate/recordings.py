@@ -146,7 +146,7 @@ def read_recording(path: Path, *, venue: str | None = None) -> Recording:
         raise ConfigError(
             f"replay {path}: neither a recording nor a capture; captures end in .json or .jsonl"
         )
-    script = tuple((0, _outgoing(line)) for line in data.split(b"\n") if line.strip())
+    script = tuple((0, _outgoing(line.removesuffix(b"\r"))) for line in data.split(b"\n") if line.strip())
     return Recording(venue=name, streams=(RecordedStream(script=script),))
 
 

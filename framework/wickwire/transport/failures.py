@@ -38,8 +38,9 @@ _SYSTEM: Final = {
 }
 
 
-def unreachable(origin: Origin, exc: BaseException) -> TransportError:
-    """Return what *exc* means for a connection to *origin*, looked up through its causes."""
+def unreachable(origin: Origin, exc: BaseException, *, proxied: bool = False) -> TransportError:
+    """Return what *exc* and its causes mean for a connection to *origin*, through a proxy or not."""
+    there = f"the proxy for {origin}" if proxied else str(origin)
     causes = list(_causes(exc))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -51,15 +52,17 @@ def unreachable(origin: Origin, exc: BaseException) -> TransportError:
             return TransportError(f"{origin}: no TLS that is safe to use ({words}); there is no fallback")
         if isinstance(cause, socket.gaierror):
             return TransportError(
-                f"{origin}: its name cannot be resolved; look at its spelling and at the network"
+                f"{there}: its name cannot be resolved; look at its spelling and at the network"
             )
         if isinstance(cause, TimeoutError):
-            return TransportError(f"{origin}: did not answer in time")
+            return TransportError(f"{there} did not answer in time")
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno:
             words = _SYSTEM.get(cause.errno) or f"cannot be reached: {os.strerror(cause.errno)}"
-            return TransportError(f"{origin} {words}")
-    return TransportError(f"{origin} cannot be reached, or cut the connection")
+            return TransportError(f"{there} {words}")
+        if isinstance(cause, ConnectionResetError) and origin.secure:  # asyncio says so, without a number
+            return TransportError(f"{origin} hung up instead of agreeing on TLS; there is no fallback")
+    return TransportError(f"{there} cannot be reached, or cut the connection")
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:

@@ -15,7 +15,7 @@ from typing import Final, final
 
 import httpx
 
-from wickwire.errors import TransportError
+from wickwire.errors import ConfigError, TransportError
 from wickwire.model import SECOND_NS
 from wickwire.transport.body import ENCODINGS, Body, BodyError
 from wickwire.transport.failures import checked_headers, unreachable
@@ -25,6 +25,24 @@ from wickwire.wire import HttpReply, HttpRequest
 __all__ = ["HttpClient"]
 
 _LIMITS: Final = httpx.Limits(max_connections=20, max_keepalive_connections=10, keepalive_expiry=30.0)
+
+
+@final
+class _AsWritten(httpx.URL):
+    """A URL that goes out as it was written; httpx would drop `..` and judge escapes anew.
+
+    The request extension "target" does the same, but httpcore then sends it to a proxy too, instead of the
+    host.
+    It shows itself as the bare origin, so no message of the library can hold a secret of the query.
+    """
+
+    def __init__(self, origin: Origin, target: str) -> None:
+        super().__init__(str(origin))
+        self._target = target.encode("ascii")
+
+    @property
+    def raw_path(self) -> bytes:
+        return self._target
 
 
 @final
@@ -48,7 +66,7 @@ class HttpClient:
         """Send *request* to *address*, which need not be where its URL leads, and return the reply.
 
         Raises:
-            ConfigError: A header cannot be sent.
+            ConfigError: A header cannot be sent, or the proxy's address is wrong.
             TransportError: No whole reply came in time.
         """
         origin = address.origin
@@ -71,7 +89,7 @@ class HttpClient:
         except TimeoutError as exc:
             raise TransportError(f"{origin}: no whole reply within {request.timeout_s:g} s") from exc
         except (httpx.HTTPError, OSError) as exc:
-            raise unreachable(origin, exc) from exc
+            raise unreachable(origin, exc, proxied=proxy is not None) from exc
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -92,14 +110,9 @@ class HttpClient:
         target = address.target
         if request.params:
             target += f"{'&' if '?' in target else '?'}{httpx.QueryParams(dict(request.params))}"
-        return httpx.Request(
-            request.method,
-            str(address.origin),
-            headers=headers,
-            content=request.body,
-            # httpx would drop `..` and judge escapes anew; so it also keeps the query out of what it says.
-            extensions={"target": target.encode("ascii")},
-        )
+        prepared = httpx.Request(request.method, str(address.origin), headers=headers, content=request.body)
+        prepared.url = _AsWritten(address.origin, target)
+        return prepared
 
     def _transport(self, origin: Origin, proxy: str | None) -> httpx.AsyncHTTPTransport:
         if proxy not in self._transports:
@@ -113,7 +126,7 @@ class HttpClient:
                 ) from exc
             except (ValueError, httpx.InvalidURL):
                 # The text may hold the proxy's address with user and password.
-                raise TransportError("the proxy's address in HTTPS_PROXY or ALL_PROXY is not valid") from None
+                raise ConfigError("the proxy's address in HTTPS_PROXY or ALL_PROXY is not valid") from None
         return self._transports[proxy]
 
     async def _exchange(self, transport: httpx.AsyncHTTPTransport, outgoing: httpx.Request) -> HttpReply:

@@ -81,7 +81,7 @@ class NetTransport:
         """Open the stream that *endpoint* describes, without sending anything on it.
 
         Raises:
-            ConfigError: A header cannot be sent.
+            ConfigError: A header cannot be sent, or the environment's proxy is wrong.
             PluginError: The URL leads where we do not go.
             TransportError: It could not be opened: name, address, TLS, refusal or deadline.
             VenueError: The opening request was answered with a refusing HTTP status.
@@ -105,7 +105,7 @@ class NetTransport:
         """Send one request and return the reply, whatever its status. Redirects are not followed.
 
         Raises:
-            ConfigError: A header cannot be sent.
+            ConfigError: A header cannot be sent, or the environment's proxy is wrong.
             PluginError: The URL leads where we do not go.
             TransportError: No reply came: name, address, TLS, deadline or size.
         """

@@ -11,6 +11,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import attrs
@@ -32,6 +33,7 @@ HTTP_SCHEMES: Final = ("https", "http")
 
 _PORTS: Final = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 _SECURE: Final = frozenset({"https", "wss"})
+_PROXY_SCHEMES: Final = ("http", "https", "socks5", "socks5h")
 _MAX_PORT: Final = 65_535
 _MAX_SHOWN: Final = 100
 
@@ -191,8 +193,21 @@ def environment_proxy(origin: Origin) -> str | None:
 
     The settings are HTTPS_PROXY, ALL_PROXY and NO_PROXY, or the operating system's where those are unset. The
     same rule holds for streams and requests.
+
+    Raises:
+        ConfigError: What they name is no proxy's address; it is not shown, since it may hold a password.
     """
     if origin.loopback or not origin.secure or proxy_bypass(f"{origin.host}:{origin.port}"):
         return None
     proxies = getproxies()
-    return proxies.get("https") or proxies.get("all") or None
+    proxy = proxies.get("https") or proxies.get("all")
+    if not proxy:
+        return None
+    try:
+        parts = urlsplit(proxy)
+        valid = parts.scheme in _PROXY_SCHEMES and parts.hostname and (parts.port or 1)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ConfigError("the proxy in HTTPS_PROXY or ALL_PROXY has no address of the form http://host:port")
+    return proxy

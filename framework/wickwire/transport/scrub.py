@@ -39,6 +39,7 @@ class Scrubber:
             for one in (
                 secret,
                 json.dumps(secret)[1:-1],
+                quote(secret),
                 quote(secret, safe=""),
                 quote_plus(secret),
                 encoded,

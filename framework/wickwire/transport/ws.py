@@ -24,7 +24,7 @@ from websockets.exceptions import (
 from websockets.http11 import Response
 
 from wickwire.clock import Clock
-from wickwire.errors import FaultKind, StreamClosed, TransportError, VenueError
+from wickwire.errors import ConfigError, FaultKind, StreamClosed, TransportError, VenueError
 from wickwire.transport.failures import checked_headers, unreachable
 from wickwire.transport.origins import Address, Origin
 from wickwire.wire import Endpoint, retry_after_s
@@ -143,7 +143,7 @@ async def open_stream(
         clock: For a Retry-After that is a date.
 
     Raises:
-        ConfigError: A header cannot be sent.
+        ConfigError: A header cannot be sent, or the proxy's address is wrong.
         TransportError: It could not be opened.
         VenueError: The opening request was answered with a refusing HTTP status.
     """
@@ -178,7 +178,7 @@ async def open_stream(
         ) from exc
     except InvalidProxy:
         # Its text holds the proxy's address with user and password, so it must not be seen as a cause either.
-        raise TransportError("the proxy's address in HTTPS_PROXY or ALL_PROXY is not valid") from None
+        raise ConfigError("the proxy's address in HTTPS_PROXY or ALL_PROXY is not valid") from None
     except ImportError as exc:
         raise TransportError(
             f"{address.origin}: a SOCKS proxy needs the package python-socks; install it"
@@ -186,7 +186,7 @@ async def open_stream(
     except InvalidHandshake as exc:
         raise TransportError(f"{address.origin} does not answer as a WebSocket server does") from exc
     except (OSError, WebSocketException) as exc:
-        raise unreachable(address.origin, exc) from exc
+        raise unreachable(address.origin, exc, proxied=proxy is not None) from exc
     if hasattr(connection.transport, "max_size"):  # asyncio's plain-socket transport; an internal of it
         connection.transport.max_size = READ_BYTES
     return SocketStream(connection, address.origin)
@@ -209,11 +209,11 @@ def _refused(origin: Origin, response: Response, clock: Clock) -> VenueError:
 
 def _closed(origin: Origin, exc: ConnectionClosed) -> StreamClosed:
     """Return who closed and why: the close frame that went first, whichever side it came from."""
-    ours_first = exc.rcvd is None or exc.rcvd_then_sent is False
-    frame = exc.sent if ours_first and exc.sent is not None else exc.rcvd
+    ours = exc.sent is not None and not exc.rcvd_then_sent  # None where only one side said anything
+    frame = exc.sent if ours else exc.rcvd
     if frame is None:
         return StreamClosed(f"{origin} cut the stream without a close frame", code=ABNORMAL_CLOSURE)
-    who = "we closed the stream" if frame is exc.sent else f"{origin} closed the stream"
+    who = "we closed the stream" if ours else f"{origin} closed the stream"
     reason = f" {frame.reason!r}" if frame.reason else ""
     return StreamClosed(
         f"{who} with code {int(frame.code)}{reason}", code=int(frame.code), reason=frame.reason
