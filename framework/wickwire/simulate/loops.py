@@ -92,6 +92,10 @@ class _Task(asyncio.Task[T]):
     def __hash__(self) -> int:
         return self._number
 
+    def set_name(self, value: object, /) -> None:
+        if value is not None:  # Python 3.13.0 tells a task that nobody named so
+            super().set_name(value)
+
 
 @final
 class InlineExecutor(concurrent.futures.Executor):
