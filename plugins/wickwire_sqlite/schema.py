@@ -16,9 +16,7 @@ __all__ = ["APPLICATION_ID", "MIGRATIONS", "connect", "explained", "migrate"]
 APPLICATION_ID: Final = 0x57574B31
 """The bytes "WWK1" at offset 68 of the file: a database that does not carry them is somebody else's."""
 
-BUSY_TIMEOUT_S: Final = 10.0
-"""How long to wait for the write lock of another process."""
-
+_ATTEMPTS: Final = 100
 _OLDEST_SQLITE: Final = (3, 24, 0)
 
 _COLUMNS: Final = """
@@ -95,7 +93,7 @@ def explained(path: Path, doing: str, exc: sqlite3.Error) -> StoreError:
     return StoreError(f"store {str(path)!r}: cannot {doing}: {exc}" + (f"; {step}" if step else ""))
 
 
-def connect(path: Path, *, readonly: bool, power_safe: bool) -> sqlite3.Connection:
+def connect(path: Path, *, readonly: bool, power_safe: bool, lock_wait_s: float) -> sqlite3.Connection:
     """Open *path*, make it ours if it is new, and bring it to the newest schema.
 
     A file that is not ours is refused before anything in it is changed.
@@ -111,7 +109,7 @@ def connect(path: Path, *, readonly: bool, power_safe: bool) -> sqlite3.Connecti
         connection = sqlite3.connect(
             path.absolute().as_uri() + "?" + _mode(path, readonly=readonly),
             uri=True,
-            timeout=BUSY_TIMEOUT_S,
+            timeout=lock_wait_s,
             isolation_level=None,  # transactions are written out
             check_same_thread=False,  # the store lets one thread in at a time
         )
@@ -141,6 +139,11 @@ def _check_place(path: Path, *, readonly: bool) -> None:
         raise StoreError(f"store {str(path)!r}: it is a symbolic link; name the file itself")
     if not stat.S_ISREG(mode):
         raise StoreError(f"store {str(path)!r}: it is not a regular file")
+    if not readonly and not _writable(path):
+        raise StoreError(
+            f"store {str(path)!r}: it cannot be written: look at its permissions and those of its directory, "
+            "or open it with ?mode=ro"
+        )
 
 
 def _create(path: Path) -> None:
@@ -161,6 +164,11 @@ def _create(path: Path) -> None:
         os.close(descriptor)
 
 
+def _writable(path: Path) -> bool:
+    """Whether this process may write the file, and beside it, where SQLite keeps its log."""
+    return os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)
+
+
 def _mode(path: Path, *, readonly: bool) -> str:
     """Return how SQLite is to open the file; never in a way that creates it.
 
@@ -168,7 +176,7 @@ def _mode(path: Path, *, readonly: bool) -> str:
     takes them away again, as `mode=ro` would not; `query_only` then keeps it from changing anything. Where
     it may not, and they are not there, no writer is at work and the file stands still (`immutable`).
     """
-    if not readonly or (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)):
+    if not readonly or _writable(path):
         return "mode=rw"
     return "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
 
@@ -180,8 +188,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, readonly: bool, powe
     if readonly:
         connection.execute("PRAGMA query_only = ON")
         return
-    [journal] = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if journal != "wal":
+    if _write_ahead(connection) != "wal":
         raise StoreError(
             f"store {str(path)!r}: its file system cannot hold a write-ahead log; use a local disk"
         )
@@ -190,10 +197,29 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, readonly: bool, powe
     migrate(connection)
 
 
+def _write_ahead(connection: sqlite3.Connection) -> str:
+    """Switch to a write-ahead log, which outlives this connection, and return the mode that there is then.
+
+    SQLite does not wait for other processes here, as it does everywhere else. Those that create a store
+    together therefore wait by taking the write lock, and try again.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+    return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+
+
 def _check_owner(connection: sqlite3.Connection, path: Path, *, readonly: bool) -> None:
-    [application] = connection.execute("PRAGMA application_id").fetchone()
-    [version] = connection.execute("PRAGMA user_version").fetchone()
-    [things] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    with connection:
+        connection.execute("BEGIN")  # one view: another process may be making it at this moment
+        [things] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        [application] = connection.execute("PRAGMA application_id").fetchone()
+        [version] = connection.execute("PRAGMA user_version").fetchone()
     empty = (application, version, things) == (0, 0, 0)
     if application != APPLICATION_ID and (readonly or not empty):
         raise StoreError(f"store {str(path)!r}: this SQLite file is not a wickwire store; name another one")

@@ -47,6 +47,7 @@ class SqliteStore:
         inline: bool = False,
         readonly: bool = False,
         power_safe: bool = True,
+        lock_wait_s: float = 10.0,
     ) -> None:
         """Remember how; nothing is opened yet.
 
@@ -56,6 +57,7 @@ class SqliteStore:
             inline: Run SQL in the event loop's thread: under virtual time nothing may wait for a thread.
             readonly: Change nothing; a missing file is an error.
             power_safe: Wait for the disk at each commit, so that a power cut loses nothing acknowledged.
+            lock_wait_s: How long to wait for another process that is committing.
         """
         self._path = Path(path)
         self._executor = executor
@@ -63,6 +65,7 @@ class SqliteStore:
         self._inline = inline
         self._readonly = readonly
         self._power_safe = power_safe
+        self._lock_wait_s = lock_wait_s
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.Lock()
         self._known: dict[Series, Known] = {}
@@ -159,7 +162,12 @@ class SqliteStore:
 
     def _open(self) -> None:
         with self._lock:
-            self._connection = connect(self._path, readonly=self._readonly, power_safe=self._power_safe)
+            self._connection = connect(
+                self._path,
+                readonly=self._readonly,
+                power_safe=self._power_safe,
+                lock_wait_s=self._lock_wait_s,
+            )
 
     def _close(self) -> None:
         with self._lock:
