@@ -198,6 +198,8 @@ class Closer:
 
     async def run(self) -> None:
         """Keep the series whole for ever."""
+        if self.ledger.dirty:
+            self._notice()  # that it is collected, and from when on, outlives a crash too
         await self._ask()  # what was missed while nobody ran comes first
         while True:
             await self._sleep_until(self._next_wake_ns())

@@ -14,13 +14,13 @@ from typing import Final, Self
 
 import attrs
 
-from wickwire.adapter import Adapter
 from wickwire.clock import Clock, SystemClock
 from wickwire.closer import Closer, Switch
 from wickwire.errors import PlanError, TransportError, UsageError
 from wickwire.fanout import AnyFeedReader, AnyFeedRoute, CandleReader, FeedReader
 from wickwire.health import Health, of_closer, of_feed, of_venue
 from wickwire.ledger import Ledger
+from wickwire.limits import effective_limits
 from wickwire.model import Candle, CandleState, Feed, Quote, Rung, Series, SeriesCandle, Trade, parse_instant
 from wickwire.planner import Plan, plan_all
 from wickwire.registry import Registry
@@ -77,7 +77,7 @@ class Collector:
             transport: How to reach venues; by default the network.
             redirects: Origin to origin, for the default transport: `{"wss://ws.kraken.com":
                 "ws://127.0.0.1:9000"}` sends that venue's stream to a simulated one.
-            accounts: By venue, or `venue.variant`; `Account()` for the others.
+            accounts: By venue; `Account()` for the others.
             backoff: How long to wait between attempts.
             clock: What stamps; by default the system's.
             rng: Where jitter comes from; seed it to repeat a run.
@@ -240,12 +240,16 @@ class Collector:
             UsageError: Not a series, or the venue is not known.
             PluginError: The venue's adapter is broken.
         """
+        present = {name: plan for venue in self._venues.values() for name, plan in venue.plans.items()}
         if not series:
-            return [plan for venue in self._venues.values() for plan in venue.plans.values()]
-        pin = Rung(route) if isinstance(route, str) else route
-        present = [plan.series for venue in self._venues.values() for plan in venue.plans.values()]
+            return list(present.values())
         wanted = [Series.parse(text) if isinstance(text, str) else text for text in series]
-        return plan_all(wanted, self._adapter, self.account, pin=pin, present=present)
+        pins = {name: plan.rung for name, plan in present.items() if plan.pinned}
+        if route is not None:
+            pins |= dict.fromkeys(wanted, Rung(route) if isinstance(route, str) else route)
+        everything = [*present, *wanted]
+        adapters = {venue: self._registry.load(venue) for venue in {name.venue: None for name in everything}}
+        return plan_all(everything, adapters, self._accounts, pins)[len(present) :]
 
     def _first_open(self, plan: Plan) -> int:
         """Return the open time of the running bucket, which is the first that can be had whole."""
@@ -258,11 +262,7 @@ class Collector:
 
     def account(self, series: Series) -> Account:
         """Return the account that *series* is collected with."""
-        found = self._accounts.get(series.scope) or self._accounts.get(series.venue) or Account()
-        return attrs.evolve(found, feed=series.variant) if series.variant else found
-
-    def _adapter(self, series: Series) -> Adapter:
-        return self._registry.load(series.venue)
+        return attrs.evolve(self._accounts.get(series.venue, Account()), feed=series.variant)
 
     def _canonical(self, series: str | Series) -> Series:
         [plan] = self.plan(series)
@@ -273,11 +273,12 @@ class Collector:
         if venue is None:
             if self._tasks is None or self._writer is None or self._transport is None:
                 raise UsageError("the collector is not running; use it inside `async with Collector(...)`")
-            adapter, account = self._adapter(series), self.account(series)
+            adapter, account = self._registry.load(series.venue), self.account(series)
+            allowed = adapter.description_for(account).limits
             venue = Venue(
                 adapter,
                 account,
-                account.limits or adapter.description_for(account).limits,
+                effective_limits(allowed, account.limits, where=f"venues.{series.venue}.limits"),
                 self._transport,
                 self._clock,
                 self._child_rng(),
@@ -407,14 +408,21 @@ class Collector:
         """
         since_ns, until_ns = _instant(since), self._clock.now_ns() if until is None else _instant(until)
         name = await self.add(series, since=since_ns)
-        closer = self._venue(name).closers[name]
-        await closer.whole()
-        assert self._writer is not None
+        await self.history_is_whole(name)
         assert self._store is not None
-        await self._writer.drain()
         while rows := await self._store.candles(name, since_ns, until_ns, limit=PAGE_ROWS):
             yield rows
             since_ns = rows[-1].open_ns + 1
+
+    async def history_is_whole(self, series: str | Series) -> None:
+        """Return when nothing that the venue's history could bring now is missing, and all is stored.
+
+        Raises:
+            UsageError: The series is not collected here, or carries no candles.
+        """
+        assert self._writer is not None, "use it inside `async with Collector(...)`"
+        await self.closer(series).whole()
+        await self._writer.drain()
 
     def closer(self, series: str | Series) -> Closer:
         """Return what keeps a candle series whole, for progress and diagnosis.

@@ -373,6 +373,8 @@ class Session:
             topics = [sub.topic for sub in waiting if sub.batch == oldest]
             if len(topics) > 1:  # the venue did not say which: the halves will
                 middle = len(topics) // 2
+                for subscription in self._known(topics):
+                    subscription.phase = TopicPhase.WANTED
                 self._halves += [topics[:middle], topics[middle:]]
                 self._changed.set()
                 return
