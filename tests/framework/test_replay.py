@@ -14,9 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wickwire import ConfigError, Endpoint, HttpReply, HttpRequest, StreamClosed
+from wickwire.clock import SystemClock
+from wickwire.simulate.loopback import serve
 from wickwire.simulate.replay import RecordedServer, recorded_servers
 from wickwire.simulate.server import Answer, Connection, Hangup, Incoming, VenueServer
 from wickwire.transport import Stream
+from wickwire.transport.net import NetTransport
 from wickwire.transport.recorder import Recorder, RecordingTransport
 
 SECOND_NS = 1_000_000_000
@@ -350,6 +353,49 @@ def test_a_path_is_matched_decoded(tmp_path):
     assert server.answer(asking("/v8/finance/chart/%5EGSPC"), 0).body == b"gspc"
 
 
+async def visit(path: Path, again: Path) -> tuple[list[bytes], HttpReply]:
+    """Serve *path* on loopback, talk to it over real sockets as if it were the venue, and record that."""
+    clock = SystemClock()
+    async with serve([served(path, speed=math.inf)], clock) as loopback:
+        net = NetTransport(clock=clock, redirects=loopback.redirects)
+        transport = RecordingTransport(net, again, clock=clock, venue="kraken")
+        reply = await transport.request(ohlc("BTC/USD", 1))
+        stream = await transport.open(Endpoint(url="wss://ws.kraken.com/v2"))
+        frames = [await stream.receive()]
+        await stream.send("subscribe")
+        try:
+            while True:
+                frames.append(await stream.receive())
+        except StreamClosed as exc:
+            frames.append(str(exc.code).encode())
+        await stream.aclose()
+        await transport.aclose()
+    return frames, reply
+
+
+def test_a_replay_recorded_over_real_sockets_is_the_same_recording(tmp_path):
+    """Frames, close code, status, body and the server's time: what comes out once comes out for ever."""
+    request = ohlc("BTC/USD", 1)
+    date = {"date": "Sat, 21 Nov 2026 10:00:00 GMT", "content-type": "application/json"}
+    first = tmp_path / "1.jsonl"
+    recorder = Recorder(first, venue="kraken", clock=Settable())
+    recorder.exchanged(request, HttpReply(status=520, body='{"€":1.10}'.encode(), headers=date), 0)
+    number = recorder.opened("wss://ws.kraken.com/v2")
+    recorder.received(number, b"status")
+    recorder.sent(number, "subscribe")
+    for frame in (b'{"a":1.10}', b"\xff\x00", b"", "€".encode()):
+        recorder.received(number, frame)
+    recorder.closed(number, by="venue", code=1013, reason="later")
+    recorder.close()
+
+    once = asyncio.run(visit(first, tmp_path / "2.jsonl"))
+    twice = asyncio.run(visit(tmp_path / "2.jsonl", tmp_path / "3.jsonl"))
+
+    assert once[0] == twice[0] == [b"status", b'{"a":1.10}', b"\xff\x00", b"", "€".encode(), b"1013"]
+    for _, reply in (once, twice):
+        assert (reply.status, reply.body, reply.date_ns) == (520, '{"€":1.10}'.encode(), Settable().now)
+
+
 # --------------------------------------------------------------------------------- plain captures, files
 
 
@@ -384,13 +430,21 @@ def test_a_folder_is_served_without_what_is_no_reply(tmp_path):
     assert isinstance(server.accept(opening(), 0), Answer)
 
 
-def test_origins_are_the_recorded_ones_and_those_given_for_captures(tmp_path):
+def test_origins_are_the_recorded_ones_and_those_of_whom_it_stands_in_for(tmp_path):
     path = record(
         tmp_path / "r.jsonl",
         ("open", 0, "wss://ws.kraken.com/v2"),
         ("http", 0, (ohlc("BTC/USD", 1), b"")),
     )
-    [server] = recorded_servers([path], stream_origins=["wss://beta.kraken.com"]).values()
+    server = served(path)
+    other = served(
+        record(
+            tmp_path / "other.jsonl",
+            ("open", 0, "wss://beta.kraken.com/v2"),
+            ("http", 0, (ohlc("X", 1), b"")),
+        )
+    )
+    server.stand_in_for(other)
 
     assert server.stream_origins == ("wss://ws.kraken.com", "wss://beta.kraken.com")
     assert server.rest_origins == ("https://api.kraken.com",)

@@ -10,7 +10,7 @@ import bisect
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 from urllib.parse import unquote
@@ -24,7 +24,7 @@ from wickwire.simulate.recordings import (
     find_recordings,
     read_recording,
 )
-from wickwire.simulate.server import Answer, Connection, Hangup, Incoming, Outgoing
+from wickwire.simulate.server import Answer, Connection, Hangup, Incoming, Outgoing, VenueServer
 
 __all__ = ["RecordedServer", "recorded_servers"]
 
@@ -55,16 +55,12 @@ class RecordedServer:
         recordings: Sequence[Recording],
         *,
         speed: float = 1.0,
-        stream_origins: Sequence[str] = (),
-        rest_origins: Sequence[str] = (),
     ) -> None:
         """Serve *recordings*, all of one venue.
 
         Args:
             recordings: In the order in which they are to be served.
             speed: How many times faster than recorded; `math.inf` leaves no pause.
-            stream_origins: For captures, which do not say whence: those of the venue's simulator.
-            rest_origins: The same for REST.
 
         Raises:
             ConfigError: Nothing to serve, several venues, or a speed that is not positive.
@@ -76,14 +72,22 @@ class RecordedServer:
             raise ConfigError(f"replay: the speed has to be positive, got {speed}")
         self.venue = venues[0]
         self.started_ns = min((r.started_ns for r in recordings if r.started_ns is not None), default=None)
-        self.stream_origins: Sequence[str] = _united(stream_origins, [r.stream_origins for r in recordings])
-        self.rest_origins: Sequence[str] = _united(rest_origins, [r.rest_origins for r in recordings])
+        self.stream_origins: Sequence[str] = _united(r.stream_origins for r in recordings)
+        self.rest_origins: Sequence[str] = _united(r.rest_origins for r in recordings)
         self.unmatched = 0
         self._speed = speed
         self._streams = [stream for recording in recordings for stream in recording.streams]
         self._served: set[int] = set()
         self._replies = [reply for recording in recordings for reply in recording.replies]
         self._cursors: dict[tuple[int, ...], int] = {}
+
+    def stand_in_for(self, server: VenueServer) -> None:
+        """Answer for all origins of *server* too: a capture does not say whence it came, its simulator does.
+
+        Then nothing that was not recorded can reach the real venue either.
+        """
+        self.stream_origins = _united([self.stream_origins, server.stream_origins])
+        self.rest_origins = _united([self.rest_origins, server.rest_origins])
 
     @property
     def faults(self) -> Mapping[str, str]:
@@ -148,12 +152,10 @@ def recorded_servers(
     *,
     venue: str | None = None,
     speed: float = 1.0,
-    stream_origins: Sequence[str] = (),
-    rest_origins: Sequence[str] = (),
 ) -> dict[str, RecordedServer]:
     """Return one server for each venue that was recorded in *paths*: files, or folders of files.
 
-    *venue* overrides what files and folders say; for the other arguments see `RecordedServer`.
+    *venue* overrides what files and folders say. Captures know no origins: see `RecordedServer.stand_in_for`.
 
     Raises:
         ConfigError: A file cannot be read or is no recording.
@@ -162,12 +164,7 @@ def recorded_servers(
     for path in find_recordings(paths):
         recording = read_recording(path, venue=venue)
         by_venue.setdefault(recording.venue, []).append(recording)
-    return {
-        name: RecordedServer(
-            recordings, speed=speed, stream_origins=stream_origins, rest_origins=rest_origins
-        )
-        for name, recordings in by_venue.items()
-    }
+    return {name: RecordedServer(recordings, speed=speed) for name, recordings in by_venue.items()}
 
 
 @final
@@ -242,5 +239,5 @@ def _fit(recorded: Mapping[str, str], asked: Mapping[str, str]) -> tuple[bool, i
     return (dict(recorded) == dict(asked), len(shared))
 
 
-def _united(given: Sequence[str], recorded: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*(one for origins in recorded for one in origins), *given]))
+def _united(many: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one for origins in many for one in origins))

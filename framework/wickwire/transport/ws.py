@@ -31,7 +31,7 @@ from wickwire.wire import Endpoint, retry_after_s
 
 __all__ = ["SocketStream", "open_stream"]
 
-QUEUED_FRAMES: Final = 64
+QUEUED_FRAMES: Final = 16
 """Frames that wait unread before the socket is no longer read: the venue then feels that we are slow."""
 CLOSE_S: Final = 2.0
 """Longest that a polite close may take, as `Stream.aclose` promises; then the connection is cut."""
