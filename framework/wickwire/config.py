@@ -219,6 +219,7 @@ class _Reader:
     folder: Path
 
     def wrong(self, where: str, why: str) -> NoReturn:
+        """Raise the error that names file, key and reason."""
         raise ConfigError(f"{self.source}: {where}: {why}" if where else f"{self.source}: {why}")
 
     def made(self, cls: type[Any], raw: object, where: str) -> Any:
@@ -264,8 +265,12 @@ class _Reader:
             return self.series(raw, where)
         if attrs.has(hint):
             return self.made(hint, raw, where)
+        return self.scalar(hint, raw, where)
+
+    def scalar(self, hint: Any, raw: object, where: str) -> Any:
+        """Return *raw* as a text, a number, a path or a member of an enum."""
         if hint is Path:
-            return self.folder / self.value(str, raw, where)
+            return self.folder / self.scalar(str, raw, where)
         if isinstance(raw, float) and not math.isfinite(raw):
             self.wrong(where, f"expected a finite number, got {raw}")
         try:
@@ -277,14 +282,16 @@ class _Reader:
             self.wrong(where, text[:1].lower() + text[1:])
 
     def series(self, raw: object, where: str) -> Series:
+        """Return the series that *raw* writes."""
         try:
-            return Series.parse(self.value(str, raw, where))
+            return Series.parse(self.scalar(str, raw, where))
         except ConfigError:
             raise
         except UsageError as exc:
             self.wrong(where, str(exc))
 
     def table(self, raw: object, where: str) -> Mapping[str, object]:
+        """Return *raw*, which has to be a table."""
         if not isinstance(raw, dict):
             self.wrong(where, f"expected a table, got {kind_of(raw)}")
         return raw
