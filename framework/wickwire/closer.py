@@ -51,6 +51,9 @@ AUDIT_BUCKETS: Final = 60
 AGREEMENTS: Final = 2
 LONGEST_UNRESOLVED_S: Final = 3_600.0
 
+EARLY_ASKS: Final = 3
+"""How often history is asked at short intervals for a bucket that it does not have yet."""
+
 
 @final
 class Condition(enum.Enum):
@@ -124,6 +127,7 @@ class Closer:
         self._unresolved = 0
         self._session: Session | None = None
         self._newest_ns = -1
+        self._asked_ns = 0
         self._agreed = 0
         self._again_ns = 0
         self._audit_ns = self._next_audit_ns()
@@ -238,13 +242,22 @@ class Closer:
         try:
             return timeframe.close_of(timeframe.open_at(after_ns, grid), grid)
         except ValueError:
-            period_ns = min(timeframe.nominal_ns, LONGEST_PERIOD_NS)
-            opened_ns = next((since for since, until in ledger.sessions if since <= after_ns < until), None)
-            if opened_ns is not None and timeframe.fixed_ns is not None:
-                return after_ns + timeframe.fixed_ns - (after_ns - opened_ns) % timeframe.fixed_ns
-            later = [since for since, _ in ledger.sessions if since > after_ns]
-            end_ns = after_ns + period_ns - (after_ns - ledger.frontier_ns) % period_ns
-            return min([end_ns, *(since + timeframe.nominal_ns for since in later)])
+            return self._next_session_end_ns(after_ns)
+
+    def _next_session_end_ns(self, after_ns: int) -> int:
+        """Return when the next bucket ends where the grid follows sessions, as far as pages told of them."""
+        ledger = self.ledger
+        size_ns = ledger.series.timeframe.nominal_ns
+        for since_ns, until_ns in ledger.sessions:
+            if since_ns <= after_ns < until_ns:
+                return min(until_ns, after_ns + size_ns - (after_ns - since_ns) % size_ns)
+        later_ns = [since_ns + size_ns for since_ns, _ in ledger.sessions if since_ns > after_ns]
+        if later_ns:
+            return min(later_ns)
+        period_ns = min(size_ns, LONGEST_PERIOD_NS)
+        if ledger.sessions:  # outside of all known sessions, and when the next begins is not known
+            period_ns = LONGEST_PERIOD_NS
+        return after_ns + period_ns - (after_ns - ledger.frontier_ns) % period_ns
 
     def _jitter_ns(self) -> int:
         """Spread polls: series that end together do not ask together."""
@@ -319,6 +332,7 @@ class Closer:
             return False
         retries.succeeded()
         self.trouble = ""
+        self._asked_ns = max(self._asked_ns, fetched.as_of_ns)
         before = self.ledger.progress
         outcome = self.ledger.page(fetched.page, want, fetched.as_of_ns, route=self.rung)
         if self.ledger.dirty:
@@ -328,9 +342,17 @@ class Closer:
             self._unresolved = 0
             return True
         self._unresolved += 1
-        wait_s = min(2.0 ** min(self._unresolved, 12), LONGEST_UNRESOLVED_S)
-        self._postpone(want, wait_s)
+        self._postpone(want, self._patience_s(want))
         return False
+
+    def _patience_s(self, want: Want) -> float:
+        """How long to wait after a page that brought nothing forward: at first the venue may just be late."""
+        wait_s = min(2.0 ** min(self._unresolved, 12), LONGEST_UNRESOLVED_S)
+        if not want.live:
+            return wait_s
+        now_ns, wait_ns = self._clock.now_ns(), self._wait_ns()
+        next_s = (self._next_end_ns(now_ns - wait_ns) + wait_ns - now_ns) / SECOND_NS
+        return min(wait_s, next_s) if self._unresolved <= EARLY_ASKS else next_s
 
     def _failed(self, want: Want, wait_s: float, error: WickwireError) -> None:
         if str(error) != self.trouble:
@@ -404,20 +426,24 @@ class Closer:
         if self._stopped:
             return Condition.STOPPED
         ledger, now_ns = self.ledger, self._clock.now_ns()
-        verified_ns = max(ledger.frontier_ns, self._started_ns)
-        limit_ns = 2 * self.series.timeframe.nominal_ns + 2 * self._wait_ns() + 30 * SECOND_NS
-        if self._refusal and now_ns - verified_ns > limit_ns:
-            return Condition.REFUSED
+        waited_ns = self._next_end_ns(max(ledger.frontier_ns, self._asked_ns)) - now_ns
+        fresh = waited_ns + 2 * self._wait_ns() + 30 * SECOND_NS > 0
         if self.rung is Rung.POLL:
-            return Condition.STALE if now_ns - verified_ns > limit_ns else Condition.POLLED
+            if fresh:
+                return Condition.POLLED if self._closed_lately(now_ns) else Condition.QUIET
+            return Condition.REFUSED if self._refusal else Condition.STALE
         if ledger.epoch == 0:
-            return Condition.STARTING if not self.switches and not ledger.epoch_count else Condition.STALE
+            begun = self.switches or ledger.epoch_count
+            return Condition.STALE if begun and not fresh else Condition.STARTING
         if ledger.forming is not None and ledger.forming.close_ns > now_ns - self._wait_ns():
             return Condition.LIVE
         patience_ns = ledger.patience() * self.series.timeframe.nominal_ns
-        if now_ns - verified_ns > limit_ns + patience_ns:
-            return Condition.STALE
-        return Condition.QUIET
+        return Condition.QUIET if fresh or waited_ns + patience_ns > 0 else Condition.STALE
+
+    def _closed_lately(self, now_ns: int) -> bool:
+        newest = self.ledger.last_close
+        since_ns = self._started_ns if newest is None else newest.close_ns
+        return now_ns - since_ns < 2 * self.series.timeframe.nominal_ns + 2 * self._wait_ns()
 
     @property
     def forming(self) -> Candle | None:
