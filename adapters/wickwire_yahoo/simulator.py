@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
-from urllib.parse import unquote
 
 import attrs
 
@@ -159,9 +158,9 @@ class YahooServer:
     def _inside(self, incoming: Incoming, now_ns: int) -> Answer:
         path = incoming.path
         if path.startswith(CHART):
-            return self._chart(unquote(path.removeprefix(CHART)), incoming, now_ns)
+            return self._chart(path.removeprefix(CHART), incoming, now_ns)
         if path.startswith(SUMMARY):
-            text = f"Quote not found for symbol: {unquote(path.removeprefix(SUMMARY))}"
+            text = f"Quote not found for symbol: {path.removeprefix(SUMMARY)}"
             return _json(404, {"quoteSummary": {"result": None, "error": _error("Not Found", text)}})
         if path == "/v1/test/getcrumb":
             return _plain(200, CRUMB) if "A3=" in _cookie(incoming) else _unauthorized("Invalid Cookie")
