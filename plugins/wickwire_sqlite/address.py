@@ -63,7 +63,7 @@ def parse_address(url: str) -> Address | None:
     text = unquote(place)
     if text == ":memory:":
         raise ConfigError(f"store {url!r}: a store in memory is written memory: (it forgets at the end)")
-    if not text or text.endswith("/"):
+    if text.rpartition("/")[2] in {"", ".", ".."}:
         raise ConfigError(
             f"store {url!r}: it names no file; write sqlite:wickwire.db or sqlite:///var/lib/w.db"
         )

@@ -63,6 +63,8 @@ def test_other_addresses_are_left_to_other_plugins(url):
         ("sqlite:", "names no file"),
         ("sqlite:///", "names no file"),
         ("sqlite:data/", "names no file"),
+        ("sqlite:.", "names no file"),
+        ("sqlite:data/..", "names no file"),
         ("sqlite://host/wickwire.db", "without a host"),
         ("sqlite://wickwire.db", "without a host"),
         ("sqlite:a%00b.db", "control characters"),

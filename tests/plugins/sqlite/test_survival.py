@@ -101,10 +101,15 @@ def test_another_process_reads_whole_batches_while_one_is_writing(tmp_path):
         await reader.open()
         seen: set[int] = set()
         while len(seen) < 20:
-            last = await reader.last_seq()
-            assert (last - NEWS_OF_FIRST) % NEWS_OF_OTHERS == 0
-            assert (await reader.committed(last - 1, limit=1))[0].seq == last
-            seen.add(last)
+            assert (await reader.last_seq() - NEWS_OF_FIRST) % NEWS_OF_OTHERS == 0
+            one, other = await reader.states()
+            number = one.frontier_ns // MINUTE_NS // WIDTH - 1
+            assert [one, other] == [change.state for change in batch("kraken", number)]
+            for series in both("kraken"):
+                assert (
+                    len(await reader.candles(series, 0, one.frontier_ns, limit=10**6)) == (number + 1) * WIDTH
+                )
+            seen.add(number)
         await reader.aclose()
 
     with writing("write", tmp_path / "w.db", "kraken", 0) as process:
@@ -172,7 +177,9 @@ def test_a_value_too_large_for_the_file_fails_its_whole_batch_and_nothing_else(t
         with pytest.raises(StoreError, match="too large"):
             await store.commit([good, bad])
         assert (await store.last_seq(), list(await store.states())) == (0, [])
-        assert len(await store.commit([good])) == WIDTH
+        await store.commit([good])
+        assert [good.state] == list(await store.states())
+        assert len(await store.candles(good.state.series, 0, 10**18, limit=99)) == WIDTH
         await store.aclose()
 
     asyncio.run(main())
