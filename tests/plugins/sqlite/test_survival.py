@@ -172,17 +172,18 @@ def test_a_value_too_large_for_the_file_fails_its_whole_batch_and_nothing_else(t
     async def main():
         store = SqliteStore(tmp_path / "w.db")
         await store.open()
-        good, bad = batch("kraken", 0)
-        bad.closings[-1].candle.trade_count = 2**64  # type: ignore[misc]
+        await store.commit(batch("kraken", 0))
+        before = await store.states()
+        spoiled = batch("kraken", 1)
+        spoiled[1].closings[-1].candle.trade_count = 2**64  # type: ignore[misc]
         with pytest.raises(StoreError, match="too large"):
-            await store.commit([good, bad])
-        assert (await store.last_seq(), list(await store.states())) == (0, [])
-        await store.commit([good])
-        assert [good.state] == list(await store.states())
-        assert len(await store.candles(good.state.series, 0, 10**18, limit=99)) == WIDTH
+            await store.commit(spoiled)
+        assert (await store.last_seq(), list(await store.states())) == (NEWS_OF_FIRST, list(before))
+        assert len(await store.commit(batch("kraken", 1))) == NEWS_OF_OTHERS
         await store.aclose()
 
     asyncio.run(main())
+    assert batches_in(tmp_path / "w.db") == 2
 
 
 # ------------------------------------------------------------------------------------- no room, no rights
