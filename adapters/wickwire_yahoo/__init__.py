@@ -52,6 +52,7 @@ def describe() -> Description:
         title="Yahoo Finance",
         documents=("none are published; observed behaviour of /v8/finance/chart up to 2026-11",),
         timeframes=tuple(INTERVALS),
+        feeds=(),
         # Nothing is published. This is what observers found to be left alone (wire notes, part 8).
         limits=Limits(rest=Rate(1, per_s=2.0, burst=5)),
     )

@@ -170,6 +170,8 @@ def _decoded(body: bytes) -> _Document:
         raise WireError(f"yahoo: {exc}", frame=body) from exc
     except RecursionError as exc:
         raise WireError("yahoo: nested too deeply", frame=body) from exc
+    except UnicodeDecodeError as exc:  # msgspec checks the text of the fields that it keeps
+        raise WireError("yahoo: not UTF-8", frame=body) from exc
     except msgspec.DecodeError as exc:
         # Infinity and NaN stand bare in some adjclose columns (part 9, trap 15), which is not JSON. They are
         # no numbers, so each counts as null.

@@ -55,12 +55,13 @@ class Interval:
         return None if self.depth_ns is None else self.depth_ns / SECOND_NS
 
     @property
-    def margin_ns(self) -> int:
-        """How far before a bucket's open its row may be stamped.
+    def margins_ns(self) -> tuple[int, int]:
+        """How far before and after a bucket's open its row may be stamped.
 
-        Around clock changes some zones stamp days at 22:00 or 23:00 of the evening before (part 4.3).
+        A day's stamp is the open of its session; around clock changes some zones stamp it at 22:00 or 23:00
+        of the evening before (part 4.3).
         """
-        return 0 if self.timeframe.nominal_ns < DAY_NS else 2 * HOUR_NS
+        return (0, 0) if self.timeframe.nominal_ns < DAY_NS else (2 * HOUR_NS, DAY_NS)
 
 
 def _interval(

@@ -84,13 +84,14 @@ def fetch(query: OhlcvQuery) -> Generator[HttpRequest, HttpReply, Page]:
 
 
 def _request(query: OhlcvQuery, window: _Window, interval: Interval) -> HttpRequest:
+    before_ns, after_ns = interval.margins_ns
     return HttpRequest(
         # everything is encoded: a symbol is one segment of the path, whatever is in it
         url=CHART_URL + quote(to_venue(query.symbol), safe=""),
         params={
             "interval": interval.text,
-            "period1": str((window.since_ns - interval.margin_ns) // SECOND_NS),
-            "period2": str(-(-window.until_ns // SECOND_NS)),
+            "period1": str((window.since_ns - before_ns) // SECOND_NS),
+            "period2": str(-(-(window.until_ns + after_ns) // SECOND_NS)),
             "includePrePost": "false",
         },
         headers=HEADERS,

@@ -1,0 +1,173 @@
+"""Which no is which: Yahoo's words matter more than the status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.adapters.yahoo.talk import bars, body, page, query, wire
+from wickwire import FaultKind, Stopped, VenueError, WireError
+
+ASKED = query(1_795_185_000, 1_795_186_800)
+
+
+def refusal(content: bytes, status: int, headers: Mapping[str, str] | None = None) -> VenueError:
+    with pytest.raises(VenueError) as caught:
+        page(ASKED, content, status=status, headers=headers)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("frame", "status", "kind"),
+    [
+        ("error_not_found", 404, FaultKind.SYMBOL),
+        ("error_not_found", 200, FaultKind.SYMBOL),
+        ("error_bad_interval", 400, FaultKind.REQUEST),
+        ("error_span", 422, FaultKind.REQUEST),
+        ("error_depth", 422, FaultKind.REQUEST),
+        ("error_century", 422, FaultKind.REQUEST),
+        ("error_crumb", 401, FaultKind.CREDENTIALS),
+    ],
+)
+def test_a_refusal_is_classed_and_quoted(frame: str, status: int, kind: FaultKind):
+    error = refusal(wire(frame), status)
+
+    assert error.kind is kind
+    assert "Yahoo says" in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 404, 200])
+def test_no_data_is_an_answer_and_proves_the_window_empty(status: int):
+    """Asked on the next day, a window in which data does not exist is empty, not wrong."""
+    asked = query(1_795_185_000, 1_795_186_800, now=1_795_286_800)
+    found = page(asked, wire("error_no_data"), status=status)
+
+    assert (found.candles, found.covered, found.stopped) == (
+        (),
+        (asked.since_ns, asked.until_ns),
+        Stopped.UNTIL,
+    )
+
+
+def test_no_data_proves_nothing_about_the_last_twenty_minutes():
+    """Yahoo may be that late, so of half an hour only the first five minutes are known to be empty."""
+    covered = page(ASKED, wire("error_no_data"), status=400).covered
+
+    assert covered == (ASKED.since_ns, ASKED.since_ns + 300 * 10**9)
+
+
+def test_no_data_proves_nothing_where_the_server_tells_no_time():
+    asked = query(1_795_185_000, 1_795_186_800, now=1_795_286_800)
+
+    assert page(asked, wire("error_no_data"), status=400, date=None).covered == (
+        asked.since_ns,
+        asked.since_ns,
+    )
+
+
+@pytest.mark.parametrize("text", [b"Too Many Requests\r\n", b"Edge: Too Many Requests"])
+@pytest.mark.parametrize("status", [429, 200])
+def test_too_many_requests_waits_a_minute_unless_told_otherwise(text: bytes, status: int):
+    assert (refusal(text, status).kind, refusal(text, status).retry_after_s) == (FaultKind.WAIT, 60.0)
+    assert refusal(text, status, {"retry-after": "7"}).retry_after_s == 7.0
+
+
+@pytest.mark.parametrize("status", [200, 404, 500, 502, 503])
+def test_a_web_page_is_an_outage(status: int):
+    assert refusal(b"<!doctype html><h1>Will be right back...</h1>", status).kind is FaultKind.OUTAGE
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_web_page_that_refuses_us_is_no_outage(status: int):
+    assert refusal(b"<html>Forbidden</html>", status).kind is FaultKind.CREDENTIALS
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"chart":null}',
+        b'{"chart":{"result":null,"error":null}}',
+        b'{"chart":{"result":[],"error":null}}',
+        b'{"chart":{"result":null,"error":{"code":"Internal Server Error","description":"boom"}}}',
+    ],
+)
+def test_an_answer_without_a_result_is_an_outage(content: bytes):
+    assert refusal(content, 200).kind is FaultKind.OUTAGE
+
+
+@pytest.mark.parametrize("status", [302, 307, 500, 503])
+def test_redirects_to_consent_and_server_errors_are_outages(status: int):
+    assert refusal(b"", status).kind is FaultKind.OUTAGE
+
+
+def test_data_with_an_unhappy_status_is_not_trusted():
+    assert refusal(body(bars(1_795_185_000)), 500).kind is FaultKind.OUTAGE
+
+
+def test_control_characters_stay_out_of_messages():
+    text = str(
+        refusal(b'{"chart":{"error":{"code":"X\\u001b[31m\\r\\n","description":"' + b"y" * 999 + b'"}}}', 404)
+    )
+
+    assert text.isprintable()
+    assert len(text) < 500
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"null", b"[]", b"hello", b'{"chart":', b'{"chart":{"result":7}}', b"\xff\xfe"]
+)
+def test_what_yahoo_never_sends_is_refused_by_name(content: bytes):
+    with pytest.raises((WireError, VenueError)):
+        page(ASKED, content)
+
+
+def test_nesting_without_end_is_refused():
+    for content in (b"[" * 100_000, b'{"x":' * 100_000, b'{"chart":{"x":Infinity,"y":' + b"[" * 100_000):
+        with pytest.raises(WireError):
+            page(ASKED, content)
+
+
+def test_infinite_adjusted_closes_are_left_alone():
+    """Bare Infinity is no JSON; it stands in a column that no candle uses."""
+    asked = query(1_794_805_200, 1_795_237_200, timeframe="1d")
+    broken = (
+        wire("daily").replace(b"267.17999267578125", b"Infinity").replace(b"268.7900085449219", b"-Infinity")
+    )
+
+    assert page(asked, broken) == page(asked, wire("daily"))
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b'"NaN"', b"null"])
+def test_a_price_that_is_no_number_makes_a_hole(number: bytes):
+    asked = query(1_794_805_200, 1_795_237_200, timeframe="1d")
+
+    found = page(asked, wire("daily").replace(b"267.5,", number + b","))
+
+    assert len(found.candles) == 4
+
+
+@pytest.mark.parametrize("number", [b"1e999999999", b"1" + b"0" * 5_000, b"1e-999", b"0." + b"1" * 10_000])
+def test_numbers_beyond_all_reason_are_refused(number: bytes):
+    with pytest.raises(WireError):
+        page(
+            query(1_794_805_200, 1_795_237_200, timeframe="1d"),
+            wire("daily").replace(b"267.5,", number + b","),
+        )
+
+
+def test_columns_of_different_lengths_are_refused():
+    with pytest.raises(WireError, match="columns"):
+        page(ASKED, wire("intraday_open").replace(b"[270.5,", b"["))
+
+
+def test_a_reply_about_another_symbol_is_refused():
+    """A rename is never followed: old and new must not be joined."""
+    with pytest.raises(WireError, match="asked for AAPL"):
+        page(ASKED, body(bars(1_795_185_000), symbol="MSFT"))
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd", "America", "EST"])
+def test_a_time_zone_that_yahoo_never_names_is_refused(zone: str):
+    with pytest.raises(WireError, match="time zone"):
+        page(ASKED, body(bars(1_795_185_000), exchangeTimezoneName=zone))
