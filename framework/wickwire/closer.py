@@ -128,6 +128,7 @@ class Closer:
         self._session: Session | None = None
         self._newest_ns = -1
         self._asked_ns = 0
+        self._compared_ns = 0
         self._agreed = 0
         self._again_ns = 0
         self._audit_ns = self._next_audit_ns()
@@ -305,15 +306,29 @@ class Closer:
                 want = self.ledger.wants_live(due_ns, polled=self.rung is Rung.POLL)
             if want is None and now_ns >= self._heal_after_ns:
                 want = self.ledger.wants_heal(due_ns)
-            if want is None and self.rung is Rung.STREAM and now_ns >= self._audit_ns:
-                self._audit_ns = self._next_audit_ns()
-                want = self.ledger.recent(due_ns, AUDIT_BUCKETS)
+            if want is None:
+                want = self._comparison(now_ns, due_ns)
             if want is None:
                 if self.ledger.wants_heal(due_ns) is None:
                     self._settled.set()
                 return
             if not await self._ask_for(want):
                 return
+
+    def _comparison(self, now_ns: int, due_ns: int) -> Want | None:
+        """Return what is closed already and should be compared with history, or None.
+
+        While a stream is on trial each of its candles is; else a sample now and then.
+        """
+        if self.rung is Rung.STREAM and now_ns >= self._audit_ns:
+            self._audit_ns = self._next_audit_ns()
+            return self.ledger.recent(due_ns, AUDIT_BUCKETS)
+        on_trial = self.rung is Rung.POLL and self.plan.rung is Rung.STREAM and self.ledger.epoch
+        over_ns = self.ledger.over_by(due_ns)
+        if on_trial and self._compared_ns < over_ns <= self.ledger.frontier_ns:
+            self._compared_ns = over_ns
+            return self.ledger.recent(due_ns, 1)
+        return None
 
     async def _ask_for(self, want: Want) -> bool:
         """Ask for one page; return whether it brought anything forward."""
@@ -338,7 +353,10 @@ class Closer:
         if self.ledger.dirty:
             self._notice()
         self._judge(outcome.agreed, outcome.missed)
-        if self.ledger.progress != before or want.why == "audit":
+        if want.known:
+            return True
+        if self.ledger.progress != before:
+            self._compared_ns = max(self._compared_ns, want.until_ns)
             self._unresolved = 0
             return True
         self._unresolved += 1

@@ -58,12 +58,14 @@ class Want:
         until_ns: Open times before this.
         why: For people.
         live: It is about the newest buckets, not about an older hole.
+        known: It is about buckets that are known already and are read again.
     """
 
     since_ns: int
     until_ns: int
     why: str
     live: bool = True
+    known: bool = False
 
 
 @attrs.frozen
@@ -506,7 +508,9 @@ class Ledger:
         """Return the last *buckets* before the frontier, to be read again; None when there are none."""
         since_ns = max(self.origin_ns, self.frontier_ns - buckets * self.series.timeframe.nominal_ns)
         until_ns = min(self.frontier_ns, self.over_by(now_ns))
-        return Want(since_ns, until_ns, "audit", live=False) if since_ns < until_ns else None
+        if since_ns >= until_ns:
+            return None
+        return Want(since_ns, until_ns, "to compare", live=False, known=True)
 
     @property
     def _page_ns(self) -> int:

@@ -478,9 +478,7 @@ def test_cutting_holes_removes_exactly_the_range(
         for moment in range(hole.since_ns, hole.until_ns):
             kept = any(left.since_ns <= moment < left.until_ns for left in after)
             inside = since <= moment < since + length
-            assert kept == (
-                not inside or any(o.since_ns <= moment < o.until_ns for o in after if not inside)
-            )
+            assert kept == (not inside or any(o.since_ns <= moment < o.until_ns for o in after if not inside))
 
 
 # ------------------------------------------------------------------------------------------- the whole
@@ -543,7 +541,7 @@ def test_whatever_happens_every_candle_is_committed_once_with_the_true_values(
             covered = (want.since_ns, want.until_ns)
             made.page(Page(candles=rows, covered=covered), want, due + 5 * SECOND_NS, route=Rung.POLL)
             commit()
-            if want.why == "audit":
+            if want.known:
                 return
         raise AssertionError(f"history is asked for ever: {want}")
 
