@@ -234,13 +234,14 @@ class ScaledLoop(_OwnTime):
         Raises:
             UsageError: *speed* is not above zero and finite.
         """
-        if not 0 < speed < float("inf"):
-            raise UsageError(f"the speed of time has to be above zero, got {speed}")
         self.speed = speed
         self._read = time.monotonic
         self._read_at = self._read()
         self._owed_s = 0.0
         super().__init__(SystemClock().now_ns() if start_ns is None else start_ns)
+        if not 0 < speed < float("inf"):
+            self.close()  # made first, since a loop's finaliser wants one that is whole
+            raise UsageError(f"the speed of time has to be above zero, got {speed}")
 
     def _turn(self, timeout: float | None, select: Callable[[float | None], _Events]) -> _Events:
         most = MOST_A_TURN_S if timeout is None else min(timeout, MOST_A_TURN_S)
