@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Generator, Mapping, Sequence
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final, final
 
@@ -53,6 +54,8 @@ __all__ = [
 ]
 
 MEBIBYTE: Final = 1024 * 1024
+_FOR_EVER_S: Final = 1e9
+_ABOVE_ZERO: Final = attrs.validators.optional(attrs.validators.gt(0))
 
 
 # ----------------------------------------------------------------------------------- accounts and limits
@@ -83,7 +86,7 @@ class Rate:
 
     amount: int = attrs.field(validator=attrs.validators.gt(0))
     per_s: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
-    burst: int = attrs.field()
+    burst: int = attrs.field(validator=attrs.validators.gt(0))
 
     @burst.default
     def _burst(self) -> int:
@@ -103,8 +106,8 @@ class Limits:
         reply_headers: Names of reply headers that tell what is left, where there are any.
     """
 
-    connections: int | None = None
-    topics_per_connection: int | None = None
+    connections: int | None = attrs.field(default=None, validator=_ABOVE_ZERO)
+    topics_per_connection: int | None = attrs.field(default=None, validator=_ABOVE_ZERO)
     connects: Rate | None = None
     messages: Rate | None = None
     rest: Rate | None = None
@@ -281,10 +284,10 @@ class Endpoint:
     keepalive: Keepalive | None = None
     silence_limit_s: float = attrs.field(default=30.0, validator=attrs.validators.gt(0))
     channel_silence_s: Mapping[str, float] = attrs.field(factory=dict)
-    max_age_s: float | None = None
-    max_frame_bytes: int = 16 * MEBIBYTE
+    max_age_s: float | None = attrs.field(default=None, validator=_ABOVE_ZERO)
+    max_frame_bytes: int = attrs.field(default=16 * MEBIBYTE, validator=attrs.validators.gt(0))
     topics_per_frame: int = attrs.field(default=50, validator=attrs.validators.gt(0))
-    max_send_bytes: int = MEBIBYTE
+    max_send_bytes: int = attrs.field(default=MEBIBYTE, validator=attrs.validators.gt(0))
     changes_in_flight: int = attrs.field(default=8, validator=attrs.validators.gt(0))
     acknowledges: bool = True
     memory: Callable[[], object] = dict
@@ -533,14 +536,17 @@ Conversation = Generator[HttpRequest | StreamRequest, HttpReply | StreamHistory,
 
 
 def retry_after_s(headers: Mapping[str, str], now_ns: int) -> float | None:
-    """Return the seconds that a Retry-After header asks for (a number or a date), or None."""
+    """Return the seconds that a Retry-After header asks for (a number or a date), or None.
+
+    Never negative and always finite; how long to wait at most is up to the caller.
+    """
     text = headers.get("retry-after", "").strip()
-    if not text:
-        return None
-    if text.isdigit():
-        return float(text)
+    if text.isascii() and text.isdigit():
+        return min(float(text), _FOR_EVER_S)
     try:
         moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+        # "-0000" says UTC without a zone (RFC 5322, 3.3) and comes back naive
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max(0.0, moment.timestamp() - now_ns / SECOND_NS)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return max(0.0, moment.timestamp() - now_ns / SECOND_NS)

@@ -1,0 +1,70 @@
+"""Clocks: the machine's, and one that goes exactly as fast as an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import cast
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wickwire import SECOND_NS, parse_instant
+from wickwire.clock import Clock, LoopClock, SystemClock
+
+START_NS = parse_instant("2026-11-21T07:28:00.123456789Z")
+
+
+@attrs.define
+class Seconds:
+    """All that a LoopClock asks of a loop."""
+
+    now_s: float
+
+    def time(self) -> float:
+        return self.now_s
+
+
+def loop_clock(now_s: float, start_ns: int = START_NS, start_s: float = 0.0) -> LoopClock:
+    return LoopClock(cast("asyncio.AbstractEventLoop", Seconds(now_s)), start_ns, start_s)
+
+
+def test_the_system_clock_is_the_clock_of_this_machine():
+    before, now, after = time.time_ns(), SystemClock().now_ns(), time.time_ns()
+
+    assert min(before, after) <= now <= max(before, after)
+
+
+def test_a_loop_clock_starts_where_it_is_told():
+    assert loop_clock(0.0).now_ns() == START_NS
+    assert loop_clock(812.75, start_s=812.75).now_ns() == START_NS
+
+
+@given(st.integers(0, 10 * 366 * 86_400 * 1_000_000))
+def test_a_loop_clock_is_exact_to_the_microsecond_for_ten_years(elapsed_us):
+    """The loop counts seconds in a float; a candle may not close a nanosecond early for it."""
+    assert loop_clock(elapsed_us / 1e6).now_ns() == START_NS + elapsed_us * 1_000
+
+
+@given(st.floats(0, 1e9), st.floats(0, 1e9))
+def test_a_loop_clock_never_goes_back_while_its_loop_does_not(one_s, other_s):
+    earlier, later = sorted((one_s, other_s))
+
+    assert loop_clock(earlier).now_ns() <= loop_clock(later).now_ns()
+
+
+@given(st.integers(0, 10**9))
+def test_whole_seconds_are_whole(seconds):
+    assert loop_clock(float(seconds), start_ns=0).now_ns() == seconds * SECOND_NS
+
+
+def test_a_clock_reads_a_real_loop():
+    async def main() -> tuple[int, int]:
+        loop = asyncio.get_running_loop()
+        clock: Clock = LoopClock(loop, 0, loop.time())
+        return clock.now_ns(), clock.now_ns()
+
+    first, second = asyncio.run(main())
+
+    assert 0 <= first <= second
