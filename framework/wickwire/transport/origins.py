@@ -52,6 +52,9 @@ _NUMBER: Final = re.compile(r"([0-9]+|0[xX][0-9A-Fa-f]*)", re.ASCII)
 _TARGET: Final = re.compile(r"([!$&-;=?-\[\]^_`a-z{|}~]|%[0-9A-Fa-f]{2})*", re.ASCII)
 
 
+_SHOWN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)?([^/?#\\]*)")
+
+
 @attrs.frozen
 class Origin:
     """Scheme, host and port: what a certificate and a connection are for.
@@ -159,13 +162,10 @@ def _is_loopback(host: str) -> bool:
 
 def shown(url: str) -> str:
     """Return as much of *url* as may be shown: no user, password, path, query or control character."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return repr(re.split(r"[/?#@]", url, maxsplit=1)[0][:_MAX_SHOWN])
-    # The last @ before the path: a password may hold more of them.
-    authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")
-    user = "***@" if authority[1] else ""
-    return repr(f"{scheme}://{user}{authority[2]}"[:_MAX_SHOWN])
+    match = _SHOWN.match(url)
+    scheme, place = (match[1] or "", match[2]) if match else ("", "")
+    # Where a user or password ends is guesswork once it holds a slash or another @.
+    return repr(f"{scheme}{'***' if '@' in url else place}"[:_MAX_SHOWN])
 
 
 def redirect_table(redirects: Mapping[str, str]) -> dict[Origin, Origin]:

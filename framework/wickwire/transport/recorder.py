@@ -47,7 +47,8 @@ class Recorder:
     Attributes:
         path: The file.
         lines: Lines written, the header not counted.
-        lost: Lines not written because the disk failed.
+        failed: The disk failed, which ended the recording.
+        lost: Lines not written because of that.
     """
 
     def __init__(self, path: Path, *, venue: str, clock: Clock, secrets: Iterable[str] = ()) -> None:
@@ -64,6 +65,7 @@ class Recorder:
         """
         self.path = path
         self.lines = 0
+        self.failed = False
         self.lost = 0
         self._clock = clock
         self._scrubber = Scrubber(secrets)
@@ -79,11 +81,6 @@ class Recorder:
             Header(wickwire="recording", version=VERSION, venue=venue, started=iso(clock.now_ns()))
         ):
             raise ConfigError(f"recording {path}: not a line could be written; look at the disk")
-
-    @property
-    def failed(self) -> bool:
-        """The disk failed, and lines are missing."""
-        return self.lost > 0
 
     def opened(self, url: str) -> int:
         """Record an opening; return the number of the connection, from 1."""
@@ -134,7 +131,7 @@ class Recorder:
         self._put(Failed(at=self._now, url=self._scrubber.url(url), why=self._scrubber.text(str(why))))
 
     def close(self) -> None:
-        """Close the file. Safe to repeat; later lines count as lost."""
+        """Close the file; what comes later is not recorded. Safe to repeat."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -152,7 +149,7 @@ class Recorder:
     def _put(self, line: Line) -> None:
         if self._write(line):
             self.lines += 1
-        else:
+        elif self.failed:
             self.lost += 1
 
     def _write(self, line: Line | Header) -> bool:
@@ -163,6 +160,7 @@ class Recorder:
             while waiting:  # a disk that is nearly full takes a part
                 waiting = waiting[os.write(self._file, waiting) :]
         except OSError as exc:
+            self.failed = True
             self.close()
             _log.error(
                 "recording stopped",

@@ -165,18 +165,32 @@ def test_another_parser_never_sees_another_host(scheme, rest):
 @pytest.mark.parametrize(
     "url",
     [
-        "wss://canary@ws.example.com/",
-        "wss://user:p@canary@ws.example.com/",
         "wss://ws.example.com/canary",
         "wss://ws.example.com?token=canary",
         "wss://ws.example.com#canary",
         "ws.example.com/canary",
-        "canary@ws.example.com"[7:] + "/canary",
+        "ws.example.com?canary",
     ],
 )
-def test_what_is_shown_of_a_url_holds_no_secret(url):
+def test_what_is_shown_of_a_url_is_its_place_alone(url):
     assert "canary" not in shown(url)
     assert "example.com" in shown(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "wss://canary@ws.example.com/",
+        "wss://user:p@canary@ws.example.com/",
+        "wss://canary/p@ws.example.com/",
+        "wss://user:p/q@canary",
+        "canary:p@ws.example.com",
+        "canary://@",
+    ],
+)
+def test_where_a_url_has_a_user_nothing_but_its_scheme_is_shown(url):
+    """Nobody can tell where a password ends that holds slashes and more."""
+    assert shown(url).removeprefix("'canary://") in {"'wss://***'", "'***'", "***'"}
 
 
 def test_what_is_shown_of_a_url_cannot_break_a_log_line():
