@@ -43,6 +43,10 @@ class TradingHours:
     minutes: int = attrs.field(validator=[attrs.validators.gt(0), attrs.validators.le(_DAY_MINUTES)])
     weekdays: tuple[int, ...] = (0, 1, 2, 3, 4)
 
+    def __attrs_post_init__(self) -> None:
+        if not self.weekdays or sorted(set(self.weekdays) & set(range(_WEEK_DAYS))) != list(self.weekdays):
+            raise ValueError(f"weekdays have to be ascending numbers from 0 to 6, got {self.weekdays}")
+
     def sessions(self, since_ns: int, until_ns: int) -> Sequence[tuple[int, int]]:
         """Return `(open_ns, end_ns)` of every session that shares an instant with `[since_ns, until_ns)`."""
         found: list[tuple[int, int]] = []

@@ -26,7 +26,7 @@ from wickwire import (
     broken_law,
     parse_instant,
 )
-from wickwire.simulate import DEFAULT_LISTINGS, Listing, Market, SeededMarket
+from wickwire.simulate import DEFAULT_LISTINGS, Listing, Market, SeededMarket, TradingHours
 
 START = parse_instant("2027-01-11T00:00:00Z")  # a Monday
 END = START + 7 * DAY_NS
@@ -261,3 +261,9 @@ def test_more_instruments_can_be_listed():
 def test_a_market_starts_at_a_whole_microsecond(start_ns: int):
     with pytest.raises(UsageError, match="whole microsecond"):
         SeededMarket(1, start_ns)
+
+
+@pytest.mark.parametrize("weekdays", [(), (1, 0), (0, 0), (7,)])
+def test_weekdays_are_ascending(weekdays: tuple[int, ...]):
+    with pytest.raises(ValueError, match="ascending"):
+        TradingHours("UTC", 0, 60, weekdays)
