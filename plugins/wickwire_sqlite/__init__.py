@@ -11,7 +11,7 @@ __all__ = ["SqliteStore", "open_store"]
 
 @hookimpl
 def open_store(url: str) -> Store | None:
-    """Make the store of `sqlite:PATH`, `sqlite:///ABSOLUTE/PATH` or a plain path that ends in .db or .sqlite.
+    """Make the store of `sqlite:PATH` or `sqlite:///ABSOLUTE/PATH`.
 
     Options: `?mode=ro`, `?synchronous=normal`, `?executor=inline`.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote
@@ -13,10 +12,7 @@ from wickwire import ConfigError
 
 __all__ = ["Address", "parse_address"]
 
-SUFFIXES: Final = (".db", ".sqlite", ".sqlite3")
-"""An address without a scheme is ours when it ends like this: `wickwire.db`, `data/candles.sqlite`."""
-
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_SCHEME: Final = "sqlite"
 _OPTIONS: Final = {
     "mode": ("rw", "ro"),
     "synchronous": ("full", "normal"),
@@ -45,21 +41,17 @@ class Address:
 def parse_address(url: str) -> Address | None:
     """Return what *url* means, or None when it is not an address of a SQLite file.
 
-    Ours are `sqlite:PATH`, `sqlite:///ABSOLUTE/PATH` and, without a scheme, `PATH` with a suffix of
-    `SUFFIXES`. A leading `~/` is the home directory, `%XX` is decoded, options follow a `?`.
+    Ours are `sqlite:PATH` and `sqlite:///ABSOLUTE/PATH`. A leading `~/` is the home directory, `%XX` is
+    decoded, options follow a `?`.
 
     Raises:
         ConfigError: It is ours, and something in it is wrong.
     """
-    place, _, query = url.partition("?")
-    scheme = _SCHEME.match(place)
-    if scheme is None:
-        if not place.endswith(SUFFIXES):
-            return None
-    elif scheme[0].lower() != "sqlite:":
+    scheme, colon, rest = url.partition(":")
+    if not colon or scheme.lower() != _SCHEME:
         return None
-    else:
-        place = _without_authority(place[len(scheme[0]) :], url)
+    place, _, query = rest.partition("?")
+    place = _without_authority(place, url)
     text = unquote(place)
     if text == ":memory:":
         raise ConfigError(f"store {url!r}: a store in memory is written memory: (it forgets at the end)")
