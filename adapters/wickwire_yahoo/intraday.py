@@ -46,7 +46,7 @@ def intraday(rows: Sequence[Row], told: Told) -> Reading:
             )
         elif not row.is_tick:
             doubts.append(row.stamp_ns)
-    return Reading(candles, min(doubts, default=None))
+    return Reading(candles, doubts)
 
 
 def looks_coarser(stamps: Sequence[int], interval_ns: int) -> bool:

@@ -146,7 +146,7 @@ def _page(query: OhlcvQuery, window: _Window, told: Told, result: Result) -> Pag
     proven_ns = since_ns
     silent = not result.timestamp and told.last_ns is not None
     if not (silent and window.since_ns <= (told.last_ns or 0) < window.until_ns):
-        proven_ns = max(since_ns, min(window.until_ns, _proven(reading, told)))
+        proven_ns = max(since_ns, min(window.until_ns, _proven(reading, told, window)))
     return Page(
         candles=candles,
         covered=(since_ns, proven_ns),
@@ -156,7 +156,7 @@ def _page(query: OhlcvQuery, window: _Window, told: Told, result: Result) -> Pag
     )
 
 
-def _proven(reading: Reading, told: Told) -> int:
+def _proven(reading: Reading, told: Told, window: _Window) -> int:
     """Return until when a bucket that is not among the rows is known to be empty.
 
     A missing row of a thin share means that nobody traded, but the newest rows may just not be there yet.
@@ -173,8 +173,9 @@ def _proven(reading: Reading, told: Told) -> int:
     if told.interval.timeframe.nominal_ns >= DAY_NS:
         proven_ns = _bucket(proven_ns, told)
     bounds = [candle.open_ns for candle in reading.candles if candle.finality is Finality.FORMING]
-    bounds += [] if reading.doubt_ns is None else [reading.doubt_ns]
-    return min([proven_ns, *bounds])
+    bounds += reading.doubts_ns
+    # the live row comes whatever was asked: before the window it says nothing about what is in it
+    return min([proven_ns, *(bound for bound in bounds if bound >= window.since_ns)])
 
 
 def _is_closed(told: Told) -> bool:

@@ -72,11 +72,11 @@ class Reading:
 
     Attributes:
         candles: By open time, each once.
-        doubt_ns: Where the first row stands that could not be placed; None when all could.
+        doubts_ns: Where rows stand that could not be placed.
     """
 
     candles: Sequence[Candle]
-    doubt_ns: int | None = None
+    doubts_ns: Sequence[int] = ()
 
 
 @attrs.frozen(kw_only=True)

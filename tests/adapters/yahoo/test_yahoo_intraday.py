@@ -292,6 +292,16 @@ def test_after_the_session_the_night_is_empty():
     assert (found.candles, found.covered) == ([], (END * SECOND_NS, night * SECOND_NS))
 
 
+def test_a_live_row_before_the_window_does_not_spoil_the_proof():
+    """On Saturday Yahoo tells of Monday's session, and still sends Friday's last price."""
+    saturday, monday = at("2026-11-21 09:00"), at("2026-11-23 09:30")
+    asked = query(saturday, saturday + 3_600, timeframe="1m")
+    current = {"regular": {"start": monday, "end": monday + 23_400}}
+    found = page(asked, body([tick(END)], regularMarketTime=END, currentTradingPeriod=current))
+
+    assert (found.candles, found.covered) == ([], (asked.since_ns, asked.until_ns))
+
+
 @pytest.mark.parametrize("frame", ["nothing", "nothing_arrays"])
 def test_an_empty_reply_in_both_forms_is_an_empty_page(frame: str):
     timeframe = "1d" if frame == "nothing" else "5m"
