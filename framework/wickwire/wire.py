@@ -54,6 +54,13 @@ __all__ = [
 ]
 
 MEBIBYTE: Final = 1024 * 1024
+
+
+def _without_query(url: str) -> str:
+    """Return how a URL is shown: what stands behind the `?` may be a token."""
+    shown, mark, _ = url.partition("?")
+    return repr(f"{shown}?..." if mark else shown)
+
 _FOR_EVER_S: Final = 1e9
 _ABOVE_ZERO: Final = attrs.validators.optional(attrs.validators.gt(0))
 
@@ -277,7 +284,7 @@ class Endpoint:
         memory: Makes the adapter's state for one connection.
     """
 
-    url: str
+    url: str = attrs.field(repr=_without_query)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     hello: tuple[Send, ...] = ()
     ready: Readiness = Readiness.ON_OPEN
@@ -410,8 +417,8 @@ class HttpRequest:
         timeout_s: Whole-reply deadline.
     """
 
-    url: str
-    params: Mapping[str, str] = attrs.field(factory=dict)
+    url: str = attrs.field(repr=_without_query)
+    params: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     method: str = "GET"
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     body: bytes | None = attrs.field(default=None, repr=False)

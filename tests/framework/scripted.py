@@ -1,4 +1,4 @@
-"""A venue that says exactly what a test tells it to: an adapter with JSON frames, and a transport without sockets."""
+"""A venue that says what a test tells it to: an adapter with JSON frames, a transport without sockets."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ class Scripted:
 
     @hookimpl
     def supports_ohlcv(self) -> OhlcvSupport:
-        values = {"stream": self.stream, "rest": self.rest, "grid": Utc(), "settle_s": 2.0, "grace_s": 2.0}
-        return OhlcvSupport(**(values | self.support))
+        plain = OhlcvSupport(stream=self.stream, rest=self.rest, grid=Utc(), settle_s=2.0, grace_s=2.0)
+        return attrs.evolve(plain, **self.support)
 
     @hookimpl
     def lane(self, topic: Topic) -> Lane:
@@ -118,7 +118,7 @@ class Scripted:
         return Page(candles=rows, covered=(query.since_ns, query.until_ns))
 
 
-def _event(said: dict[str, Any], frame: bytes) -> Generator[Event]:
+def _event(said: dict[str, Any], frame: bytes) -> Generator[Event]:  # noqa: C901 - one arm a message
     match said:
         case {"candle": row}:
             yield _candle(row)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from wickwire.ledger import Ledger, Want, cut
 from wickwire.model import (
@@ -25,7 +27,7 @@ from wickwire.model import (
     Unknown,
     Utc,
 )
-from wickwire.store import Loaded, SeriesState, Verdict, judge, settled
+from wickwire.store import Closing, Loaded, SeriesState, Verdict, judge, settled
 from wickwire.wire import OhlcvSupport, Page, Stopped
 
 MINUTE = Timeframe.parse("1m")
@@ -54,13 +56,14 @@ def row(minute: int, close: int = 100, **changes: Any) -> Candle:
     return Candle(**(values | changes))
 
 
+def changed(candle: Any, **changes: Any) -> Candle:
+    """Return *candle* with other values; mypy does not know that events are attrs classes."""
+    new: Candle = attrs.evolve(candle, **changes)
+    return new
+
+
 def ledger(origin: int = 0, *, subscribed: bool = True, **changes: Any) -> Ledger:
-    support = OhlcvSupport(
-        **(
-            {"stream": True, "rest": True, "grid": Utc(), "settle_s": 5.0, "grace_s": 5.0, "page_rows": 720}
-            | changes
-        )
-    )
+    support = attrs.evolve(SUPPORT, **changes)
     made = Ledger.start(SERIES, support, None, at(origin))
     if subscribed:
         made.subscribed(1, at(origin))
@@ -366,8 +369,6 @@ def test_a_forming_row_that_stopped_short_of_history_is_a_reproach() -> None:
 def test_only_better_evidence_revises_or_equal_from_a_source_that_may_correct_itself(
     stored: Evidence, later: Evidence
 ) -> None:
-    from wickwire.store import Closing
-
     old = settled(SERIES, Closing(row(0, 100), stored, Rung.STREAM), None, 1)
     revises = later > stored or (later == stored and later in (Evidence.HISTORY, Evidence.VENUE))
 
@@ -474,148 +475,132 @@ def test_cutting_holes_removes_exactly_the_range(
 
     after = cut(before, since, since + length)
 
-    for hole in before:
-        for moment in range(hole.since_ns, hole.until_ns):
-            kept = any(left.since_ns <= moment < left.until_ns for left in after)
-            inside = since <= moment < since + length
-            assert kept == (not inside or any(o.since_ns <= moment < o.until_ns for o in after if not inside))
+    def moments(holes: Sequence[Hole]) -> set[int]:
+        return {moment for hole in holes for moment in range(hole.since_ns, hole.until_ns)}
+
+    assert moments(before) - set(range(since, since + length)) == moments(after)
 
 
 # ------------------------------------------------------------------------------------------- the whole
 
 
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("trade"), st.integers(1, 9)),
-        st.tuples(st.just("minute"), st.integers(1, 3)),
-        st.tuples(st.just("mute"), st.integers(1, 3)),
-        st.tuples(st.just("cut"), st.just(0)),
-        st.tuples(st.just("back"), st.just(0)),
-        st.tuples(st.just("doubt"), st.just(0)),
-        st.tuples(st.just("poll"), st.just(0)),
-        st.tuples(st.just("restart"), st.just(0)),
-    ),
-    max_size=60,
-)
+class VenueBesideLedger(RuleBasedStateMachine):
+    """A venue that trades, mutes, cuts, restarts us and serves history; in the end the store holds the truth.
 
-
-@settings(max_examples=300, deadline=None)
-@given(STEPS)
-def test_whatever_happens_every_candle_is_committed_once_with_the_true_values(
-    steps: Sequence[tuple[str, int]],
-) -> None:
-    """A venue of the test trades, mutes, cuts and serves history; in the end the store holds the truth.
-
-    A muted stream may bring a bucket's last trades never: only history may close it then, or its own later
-    row, never a guess. That is checked at each commit: what is committed as a first close is the truth,
-    unless the stream was muted inside that bucket, and then history has put it right by the end.
+    A muted stream may never bring a bucket's last trades: its next row closes the bucket wrongly, and only
+    history can put that right. So what is committed first is the truth unless the stream was mute inside that
+    bucket; and in the end everything is.
     """
-    made = Ledger.start(SERIES, SUPPORT, None, at(0))
-    made.subscribed(1, at(0))
-    truth: dict[int, Candle] = {}
-    stored: dict[int, tuple[Candle, Evidence]] = {}
-    firsts: list[int] = []
-    minute, epoch, muted, muted_in = 0, 1, 0, set[int]()
-    live = True
 
-    def commit() -> None:
-        change = made.take()
-        for closing in change.closings:
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = Ledger.start(SERIES, SUPPORT, None, at(0))
+        self.ledger.subscribed(1, at(0))
+        self.truth: dict[int, Candle] = {}
+        self.stored: dict[int, tuple[Candle, Evidence]] = {}
+        self.firsts: list[int] = []
+        self.minute = 0
+        self.live = True
+        self.mute_for = 0
+        self.mute_in: set[int] = set()
+
+    def commit(self) -> None:
+        for closing in self.ledger.take().closings:
             open_ns = closing.candle.open_ns
-            assert (open_ns - T0) // MINUTE_NS < minute, "closed before its end"
-            if open_ns not in stored:
-                firsts.append(open_ns)
-                if (open_ns - T0) // MINUTE_NS not in muted_in:
-                    assert closing.candle.same_values(truth[open_ns])
-            stored[open_ns] = (closing.candle, closing.evidence)
+            assert open_ns < at(self.minute), "closed before its end"
+            if open_ns not in self.stored:
+                self.firsts.append(open_ns)
+                if open_ns not in self.mute_in:
+                    assert closing.candle.same_values(self.truth[open_ns])
+            self.stored[open_ns] = (closing.candle, closing.evidence)
 
-    def poll(*, everything: bool = False) -> None:
-        due = at(minute)
+    def ask(self, want: Want) -> None:
+        rows = [candle for ns, candle in sorted(self.truth.items()) if want.since_ns <= ns < want.until_ns]
+        page = Page(candles=rows, covered=(want.since_ns, want.until_ns))
+        self.ledger.page(page, want, at(self.minute) + 5 * SECOND_NS, route=Rung.POLL)
+        self.commit()
+
+    @rule(price=st.integers(101, 109))
+    def trade(self, price: int) -> None:
+        now, known = at(self.minute), self.truth.get(at(self.minute))
+        new = row(self.minute, price)
+        if known is not None:
+            new = changed(
+                new,
+                open=known.open,
+                high=max(known.high, new.close),
+                low=min(known.low, new.close),
+                volume=known.volume + 1,
+            )
+        self.truth[now] = new
+        if self.live and self.mute_for:
+            self.mute_in.add(now)
+            self.mute_for -= 1
+        elif self.live:
+            self.ledger.row(new)
+            self.commit()
+
+    @rule(count=st.integers(1, 3))
+    def minutes_pass(self, count: int) -> None:
+        self.minute += count
+
+    @rule(count=st.integers(1, 3))
+    def go_mute(self, count: int) -> None:
+        self.mute_for = count
+
+    @rule()
+    def doubt(self) -> None:
+        self.ledger.doubt()
+
+    @precondition(lambda self: self.live)
+    @rule()
+    def cut(self) -> None:
+        self.live = False
+        self.ledger.lost()
+
+    @precondition(lambda self: not self.live)
+    @rule()
+    def come_back_with_a_snapshot(self) -> None:
+        self.live, self.mute_for = True, 0
+        self.ledger.subscribed(self.ledger.epoch_count + 1, at(self.minute))
+        for open_ns in sorted(self.truth)[-12:]:
+            self.ledger.row(changed(self.truth[open_ns], snapshot=True))
+        self.commit()
+
+    @rule()
+    def restart(self) -> None:
+        self.commit()
+        tail = [
+            settled(SERIES, Closing(candle, evidence, Rung.STREAM), None, 1)
+            for _, (candle, evidence) in sorted(self.stored.items())
+        ]
+        state = self.ledger.take().state
+        self.ledger = Ledger.start(SERIES, SUPPORT, Loaded(state=state, tail=tail), at(0))
+        self.live = False
+
+    @rule()
+    def poll(self) -> None:
+        due = at(self.minute)
         for _ in range(50):
-            want = made.wants_live(due, polled=True) or made.wants_heal(due)
-            if want is None and everything:
-                want = made.recent(due, 1_000)
+            want = self.ledger.wants_live(due, polled=True) or self.ledger.wants_heal(due)
             if want is None:
                 return
-            rows = [candle for ns, candle in sorted(truth.items()) if want.since_ns <= ns < want.until_ns]
-            covered = (want.since_ns, want.until_ns)
-            made.page(Page(candles=rows, covered=covered), want, due + 5 * SECOND_NS, route=Rung.POLL)
-            commit()
-            if want.known:
-                return
-        raise AssertionError(f"history is asked for ever: {want}")
+            self.ask(want)
+        raise AssertionError("history is asked for ever")
 
-    for name, count in steps:
-        if name == "trade":
-            known = truth.get(at(minute))
-            price = Decimal(100 + count)
-            truth[at(minute)] = (
-                row(minute, int(price))
-                if known is None
-                else row(
-                    minute,
-                    open=known.open,
-                    close=price,
-                    high=max(known.high, price),
-                    low=min(known.low, price),
-                    volume=known.volume + 1,
-                )
-            )
-            if live and not muted:
-                made.row(truth[at(minute)])
-            elif live:
-                muted_in.add(minute)
-                muted -= 1
-        elif name == "minute":
-            minute += count
-        elif name == "mute":
-            muted = count
-        elif name == "cut" and live:
-            live = False
-            made.lost()
-        elif name == "back" and not live:
-            live, epoch, muted = True, epoch + 1, 0
-            made.subscribed(epoch, at(minute))
-            for ns in sorted(truth)[-12:]:
-                made.row(row(0) if ns not in truth else attrs_snapshot(truth[ns]))
-        elif name == "doubt" and live:
-            made.doubt()
-        elif name == "poll":
-            poll()
-        elif name == "restart":
-            change = made.take()
-            for closing in change.closings:
-                stored.setdefault(closing.candle.open_ns, (closing.candle, closing.evidence))
-            tail = [
-                settled(SERIES, _closing(candle, evidence), None, 1)
-                for _, (candle, evidence) in sorted(stored.items())
-            ]
-            made = Ledger.start(SERIES, SUPPORT, Loaded(state=change.state, tail=tail), at(0))
-            live = False
-        commit()
-    minute += 1
-    poll(everything=True)
+    def teardown(self) -> None:
+        self.minute += 1
+        self.poll()
+        audit = self.ledger.recent(at(self.minute), 1_000)
+        if audit is not None:
+            self.ask(audit)
 
-    over = {ns for ns in truth if ns < at(minute)}
-    assert over == set(stored)
-    assert all(stored[ns][0].same_values(truth[ns]) for ns in over)
-    assert len(firsts) == len(set(firsts))
-    assert [] == [hole for hole in made.holes if hole.kind is HoleKind.MISSING]
+        over = {open_ns for open_ns in self.truth if open_ns < at(self.minute)}
+        assert over == set(self.stored)
+        assert all(self.stored[open_ns][0].same_values(self.truth[open_ns]) for open_ns in over)
+        assert len(self.firsts) == len(set(self.firsts)), "a first close came twice"
+        assert [] == self.ledger.holes
 
 
-def attrs_snapshot(candle: Candle) -> Candle:
-    return row(
-        (candle.open_ns - T0) // MINUTE_NS,
-        open=candle.open,
-        high=candle.high,
-        low=candle.low,
-        close=candle.close,
-        volume=candle.volume,
-        snapshot=True,
-    )
-
-
-def _closing(candle: Candle, evidence: Evidence) -> Any:
-    from wickwire.store import Closing
-
-    return Closing(candle, evidence, Rung.STREAM)
+VenueBesideLedger.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestWhateverHappensTheStoreHoldsTheTruth = VenueBesideLedger.TestCase

@@ -29,7 +29,7 @@ FAULTS: list[tuple[str, dict[str, Any], bool]] = [
 
 @pytest.mark.parametrize(("fault", "details", "falls"), FAULTS, ids=[name for name, _, _ in FAULTS])
 def test_a_fault_of_ten_minutes_leaves_the_data_whole(
-    fault: str, details: dict[str, Any], falls: bool
+    fault: str, details: dict[str, Any], *, falls: bool
 ) -> None:
     async def play(world: World) -> None:
         await world.minutes(5)

@@ -1,4 +1,4 @@
-"""A whole collector on virtual time: real runtime, real adapters, simulated venues, and the truth to compare."""
+"""A whole collector on virtual time: real runtime and adapters, simulated venues, and the truth beside."""
 
 from __future__ import annotations
 
