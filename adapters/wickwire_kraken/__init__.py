@@ -13,6 +13,7 @@ from typing import Final
 
 from wickwire import (
     Description,
+    Feed,
     Lane,
     Limits,
     OhlcvSupport,
@@ -78,6 +79,7 @@ def describe() -> Description:
         timeframes=TIMEFRAMES,
         environments=tuple(ENVIRONMENTS),
         limits=LIMITS,
+        feeds=(Feed.TRADES, Feed.QUOTES),
     )
 
 

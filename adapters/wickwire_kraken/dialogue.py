@@ -31,7 +31,7 @@ from wickwire import (
     hookimpl,
 )
 from wickwire_kraken.refusals import kind_of_refusal
-from wickwire_kraken.symbols import MINUTES, TIMEFRAMES
+from wickwire_kraken.symbols import MINUTES
 
 __all__ = ["Dialogue", "Reply", "answer", "subscribe"]
 
@@ -52,7 +52,7 @@ _NOT_FOUND: Final = "Subscription Not Found"
 _LARGEST_ID: Final = 2**31 - 1
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Asked:
     """One topic that waits for its answer; *leaving* when it was unsubscribed."""
 
@@ -66,12 +66,12 @@ class Dialogue:
 
     Attributes:
         last_id: The `req_id` of the last request.
-        asked: By `req_id` and symbol as sent: what was asked and not yet answered.
+        asked: What was asked and not yet answered, and the `req_id` that asked for it last.
         seconds: See `rows.Seconds`: only to be quick.
     """
 
     last_id: int = 0
-    asked: dict[tuple[int, str], Asked] = attrs.Factory(dict)
+    asked: dict[Asked, int] = attrs.Factory(dict)
     seconds: dict[str, int] = attrs.Factory(dict)
 
 
@@ -122,8 +122,7 @@ def _requests(method: str, topics: Iterable[Topic], memory: Dialogue) -> Iterabl
         params: dict[str, Any] = {**_CHANNELS[what], "symbol": [topic.symbol for topic in batch]}
         if not leaving:
             params["snapshot"] = True  # always said: Kraken's pages disagree on its default
-        for topic in batch:
-            memory.asked[number, topic.symbol] = Asked(topic, leaving)
+        memory.asked.update((Asked(topic, leaving), number) for topic in batch)
         request = {"method": method, "params": params, "req_id": number}
         yield Send(msgspec.json.encode(request).decode())
 
@@ -134,26 +133,22 @@ def _confirmation(reply: Reply, memory: Dialogue) -> Sequence[Event]:
     if result is None or what is None:
         return ()  # of a channel that is not ours
     topic, leaving = Topic(result.symbol, what), reply.method == "unsubscribe"
-    answered = Asked(topic, leaving)
-    if memory.asked.get((reply.req_id or 0, topic.symbol)) == answered:
-        del memory.asked[reply.req_id or 0, topic.symbol]
-    else:
-        for key in [key for key, asked in memory.asked.items() if asked == answered]:
-            del memory.asked[key]
+    memory.asked.pop(Asked(topic, leaving), None)
     return (Released((topic,)) if leaving else Accepted((topic,)),)
 
 
 def _refusal(reply: Reply, memory: Dialogue) -> Sequence[Event]:
     text = reply.error or "refused without a reason"
     if reply.symbol is None and reply.req_id is None:
-        return (Fault(FaultKind.PROTOCOL, text),)  # "Malformed request"
+        return (Fault(FaultKind.PROTOCOL, text),)
     kind = kind_of_refusal(text)
-    keys = _meant(reply, memory)
-    if reply.symbol is None and len(keys) > 1:
+    meant = _meant(reply, memory)
+    if reply.symbol is None and len(meant) > 1:
         return (Refused((), kind, text),)  # one of them, and it does not say which
-    asked = [memory.asked.pop(key) for key in keys]
-    joining = [each.topic for each in asked if not each.leaving]
-    leaving = [each.topic for each in asked if each.leaving]
+    for asked in meant:
+        del memory.asked[asked]
+    joining = [asked.topic for asked in meant if not asked.leaving]
+    leaving = [asked.topic for asked in meant if asked.leaving]
     if text == _NOT_FOUND:
         return (Released(leaving),) if leaving else ()
     if text == _ALREADY:
@@ -162,22 +157,22 @@ def _refusal(reply: Reply, memory: Dialogue) -> Sequence[Event]:
         return (Refused(joining, kind, text),)
     if leaving or reply.symbol is None:
         return (Fault(FaultKind.REQUEST, text),)
-    # Asked by somebody else, in a recorded session: whatever is wanted of that symbol is refused.
-    return (Refused([Topic(reply.symbol, what) for what in (*TIMEFRAMES, *Feed)], kind, text),)
+    # Not asked by us but in a recorded session: whatever was wanted of that symbol is refused.
+    return (Refused([Topic(reply.symbol, what) for what in _CHANNELS], kind, text),)
 
 
-def _meant(reply: Reply, memory: Dialogue) -> list[tuple[int, str]]:
+def _meant(reply: Reply, memory: Dialogue) -> list[Asked]:
     """Return which of our questions a refusal answers."""
-    ours = [key for key in memory.asked if key[0] == reply.req_id]
+    ours = [asked for asked, number in memory.asked.items() if number == reply.req_id]
     symbols = reply.error.split() if reply.symbol is None else [reply.symbol]
-    exact = [key for key in ours if key[1] in symbols]
+    exact = [asked for asked in ours if asked.topic.symbol in symbols]
     if exact or reply.symbol is None:
         return exact or ours
     leaving, ohlc_only = reply.error == _NOT_FOUND, "ohlc" in reply.error
     return [
-        key
-        for key, asked in memory.asked.items()
-        if key[1] == reply.symbol
+        asked
+        for asked in memory.asked
+        if asked.topic.symbol == reply.symbol
         and asked.leaving is leaving
         and (isinstance(asked.topic.what, Timeframe) or not ohlc_only)
     ]

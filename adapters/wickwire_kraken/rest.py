@@ -221,7 +221,8 @@ def _covered(query: OhlcvQuery, opens: Sequence[int], length_ns: int) -> tuple[t
 
 
 def _trade(symbol: str, row: TradeRow) -> Trade:
-    if not (row.price.is_finite() and row.volume.is_finite() and 0 <= row.time_s < _LAST_SECOND):
+    numbers = (row.price, row.volume, row.time_s)
+    if not (all(number.is_finite() for number in numbers) and 0 <= row.time_s < _LAST_SECOND):
         raise WireError(f"kraken: expected finite numbers and a time in seconds, got {row}")
     number = "" if row.trade_id is None else str(row.trade_id)
     return Trade(symbol, number, row.price, row.volume, _SIDES[row.side], int(row.time_s * SECOND_NS))

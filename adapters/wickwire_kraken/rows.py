@@ -129,7 +129,7 @@ def instant(text: str, seconds: Seconds, at: str) -> int:
     start_ns = seconds.get(text[:20])
     if start_ns is not None:
         decimals = text[20:-1]
-        if decimals.isdigit() and text[-1] == "Z":
+        if decimals.isdigit() and decimals.isascii() and text[-1] == "Z":
             if len(decimals) == 6:  # noqa: PLR2004
                 return start_ns + int(decimals) * 1_000
             if len(decimals) == 9:  # noqa: PLR2004

@@ -10,6 +10,7 @@ last one counts, but a message of two different channels is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, Final, Literal, assert_never
 
 import msgspec
@@ -209,14 +210,18 @@ def _row_by_row(channel: str, frame: bytes, memory: Dialogue, first: Exception) 
     """Return the events of the rows that are right, and a `Fault` about the others."""
     decode, event_of = _ROWS[channel]
     envelope = _raw_rows(frame)
-    events: list[Event] = []
-    complaints: list[WireError] = []
-    for number, raw in enumerate(envelope.data):
+    snapshot = envelope.type == "snapshot"
+    right: list[tuple[int, Event]] = []
+    wrong: list[WireError] = []
+    for place, raw in enumerate(envelope.data):
         try:
-            events.append(event_of(decode(raw), memory.seconds, envelope.type == "snapshot"))
+            row = decode(raw)
+            order = row.trade_id if snapshot and isinstance(row, TradeRow) else place
+            right.append((order, event_of(row, memory.seconds, snapshot)))
         except (ValueError, WireError) as exc:
-            complaints.append(wire_error(exc, bytes(raw), f"$.data[{number}]"))
-    if not events:
-        raise complaints[0] if complaints else wire_error(first, frame)
-    kept = f"kraken: {len(complaints)} of {len(envelope.data)} rows of {channel} left out, the first: "
-    return [*events, Fault(FaultKind.PROTOCOL, f"{kept}{complaints[0]}")]
+            wrong.append(wire_error(exc, bytes(raw), f"$.data[{place}]"))
+    if not right or not wrong:
+        raise wrong[0] if wrong else wire_error(first, frame)
+    right.sort(key=itemgetter(0))
+    text = f"kraken: {len(wrong)} of {len(envelope.data)} rows of {channel} left out, the first: {wrong[0]}"
+    return [*(event for _, event in right), Fault(FaultKind.PROTOCOL, text)]
