@@ -71,7 +71,7 @@ def test_a_wire_error_keeps_a_bounded_sample_and_prints_no_control_characters(fr
 def test_a_wire_error_keeps_no_more_than_its_sample_alive():
     """A view into a huge receive buffer would keep all of it in memory."""
     buffer = memoryview(bytearray(10**6))
-    error = WireError("junk", frame=buffer)  # type: ignore[arg-type]
+    error = WireError("junk", frame=buffer)  # type: ignore[arg-type]  # what a caller might do
 
     assert type(error.frame) is bytes
     assert len(error.frame) == WireError.SAMPLE_BYTES

@@ -175,7 +175,7 @@ def test_a_value_too_large_for_the_file_fails_its_whole_batch_and_nothing_else(t
         await store.commit(batch("kraken", 0))
         before = await store.states()
         spoiled = batch("kraken", 1)
-        spoiled[1].closings[-1].candle.trade_count = 2**64  # type: ignore[misc]
+        spoiled[1].closings[-1].candle.trade_count = 2**64  # type: ignore[misc]  # broken on purpose
         with pytest.raises(StoreError, match="too large"):
             await store.commit(spoiled)
         assert (await store.last_seq(), list(await store.states())) == (NEWS_OF_FIRST, list(before))
