@@ -13,29 +13,19 @@ from typing import Final, final
 from urllib.parse import urlencode
 
 from wickwire.clock import Clock
-from wickwire.errors import FaultKind, PluginError, TransportError, VenueError
-from wickwire.model import SECOND_NS
+from wickwire.errors import PluginError, TransportError
 from wickwire.simulate.driver import asked, http_date, incoming
 from wickwire.simulate.memory_stream import ABNORMAL_CLOSURE, MemoryStream
 from wickwire.simulate.server import Answer, VenueServer
+from wickwire.transport.failures import date_ns, refused_stream
 from wickwire.transport.origins import HTTP_SCHEMES, STREAM_SCHEMES, Address, Origin
-from wickwire.wire import Endpoint, HttpReply, HttpRequest, retry_after_s
+from wickwire.wire import Endpoint, HttpReply, HttpRequest
 
 __all__ = ["MemoryStream", "MemoryTransport"]
 
 OPEN_TIMEOUT_S: Final = 10.0
 """How long opening a stream at a muted origin takes to fail."""
 
-# As the real transport judges a refused opening.
-_REFUSALS: Final = {
-    401: FaultKind.CREDENTIALS,
-    402: FaultKind.ENTITLEMENT,
-    403: FaultKind.CREDENTIALS,
-    408: FaultKind.OUTAGE,
-    425: FaultKind.WAIT,
-    429: FaultKind.WAIT,
-}
-_SERVER_ERRORS: Final = 500
 _CLOSED: Final = "this transport is closed; make a new one"
 
 
@@ -93,7 +83,7 @@ class MemoryTransport:
         answer = asked(server.accept, incoming("GET", address.target, headers), self._clock.now_ns())
         await self._travel(address.origin, OPEN_TIMEOUT_S)
         if isinstance(answer, Answer):
-            raise self._refusal(address.origin, answer)
+            raise refused_stream(address.origin, answer.status, answer.headers, self._clock.now_ns())
         stream = MemoryStream(
             answer,
             self._clock,
@@ -128,16 +118,12 @@ class MemoryTransport:
                 await self._travel(address.origin, request.timeout_s)
         except TimeoutError as exc:
             raise TransportError(f"{address.origin}: no whole reply within {request.timeout_s:g} s") from exc
-        return HttpReply(
-            status=answer.status,
-            body=answer.body,
-            headers={
-                "content-type": answer.content_type,
-                "date": http_date(now_ns),
-                **{name.lower(): value for name, value in answer.headers.items()},
-            },
-            date_ns=now_ns - now_ns % SECOND_NS,
-        )
+        told = {
+            "content-type": answer.content_type,
+            "date": http_date(now_ns),
+            **{name.lower(): value for name, value in answer.headers.items()},
+        }
+        return HttpReply(status=answer.status, body=answer.body, headers=told, date_ns=date_ns(told))
 
     async def aclose(self) -> None:
         """Close everything that is still open, and open nothing more."""
@@ -210,16 +196,6 @@ class MemoryTransport:
                 return known
         there = ", ".join(map(str, (*self._streams_at, *self._rest_at)))
         raise ValueError(f"no simulated venue has the origin {origin!r}; there are {there}")
-
-    def _refusal(self, origin: Origin, answer: Answer) -> VenueError:
-        status = answer.status
-        kind = FaultKind.OUTAGE if status >= _SERVER_ERRORS else _REFUSALS.get(status, FaultKind.REQUEST)
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        return VenueError(
-            kind,
-            f"{origin} refused the stream with HTTP status {status}",
-            retry_after_s=retry_after_s(headers, self._clock.now_ns()),
-        )
 
     def _forget(self, stream: MemoryStream) -> None:
         self._streams.pop(stream, None)

@@ -11,12 +11,16 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Final
 
-from wickwire.errors import ConfigError, TransportError
+from wickwire.errors import ConfigError, FaultKind, TransportError, VenueError
+from wickwire.model import SECOND_NS
 from wickwire.transport.origins import Origin
+from wickwire.wire import retry_after_s
 
-__all__ = ["checked_headers", "unreachable"]
+__all__ = ["checked_headers", "date_ns", "refused_stream", "unreachable"]
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h.
 _CERTIFICATES: Final = {
@@ -28,6 +32,15 @@ _CERTIFICATES: Final = {
     62: "is for another host",
     64: "is for another address",
 }
+_REFUSALS: Final = {
+    401: FaultKind.CREDENTIALS,
+    402: FaultKind.ENTITLEMENT,
+    403: FaultKind.CREDENTIALS,
+    408: FaultKind.OUTAGE,
+    425: FaultKind.WAIT,
+    429: FaultKind.WAIT,
+}
+_SERVER_ERRORS: Final = 500
 _SYSTEM: Final = {
     errno.ECONNREFUSED: "refused the connection; nothing listens there",
     errno.ECONNRESET: "cut the connection",
@@ -94,3 +107,34 @@ def checked_headers(origin: Origin, headers: Mapping[str, str]) -> dict[str, str
                 f"sign that is not ASCII; look at the secret that it is made of"
             )
     return dict(headers)
+
+
+def refused_stream(origin: Origin, status: int, headers: Mapping[str, str], now_ns: int) -> VenueError:
+    """Return what it means that the opening request of a stream was answered with *status*.
+
+    Args:
+        origin: Where it was to be opened.
+        status: The HTTP status.
+        headers: Of the answer; names in any case.
+        now_ns: The present, for a Retry-After that is a date.
+    """
+    kind = FaultKind.OUTAGE if status >= _SERVER_ERRORS else _REFUSALS.get(status, FaultKind.REQUEST)
+    words = {
+        FaultKind.CREDENTIALS: "; look at the keys and at what they allow",
+        FaultKind.REQUEST: "; redirects are not followed" if status < 400 else "",  # noqa: PLR2004 - 3xx
+    }.get(kind, "")
+    return VenueError(
+        kind,
+        f"{origin} refused the stream with HTTP status {status}{words}",
+        retry_after_s=retry_after_s({name.lower(): value for name, value in headers.items()}, now_ns),
+    )
+
+
+def date_ns(headers: Mapping[str, str]) -> int | None:
+    """Return what a Date header says, in nanoseconds; None where it is missing or says nothing."""
+    try:
+        moment = parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return None
+    # "-0000" for an unknown zone makes a naive datetime; HTTP dates are UTC (RFC 9110, 5.6.7).
+    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()) * SECOND_NS

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Final, final
 
 import httpx
 
 from wickwire.errors import ConfigError, TransportError
-from wickwire.model import SECOND_NS
 from wickwire.transport.body import ENCODINGS, Body, BodyError
-from wickwire.transport.failures import checked_headers, unreachable
+from wickwire.transport.failures import checked_headers, date_ns, unreachable
 from wickwire.transport.origins import Address, Origin
 from wickwire.wire import HttpReply, HttpRequest
 
@@ -141,13 +137,3 @@ class HttpClient:
             )
         finally:
             await response.aclose()
-
-
-def date_ns(headers: Mapping[str, str]) -> int | None:
-    """Return what a Date header says, in nanoseconds; None where it is missing or says nothing."""
-    try:
-        moment = parsedate_to_datetime(headers.get("date", ""))
-    except ValueError:
-        return None
-    # "-0000" for an unknown zone makes a naive datetime; HTTP dates are UTC (RFC 9110, 5.6.7).
-    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()) * SECOND_NS

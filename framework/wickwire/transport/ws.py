@@ -21,13 +21,12 @@ from websockets.exceptions import (
     ProxyError,
     WebSocketException,
 )
-from websockets.http11 import Response
 
 from wickwire.clock import Clock
-from wickwire.errors import ConfigError, FaultKind, StreamClosed, TransportError, VenueError
-from wickwire.transport.failures import checked_headers, unreachable
+from wickwire.errors import ConfigError, StreamClosed, TransportError
+from wickwire.transport.failures import checked_headers, refused_stream, unreachable
 from wickwire.transport.origins import Address, Origin
-from wickwire.wire import Endpoint, retry_after_s
+from wickwire.wire import Endpoint
 
 __all__ = ["SocketStream", "open_stream"]
 
@@ -46,16 +45,6 @@ ABNORMAL_CLOSURE: Final = 1006
 # The library logs headers and frames at DEBUG, which hold secrets: this logger has to be turned on by name.
 _log: Final = logging.getLogger("wickwire.transport.websockets")
 _log.setLevel(logging.ERROR)
-
-_REFUSALS: Final = {
-    401: FaultKind.CREDENTIALS,
-    403: FaultKind.CREDENTIALS,
-    402: FaultKind.ENTITLEMENT,
-    408: FaultKind.OUTAGE,
-    425: FaultKind.WAIT,
-    429: FaultKind.WAIT,
-}
-_SERVER_ERRORS: Final = 500
 
 
 class _Connect(connect):
@@ -171,7 +160,8 @@ async def open_stream(
             **options,
         )
     except InvalidStatus as exc:
-        raise _refused(address.origin, exc.response, clock) from exc
+        told = dict(exc.response.headers.raw_items())
+        raise refused_stream(address.origin, exc.response.status_code, told, clock.now_ns()) from exc
     except ProxyError as exc:
         raise TransportError(
             f"{address.origin}: the proxy refused to connect; look at HTTPS_PROXY and NO_PROXY"
@@ -190,21 +180,6 @@ async def open_stream(
     if hasattr(connection.transport, "max_size"):  # asyncio's plain-socket transport; an internal of it
         connection.transport.max_size = READ_BYTES
     return SocketStream(connection, address.origin)
-
-
-def _refused(origin: Origin, response: Response, clock: Clock) -> VenueError:
-    status = response.status_code
-    kind = FaultKind.OUTAGE if status >= _SERVER_ERRORS else _REFUSALS.get(status, FaultKind.REQUEST)
-    headers = {name.lower(): value for name, value in response.headers.raw_items()}
-    words = {
-        FaultKind.CREDENTIALS: "; look at the keys and at what they allow",
-        FaultKind.REQUEST: "; redirects are not followed" if status < 400 else "",  # noqa: PLR2004 - 3xx
-    }.get(kind, "")
-    return VenueError(
-        kind,
-        f"{origin} refused the stream with HTTP status {status}{words}",
-        retry_after_s=retry_after_s(headers, clock.now_ns()),
-    )
 
 
 def _closed(origin: Origin, exc: ConnectionClosed) -> StreamClosed:

@@ -11,7 +11,7 @@ import pytest
 
 from wickwire import Endpoint, HttpRequest, TransportError
 from wickwire.errors import ConfigError
-from wickwire.transport.http import date_ns
+from wickwire.transport.failures import date_ns
 
 SAID_NS = 1_795_255_200_000_000_000  # 2026-11-21T10:00:00Z
 
