@@ -1,0 +1,241 @@
+"""Lantern, an invented venue: candles over a WebSocket that speaks in `|`, history as lines of text.
+
+    <  HELLO|lantern 1
+     > SUB|1|glow-usd|60
+    <  OK|1
+    <  BAR|glow-usd|60|1795237080|95.1|95.4|95.0|95.2|3.25|41|F|S      F forming, C closed; S of the snapshot
+    <  END|glow-usd|60
+    <  BAR|glow-usd|60|1795237080|95.1|95.4|95.0|95.3|3.50|42|C
+     > SUB|2|gloom-usd|60
+    <  NO|2|no such lamp
+    <  BEAT|1795237085
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from wickwire import (
+    SECOND_NS,
+    Accepted,
+    Account,
+    Ask,
+    Candle,
+    Conversation,
+    Description,
+    Endpoint,
+    Event,
+    FaultKind,
+    Finality,
+    Heartbeat,
+    HttpReply,
+    HttpRequest,
+    Keepalive,
+    Limits,
+    OhlcvQuery,
+    OhlcvSupport,
+    Page,
+    Rate,
+    Readiness,
+    Ready,
+    Refused,
+    Released,
+    Send,
+    SnapshotDone,
+    Stopped,
+    StreamHistory,
+    Timeframe,
+    Topic,
+    Utc,
+    VenueError,
+    WireError,
+    hookimpl,
+    retry_after_s,
+)
+from wickwire.simulate.server import Market, VenueServer
+
+STREAM_URL: Final = "wss://stream.lantern.example/v1"
+BARS_URL: Final = "https://api.lantern.example/bars"
+SECONDS: Final = {Timeframe.parse("1m"): 60, Timeframe.parse("5m"): 300, Timeframe.parse("1h"): 3_600}
+TIMEFRAMES: Final = {seconds: timeframe for timeframe, seconds in SECONDS.items()}
+STREAMED: Final = (Timeframe.parse("1m"), Timeframe.parse("5m"))
+PAGE_ROWS: Final = 200
+FLAGS: Final = {"F": Finality.FORMING, "C": Finality.CLOSED}
+REFUSALS: Final = {404: FaultKind.SYMBOL, 429: FaultKind.WAIT}
+SERVER_ERROR: Final = 500
+
+
+# ------------------------------------------------------------------------------------------- what there is
+
+
+@hookimpl
+def describe() -> Description:
+    return Description(
+        title="Lantern",
+        documents=("Lantern protocol 1 (invented)",),
+        channels=("BAR",),
+        timeframes=tuple(SECONDS),
+        limits=Limits(connections=2, topics_per_connection=20, connects=Rate(5, 10.0), rest=Rate(5)),
+        feeds=(),
+    )
+
+
+@hookimpl
+def supports_ohlcv(symbol: str, timeframe: Timeframe) -> OhlcvSupport:
+    if symbol.count("/") != 1:
+        return OhlcvSupport(why_not=f"{symbol} is no lamp; write BASE/QUOTE, such as GLOW/USD")
+    if timeframe not in SECONDS:
+        known = ", ".join(map(str, SECONDS))
+        return OhlcvSupport(why_not=f"there are no {timeframe} candles; there are {known}")
+    return OhlcvSupport(
+        stream=timeframe in STREAMED,
+        rest=True,
+        page_rows=PAGE_ROWS,
+        marks_closed=True,
+        settle_s=2.0,
+        grace_s=2.0,
+        grid=Utc(),
+    )
+
+
+@hookimpl
+def to_venue(symbol: str) -> str:
+    return symbol.replace("/", "-").lower()
+
+
+@hookimpl
+def from_venue(text: str) -> str:
+    return text.replace("-", "/").upper()
+
+
+# ---------------------------------------------------------------------------------------------- the stream
+
+
+@hookimpl
+def connect() -> Endpoint:
+    return Endpoint(
+        url=STREAM_URL,
+        ready=Readiness.ON_EVENT,
+        keepalive=Keepalive(every_s=20.0),
+        silence_limit_s=15.0,
+        topics_per_frame=1,
+        memory=dict,
+    )
+
+
+@hookimpl
+def subscribe(asks: Sequence[Ask], removed: Sequence[Topic], memory: dict[str, Any]) -> Sequence[Send]:
+    changes = [("OFF", topic) for topic in removed] + [("SUB", ask.topic) for ask in asks]
+    return [Send(_question(word, topic, memory)) for word, topic in changes]
+
+
+def _question(word: str, topic: Topic, memory: dict[str, Any]) -> str:
+    """Return one question, and remember it by its number, since the answer says nothing else."""
+    assert isinstance(topic.what, Timeframe)
+    number = str(memory.get("last", 0) + 1)
+    memory["last"] = int(number)
+    memory[number] = (word, topic)
+    return f"{word}|{number}|{to_venue(topic.symbol)}|{SECONDS[topic.what]}"
+
+
+@hookimpl
+def parse(frame: bytes, memory: dict[str, Any]) -> Sequence[Event]:
+    try:
+        return _meaning(frame.decode("ascii").split("|"), memory)
+    except (ValueError, KeyError, ArithmeticError) as exc:
+        raise WireError(f"lantern: {type(exc).__name__}: {exc}", frame=frame) from exc
+
+
+def _meaning(fields: list[str], memory: dict[str, Any]) -> Sequence[Event]:
+    match fields:
+        case ["BAR", lamp, seconds, *numbers, flag]:
+            return (_candle(from_venue(lamp), TIMEFRAMES[int(seconds)], numbers, flag),)
+        case ["BAR", lamp, seconds, *numbers, flag, "S"]:
+            return (_candle(from_venue(lamp), TIMEFRAMES[int(seconds)], numbers, flag, snapshot=True),)
+        case ["BEAT", seconds]:
+            return (Heartbeat(int(seconds) * SECOND_NS),)
+        case ["HELLO", _]:
+            return (Ready(),)
+        case ["OK", number]:
+            word, topic = memory.pop(number)
+            return (Accepted((topic,)),) if word == "SUB" else (Released((topic,)),)
+        case ["NO", number, text]:
+            word, topic = memory.pop(number)
+            return (Refused((topic,), FaultKind.SYMBOL, text),) if word == "SUB" else (Released((topic,)),)
+        case ["END", lamp, seconds]:
+            return (SnapshotDone(Topic(from_venue(lamp), TIMEFRAMES[int(seconds)])),)
+        case _:
+            raise ValueError("unknown message")
+
+
+def _candle(
+    symbol: str, timeframe: Timeframe, numbers: Sequence[str], flag: str, *, snapshot: bool = False
+) -> Candle:
+    opens, open_, high, low, close, volume, count = numbers
+    open_ns = int(opens) * SECOND_NS
+    return Candle(
+        symbol,
+        timeframe,
+        open_ns,
+        open_ns + SECONDS[timeframe] * SECOND_NS,
+        *(_number(text) for text in (open_, high, low, close, volume)),
+        trade_count=int(count),
+        finality=FLAGS[flag],
+        snapshot=snapshot,
+    )
+
+
+def _number(text: str) -> Decimal:
+    number = Decimal(text)
+    if not number.is_finite():
+        raise ValueError(f"not a finite number: {text!r}")
+    return number
+
+
+# --------------------------------------------------------------------------------------------- the history
+
+
+@hookimpl
+def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
+    reply = yield HttpRequest(
+        url=BARS_URL,
+        params={
+            "lamp": to_venue(query.symbol),
+            "seconds": str(SECONDS[query.timeframe]),
+            "from": str(-(-query.since_ns // SECOND_NS)),
+            "to": str(-(-query.until_ns // SECOND_NS)),
+        },
+    )
+    assert not isinstance(reply, StreamHistory)
+    candles = _rows(query, _body(reply, query.now_ns))
+    return Page(candles=candles, covered=(query.since_ns, query.until_ns), stopped=Stopped.UNTIL)
+
+
+def _rows(query: OhlcvQuery, body: str) -> list[Candle]:
+    try:
+        rows = [line.split(",") for line in body.splitlines()]
+        return [_candle(query.symbol, query.timeframe, numbers, flag) for *numbers, flag in rows]
+    except (ValueError, KeyError, ArithmeticError) as exc:
+        raise WireError(f"lantern: {type(exc).__name__}: {exc}", frame=body.encode()) from exc
+
+
+def _body(reply: HttpReply, now_ns: int) -> str:
+    text = reply.body.decode("utf-8", "replace")
+    if reply.status == 200:  # noqa: PLR2004
+        return text
+    kind = FaultKind.OUTAGE if reply.status >= SERVER_ERROR else REFUSALS.get(reply.status, FaultKind.REQUEST)
+    raise VenueError(
+        kind, f"{reply.status}: {text[:100]}", retry_after_s=retry_after_s(reply.headers, now_ns)
+    )
+
+
+# ------------------------------------------------------------------------------------------ the simulation
+
+
+@hookimpl
+def simulate(market: Market) -> VenueServer:
+    from wickwire_lantern.simulator import LanternServer  # noqa: PLC0415
+
+    return LanternServer(market)

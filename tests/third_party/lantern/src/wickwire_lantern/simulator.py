@@ -1,0 +1,124 @@
+"""The simulated Lantern: the server's side of the protocol over the shared market, pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from wickwire import SECOND_NS, Candle, Timeframe, Utc
+from wickwire.simulate.server import Answer, Connection, Incoming, Market, Outgoing, VenueServer
+
+LAMPS: Final = {"glow-usd": "ETH/USD", "ember-usd": "XMR/USD"}
+"""Lantern trades invented things: each burns like something that the market knows."""
+BEAT_NS: Final = 5 * SECOND_NS
+MOST_ROWS: Final = 200
+GRID: Final = Utc()
+TIMEFRAMES: Final = {"60": Timeframe.parse("1m"), "300": Timeframe.parse("5m"), "3600": Timeframe.parse("1h")}
+FAULTS: Final = {"mute": "Subscribed lamps stay dark: no more bars, heartbeats go on."}
+
+
+class LanternServer:
+    """A `VenueServer`."""
+
+    stream_origins: Sequence[str] = ("wss://stream.lantern.example",)
+    rest_origins: Sequence[str] = ("https://api.lantern.example",)
+
+    def __init__(self, market: Market) -> None:
+        self.market = market
+        self.muted = False
+
+    @property
+    def faults(self) -> Mapping[str, str]:
+        return FAULTS
+
+    def inject(self, fault: str, **details: object) -> None:
+        if fault not in FAULTS:
+            raise ValueError(f"no fault {fault!r}; there are {', '.join(FAULTS)}")
+        self.muted = bool(details.get("on", True))
+
+    def accept(self, incoming: Incoming, now_ns: int) -> Connection | Answer:
+        if incoming.path != "/v1":
+            return Answer(status=404, body=b"no such door")
+        return _Wire(self, now_ns)
+
+    def answer(self, incoming: Incoming, now_ns: int) -> Answer:
+        asked = incoming.query
+        if incoming.path != "/bars":
+            return Answer(status=404, body=b"no such door")
+        lamp, timeframe = LAMPS.get(asked.get("lamp", "")), TIMEFRAMES.get(asked.get("seconds", ""))
+        if lamp is None or timeframe is None:
+            return Answer(status=404, body=b"no such lamp")
+        since_ns, until_ns = (int(asked[key]) * SECOND_NS for key in ("from", "to"))
+        # a bar that opens in the range is told whole, also where the range ends inside of it
+        whole_ns = timeframe.close_of(timeframe.open_at(until_ns - 1, GRID), GRID)
+        candles = self.market.candles(lamp, timeframe, since_ns, min(whole_ns, now_ns), grid=GRID)
+        lines = [",".join(_fields(one, now_ns)) for one in candles[:MOST_ROWS]]
+        return Answer(body="\n".join(lines).encode(), content_type="text/plain")
+
+
+class _Lamp:
+    """One subscription: which bars are not over yet, and what was said of them last."""
+
+    def __init__(self, native: str, seconds: str, now_ns: int) -> None:
+        self.native, self.seconds, self.timeframe = native, seconds, TIMEFRAMES[seconds]
+        self.open_ns = self.timeframe.open_at(now_ns, GRID)
+        self.said = ""
+
+    def news(self, market: Market, now_ns: int, mark: str = "") -> list[str]:
+        lines = []
+        for candle in market.candles(LAMPS[self.native], self.timeframe, self.open_ns, now_ns, grid=GRID):
+            line = "|".join(("BAR", self.native, self.seconds, *_fields(candle, now_ns)))
+            if line != self.said:
+                lines.append(line + mark)
+                self.said = line
+        self.open_ns = self.timeframe.open_at(now_ns, GRID)
+        return lines
+
+
+class _Wire:
+    """A `Connection`."""
+
+    def __init__(self, server: LanternServer, now_ns: int) -> None:
+        self.server = server
+        self.lamps: dict[tuple[str, str], _Lamp] = {}
+        self.beat_ns = now_ns + BEAT_NS
+
+    def opened(self, now_ns: int) -> Sequence[Outgoing]:
+        return ["HELLO|lantern 1"]
+
+    def received(self, frame: str | bytes, now_ns: int) -> Sequence[Outgoing]:
+        match str(frame).split("|"):
+            case ["SUB", number, native, seconds] if native in LAMPS and seconds in TIMEFRAMES:
+                lamp = self.lamps[native, seconds] = _Lamp(native, seconds, now_ns)
+                return [f"OK|{number}", *lamp.news(self.server.market, now_ns, "|S"), f"END|{native}|{seconds}"]
+            case ["OFF", number, native, seconds] if self.lamps.pop((native, seconds), None):
+                return [f"OK|{number}"]
+            case [_, number, *_]:
+                return [f"NO|{number}|no such lamp"]
+            case _:
+                return []
+
+    def due(self, now_ns: int) -> Sequence[Outgoing]:
+        said: list[Outgoing] = []
+        if now_ns >= self.beat_ns:
+            said.append(f"BEAT|{now_ns // SECOND_NS}")
+            self.beat_ns = now_ns + BEAT_NS
+        if not self.server.muted:
+            for lamp in self.lamps.values():
+                said += lamp.news(self.server.market, now_ns)
+        return said
+
+    def next_ns(self, now_ns: int) -> int:
+        return now_ns - now_ns % SECOND_NS + SECOND_NS
+
+
+def _fields(candle: Candle, now_ns: int) -> tuple[str, ...]:
+    return (
+        str(candle.open_ns // SECOND_NS),
+        *(f"{number:f}" for number in (candle.open, candle.high, candle.low, candle.close, candle.volume)),
+        str(candle.trade_count),
+        "C" if candle.close_ns <= now_ns else "F",
+    )
+
+
+_: type[VenueServer] = LanternServer
