@@ -219,7 +219,7 @@ def _check_owner(connection: sqlite3.Connection, path: Path, *, readonly: bool) 
         connection.execute("BEGIN")  # one view: another process may be making it at this moment
         [things] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         [application] = connection.execute("PRAGMA application_id").fetchone()
-        [version] = connection.execute("PRAGMA user_version").fetchone()
+        version = _version(connection)
     empty = (application, version, things) == (0, 0, 0)
     if application != APPLICATION_ID and (readonly or not empty):
         raise StoreError(f"store {str(path)!r}: this SQLite file is not a wickwire store; name another one")
@@ -231,20 +231,24 @@ def _check_owner(connection: sqlite3.Connection, path: Path, *, readonly: bool) 
     if readonly and version < len(MIGRATIONS):
         raise StoreError(
             f"store {str(path)!r}: its schema {version} is older than {len(MIGRATIONS)}, which this is for; "
-            f"open it for writing once to bring it forward"
+            "open it for writing once to bring it forward"
         )
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
     """Apply the *migrations* that the file has not seen, all in one transaction."""
-    [version] = connection.execute("PRAGMA user_version").fetchone()
-    if version == len(migrations):
+    if _version(connection) >= len(migrations):
         return
     with connection:
         connection.execute("BEGIN IMMEDIATE")
-        # again, now that nobody else can: two processes may have started together
-        [version] = connection.execute("PRAGMA user_version").fetchone()
-        for statements in migrations[version:]:
+        # asked again, now that nobody else can: two processes may have started together
+        unseen = migrations[_version(connection) :]
+        for statements in unseen:
             for statement in statements:
                 connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+        if unseen:
+            connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
