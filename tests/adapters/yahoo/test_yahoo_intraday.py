@@ -129,6 +129,16 @@ def test_the_live_row_never_makes_a_closed_candle():
     assert found.covered[1] == (OPEN + 300) * SECOND_NS
 
 
+def test_a_row_at_the_last_price_waits_while_yahoo_lags():
+    """It lies on the grid and has volume, but it may hold no more than its first trade."""
+
+    def finality(date: int) -> Finality:
+        content = body(bars(OPEN), regularMarketTime=OPEN, **TODAY)
+        return page(query(OPEN, OPEN + 300, now=date), content).candles[0].finality
+
+    assert (finality(OPEN + 1_499), finality(OPEN + 1_500)) == (Finality.FORMING, Finality.CLOSED)
+
+
 def test_the_live_row_leaves_a_bar_alone_that_is_over():
     rows = [*bars(OPEN), tick(OPEN + 287, price=900.0)]
     found = page(query(OPEN, OPEN + 400), body(rows, regularMarketTime=OPEN + 287, **TODAY))
