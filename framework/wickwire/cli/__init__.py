@@ -1,0 +1,100 @@
+"""The command line `wickwire`: which commands there are, and the door through which every error leaves.
+
+A command's module is imported when the command is called, so that `wickwire --help` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from wickwire.cli.door import CONTEXT, ExitCode, explain, loud_options
+
+__all__ = ["COMMANDS", "ExitCode", "main"]
+
+COMMANDS: Final = {
+    "demo": ("demo", "Collect simulated candles for a minute, and check them against the truth."),
+    "collect": ("collect", "Collect series, live, into a store."),
+    "plan": ("listing", "Say how series would be collected, and why."),
+    "backfill": ("backfill", "Bring a series' history into a store."),
+    "gaps": ("stored", "Say what a store lacks."),
+    "export": ("stored", "Write stored candles as CSV."),
+    "record": ("record", "Record what a venue says to a file."),
+    "replay": ("serving", "Serve recordings on loopback as if they were the venue."),
+    "simulate": ("serving", "Serve simulated venues on loopback."),
+    "adapters": ("listing", "List the venues that are installed, and whether they work."),
+    "doctor": ("doctor", "Look for what is wrong with this installation."),
+}
+"""Name to the module it is in and its first sentence, in the order in which they are shown."""
+
+
+class Commands(click.Group):
+    """The commands above, and those that loaded plugins add."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table."""
+        return [*COMMANDS, *(name for name in super().list_commands(ctx) if name not in COMMANDS)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command, or ask the plugins that were loaded for one of their own."""
+        if cmd_name in COMMANDS:
+            module = importlib.import_module(f"wickwire.cli.{COMMANDS[cmd_name][0]}")
+            command: click.Command = getattr(module, cmd_name)
+            return command
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Load the configured plugins only where a command is asked for that is not in the table."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from wickwire.cli.settings import plugin_commands
+
+            plugin_commands(self)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the table without importing what it names."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
+        added = [name for name in self.list_commands(ctx) if name not in COMMANDS]
+        if added:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str()) for name in added])
+
+
+@click.group(
+    cls=Commands,
+    context_settings=CONTEXT,
+    epilog="Exit status: 0 done, 1 failed, 2 wrong usage or settings, 3 the plan refuses a series, 4 holes "
+    "found, 130 interrupted with Ctrl-C.",
+)
+@click.version_option(package_name="wickwire", message="wickwire %(version)s")
+@loud_options
+def cli() -> None:
+    """Market data where every exchange is a plugin.
+
+    A series is written venue:symbol@timeframe, such as kraken:BTC/USD@1m or yahoo:AAPL@1d, or with
+    @trades or @quotes instead of a timeframe.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and end the process with its exit status; an error is a line, not a traceback."""
+    try:
+        status = cli.main(arguments, prog_name="wickwire", standalone_mode=False)
+    except click.exceptions.Exit as exc:
+        status = exc.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        status = ExitCode.INTERRUPTED
+    except Exception as exc:  # noqa: BLE001 - the door of the command line: style rule 18
+        status = explain(exc)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read this has enough; without this Python would complain at exit
+        sys.stdout = None
+    sys.exit(int(status or 0))

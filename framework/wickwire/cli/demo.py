@@ -1,0 +1,230 @@
+"""`demo`: an hour of simulated candles in a minute, a broken stream on the way, and a check at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+import click
+
+from wickwire.cli.collect import Job, in_world, refuse
+from wickwire.cli.door import ExitCode, loud_options
+from wickwire.cli.lines import echo
+from wickwire.cli.options import DEFAULT_SEED, DURATION
+from wickwire.cli.runs import Stop, run
+from wickwire.cli.settings import Settings
+from wickwire.cli.stored import reading, stored_candles
+from wickwire.cli.tables import console, verdict_table
+from wickwire.cli.truth import Verdict, compare
+from wickwire.cli.views import View, view_of
+from wickwire.cli.worlds import World
+from wickwire.closer import Switch
+from wickwire.collector import Collector
+from wickwire.config import Config
+from wickwire.errors import ConfigError, UsageError
+from wickwire.model import MINUTE_NS, SECOND_NS, Rung, Series, iso
+
+__all__ = ["demo"]
+
+FILE: Final = Path("wickwire-demo.db")
+EXACT: Final = ("kraken:BTC/USD@1m", "kraken:BTC/USD@5m", "kraken:ETH/USD@1m", "kraken:LTC/USD@1m")
+"""Kraken sends every digit. LTC trades every other minute: many of its minutes are proven to be empty."""
+ROUNDED: Final = ("yahoo:AAPL@1m", "yahoo:DUSK@1m")
+"""Yahoo has no stream, and sends prices that were 32-bit floats once."""
+BROKEN: Final = "kraken"
+BREAK_AT: Final = 0.25
+MEND_AT: Final = 0.5
+"""When the stream breaks and is mended, as parts of the demo."""
+LATE_NS: Final = 2 * MINUTE_NS
+"""What ended so long before the end of the demo has to be stored by then."""
+LONG_ENOUGH_NS: Final = 30 * MINUTE_NS
+"""A demo of so much simulated time has to show the switch to polling and back."""
+
+
+@attrs.frozen(kw_only=True)
+class Told:
+    """What happened, for the summary.
+
+    Attributes:
+        began_ns: When the demo began, by its own clock.
+        ended_ns: When it ended.
+        switches: Changes of route.
+        verdicts: What the check found, by series.
+    """
+
+    began_ns: int
+    ended_ns: int
+    switches: Sequence[Switch]
+    verdicts: Sequence[Verdict]
+
+    @property
+    def there_and_back(self) -> bool:
+        """Whether each streamed series was polled for a while and is streamed again."""
+        streamed = [Series.parse(text) for text in EXACT]
+        routes = {one: [switch.rung for switch in self.switches if switch.series == one] for one in streamed}
+        return all(Rung.POLL in rungs and rungs[-1] is Rung.STREAM for rungs in routes.values())
+
+    @property
+    def complaints(self) -> Sequence[str]:
+        """What is not as it should be."""
+        wrong = [f"{one.series} is not what the market knows" for one in self.verdicts if not one.sound]
+        if self.ended_ns - self.began_ns >= LONG_ENOUGH_NS and not self.there_and_back:
+            wrong.append(
+                "not every streamed series was polled while the stream was broken, and streamed again"
+            )
+        return wrong
+
+
+@click.command()
+@click.option("--for", "for_s", type=DURATION, default="60s", show_default=True, help="How long it lasts.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=1, max=200),
+    default=60.0,
+    show_default=True,
+    metavar="N",
+    help="How many times as fast time passes.",
+)
+@click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Same seed, same trades.")
+@click.option("--store", metavar="URL", help=f"Where candles are kept.  [default: a new {FILE}]")
+@loud_options
+def demo(for_s: float, speed: float, seed: int, store: str | None) -> ExitCode:
+    """Collect simulated candles for a minute, and check them against the truth.
+
+    One venue streams, the other one can only be polled. On the way the stream breaks: its series are polled
+    until it is back. At the end every stored candle is compared with what the simulated market knows; the
+    exit status is 1 when one is missing, doubled or wrong.
+    """
+    quiet = logging.getLogger("wickwire")
+    if quiet.level == logging.WARNING:  # unless -v: what breaks here breaks on purpose, and is shown
+        quiet.setLevel(logging.ERROR)
+    if store is None:
+        _clear(FILE)
+    job = Job(
+        settings=Settings(Config()),
+        series=[Series.parse(text) for text in (*EXACT, *ROUNDED)],
+        store=store or f"sqlite:{FILE}",
+        simulate=True,
+        seed=seed,
+        speed=speed,
+    )
+    told: list[Told] = []
+
+    async def main(stop: Stop) -> ExitCode | None:
+        refuse(job)
+        async with in_world(job) as world:
+            view = view_of(stop, as_json=False, note=world.note)
+            told.append(await _showing(job, world, stop, view, for_s * speed))
+        return ExitCode.FAILED if told[0].complaints else ExitCode.DONE
+
+    status = run(main, speed=speed)
+    for one in told:
+        _sum_up(one, job)
+    return status
+
+
+def _clear(path: Path) -> None:
+    """Remove what an earlier demo left.
+
+    Raises:
+        ConfigError: It cannot be removed.
+    """
+    try:
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    except OSError as exc:
+        raise ConfigError(
+            f"store '{path}': what an earlier demo left cannot be removed ({exc.strerror}); "
+            "go to another directory, or name a --store"
+        ) from exc
+
+
+async def _showing(job: Job, world: World, stop: Stop, view: View, lasts_s: float) -> Told:
+    """Collect for *lasts_s* seconds of the loop's time, with the stream broken for a part of it."""
+    collector = job.settings.collector(job.store, job.series, world, seed=job.seed, record=None)
+    switches: list[Switch] = []
+    began_ns = world.clock.now_ns()
+    async with view.shown():
+        async with collector, asyncio.TaskGroup() as tasks:
+            view.watch(collector)
+            collector.on_switch(switches.append)
+            for one in job.series:
+                await collector.add(one)
+            breaking = tasks.create_task(_break_and_mend(world, view, lasts_s))
+            end_s = asyncio.get_running_loop().time() + lasts_s
+            while stop.ending is None and asyncio.get_running_loop().time() < end_s:
+                view.refresh()
+                await stop.within(view.every_s * (job.speed or 1.0))
+            breaking.cancel()
+            ended_ns = world.clock.now_ns()
+        view.refresh()
+    verdicts = await _check(job, world, collector, began_ns, ended_ns)
+    return Told(began_ns=began_ns, ended_ns=ended_ns, switches=switches, verdicts=verdicts)
+
+
+async def _break_and_mend(world: World, view: View, lasts_s: float) -> None:
+    venue = world.servers[BROKEN]
+    await asyncio.sleep(lasts_s * BREAK_AT)
+    venue.inject("refuse_connections")
+    venue.inject("hangup", code=1006)
+    view.say(f"{_minute(world)}  the stream of {BROKEN} breaks, and cannot be opened again for a while")
+    await asyncio.sleep(lasts_s * (MEND_AT - BREAK_AT))
+    venue.inject("refuse_connections", on=False)
+    view.say(f"{_minute(world)}  the stream of {BROKEN} can be opened again")
+
+
+def _minute(world: World) -> str:
+    now_ns = world.clock.now_ns()
+    return iso(now_ns - now_ns % SECOND_NS)
+
+
+async def _check(
+    job: Job, world: World, collector: Collector, began_ns: int, ended_ns: int
+) -> Sequence[Verdict]:
+    """Compare all that is stored with the market."""
+    assert world.market is not None
+    verdicts = []
+    async with reading(job.settings, job.store) as store:
+        for plan in collector.plan(*job.series):
+            loaded = await store.load(plan.series)
+            if loaded is None or plan.support is None:
+                raise UsageError(f"{plan.series}: nothing of it was stored")
+            since_ns = min(loaded.state.origin_ns, began_ns)
+            stored = [
+                row async for page in stored_candles(store, plan.series, since_ns, None) for row in page
+            ]
+            verdict = compare(
+                world.market,
+                plan.series,
+                stored,
+                since_ns=since_ns,
+                until_ns=ended_ns - LATE_NS - plan.series.timeframe.nominal_ns,
+                end_ns=ended_ns,
+                grid=plan.support.grid,
+                exact=str(plan.series) in EXACT,
+            )
+            verdicts.append(verdict)
+    return verdicts
+
+
+def _sum_up(told: Told, job: Job) -> None:
+    """Say what came of it."""
+    minutes = (told.ended_ns - told.began_ns) / MINUTE_NS
+    out = console()
+    out.print()
+    out.print(verdict_table(told.verdicts))
+    out.print()
+    total = sum(one.closed for one in told.verdicts)
+    away = len({switch.series for switch in told.switches if switch.rung is Rung.POLL})
+    back = len({switch.series for switch in told.switches if switch.rung is Rung.STREAM})
+    echo(f"{minutes:.0f} simulated minutes, {total} candles, all of them compared with the market.")
+    echo(f"While the stream was broken {away} series were polled, and {back} came back to it.")
+    for complaint in told.complaints:
+        echo(f"NOT AS IT SHOULD BE: {complaint}")
+    if not told.complaints:
+        echo("Nothing missing, nothing doubled, nothing wrong.")
+    echo(f"The candles are in {job.store}; try: wickwire gaps --store {job.store} {job.series[0]}")

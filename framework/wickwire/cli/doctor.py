@@ -1,0 +1,193 @@
+"""`doctor`: what is wrong with this installation, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import platform
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+import click
+
+from wickwire.cli.door import ExitCode, loud_options
+from wickwire.cli.lines import echo_json
+from wickwire.cli.options import config_option, json_option, store_option
+from wickwire.cli.settings import Settings, read_settings
+from wickwire.cli.tables import console, findings_table
+from wickwire.clock import SystemClock
+from wickwire.discovery import Kind
+from wickwire.errors import WickwireError
+from wickwire.model import SECOND_NS, iso
+from wickwire.registry import State
+from wickwire.transport import Transport
+from wickwire.wire import HttpRequest
+
+__all__ = ["Finding", "doctor"]
+
+OLDEST_PYTHON: Final = (3, 11)
+BUILT_NS: Final = 1_700_000_000 * SECOND_NS
+"""2023-11-14: whatever clock says less than that was never set."""
+MOST_APART_S: Final = 2.0
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        what: What it is.
+        state: "ok"; "note" where something could be better; "bad" where something that is needed is broken.
+        text: What was found, and what to do.
+    """
+
+    what: str
+    state: str
+    text: str
+
+
+@click.command()
+@click.option("--online", is_flag=True, help="Also compare this machine's clock with the venues'.")
+@store_option
+@config_option
+@json_option
+@loud_options
+def doctor(online: bool, store: str | None, config_file: str | None, as_json: bool) -> ExitCode:
+    """Look for what is wrong with this installation.
+
+    The exit status is 1 when something that is needed is broken. Nothing connects without --online.
+    """
+    settings = read_settings(config_file)
+    findings = [*_python(), *_packages(), *_plugins(settings), _store(settings, store), _clock()]
+    if online:
+        findings += asyncio.run(_venue_clocks(settings))
+    if as_json:
+        echo_json([attrs.asdict(finding) for finding in findings], indent=2)
+    else:
+        console().print(findings_table(findings))
+    return ExitCode.FAILED if any(finding.state == "bad" for finding in findings) else ExitCode.DONE
+
+
+def _python() -> Iterator[Finding]:
+    old = sys.version_info[:2] < OLDEST_PYTHON
+    text = f"{platform.python_version()} in {sys.prefix}"
+    yield Finding(
+        what="python", state="bad" if old else "ok", text=f"{text}; 3.11 or newer is needed" if old else text
+    )
+
+
+def _packages() -> Iterator[Finding]:
+    """Look for what wickwire's own metadata asks for; extras may be missing."""
+    try:
+        told = importlib.metadata.distribution("wickwire")
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding(
+            what="wickwire", state="bad", text="is not installed, only lies there; pip install wickwire"
+        )
+        return
+    yield Finding(what="wickwire", state="ok", text=told.version)
+    seen = {"wickwire"}
+    for requirement in told.requires or ():
+        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", requirement)
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            yield Finding(what=name, state="ok", text=importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            if extra is None:
+                yield Finding(what=name, state="bad", text=f"is not installed; pip install '{requirement}'")
+            else:
+                yield Finding(
+                    what=name,
+                    state="note",
+                    text=f"is not installed; pip install 'wickwire[{extra[1]}]' brings it",
+                )
+
+
+def _plugins(settings: Settings) -> Iterator[Finding]:
+    for one in settings.registry.listing():
+        whence = f"{one.distribution} {one.version}".strip()
+        state = {"ok": "ok", "broken": "bad"}.get(one.state.value, "note")
+        reason = f": {one.state.value}: {one.reason}" if one.reason else ""
+        yield Finding(what=f"{one.kind.value} {one.name}", state=state, text=f"{whence}{reason}")
+
+
+def _store(settings: Settings, given: str | None) -> Finding:
+    """Open the store for writing; a file that was not there before is taken away again."""
+    url = settings.store_url(given)
+    path = Path(url.partition(":")[2].partition("?")[0])
+    new = url.startswith("sqlite:") and not path.exists()
+    try:
+        asyncio.run(_open_and_close(settings, url))
+    except WickwireError as exc:
+        return Finding(what="store", state="bad", text=str(exc))
+    finally:
+        if new:
+            path.unlink(missing_ok=True)
+    return Finding(what="store", state="ok", text=f"{url} can be written")
+
+
+async def _open_and_close(settings: Settings, url: str) -> None:
+    store = settings.registry.open_store(url)
+    await store.open()
+    await store.aclose()
+
+
+def _clock() -> Finding:
+    now_ns = SystemClock().now_ns()
+    wall, steady = now_ns, time.monotonic_ns()
+    time.sleep(0.05)
+    drift_s = abs((SystemClock().now_ns() - wall) - (time.monotonic_ns() - steady)) / SECOND_NS
+    if now_ns < BUILT_NS:
+        return Finding(
+            what="clock",
+            state="bad",
+            text=f"says {iso(now_ns)}, which is long over; set it, and keep it by NTP",
+        )
+    if drift_s > MOST_APART_S / 100:
+        return Finding(
+            what="clock", state="note", text=f"was set while we looked, by {drift_s:.3f} s; keep it by NTP"
+        )
+    return Finding(what="clock", state="ok", text=f"{iso(now_ns - now_ns % SECOND_NS)}; goes steadily")
+
+
+async def _venue_clocks(settings: Settings) -> list[Finding]:
+    """Ask each venue's REST origin for anything: whatever it answers, it says what time it is."""
+    from wickwire.simulate import SeededMarket
+    from wickwire.transport.net import NetTransport
+
+    transport = NetTransport(clock=SystemClock(), redirects=settings.config.redirects)
+    findings = []
+    try:
+        for one in settings.registry.listing(Kind.ADAPTER):
+            if one.state is State.OK:
+                adapter = settings.registry.load(one.name)
+                origins = adapter.simulate(SeededMarket(0, 0)).rest_origins if adapter.simulate else ()
+                findings.append(await _venue_clock(one.name, origins, transport))
+    finally:
+        await transport.aclose()
+    return findings
+
+
+async def _venue_clock(name: str, origins: Sequence[str], transport: Transport) -> Finding:
+    what = f"clock of {name}"
+    if not origins:
+        return Finding(what=what, state="note", text="not asked: its adapter does not say where")
+    try:
+        reply = await transport.request(HttpRequest(method="GET", url=f"{origins[0]}/"))
+    except WickwireError as exc:
+        return Finding(what=what, state="bad", text=str(exc))
+    if reply.date_ns is None:
+        return Finding(what=what, state="note", text="its reply does not say what time it is")
+    apart_s = (SystemClock().now_ns() - reply.date_ns) / SECOND_NS
+    ahead = f"this machine is {abs(apart_s):.0f} s {'ahead' if apart_s > 0 else 'behind'}"
+    if abs(apart_s) > MOST_APART_S:
+        return Finding(what=what, state="bad", text=f"{ahead}; keep its clock by NTP")
+    return Finding(what=what, state="ok", text="agrees to within two seconds")

@@ -1,0 +1,69 @@
+"""`adapters` and `plan`: what there is, and what would be done with it. Nothing here connects."""
+
+from __future__ import annotations
+
+import click
+
+from wickwire.cli.door import ExitCode, loud_options
+from wickwire.cli.lines import echo_json
+from wickwire.cli.options import config_option, json_option, series_argument
+from wickwire.cli.settings import read_settings
+from wickwire.cli.tables import console, listing_table, plan_table
+from wickwire.discovery import Kind
+from wickwire.model import Rung, Series
+
+__all__ = ["adapters", "plan"]
+
+
+@click.command()
+@config_option
+@json_option
+@loud_options
+def adapters(config_file: str | None, as_json: bool) -> None:
+    """List the venues that are installed, and whether they work.
+
+    A broken one is listed with its reason and stops no other.
+    """
+    listed = read_settings(config_file).registry.listing(Kind.ADAPTER)
+    if as_json:
+        rows = [
+            {
+                "name": one.name,
+                "distribution": one.distribution,
+                "version": one.version,
+                "state": one.state.value,
+                "reason": one.reason,
+            }
+            for one in listed
+        ]
+        echo_json(rows, indent=2)
+    else:
+        console().print(listing_table(listed))
+
+
+@click.command()
+@click.option("--route", type=click.Choice(["stream", "poll"]), help="Ask for this route or none.")
+@config_option
+@json_option
+@series_argument
+def plan(series: tuple[Series, ...], route: str | None, config_file: str | None, as_json: bool) -> ExitCode:
+    """Say how series would be collected, and why.
+
+    Nothing connects. The exit status is 3 when one of them cannot be collected.
+    """
+    settings = read_settings(config_file)
+    plans = settings.plans(settings.wanted(series), route)
+    if as_json:
+        rows = [
+            {
+                "series": str(one.series),
+                "rung": one.rung.value,
+                "why": one.why,
+                "falls_to": None if one.falls_to is None else one.falls_to.value,
+            }
+            for one in plans
+        ]
+        echo_json(rows, indent=2)
+    else:
+        console().print(plan_table(plans))
+    return ExitCode.REFUSED if any(one.rung is Rung.REFUSE for one in plans) else ExitCode.DONE

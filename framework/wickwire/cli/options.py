@@ -1,0 +1,186 @@
+"""What people type: series, instants, durations, redirects, and the options that several commands share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import attrs
+import click
+
+from wickwire.cli.door import loud_options
+from wickwire.errors import UsageError
+from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Series, parse_instant
+
+__all__ = [
+    "DEFAULT_SEED",
+    "DURATION",
+    "INSTANT",
+    "REDIRECT",
+    "SERIES",
+    "Moment",
+    "config_option",
+    "for_option",
+    "json_option",
+    "redirect_option",
+    "series_argument",
+    "simulation_options",
+    "since_option",
+    "store_option",
+]
+
+DEFAULT_SEED: Final = 1
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNITS: Final = {"s": SECOND_NS, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
+_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", re.ASCII)
+
+
+@attrs.frozen
+class Moment:
+    """An instant, or a time before now.
+
+    Attributes:
+        at_ns: The instant, where one was written.
+        ago_ns: How long before now, where a duration was written.
+    """
+
+    at_ns: int | None = None
+    ago_ns: int = 0
+
+    def ns(self, now_ns: int) -> int:
+        """Return the instant that is meant at *now_ns*."""
+        return now_ns - self.ago_ns if self.at_ns is None else self.at_ns
+
+
+class _Type(click.ParamType[object]):
+    """A parameter that `read` makes from its text."""
+
+    def __init__(self, name: str, read: Callable[[str], object]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return what *value* means; a UsageError is the command line's own."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._read(value)
+        except UsageError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+def _duration_ns(text: str) -> int:
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"not a duration: {text!r}; write a number and s, m, h or d: 30s, 5m, 1.5h, 3d")
+    return round(float(match[1]) * _UNITS[match[2]])
+
+
+def _seconds(text: str) -> float:
+    seconds = _duration_ns(text) / SECOND_NS
+    if seconds <= 0:
+        raise UsageError(f"not a duration: {text!r}; it has to be longer than nothing")
+    return seconds
+
+
+def _moment(text: str) -> Moment:
+    if _DURATION.fullmatch(text.strip()):
+        return Moment(ago_ns=_duration_ns(text))
+    try:
+        return Moment(parse_instant(text))
+    except UsageError as exc:
+        raise UsageError(f"{exc}, or how long ago: 90m, 12h, 3d") from exc
+
+
+def _redirect(text: str) -> tuple[str, str]:
+    source, equals, target = text.partition("=")
+    if not (equals and source and target):
+        raise UsageError(
+            f"not a redirect: {text!r}; write ORIGIN=ORIGIN, such as wss://ws.kraken.com=ws://127.0.0.1:9000"
+        )
+    return source, target
+
+
+SERIES: Final = _Type("series", Series.parse)
+DURATION: Final = _Type("duration", _seconds)
+INSTANT: Final = _Type("instant", _moment)
+REDIRECT: Final = _Type("origin=origin", _redirect)
+
+
+def series_argument(command: F) -> F:
+    """Take series; where none is written, the config names them."""
+    command = click.argument("series", nargs=-1, type=SERIES, metavar="SERIES...")(command)
+    return loud_options(command)
+
+
+def store_option(command: F) -> F:
+    """Take the URL of a store."""
+    return click.option(
+        "--store",
+        metavar="URL",
+        help="Where candles are kept.  [default: the config's, else sqlite:wickwire.db]",
+    )(command)
+
+
+def for_option(command: F) -> F:
+    """Take how long to run, by the clock on the wall."""
+    return click.option(
+        "--for", "for_s", type=DURATION, metavar="30s", help="End after so long, by the clock on the wall."
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """Take the wish for machine-readable output."""
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON for programs.")(command)
+
+
+def config_option(command: F) -> F:
+    """Take the path of the settings."""
+    return click.option(
+        "--config",
+        "config_file",
+        type=click.Path(dir_okay=False),
+        metavar="FILE",
+        help="Settings, a TOML file.",
+    )(command)
+
+
+def since_option(command: F) -> F:
+    """Take from when on to collect."""
+    return click.option(
+        "--since",
+        type=INSTANT,
+        metavar="INSTANT",
+        help="Also everything from here on: 2026-11-01, 2026-11-01T12:00Z, 12h.",
+    )(command)
+
+
+def redirect_option(command: F) -> F:
+    """Take origins that stand in for others."""
+    return click.option(
+        "--redirect",
+        "redirects",
+        multiple=True,
+        type=REDIRECT,
+        metavar="ORIGIN=ORIGIN",
+        help="Send what is meant for one origin to another one, such as a replay's.",
+    )(command)
+
+
+def simulation_options(command: F) -> F:
+    """Take what makes venues simulated."""
+    for option in (
+        click.option("--seed", type=int, metavar="N", help="Which simulated market; same seed, same trades."),
+        click.option(
+            "--speed",
+            type=click.FloatRange(min=0, min_open=True, max=1_000),
+            metavar="N",
+            help="Let time pass N times as fast, with --simulate or --replay.",
+        ),
+        click.option("--simulate", is_flag=True, help="Use simulated venues, in this process, on loopback."),
+    ):
+        command = option(command)
+    return command

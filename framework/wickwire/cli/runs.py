@@ -1,0 +1,119 @@
+"""Runs a command that lasts: on which loop, until when, and with which exit status it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar, final
+
+from wickwire.cli.door import ExitCode
+
+__all__ = ["Ending", "Stop", "run"]
+
+T = TypeVar("T")
+
+
+@final
+class Ending(enum.Enum):
+    """Why a command stops waiting."""
+
+    DONE = "done"
+    ELAPSED = "elapsed"
+    TERMINATED = "terminated"
+    INTERRUPTED = "interrupted"
+
+
+@final
+class Stop:
+    """The one place where the end of a command is decided; the first reason counts.
+
+    Attributes:
+        ending: Why it ends; None while it runs.
+    """
+
+    def __init__(self) -> None:
+        """Start without an end in sight."""
+        self._event = asyncio.Event()
+        self.ending: Ending | None = None
+
+    def now(self, ending: Ending = Ending.DONE) -> None:
+        """End it."""
+        if self.ending is None:
+            self.ending = ending
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Return when it ends."""
+        await self._event.wait()
+
+    async def within(self, seconds: float) -> bool:
+        """Wait for the end, at most *seconds* of the loop's time; say whether it came."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def unless(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Return what *work* returns, or None when the end comes first; *work* is cancelled then."""
+        async with asyncio.TaskGroup() as tasks:
+            working = tasks.create_task(work)
+            waiting = tasks.create_task(self._event.wait())
+            await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if not working.done():
+                working.cancel()
+        return None if working.cancelled() else working.result()
+
+    @property
+    def status(self) -> ExitCode:
+        """The exit status that the end means."""
+        return ExitCode.INTERRUPTED if self.ending is Ending.INTERRUPTED else ExitCode.DONE
+
+
+def run(
+    main: Callable[[Stop], Awaitable[ExitCode | None]],
+    *,
+    for_s: float | None = None,
+    speed: float | None = None,
+) -> ExitCode:
+    """Run *main* until it returns; Ctrl-C, SIGTERM and the end of *for_s* tell it to stop.
+
+    Args:
+        main: Gets the `Stop`, and returns an exit status where it knows better than that.
+        for_s: Seconds on the wall, whatever the loop's speed.
+        speed: How many times as fast the loop's time passes; None for the machine's own.
+
+    A second Ctrl-C does not wait for anything.
+    """
+
+    async def supervised() -> ExitCode:
+        stop = Stop()
+        loop = asyncio.get_running_loop()
+
+        def interrupted() -> None:
+            loop.remove_signal_handler(signal.SIGINT)
+            stop.now(Ending.INTERRUPTED)
+
+        loop.add_signal_handler(signal.SIGINT, interrupted)
+        loop.add_signal_handler(signal.SIGTERM, stop.now, Ending.TERMINATED)
+        loop.add_signal_handler(signal.SIGALRM, stop.now, Ending.ELAPSED)
+        if for_s is not None:
+            signal.setitimer(signal.ITIMER_REAL, for_s)
+        try:
+            status = await main(stop)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        return stop.status if status is None or stop.status else status
+
+    def scaled() -> asyncio.AbstractEventLoop:
+        from wickwire.simulate.loops import ScaledLoop
+
+        assert speed is not None
+        return ScaledLoop(speed)
+
+    with asyncio.Runner(loop_factory=None if speed is None else scaled) as runner:
+        return runner.run(supervised())

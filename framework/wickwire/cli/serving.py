@@ -1,0 +1,134 @@
+"""`simulate` and `replay`: venues on loopback, for wickwire in another terminal or any client."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from wickwire.cli.door import ExitCode, loud_options
+from wickwire.cli.lines import echo, echo_json
+from wickwire.cli.options import DEFAULT_SEED, INSTANT, Moment, config_option, for_option, json_option
+from wickwire.cli.runs import Stop, run
+from wickwire.cli.settings import read_settings
+from wickwire.cli.worlds import World, replayed, simulated
+from wickwire.clock import SystemClock
+from wickwire.discovery import Kind
+from wickwire.model import SECOND_NS, iso
+from wickwire.registry import Registry, State
+
+__all__ = ["replay", "simulate"]
+
+port_option = click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    metavar="N",
+    help="Of the first venue, the next one's is one more; any free ones by default.",
+)
+
+
+@click.command()
+@click.argument("venue", nargs=-1)
+@port_option
+@click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Same seed, same trades.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True, max=1_000),
+    metavar="N",
+    help="Let time pass N times as fast; who collects from it has to do the same.",
+)
+@click.option("--at", type=INSTANT, metavar="INSTANT", help="When their clock starts; now by default.")
+@for_option
+@config_option
+@json_option
+@loud_options
+def simulate(
+    venue: tuple[str, ...],
+    port: int,
+    seed: int,
+    speed: float | None,
+    at: Moment | None,
+    for_s: float | None,
+    config_file: str | None,
+    as_json: bool,
+) -> ExitCode:
+    """Serve simulated venues on loopback.
+
+    All that are installed, where none is named. It prints what sends a collector there, and serves until
+    --for or Ctrl-C.
+    """
+    registry = read_settings(config_file).registry
+    venues = venue or _simulated(registry)
+    now_ns = SystemClock().now_ns()
+
+    async def main(stop: Stop) -> None:
+        at_ns = now_ns if at is None else at.ns(now_ns)
+        async with simulated(registry, (), venues=venues, seed=seed, at_ns=at_ns, port=port) as world:
+            _announce(world, as_json=as_json, extra=() if at is None else ("--at", iso(at_ns)))
+            await stop.wait()
+
+    return run(main, for_s=for_s, speed=speed)
+
+
+def _simulated(registry: Registry) -> Sequence[str]:
+    listed = [one.name for one in registry.listing(Kind.ADAPTER) if one.state is State.OK]
+    return [name for name in listed if registry.load(name).simulate is not None]
+
+
+@click.command()
+@click.argument("file", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--venue", metavar="NAME", help="Whose they are, where the files and folders do not say.")
+@port_option
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="N",
+    help="How many times faster than it was recorded.",
+)
+@for_option
+@config_option
+@json_option
+@loud_options
+def replay(
+    file: tuple[Path, ...],
+    venue: str | None,
+    port: int,
+    speed: float,
+    for_s: float | None,
+    config_file: str | None,
+    as_json: bool,
+) -> ExitCode:
+    """Serve recordings on loopback as if they were the venue.
+
+    Takes files that `wickwire record` wrote, plain captures, and folders of either. It prints the command
+    that collects from it, and serves until --for or Ctrl-C.
+    """
+    registry = read_settings(config_file).registry
+
+    async def main(stop: Stop) -> None:
+        async with replayed(registry, file, venue=venue, speed=speed, port=port) as world:
+            at_ns = world.clock.now_ns()
+            _announce(world, as_json=as_json, extra=("--at", iso(at_ns - at_ns % SECOND_NS)))
+            await stop.wait()
+
+    return run(main, for_s=for_s)
+
+
+def _announce(world: World, *, as_json: bool, extra: Sequence[str] = ()) -> None:
+    """Say where the venues are, and what sends a collector there."""
+    if as_json:
+        echo_json({"redirects": dict(world.redirects), "venues": list(world.servers)})
+        return
+    echo(world.note)
+    for source, target in world.redirects.items():
+        echo(f"  {source} is at {target}")
+    words = ["wickwire", "collect", *(f"{name}:SYMBOL@1m" for name in world.servers), *extra]
+    for source, target in world.redirects.items():
+        words += ["--redirect", f"{source}={target}"]
+    echo(f"  {shlex.join(words)}")
+    echo("Ctrl-C ends it.")

@@ -1,0 +1,153 @@
+"""The settings of one run, and what is made of them and of the command's options."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import click
+
+from wickwire.config import Config, read_config
+from wickwire.discovery import Kind
+from wickwire.errors import UsageError
+from wickwire.model import Rung, Series
+from wickwire.registry import Registry
+from wickwire.wire import Account
+
+if TYPE_CHECKING:
+    from wickwire.cli.worlds import World
+    from wickwire.collector import Collector
+    from wickwire.planner import Plan
+    from wickwire.transport import Transport
+
+__all__ = ["Settings", "plugin_commands", "read_settings"]
+
+DEFAULT_STORE: Final = "sqlite:wickwire.db"
+VARIABLE: Final = "WICKWIRE_CONFIG"
+
+
+@attrs.frozen(eq=False, slots=False)
+class Settings:
+    """What a config says, and what follows from it.
+
+    Attributes:
+        config: The config; empty where there is none.
+    """
+
+    config: Config
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The plugins that may be loaded."""
+        plugins = self.config.plugins
+        return Registry(allow=plugins.allow, deny=plugins.deny, local=plugins.local)
+
+    def wanted(self, series: Sequence[Series]) -> Sequence[Series]:
+        """Return *series*, or, where the command names none, those of the config.
+
+        Raises:
+            UsageError: Neither names any.
+        """
+        if series or self.config.series:
+            return series or self.config.series
+        raise UsageError(
+            "which series? Write venue:symbol@what, such as kraken:BTC/USD@1m, or name them in a config"
+        )
+
+    def store_url(self, given: str | None) -> str:
+        """Return the URL of the store: the command's, else the config's, else a file in this directory."""
+        return given or self.config.store or DEFAULT_STORE
+
+    def accounts(self, series: Sequence[Series]) -> Mapping[str, Account]:
+        """Return the accounts for *series*, with their secrets.
+
+        Raises:
+            ConfigError: A variable that the config names is not set.
+        """
+        venues = dict.fromkeys(one.venue for one in series)
+        return {venue: self.config.account(venue, os.environ) for venue in venues}
+
+    def plans(self, series: Sequence[Series], route: str | None = None) -> Sequence[Plan]:
+        """Return how *series* would be collected; a refused one says why.
+
+        Raises:
+            UsageError: A venue is not known.
+            PluginError: A venue's adapter is broken.
+        """
+        from wickwire.planner import plan_all
+
+        adapters = {one.venue: self.registry.load(one.venue) for one in series}
+        pins = dict(self.config.pins)
+        if route is not None:
+            pins |= dict.fromkeys(series, Rung(route))
+        return plan_all(series, adapters, self.accounts(series), pins)
+
+    def collector(
+        self,
+        store: str | None,
+        series: Sequence[Series],
+        world: World,
+        *,
+        seed: int | None,
+        record: Path | None,
+    ) -> Collector:
+        """Return a collector for *series* in *world*.
+
+        Args:
+            store: URL; None for memory.
+            series: What it will be asked to add.
+            world: Where the venues are.
+            seed: Of its jitter; None for any.
+            record: File to record to; only for series of one venue.
+
+        Raises:
+            UsageError: The series to be recorded are of several venues.
+            ConfigError: The file is there already, or cannot be made.
+        """
+        from wickwire.collector import Collector
+
+        accounts = self.accounts(series)
+        return Collector(
+            store,
+            registry=self.registry,
+            transport=None if record is None else _recording(record, accounts, world),
+            redirects=world.redirects,
+            accounts=accounts,
+            clock=world.clock,
+            rng=random.Random(seed),
+        )
+
+
+def _recording(path: Path, accounts: Mapping[str, Account], world: World) -> Transport:
+    from wickwire.transport.net import NetTransport
+    from wickwire.transport.recorder import RecordingTransport
+
+    if len(accounts) != 1:
+        raise UsageError(
+            f"recording {path}: one file holds one venue, not {', '.join(accounts)}; record each for itself"
+        )
+    [(venue, account)] = accounts.items()
+    inner = NetTransport(redirects=world.redirects, clock=world.clock)
+    return RecordingTransport(inner, path, clock=world.clock, venue=venue, secrets=account.secrets.values())
+
+
+def read_settings(path: str | None) -> Settings:
+    """Return the settings of the file *path*, else of the one that WICKWIRE_CONFIG names, else none.
+
+    Raises:
+        ConfigError: The file cannot be read, or something in it is wrong.
+    """
+    named = path or os.environ.get(VARIABLE)
+    return Settings(read_config(Path(named)) if named else Config())
+
+
+def plugin_commands(cli: click.Group) -> None:
+    """Let the plugins that work add their commands; called when a command is asked for that nobody knows."""
+    registry = read_settings(None).registry
+    registry.listing(Kind.PLUGIN)  # loads them; a broken one stops nobody
+    registry.add_commands(cli)

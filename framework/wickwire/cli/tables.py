@@ -1,0 +1,239 @@
+"""Tables for people. What stands in them may be a venue's words, so nothing of it is read as markup."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from wickwire.cli.door import printable
+from wickwire.cli.lines import digits, switch_line
+from wickwire.closer import Condition, Switch
+from wickwire.health import Health, SeriesHealth
+from wickwire.model import Feed, Hole, HoleKind, Rung, iso
+
+if TYPE_CHECKING:
+    from wickwire.cli.doctor import Finding
+    from wickwire.cli.stored import Gaps
+    from wickwire.cli.truth import Verdict
+    from wickwire.planner import Plan
+    from wickwire.registry import Listed
+
+__all__ = [
+    "console",
+    "findings_table",
+    "gaps_table",
+    "health_table",
+    "listing_table",
+    "on_terminal",
+    "plan_table",
+    "troubles",
+]
+
+_PLAIN_WIDTH: Final = 200
+"""Where there is no terminal nothing is wrapped for one."""
+_MOST_HOLES: Final = 5
+
+_COLORS: Final = {
+    Condition.STARTING: "yellow",
+    Condition.LIVE: "green",
+    Condition.QUIET: "cyan",
+    Condition.POLLED: "cyan",
+    Condition.STALE: "bold red",
+    Condition.REFUSED: "bold red",
+    Condition.STOPPED: "dim",
+}
+_STATE_COLORS: Final = {"ok": "green", "broken": "bold red", "disabled": "dim", "missing-extra": "yellow"}
+_MARKS: Final = {"ok": ("ok", "green"), "note": ("note", "yellow"), "bad": ("bad", "bold red")}
+_RUNG_COLORS: Final = {Rung.STREAM: "green", Rung.POLL: "cyan", Rung.REFUSE: "bold red"}
+
+
+def console() -> Console:
+    """Return what prints tables on stdout."""
+    width = None if on_terminal() else _PLAIN_WIDTH
+    return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def on_terminal() -> bool:
+    """Say whether a person looks at stdout."""
+    return sys.stdout.isatty()
+
+
+def table(*columns: str, wide: str = "") -> Table:
+    """Return an empty table in the house's form; the column called *wide* takes what is left of the line."""
+    made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in columns:
+        right = name in _NUMBERS
+        made.add_column(
+            name,
+            justify="right" if right else "left",
+            no_wrap=name != wide,
+            overflow="fold" if name == wide else "ellipsis",
+            ratio=1 if name == wide else None,
+        )
+    return made
+
+
+_NUMBERS: Final = frozenset(
+    {
+        "lag",
+        "close",
+        "closed",
+        "revised",
+        "holes",
+        "candles",
+        "twice",
+        "streamed",
+        "polled",
+        "missing",
+        "doubled",
+        "wrong",
+    }
+)
+
+
+def text(value: object, style: str = "") -> Text:
+    """Return *value* as it stands."""
+    return Text(printable(str(value)), style=style)
+
+
+def listing_table(listed: Sequence[Listed]) -> RenderableType:
+    """Return the plugins, one a row."""
+    rows = table("name", "state", "distribution", "version", "reason", wide="reason")
+    for one in listed:
+        state = text(one.state.value, _STATE_COLORS[one.state.value])
+        rows.add_row(text(one.name), state, text(one.distribution), text(one.version), text(one.reason))
+    return rows if listed else text("no adapter is installed")
+
+
+def plan_table(plans: Sequence[Plan]) -> RenderableType:
+    """Return the plans, one a row."""
+    rows = table("series", "route", "falls to", "takes", "why", wide="why")
+    for one in plans:
+        refused = one.rung is Rung.REFUSE
+        rows.add_row(
+            text(one.series),
+            text(one.rung.value, _RUNG_COLORS.get(one.rung, "")),
+            text("" if one.falls_to is None else one.falls_to.value),
+            text("" if refused else one.cost),
+            text(one.why),
+        )
+    return rows
+
+
+def gaps_table(found: Sequence[Gaps]) -> RenderableType:
+    """Return what a store lacks, one series a row, its holes below it."""
+    rows = table("series", "since", "until", "candles", "twice", "holes", "", wide="")
+    for one in found:
+        holes = [hole for hole in one.holes if hole.kind is not HoleKind.EMPTY]
+        rows.add_row(
+            text(one.series),
+            text(iso(one.since_ns)),
+            text(iso(one.until_ns)),
+            text(one.candles),
+            text(one.duplicates, "bold red" if one.duplicates else ""),
+            text(len(holes), "bold red" if one.lacking else ""),
+            text("" if one.holes else "whole", "green"),
+        )
+        for hole in holes:
+            rows.add_row(
+                text(""),
+                text(iso(hole.since_ns)),
+                text(iso(hole.until_ns)),
+                "",
+                "",
+                "",
+                text(hole.kind.value),
+            )
+    return rows
+
+
+def findings_table(findings: Sequence[Finding]) -> RenderableType:
+    """Return what the doctor found, one a row."""
+    rows = table("", "what", "found", wide="found")
+    for one in findings:
+        mark, style = _MARKS[one.state]
+        rows.add_row(text(mark, style), text(one.what), text(one.text))
+    return rows
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> RenderableType:
+    """Return what a check against the truth found, one series a row."""
+    rows = table(
+        "series", "candles", "streamed", "polled", "missing", "doubled", "wrong", "digits", wide="digits"
+    )
+    for one in verdicts:
+        wrong = one.wrong + one.invented
+        bad = [text(count, "bold red" if count else "green") for count in (one.missing, one.doubled, wrong)]
+        digits_ = "every one agrees" if one.exact else "agree as far as the venue's 32-bit floats go"
+        streamed, polled = one.routes.get(Rung.STREAM, 0), one.routes.get(Rung.POLL, 0)
+        rows.add_row(
+            text(one.series), text(one.closed), text(streamed), text(polled), *bad, text(digits_, "dim")
+        )
+    return rows
+
+
+# ------------------------------------------------------------------------------------------ while it runs
+
+
+def health_table(health: Health, switches: Sequence[Switch] = (), *, title: str = "") -> RenderableType:
+    """Return how a collector is doing: its series, what changed last, and what is wrong."""
+    rows = table(
+        "series",
+        "route",
+        "state",
+        "last candle",
+        "close",
+        "lag",
+        "closed",
+        "revised",
+        "holes",
+        "why",
+        wide="why",
+    )
+    for one in health.series:
+        rows.add_row(*_series_row(one))
+    parts: list[RenderableType] = [text(title, "bold")] if title else []
+    parts += [rows, *(_switch(switch) for switch in switches)]
+    parts += [text(f"{where}: {what}", "yellow") for where, what in troubles(health)]
+    return Group(*parts)
+
+
+def troubles(health: Health) -> list[tuple[str, str]]:
+    """Return who has trouble, and which, each said once."""
+    said = {one.trouble: one.venue for one in health.venues if one.trouble}
+    for series in health.series:
+        if series.trouble and series.trouble not in said:
+            said[series.trouble] = str(series.series)
+    if health.store_trouble:
+        said[health.store_trouble] = "store"
+    return [(where, what) for what, where in said.items()]
+
+
+def _series_row(one: SeriesHealth) -> tuple[Text, ...]:
+    last = one.last_close
+    missing = _missing(one.holes)
+    return (
+        text(one.series),
+        text(one.rung.value, _RUNG_COLORS.get(one.rung, "")),
+        text(one.condition.value, _COLORS[one.condition]),
+        text("" if last is None else iso(last.open_ns)),
+        text("" if last is None else digits(last.close)),
+        text("" if one.lag_s is None else f"{one.lag_s:.1f} s"),
+        text(one.received if isinstance(one.series.what, Feed) else one.closed),
+        text(one.revisions or ""),
+        text(missing or "", "bold red"),
+        text(one.why, "dim"),
+    )
+
+
+def _missing(holes: Sequence[Hole]) -> int:
+    return sum(hole.kind in (HoleKind.MISSING, HoleKind.UNKNOWN) for hole in holes)
+
+
+def _switch(switch: Switch) -> Text:
+    return text(switch_line(switch), "magenta")

@@ -1,0 +1,180 @@
+"""Where the venues of one run are, and what time it is there: real, simulated, or recorded.
+
+Nothing else differs: adapters and collector see the venues' own addresses, the transport's redirects lead to
+loopback instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from wickwire.clock import Clock, LoopClock, SystemClock
+from wickwire.errors import UsageError
+from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Series, iso
+
+if TYPE_CHECKING:
+    from wickwire.cli.options import Moment
+    from wickwire.registry import Registry
+    from wickwire.simulate import SeededMarket
+    from wickwire.simulate.server import VenueServer
+
+__all__ = ["World", "loop_clock", "opening_ns", "real", "replayed", "simulated"]
+
+HISTORY_NS: Final = 3 * DAY_NS
+"""How long before its first moment a simulated market began to trade."""
+_SETTLED_NS: Final = 10 * MINUTE_NS
+_LEFT_NS: Final = HOUR_NS
+_FARTHEST_NS: Final = 7 * DAY_NS
+
+
+@attrs.frozen(kw_only=True)
+class World:
+    """What a collector is to be given.
+
+    Attributes:
+        clock: What time it is.
+        redirects: Origin to origin.
+        market: The truth, where it is simulated.
+        servers: Simulated venues, by name.
+        note: What a person should know about it; may be empty.
+    """
+
+    clock: Clock
+    redirects: Mapping[str, str]
+    market: SeededMarket | None = None
+    servers: Mapping[str, VenueServer] = attrs.field(factory=dict)
+    note: str = ""
+
+
+def loop_clock(start_ns: int | None = None) -> Clock:
+    """Return a clock that goes as fast as the running loop, and says *start_ns* (else the present) now."""
+    loop = asyncio.get_running_loop()
+    return LoopClock(loop, SystemClock().now_ns() if start_ns is None else start_ns, loop.time())
+
+
+def real(redirects: Mapping[str, str], at_ns: int | None = None) -> World:
+    """Return the world as it is, or as it was at *at_ns*."""
+    return World(clock=SystemClock() if at_ns is None else loop_clock(at_ns), redirects=redirects)
+
+
+@asynccontextmanager
+async def simulated(
+    registry: Registry,
+    series: Sequence[Series],
+    *,
+    seed: int,
+    venues: Iterable[str] = (),
+    at_ns: int | None = None,
+    since: Moment | None = None,
+    not_before_ns: int = 0,
+    port: int = 0,
+) -> AsyncIterator[World]:
+    """Serve the venues of *series*, and *venues*, on loopback.
+
+    Args:
+        registry: Where their adapters are.
+        series: What will be asked for; the clock starts when all of it is traded.
+        seed: Which market.
+        venues: More venues.
+        at_ns: When the clock starts, if that matters.
+        since: History reaches back at least so far.
+        not_before_ns: The clock starts no earlier, as a store knows candles up to here.
+        port: Of the first venue, the next for the second; 0 for any that are free.
+
+    Raises:
+        UsageError: A venue has no simulator, or no such adapter is installed.
+        ConfigError: The package that serves is not installed, or the port is taken.
+    """
+    from wickwire.simulate import SeededMarket
+
+    now_ns = SystemClock().now_ns()
+    if at_ns is None:
+        symbols = [registry.load(one.venue).canonical(one.symbol) for one in series]
+        at_ns = opening_ns(SeededMarket(seed, 0), symbols, now_ns, not_before_ns)
+    began_ns = min(at_ns - HISTORY_NS, at_ns if since is None else since.ns(at_ns) - DAY_NS)
+    market = SeededMarket(seed, max(0, began_ns - began_ns % MINUTE_NS))
+    names = dict.fromkeys([*(one.venue for one in series), *venues])
+    servers = {name: _simulator(registry, name, market) for name in names}
+    clock = loop_clock(at_ns)
+    async with _served(servers, clock, port) as redirects:
+        note = f"simulated venues, seed {seed}; their clock starts at {iso(at_ns - at_ns % MINUTE_NS)}"
+        yield World(clock=clock, redirects=redirects, market=market, servers=servers, note=note)
+
+
+def _simulator(registry: Registry, name: str, market: SeededMarket) -> VenueServer:
+    adapter = registry.load(name)
+    if adapter.simulate is None:
+        raise UsageError(
+            f"adapter {name!r} has no simulated venue; leave --simulate out, or replay a recording"
+        )
+    return adapter.simulate(market)
+
+
+def opening_ns(market: SeededMarket, symbols: Sequence[str], now_ns: int, not_before_ns: int = 0) -> int:
+    """Return when simulated time should begin: the latest moment up to now at which all *symbols* are traded.
+
+    Shares rest at night and at weekends, and a simulation in which nothing happens helps nobody. A moment
+    counts when every session has been open for 10 minutes and stays open for an hour. Not before
+    *not_before_ns*: what a store knows already would not happen again.
+    """
+    hours = [one.session for symbol in symbols if (one := market.instrument(symbol)) and one.session]
+
+    def open_at(ns: int) -> bool:
+        sessions = [one.session_at(ns) for one in hours]
+        return all(
+            session is not None and session[0] + _SETTLED_NS <= ns <= session[1] - _LEFT_NS
+            for session in sessions
+        )
+
+    latest_ns = max(now_ns, not_before_ns)
+    earlier = range(latest_ns, max(latest_ns - _FARTHEST_NS, not_before_ns) - 1, -10 * MINUTE_NS)
+    later = range(latest_ns, latest_ns + _FARTHEST_NS, 10 * MINUTE_NS)
+    return next((ns for candidates in (earlier, later) for ns in candidates if open_at(ns)), latest_ns)
+
+
+@asynccontextmanager
+async def replayed(
+    registry: Registry,
+    files: Sequence[Path],
+    *,
+    venue: str | None = None,
+    speed: float = 1.0,
+    at_ns: int | None = None,
+    port: int = 0,
+) -> AsyncIterator[World]:
+    """Serve recordings on loopback; the clock starts when the recording did.
+
+    Raises:
+        ConfigError: A file is no recording, says not whose it is, or the port is taken.
+    """
+    from wickwire.simulate import SeededMarket
+    from wickwire.simulate.replay import recorded_servers
+
+    servers = recorded_servers(files, venue=venue, speed=speed)
+    for name, server in servers.items():
+        if not (server.stream_origins or server.rest_origins):
+            simulator = _simulator(registry, name, SeededMarket(0, 0))
+            server.stream_origins, server.rest_origins = simulator.stream_origins, simulator.rest_origins
+    started = [one.started_ns for one in servers.values() if one.started_ns is not None]
+    if at_ns is None and started:
+        at_ns = min(started)
+    clock = SystemClock() if at_ns is None else loop_clock(at_ns)
+    async with _served(servers, clock, port) as redirects:
+        note = f"recorded venues: {', '.join(servers)}"
+        yield World(clock=clock, redirects=redirects, servers=servers, note=note)
+
+
+@asynccontextmanager
+async def _served(
+    servers: Mapping[str, VenueServer], clock: Clock, port: int
+) -> AsyncIterator[Mapping[str, str]]:
+    from wickwire.simulate.loopback import serve
+
+    async with serve(list(servers.values()), clock, ports=port) as served:
+        yield served.redirects
