@@ -65,7 +65,7 @@ class Collector:
         transport: Transport | None = None,
         redirects: Mapping[str, str] | None = None,
         accounts: Mapping[str, Account] | None = None,
-        backoff: Backoff | None = None,
+        backoff: Backoff | Mapping[str, Backoff] | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -78,7 +78,7 @@ class Collector:
             redirects: Origin to origin, for the default transport: `{"wss://ws.kraken.com":
                 "ws://127.0.0.1:9000"}` sends that venue's stream to a simulated one.
             accounts: By venue; `Account()` for the others.
-            backoff: How long to wait between attempts.
+            backoff: How long to wait between attempts, for all or by venue.
             clock: What stamps; by default the system's.
             rng: Where jitter comes from; seed it to repeat a run.
         """
@@ -89,7 +89,7 @@ class Collector:
         self._transport: Transport | None = None
         self._redirects = dict(redirects or {})
         self._accounts = dict(accounts or {})
-        self._backoff = backoff or Backoff()
+        self._backoff = {} if backoff is None else backoff
         self._clock = clock or SystemClock()
         self._rng = rng or random.Random()
         self._venues: dict[str, Venue] = {}
@@ -258,7 +258,8 @@ class Collector:
         try:
             return timeframe.open_at(now_ns, plan.support.grid)
         except ValueError:
-            return now_ns - timeframe.nominal_ns
+            before_ns = now_ns - timeframe.nominal_ns
+            return before_ns - before_ns % timeframe.nominal_ns
 
     def account(self, series: Series) -> Account:
         """Return the account that *series* is collected with."""
@@ -282,7 +283,7 @@ class Collector:
                 self._transport,
                 self._clock,
                 self._child_rng(),
-                backoff=self._backoff,
+                backoff=self._backoff_of(series.venue),
                 committer=self._writer.notice,
                 switched=self._tell_switch,
             )
@@ -290,6 +291,10 @@ class Collector:
             task = self._tasks.create_task(self._run_venue(series.scope, venue), name=f"venue {series.scope}")
             self._scopes.append(task)
         return venue
+
+    def _backoff_of(self, venue: str) -> Backoff:
+        given = self._backoff
+        return given if isinstance(given, Backoff) else given.get(venue, Backoff())
 
     async def _run_venue(self, scope: str, venue: Venue) -> None:
         """Run one venue; a bug in its scope ends it, is reported, and it starts again after a while."""

@@ -97,6 +97,16 @@ def cut(holes: Iterable[Hole], since_ns: int, until_ns: int) -> list[Hole]:
     return left
 
 
+def _first_open(series: Series, support: OhlcvSupport, since_ns: int) -> int:
+    """Return the first open time at or after *since_ns*: half a bucket in front would be a hole for ever."""
+    timeframe, grid = series.timeframe, support.grid
+    try:
+        open_ns = timeframe.open_at(since_ns, grid)
+    except ValueError:
+        return since_ns
+    return since_ns if open_ns == since_ns else timeframe.close_of(open_ns, grid)
+
+
 @attrs.define(eq=False)
 class Ledger:
     """What is known of one series, and what is to be committed next.
@@ -148,6 +158,7 @@ class Ledger:
         An *origin_ns* before the stored one opens a hole in front, to be healed by backfill.
         """
         if loaded is None:
+            origin_ns = _first_open(series, support, origin_ns)
             return cls(series, support, origin_ns, origin_ns, dirty=True)
         state = loaded.state
         ledger = cls(series, support, state.origin_ns, state.frontier_ns, list(state.holes))
@@ -295,7 +306,7 @@ class Ledger:
         agreed, missed = self._compare(over)
         for row in over:
             marked = self.support.marks_closed and row.finality is Finality.CLOSED
-            late = route is not Rung.POLL or not want.live
+            late = not want.live or settled_ns - row.close_ns > self.series.timeframe.nominal_ns
             self._close(row, Evidence.VENUE if marked else Evidence.HISTORY, route, healed=late)
         self._cover(page, want, settled_ns, running)
         for row in over:
@@ -452,6 +463,7 @@ class Ledger:
 
     def reach_back(self, origin_ns: int) -> None:
         """Move the origin back to *origin_ns*; what lies between is a hole to be healed."""
+        origin_ns = _first_open(self.series, self.support, origin_ns)
         if origin_ns < self.origin_ns:
             self._open_hole(origin_ns, self.origin_ns)
             self.origin_ns = origin_ns
@@ -519,12 +531,7 @@ class Ledger:
     def _page_of(self, since_ns: int, until_ns: int, why: str, *, live: bool) -> Want:
         first_ns = max(since_ns, until_ns - self._page_ns)
         if first_ns > since_ns:
-            try:
-                timeframe, grid = self.series.timeframe, self.support.grid
-                opened_ns = timeframe.open_at(first_ns, grid)
-                first_ns = opened_ns if opened_ns == first_ns else timeframe.close_of(opened_ns, grid)
-            except ValueError:
-                pass
+            first_ns = _first_open(self.series, self.support, first_ns)
         return Want(first_ns, until_ns, why, live=live)
 
     # ------------------------------------------------------------------------------------------ committing
