@@ -99,13 +99,8 @@ class VenueConfig:
                     "expected env:NAME, the environment variable that holds it, got something else; "
                     "secrets do not belong into a file",
                 )
-        if self.limits is not None:
-            for name in ("connections", "topics_per_connection"):
-                limit = getattr(self.limits, name)
-                if limit is not None and limit < 1:
-                    raise _Unfit(f"limits.{name}", f"expected at least 1, got {limit}")
-            if self.limits.reply_headers:
-                raise _Unfit("limits.reply_headers", "is the venue's to say, and no setting")
+        if self.limits is not None and self.limits.reply_headers:
+            raise _Unfit("limits.reply_headers", "is the venue's to say, and no setting")
         for source, target in self.redirects.items():
             why = _bad_redirect(source, target)
             if why:

@@ -104,7 +104,7 @@ def test_relative_paths_start_at_the_file(tmp_path):
         ("venues.x.limits.rest.amount = 0", "venues.x.limits.rest: 'amount' must be > 0: 0"),
         ("venues.x.limits.rest.amount = 1.5", "venues.x.limits.rest.amount: expected int, got float"),
         ("venues.x.limits.connections = true", "venues.x.limits.connections: expected int, got bool"),
-        ("venues.x.limits.connections = 0", "venues.x.limits.connections: expected at least 1, got 0"),
+        ("venues.x.limits.connections = 0", "venues.x.limits: 'connections' must be > 0: 0"),
         ("venues.x.limits.reply_headers = ['a']", "venues.x.limits.reply_headers: is the venue's to say"),
         ("venues.x.backoff.first_s = 'soon'", "venues.x.backoff.first_s: expected float, got str"),
         ("venues.x.backoff.cap_s = inf", "venues.x.backoff.cap_s: expected a finite number, got inf"),
