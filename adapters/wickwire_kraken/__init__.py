@@ -9,7 +9,7 @@ Rooms: `stream` (connect, parse) with `rows` (what a row becomes) and `dialogue`
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wickwire import (
     Description,
@@ -25,11 +25,13 @@ from wickwire import (
     Utc,
     hookimpl,
 )
-from wickwire.simulate.server import Market, VenueServer
 from wickwire_kraken.dialogue import subscribe
 from wickwire_kraken.rest import DEPTH_ROWS, fetch_ohlcv, fetch_trades, list_instruments
 from wickwire_kraken.stream import ENVIRONMENTS, connect, parse
 from wickwire_kraken.symbols import MINUTES, TIMEFRAMES, from_venue, has_pair_form, to_venue
+
+if TYPE_CHECKING:
+    from wickwire.simulate.server import Market, VenueServer
 
 __all__ = [
     "connect",

@@ -50,12 +50,15 @@ def kind_of_refusal(text: str) -> FaultKind:
     return FaultKind.WAIT if text.startswith("EService:") else FaultKind.REQUEST
 
 
-def refused_request(text: str, subject: str, now_ns: int) -> VenueError:
-    """Return what *text*, an entry of the error list of a reply about *subject*, means at *now_ns*."""
+def refused_request(text: str, subject: str, now_ns: int | None) -> VenueError:
+    """Return what *text*, an entry of the error list of a reply about *subject*, means at *now_ns*.
+
+    Where nobody knows the time, a wait until a certain time becomes one of unsaid length.
+    """
     message = f"kraken: {text[:200]} ({subject})"
     throttled = _THROTTLED.match(text)
     if throttled is not None:  # until that second of Unix time
-        wait_s = max(0.0, int(throttled[1]) - now_ns / SECOND_NS)
+        wait_s = None if now_ns is None else max(0.0, int(throttled[1]) - now_ns / SECOND_NS)
         return VenueError(FaultKind.WAIT, message, retry_after_s=wait_s)
     for start, kind, pause_s in _REST:
         if text.startswith(start):
@@ -63,9 +66,9 @@ def refused_request(text: str, subject: str, now_ns: int) -> VenueError:
     return VenueError(FaultKind.OUTAGE, message)
 
 
-def refused_body(reply: HttpReply, subject: str, now_ns: int) -> VenueError | None:
+def refused_body(reply: HttpReply, subject: str, now_ns: int | None) -> VenueError | None:
     """Return what a reply means that is not Kraken's JSON: Cloudflare's, mostly. None where it may be."""
-    wait_s = retry_after_s(reply.headers, now_ns)
+    wait_s = None if now_ns is None else retry_after_s(reply.headers, now_ns)
     message = f"kraken: HTTP {reply.status} ({subject})"
     if reply.status == _TOO_MANY:
         return VenueError(FaultKind.WAIT, message, retry_after_s=wait_s)

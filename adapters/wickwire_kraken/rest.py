@@ -151,7 +151,7 @@ def list_instruments(query: str) -> Generator[HttpRequest, HttpReply, Sequence[s
     """Bring the pairs that may be traded and whose name, in any of its spellings, holds *query*."""
     reply = yield HttpRequest(url=f"{REST_URL}/AssetPairs")
     wanted, symbols = query.upper(), set()
-    for key, raw in _result(reply, "AssetPairs", 0).items():
+    for key, raw in _result(reply, "AssetPairs", None).items():
         pair = _decoded(_pair, raw, f"$.result.{key}")
         symbol = from_venue(pair.wsname)
         names = (symbol, key, pair.altname, pair.wsname)
@@ -245,7 +245,7 @@ def _request(method: str, symbol: str, **params: str) -> HttpRequest:
     return HttpRequest(url=f"{REST_URL}/{method}", params={"pair": symbol, **params})
 
 
-def _result(reply: HttpReply, subject: str, now_ns: int) -> Result:
+def _result(reply: HttpReply, subject: str, now_ns: int | None) -> Result:
     """Return the result of *reply*.
 
     Raises:

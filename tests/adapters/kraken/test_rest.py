@@ -366,6 +366,14 @@ def test_throttling_is_measured_by_the_servers_clock():
     assert failing(reply) == (FaultKind.WAIT, 2.0)
 
 
+def test_without_any_clock_a_wait_is_of_unsaid_length():
+    """A list of instruments is asked for without the time; the reply may not say it either."""
+    with pytest.raises(VenueError) as caught:
+        instruments("", b'{"error":["EService: Throttled: 1795237242"]}')
+
+    assert (caught.value.kind, caught.value.retry_after_s) == (FaultKind.WAIT, None)
+
+
 def test_a_warning_stands_beside_a_usable_result():
     body = wire("rest_ohlc")
 
