@@ -92,8 +92,7 @@ def _origin(point: EntryPoint) -> tuple[str, str]:
     if point.dist is None:
         return "", ""
     told = point.dist.metadata
-    # its get() came with Python 3.12
-    name, version = (told[key] if key in told else "" for key in ("Name", "Version"))  # noqa: SIM401
+    name, version = (told[key] if key in told else "" for key in ("Name", "Version"))  # noqa: SIM401 - get() came with 3.12
     return name, version
 
 

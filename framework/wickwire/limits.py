@@ -33,7 +33,7 @@ def effective_limits(venue: Limits, wish: Limits | None, *, where: str = "limits
                     f"allows; limits can be lowered only"
                 )
             lowered[name] = wanted
-    return attrs.evolve(venue, **lowered)  # type: ignore[arg-type]
+    return attrs.evolve(venue, **lowered)  # type: ignore[arg-type]  # each limit has its own type
 
 
 def _higher(wanted: int | Rate, allowed: int | Rate) -> bool:

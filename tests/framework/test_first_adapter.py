@@ -217,7 +217,7 @@ def mistaken(beacon: ModuleType) -> dict[str, object]:
         return with_hooks(beacon, **(dict.fromkeys(("connect", "subscribe", "parse")) | changed))
 
     unmarked = with_hooks(beacon)
-    unmarked.lane = lambda topic: None  # type: ignore[attr-defined]
+    unmarked.lane = lambda topic: None  # type: ignore[attr-defined]  # a module
     return {
         "parse() is async": with_hooks(beacon, parse=awaiting),
         "fetch_ohlcv() is no generator": with_hooks(beacon, fetch_ohlcv=lambda query: []),

@@ -332,7 +332,7 @@ def store_plugin(answer):
     def open_store(url):
         return answer(url)
 
-    module.open_store = hookimpl(open_store)  # type: ignore[attr-defined]
+    module.open_store = hookimpl(open_store)  # type: ignore[attr-defined]  # a module
     return module
 
 
@@ -432,7 +432,7 @@ def test_commands_come_from_plugins_that_are_loaded():
     def add_commands(cli):
         cli.add_command(click.Command("dust"))
 
-    module.add_commands = hookimpl(add_commands)  # type: ignore[attr-defined]
+    module.add_commands = hookimpl(add_commands)  # type: ignore[attr-defined]  # a module
     registry, cli = Registry(plugins={"shelf": module}), click.Group()
     registry.add_commands(cli)
     before = dict(cli.commands)

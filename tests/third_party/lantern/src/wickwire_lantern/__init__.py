@@ -64,6 +64,7 @@ STREAMED: Final = (Timeframe.parse("1m"), Timeframe.parse("5m"))
 PAGE_ROWS: Final = 200
 FLAGS: Final = {"F": Finality.FORMING, "C": Finality.CLOSED}
 REFUSALS: Final = {404: FaultKind.SYMBOL, 429: FaultKind.WAIT}
+OK: Final = 200
 SERVER_ERROR: Final = 500
 
 
@@ -223,7 +224,7 @@ def _rows(query: OhlcvQuery, body: str) -> list[Candle]:
 
 def _body(reply: HttpReply, now_ns: int) -> str:
     text = reply.body.decode("utf-8", "replace")
-    if reply.status == 200:  # noqa: PLR2004
+    if reply.status == OK:
         return text
     kind = FaultKind.OUTAGE if reply.status >= SERVER_ERROR else REFUSALS.get(reply.status, FaultKind.REQUEST)
     raise VenueError(
@@ -236,6 +237,6 @@ def _body(reply: HttpReply, now_ns: int) -> str:
 
 @hookimpl
 def simulate(market: Market) -> VenueServer:
-    from wickwire_lantern.simulator import LanternServer  # noqa: PLC0415
+    from wickwire_lantern.simulator import LanternServer
 
     return LanternServer(market)
