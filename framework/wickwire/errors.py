@@ -62,8 +62,16 @@ class FaultKind(enum.Enum):
     """The peer says that we broke its protocol, or speaks another one."""
 
 
+def _visible(text: str) -> str:
+    """Return *text* with control characters escaped: a venue's words must not forge lines of a log."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 class WickwireError(Exception):
-    """The root of all errors that wickwire raises on purpose."""
+    """The root of all errors that wickwire raises on purpose. Its text never holds control characters."""
+
+    def __str__(self) -> str:
+        return _visible(super().__str__())
 
 
 class UsageError(WickwireError):

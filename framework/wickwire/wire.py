@@ -61,6 +61,7 @@ def _without_query(url: str) -> str:
     shown, mark, _ = url.partition("?")
     return repr(f"{shown}?..." if mark else shown)
 
+
 _FOR_EVER_S: Final = 1e9
 _ABOVE_ZERO: Final = attrs.validators.optional(attrs.validators.gt(0))
 
@@ -516,7 +517,9 @@ class Page:
         candles: In any order; forming rows are included and marked `Finality.FORMING`.
         covered: `(since_ns, until_ns)`: a bucket that opens inside and is over by the time of the reply, but
             is not among *candles*, is proven empty. Say less rather than more.
-        stopped: Why it ends.
+        stopped: Why it ends where it ends. With VENUE_LIMIT, what was asked for before `covered[0]` can never
+            be had and is not asked for again; with VENUE_START, there is nothing before it. What lies after
+            `covered[1]` is simply asked for again. A page that proves nothing covers `(since_ns, since_ns)`.
         sessions: Trading sessions `(open_ns, end_ns)` that the reply told of, oldest first.
         as_of_ns: The venue's time for which the rows hold, where the reply says it better than its Date
             header does.

@@ -164,11 +164,15 @@ class Connection(Protocol):
 class VenueServer(Protocol):
     """One simulated venue."""
 
-    stream_origins: Sequence[str]
-    """Origins that this server stands in for, such as `wss://ws.kraken.com`."""
+    @property
+    def stream_origins(self) -> Sequence[str]:
+        """Origins that this server stands in for, such as `wss://ws.kraken.com`."""
+        ...
 
-    rest_origins: Sequence[str]
-    """The same for REST, such as `https://api.kraken.com`."""
+    @property
+    def rest_origins(self) -> Sequence[str]:
+        """The same for REST, such as `https://api.kraken.com`."""
+        ...
 
     def accept(self, incoming: Incoming, now_ns: int) -> Connection | Answer:
         """Answer the opening request of a stream: a connection, or an HTTP refusal."""

@@ -1,0 +1,89 @@
+"""Instants: integer nanoseconds since 1970-01-01T00:00Z, as text and back."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from wickwire.errors import UsageError
+
+__all__ = ["DAY_NS", "EPOCH", "HOUR_NS", "MINUTE_NS", "SECOND_NS", "iso", "ns_of", "parse_instant", "when"]
+
+SECOND_NS: Final = 1_000_000_000
+MINUTE_NS: Final = 60 * SECOND_NS
+HOUR_NS: Final = 60 * MINUTE_NS
+DAY_NS: Final = 24 * HOUR_NS
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_NS: Final = -(2**63)
+_LAST_NS: Final = 2**63 - 1
+
+
+def when(ns: int) -> datetime:
+    """Return *ns* as an aware datetime in UTC, cut to whole microseconds.
+
+    Raises:
+        ValueError: It lies outside the years 1 to 9999.
+    """
+    try:
+        return EPOCH + timedelta(microseconds=ns // 1_000)
+    except OverflowError as exc:
+        raise ValueError(f"no instant between the years 1 and 9999: {ns} ns") from exc
+
+
+def iso(ns: int) -> str:
+    """Return *ns* as RFC 3339 in UTC, with as many decimals (0, 3, 6 or 9) as it needs.
+
+    Raises:
+        ValueError: It lies outside the years 1 to 9999.
+    """
+    rest = ns % SECOND_NS
+    # not strftime: glibc writes the year 999 with three digits
+    text = when(ns - rest).replace(tzinfo=None).isoformat()
+    if not rest:
+        return f"{text}Z"
+    digits = f"{rest:09d}"
+    while digits.endswith("000"):
+        digits = digits[:-3]
+    return f"{text}.{digits}Z"
+
+
+def ns_of(moment: datetime) -> int:
+    """Return an aware datetime as nanoseconds."""
+    return (moment - EPOCH) // timedelta(microseconds=1) * 1_000
+
+
+_INSTANT: Final = re.compile(
+    # hours are spelled out because Python 3.13 and newer read 24:00 as the next day
+    r"(\d{4}-\d\d-\d\d)"
+    r"(?:[T ]((?:[01]\d|2[0-3]):\d\d(?::\d\d)?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?)?",
+    re.ASCII,
+)
+
+
+def parse_instant(text: str) -> int:
+    """Return the nanoseconds of an RFC 3339 instant or a date; without an offset it is UTC.
+
+    A leap second (23:59:60) has no nanosecond of its own and is refused.
+
+    Raises:
+        UsageError: *text* is neither, or lies outside of what 64 bits hold (1677-09-21 to 2262-04-11).
+    """
+    match = _INSTANT.fullmatch(text.strip())
+    try:
+        if match is None:
+            raise ValueError(text)
+        day, clock, fraction, offset = match.groups()
+        offset = "+00:00" if offset in (None, "Z") else offset
+        moment = datetime.fromisoformat(f"{day}T{clock or '00:00:00'}{offset}")
+        ns = ns_of(moment) + int((fraction or "0").ljust(9, "0"))
+    except ValueError as exc:
+        raise UsageError(
+            f"not an instant: {text!r}; write 2026-11-21, 2026-11-21T14:30:00Z or 2026-11-21T14:30:00.5+01:00"
+        ) from exc
+    except OverflowError:
+        ns = _LAST_NS + 1
+    if not _FIRST_NS <= ns <= _LAST_NS:
+        raise UsageError(f"out of range: {text!r}; instants reach from 1677-09-22 to 2262-04-11")
+    return ns
