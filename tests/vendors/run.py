@@ -1,0 +1,168 @@
+"""`make vendors`: the venues' own public clients against our simulated venues.
+
+    python tests/vendors/run.py [kraken] [ccxt] [yfinance]
+
+Each SDK lives in an environment of its own beside the project's (`.venv-vendors-NAME`), made once from its
+pinned requirements with hashes and kept. Its package files are as published: checks point it to loopback
+through parameters, settings and sessions only. The last line is `N passed, N failed`; the exit status is 0
+when nothing failed, 1 when something did, 2 when an environment could not be made.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+HERE = Path(__file__).resolve().parent
+DEADLINE_S = 280
+"""For the checks of one SDK; they take about 100 s."""
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """An SDK: its name here, its distribution, and the simulated venue that it meets."""
+
+    name: str
+    distribution: str
+    venue: str
+
+    @property
+    def folder(self) -> Path:
+        """Its environment."""
+        return ROOT / f".venv-vendors-{self.name}"
+
+    @property
+    def lock(self) -> Path:
+        """Its pinned requirements."""
+        return ROOT / "requirements" / f"vendors-{self.name}.txt"
+
+    @property
+    def python(self) -> str:
+        """Its interpreter."""
+        return str(self.folder / "bin" / "python")
+
+
+VENDORS = (
+    Vendor("kraken", "python-kraken-sdk", "kraken"),
+    Vendor("ccxt", "ccxt", "kraken"),
+    Vendor("yfinance", "yfinance", "yahoo"),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check came to; *trouble* is empty when it passed."""
+
+    promise: str
+    took_s: float
+    trouble: str
+
+
+def main(names: Sequence[str]) -> int:
+    """Make the environments, run all checks, say what came of them."""
+    unknown = {*names} - {vendor.name for vendor in VENDORS}
+    if unknown:
+        known = ", ".join(vendor.name for vendor in VENDORS)
+        print(f"no vendor called {', '.join(sorted(unknown))}; there are {known}", file=sys.stderr)
+        return 2
+    chosen = [vendor for vendor in VENDORS if not names or vendor.name in names]
+    for vendor in chosen:
+        try:
+            make_environment(vendor)
+        except subprocess.CalledProcessError:
+            print(
+                f"The environment for {vendor.distribution} could not be made: pip (above) says why. This "
+                "needs a package index, which pip takes from its own settings; nothing was checked.",
+                file=sys.stderr,
+            )
+            return 2
+    passed = failed = 0
+    with ThreadPoolExecutor(len(chosen)) as pool:
+        for vendor, outcomes in zip(chosen, pool.map(run, chosen), strict=True):
+            print(f"\n{vendor.distribution} against the simulated {vendor.venue}")
+            for outcome in outcomes:
+                passed, failed = passed + (not outcome.trouble), failed + bool(outcome.trouble)
+                word = "FAILED" if outcome.trouble else "passed"
+                print(f"  {word} {outcome.took_s:5.1f} s  {outcome.promise}")
+                for line in outcome.trouble.splitlines():
+                    print(f"      {line}")
+    print(f"\n{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def make_environment(vendor: Vendor) -> None:
+    """Make the environment of an SDK, or find that it stands: it remembers what it was made from."""
+    made_from = hashlib.sha256(
+        vendor.lock.read_bytes() + f"{sys.version}{vendor.folder}".encode()
+    ).hexdigest()
+    stamp = vendor.folder / "made-from"
+    if stamp.is_file() and stamp.read_text() == made_from:
+        return
+    print(f"installing {vendor.distribution} into {vendor.folder.name} (once)", flush=True)
+    shutil.rmtree(vendor.folder, ignore_errors=True)
+    venv.EnvBuilder(with_pip=True, symlinks=True).create(vendor.folder)
+    options = ("-qq", "--no-input", "--disable-pip-version-check", "--require-hashes", "--requirement")
+    command = [vendor.python, "-m", "pip", "install", *options, str(vendor.lock)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    stamp.write_text(made_from)
+
+
+def run(vendor: Vendor) -> list[Outcome]:
+    """Run the checks of one SDK against a server of its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PYTHONNOUSERSITE": "1"}
+    with served(vendor.venue) as places:
+        script = str(HERE / f"check_{vendor.name}.py")
+        try:
+            done = subprocess.run(
+                [vendor.python, script, places, vendor.distribution],
+                check=False,
+                capture_output=True,
+                text=True,
+                env=environment,
+                timeout=DEADLINE_S,
+            )
+        except subprocess.TimeoutExpired as late:
+            said = (late.stdout or b"").decode()
+            return [*_outcomes(said), Outcome("the checks end", DEADLINE_S, "they did not, and were killed")]
+    outcomes = _outcomes(done.stdout)
+    if done.returncode or not outcomes:
+        trouble = done.stderr or f"exit status {done.returncode}, no checks were made"
+        outcomes.append(Outcome(f"check_{vendor.name}.py runs to its end", 0.0, trouble))
+    return outcomes
+
+
+@contextmanager
+def served(venue: str) -> Iterator[str]:
+    """Own a simulated venue in a process of this environment; the addresses are its first line."""
+    command = [sys.executable, str(HERE / "serve.py"), venue]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            places = server.stdout.readline() if server.stdout is not None else ""
+            if not places:
+                raise RuntimeError(f"the simulated {venue} did not start; see above")
+            yield places
+        finally:
+            if server.stdin is not None:
+                server.stdin.close()  # it serves until its input ends
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def _outcomes(said: str) -> list[Outcome]:
+    return [Outcome(**json.loads(line)) for line in said.splitlines() if line.startswith('{"promise"')]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

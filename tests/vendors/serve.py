@@ -1,0 +1,123 @@
+"""Serves one simulated venue and the truth behind it on loopback, until its input ends.
+
+    python tests/vendors/serve.py kraken|yahoo
+
+Runs in the project's environment and prints one line of JSON: the addresses. Every run plays the same hours
+of the same market, so that the checks hold on any day and at any time of day.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from decimal import Decimal
+
+from wickwire import SECOND_NS, Session, Timeframe, Utc, parse_instant
+from wickwire.clock import LoopClock
+from wickwire.simulate.listings import Listing
+from wickwire.simulate.loopback import serve
+from wickwire.simulate.market import SeededMarket
+from wickwire.simulate.server import Answer, Connection, Incoming, VenueServer
+from wickwire_kraken.simulator import KrakenServer
+from wickwire_yahoo.simulator import YahooServer
+
+SEED = 11
+OPENS = {"kraken": "2026-11-21T12:00:20Z", "yahoo": "2026-11-20T14:58:27Z"}
+"""When the clock starts: 40 s before a minute ends; a Friday morning in New York."""
+MARKET_STARTS = {"kraken": "2026-11-19T00:00:00Z", "yahoo": "2026-09-01T00:00:00Z"}
+LIVELY = (
+    Listing(
+        symbol="BTC/USD",
+        price_decimals=1,
+        size_decimals=8,
+        level=Decimal(95000),
+        size=Decimal("0.05"),
+        trades_per_session=518_400,
+    ),
+    Listing(
+        symbol="ETH/USD",
+        price_decimals=2,
+        size_decimals=8,
+        level=Decimal(3500),
+        size=Decimal("0.8"),
+        trades_per_session=259_200,
+    ),
+)
+"""Some six and three trades a second: a check need not wait for news."""
+
+
+class Truth:
+    """Answers for the market itself: `/now`, `/candles`, `/trades`, `/quotes`; `/inject` goes to the venue."""
+
+    stream_origins = ("ws://truth",)
+    rest_origins = ("http://truth",)
+    faults: Mapping[str, str] = {}
+
+    def __init__(self, market: SeededMarket, venue: VenueServer) -> None:
+        self._market = market
+        self._venue = venue
+
+    def accept(self, incoming: Incoming, now_ns: int) -> Connection | Answer:
+        """Refuse."""
+        del incoming, now_ns
+        return Answer(status=404)
+
+    def inject(self, fault: str, **details: object) -> None:
+        """Refuse: the truth has no faults."""
+        raise ValueError(f"no fault {fault!r} {details}")
+
+    def answer(self, incoming: Incoming, now_ns: int) -> Answer:
+        """Answer one question."""
+        return Answer(
+            body=json.dumps(self._said(incoming.path, incoming.query, now_ns), default=str).encode()
+        )
+
+    def _said(self, path: str, query: Mapping[str, str], now_ns: int) -> object:
+        if path == "/now":
+            return now_ns
+        if path == "/inject":
+            self._venue.inject(query["fault"], **json.loads(query["details"]))
+            return True
+        symbol, since_ns, until_ns = query["symbol"], int(query["since_ns"]), int(query["until_ns"])
+        if path == "/candles":
+            timeframe = Timeframe.parse(query["timeframe"])
+            grid = Session() if query["grid"] == "session" else Utc()
+            rows = self._market.candles(symbol, timeframe, since_ns, until_ns, grid=grid)
+            names = ("open_ns", "open", "high", "low", "close", "volume", "trade_count", "vwap")
+            return [{name: getattr(row, name) for name in names} for row in rows]
+        trades = self._market.trades(symbol, since_ns, until_ns)
+        if path == "/trades":
+            return [
+                {
+                    "id": trade.number,
+                    "time_ns": trade.time_ns,
+                    "price": trade.price,
+                    "size": trade.size,
+                    "side": trade.side.value,
+                }
+                for trade in trades
+            ]
+        quotes = [self._market.quote(symbol, ns) for ns in (since_ns, *(trade.time_ns for trade in trades))]
+        return [[quote.bid, quote.bid_size, quote.ask, quote.ask_size] for quote in quotes]
+
+
+async def main(venue: str) -> None:
+    """Serve until standard input is closed, which also happens when whoever started this dies."""
+    market = SeededMarket(SEED, parse_instant(MARKET_STARTS[venue]), LIVELY)
+    server: VenueServer = KrakenServer(market) if venue == "kraken" else YahooServer(market)
+    if venue == "kraken":
+        server.inject("rest_rate", burst=1000, per_s=100)
+    loop = asyncio.get_running_loop()
+    clock = LoopClock(loop, parse_instant(OPENS[venue]) // SECOND_NS * SECOND_NS, loop.time())
+    async with serve([server, Truth(market, server)], clock) as loopback:
+        places = {
+            "truth": loopback.redirects["http://truth"],
+            "rest": loopback.redirects[server.rest_origins[0]],
+            "stream": loopback.redirects[server.stream_origins[0]] if server.stream_origins else "",
+        }
+        print(json.dumps(places), flush=True)
+        await loop.run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
