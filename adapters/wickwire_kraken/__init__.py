@@ -115,6 +115,6 @@ def lane(topic: Topic) -> Lane:
 @hookimpl
 def simulate(market: Market) -> VenueServer:
     """Make the simulated Kraken."""
-    from wickwire_kraken.simulator import KrakenServer  # noqa: PLC0415  # only simulations pay for it
+    from wickwire_kraken.simulator import KrakenServer  # noqa: PLC0415 - only simulations pay for it
 
     return KrakenServer(market)

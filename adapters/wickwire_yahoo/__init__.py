@@ -106,7 +106,7 @@ def fetch_ohlcv(query: OhlcvQuery) -> Generator[HttpRequest, HttpReply, Page]:
 @hookimpl
 def simulate(market: Market) -> VenueServer:
     """Return a chart endpoint over *market*."""
-    from wickwire_yahoo.simulator import YahooServer  # noqa: PLC0415  # collecting from Yahoo needs no server
+    from wickwire_yahoo.simulator import YahooServer  # noqa: PLC0415 - collecting needs no server
 
     return YahooServer(market)
 
