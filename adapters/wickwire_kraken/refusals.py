@@ -74,7 +74,7 @@ def refused_body(reply: HttpReply, subject: str, now_ns: int | None) -> VenueErr
         return VenueError(FaultKind.WAIT, message, retry_after_s=wait_s)
     if reply.status in _OUR_FAULT:
         return VenueError(FaultKind.REQUEST, message)
-    if not 200 <= reply.status < 300 or reply.body.lstrip()[:1] == b"<":  # noqa: PLR2004
+    if not 200 <= reply.status < 300 or reply.body.lstrip()[:1] == b"<":  # noqa: PLR2004 - HTTP 2xx
         return VenueError(FaultKind.OUTAGE, message, retry_after_s=wait_s)
     return None
 

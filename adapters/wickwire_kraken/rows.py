@@ -67,7 +67,7 @@ class TickerRow(msgspec.Struct, gc=False):
     timestamp: str | None = None
 
 
-def candle(row: OhlcRow, seconds: Seconds, snapshot: bool) -> Candle:  # noqa: FBT001  # a keyword costs 0.05 µs
+def candle(row: OhlcRow, seconds: Seconds, snapshot: bool) -> Candle:  # noqa: FBT001 - a keyword costs 0.05 µs
     """Return the candle of *row*; whether it is closed Kraken never says."""
     bucket = BUCKETS.get(row.interval)
     if bucket is None:
@@ -103,7 +103,7 @@ def candle(row: OhlcRow, seconds: Seconds, snapshot: bool) -> Candle:  # noqa: F
     )
 
 
-def trade(row: TradeRow, seconds: Seconds, snapshot: bool) -> Trade:  # noqa: FBT001  # as above
+def trade(row: TradeRow, seconds: Seconds, snapshot: bool) -> Trade:  # noqa: FBT001 - as above
     """Return the trade of *row*; its id is a sequence number of the pair, so a jump means lost trades."""
     if not (row.price.is_finite() and row.qty.is_finite()):
         raise WireError("kraken: expected finite numbers")
@@ -111,7 +111,7 @@ def trade(row: TradeRow, seconds: Seconds, snapshot: bool) -> Trade:  # noqa: FB
     return Trade(row.symbol, str(row.trade_id), row.price, row.qty, row.side, time_ns, _NEW, None, snapshot)
 
 
-def quote(row: TickerRow, seconds: Seconds, snapshot: bool) -> Quote:  # noqa: FBT001  # as above
+def quote(row: TickerRow, seconds: Seconds, snapshot: bool) -> Quote:  # noqa: FBT001 - as above
     """Return the quote of *row*; without a timestamp its time stays unsaid."""
     for number in (row.bid, row.bid_qty, row.ask, row.ask_qty):
         if number is not None and not number.is_finite():
@@ -130,9 +130,9 @@ def instant(text: str, seconds: Seconds, at: str) -> int:
     if start_ns is not None:
         decimals = text[20:-1]
         if decimals.isdigit() and decimals.isascii() and text[-1] == "Z":
-            if len(decimals) == 6:  # noqa: PLR2004
+            if len(decimals) == 6:  # noqa: PLR2004 - microseconds
                 return start_ns + int(decimals) * 1_000
-            if len(decimals) == 9:  # noqa: PLR2004
+            if len(decimals) == 9:  # noqa: PLR2004 - nanoseconds
                 return start_ns + int(decimals)
     return _read_instant(text, seconds, at)
 

@@ -93,7 +93,7 @@ def test_any_bytes(content: bytes, status: int, date_ns: int | None):
 
 
 @given(documents, STATUSES, st.booleans())
-def test_any_document(document: Any, status: int, wrapped: bool):  # noqa: FBT001
+def test_any_document(document: Any, status: int, wrapped: bool):  # noqa: FBT001 - drawn by Hypothesis
     content = {"chart": {"result": [document]}} if wrapped else document
     judge(
         QUERIES["intraday_open"],
