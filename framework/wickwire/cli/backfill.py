@@ -92,7 +92,7 @@ def backfill(
         store=settings.store_url(store),
         since=since,
         route="poll",
-        redirects={**settings.config.redirects, **dict(redirects)},
+        redirects=dict(redirects),
         simulate=simulate,
         seed=seed,
         speed=speed,

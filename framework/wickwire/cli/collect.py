@@ -5,13 +5,14 @@ Real, simulated or recorded venues differ only in the world that it gets.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
 import click
 
+from wickwire.cli.contents import contents_of
 from wickwire.cli.door import ExitCode
 from wickwire.cli.options import (
     DEFAULT_SEED,
@@ -32,10 +33,10 @@ from wickwire.cli.tables import troubles
 from wickwire.cli.views import View, view_of
 from wickwire.cli.worlds import World, real, replayed, simulated
 from wickwire.clock import SystemClock
-from wickwire.closer import Condition
+from wickwire.collector import Collector
 from wickwire.errors import PlanError, TransportError, UsageError
 from wickwire.health import Health, SeriesHealth
-from wickwire.model import Rung, Series
+from wickwire.model import Feed, Rung, Series
 
 __all__ = ["Job", "collect", "collecting", "in_world", "refuse", "run_job"]
 
@@ -50,7 +51,7 @@ class Job:
         store: URL of the store.
         since: From when on, where it matters.
         route: A pinned route.
-        redirects: Origin to origin.
+        redirects: Origin to origin, beside those of the config.
         record: File to record to.
         simulate: Use simulated venues.
         replay: Use these recordings.
@@ -84,8 +85,10 @@ class Job:
             )
         if (self.simulate or self.replay) and self.redirects:
             raise UsageError("--redirect: with --simulate or --replay the redirects are known; leave it out")
-        if self.speed is not None and not (self.simulate or self.replay):
-            raise UsageError("--speed: real venues cannot be hurried; use it with --simulate or --replay")
+        if self.speed is not None and not (self.simulate or self.replay or (self.at and self.redirects)):
+            raise UsageError(
+                "--speed: real venues cannot be hurried; use it with --simulate, --replay, or --at and --redirect"
+            )
         if self.seed is not None and not self.simulate:
             raise UsageError("--seed: it chooses a simulated market; use it with --simulate")
 
@@ -136,15 +139,24 @@ def collect(
 
     On a terminal a table shows how each is doing; elsewhere a line tells of each closed candle, with --json
     for programs. It ends with --for, Ctrl-C or SIGTERM, and the next start completes what was missed.
+
+    Where no series is written, those of the config are collected; with --replay, those that the recordings
+    hold.
     """
     settings = read_settings(config_file)
+    if replay:
+        inside = contents_of(settings.registry, replay)
+        series = series or tuple(one for one in inside.series if not isinstance(one.what, Feed))
+        at = at or (None if inside.clock_ns is None else Moment(inside.clock_ns))
+        if since is None and inside.started_ns is None and inside.first_ns is not None:
+            since = Moment(inside.first_ns)
     job = Job(
         settings=settings,
         series=settings.wanted(series),
         store=settings.store_url(store),
         since=since,
         route=route,
-        redirects={**settings.config.redirects, **dict(redirects)},
+        redirects=dict(redirects),
         record=record,
         simulate=simulate,
         replay=replay,
@@ -201,7 +213,7 @@ async def in_world(job: Job) -> AsyncIterator[World]:
         ) as world:
             yield world
     else:
-        yield real(job.redirects, at_ns)
+        yield real({**job.settings.config.redirects, **job.redirects}, at_ns)
 
 
 async def known_until_ns(job: Job) -> int:
@@ -226,10 +238,12 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
     async with view.shown():
         async with collector:
             view.watch(collector)
+            names = []
             for one in job.series:
                 route = job.route or job.settings.config.pins.get(one)
-                view.follow(await collector.add(one, since=since_ns, route=route))
-            while stop.ending is None and not hopeless(collector.health()):
+                names.append(await collector.add(one, since=since_ns, route=route))
+                view.follow(names[-1])
+            while stop.ending is None and not hopeless(collector, names):
                 view.refresh()
                 await stop.within(view.every_s * (job.speed or 1.0))
             health = collector.health()
@@ -237,9 +251,17 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
     complain(health, stop)
 
 
-def hopeless(health: Health) -> bool:
-    """Say whether every venue has said of every series that there is none, and history says so too."""
-    return all(_came_nothing(one) and one.condition is Condition.REFUSED for one in health.series)
+def hopeless(collector: Collector, series: Iterable[Series]) -> bool:
+    """Say whether the venues refuse each of *series* and know no history of any: waiting will not help."""
+    return all(_refused(collector, one) for one in series)
+
+
+def _refused(collector: Collector, series: Series) -> bool:
+    if isinstance(series.what, Feed):
+        return False  # one connection is asked again now and then; nothing is lost by waiting
+    closer = collector.closer(series)
+    asked = bool(closer.trouble) or not closer.ledger.support.rest
+    return bool(closer.refusal) and asked and closer.ledger.last_close is None
 
 
 def complain(health: Health, stop: Stop) -> None:

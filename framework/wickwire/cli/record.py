@@ -55,7 +55,7 @@ def record(
         series=settings.wanted(series),
         store="memory:",
         since=since,
-        redirects={**settings.config.redirects, **dict(redirects)},
+        redirects=dict(redirects),
         record=file,
         simulate=simulate,
         seed=seed,

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, final
 
 from wickwire.cli.door import ExitCode
+from wickwire.scope import unwrapped
 
 __all__ = ["Ending", "Stop", "run"]
 
@@ -104,7 +105,8 @@ def run(
         if for_s is not None:
             signal.setitimer(signal.ITIMER_REAL, for_s)
         try:
-            status = await main(stop)
+            with unwrapped():
+                status = await main(stop)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         return stop.status if status is None or stop.status else status

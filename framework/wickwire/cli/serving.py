@@ -8,15 +8,16 @@ from pathlib import Path
 
 import click
 
+from wickwire.cli.contents import contents_of
 from wickwire.cli.door import ExitCode, loud_options
 from wickwire.cli.lines import echo, echo_json
 from wickwire.cli.options import DEFAULT_SEED, INSTANT, Moment, config_option, for_option, json_option
 from wickwire.cli.runs import Stop, run
-from wickwire.cli.settings import read_settings
+from wickwire.cli.settings import Settings, read_settings
 from wickwire.cli.worlds import World, replayed, simulated
 from wickwire.clock import SystemClock
 from wickwire.discovery import Kind
-from wickwire.model import SECOND_NS, iso
+from wickwire.model import SECOND_NS, Rung, Series, Timeframe, iso
 from wickwire.registry import Registry, State
 
 __all__ = ["replay", "simulate"]
@@ -60,17 +61,27 @@ def simulate(
     All that are installed, where none is named. It prints what sends a collector there, and serves until
     --for or Ctrl-C.
     """
-    registry = read_settings(config_file).registry
+    settings = read_settings(config_file)
+    registry = settings.registry
     venues = venue or _simulated(registry)
     now_ns = SystemClock().now_ns()
 
     async def main(stop: Stop) -> None:
         at_ns = now_ns if at is None else at.ns(now_ns)
         async with simulated(registry, (), venues=venues, seed=seed, at_ns=at_ns, port=port) as world:
-            _announce(world, as_json=as_json, extra=() if at is None else ("--at", iso(at_ns)))
+            examples = [series for name in world.servers for series in _examples(settings, world, name)]
+            options = [] if at is None else ["--at", iso(at_ns)]
+            _announce(world, examples, options, as_json=as_json)
             await stop.wait()
 
     return run(main, for_s=for_s, speed=speed)
+
+
+def _examples(settings: Settings, world: World, venue: str) -> Sequence[str]:
+    """Return a series that a simulated venue has, for the command that is shown."""
+    assert world.market is not None
+    minutes = [Series(venue, symbol, Timeframe.of_minutes(1)) for symbol in world.market.symbols]
+    return [str(one.series) for one in settings.plans(minutes) if one.rung is not Rung.REFUSE][:1]
 
 
 def _simulated(registry: Registry) -> Sequence[str]:
@@ -109,26 +120,40 @@ def replay(
     that collects from it, and serves until --for or Ctrl-C.
     """
     registry = read_settings(config_file).registry
+    inside = contents_of(registry, file, venue)
+    options: list[str] = []
+    if inside.started_ns is None and inside.first_ns is not None:
+        options += ["--since", iso(inside.first_ns)]
+    if inside.clock_ns is not None:
+        options += ["--at", iso(inside.clock_ns - inside.clock_ns % SECOND_NS)]
 
     async def main(stop: Stop) -> None:
         async with replayed(registry, file, venue=venue, speed=speed, port=port) as world:
-            at_ns = world.clock.now_ns()
-            _announce(world, as_json=as_json, extra=("--at", iso(at_ns - at_ns % SECOND_NS)))
+            _announce(world, [str(one) for one in inside.series], options, as_json=as_json)
             await stop.wait()
 
     return run(main, for_s=for_s)
 
 
-def _announce(world: World, *, as_json: bool, extra: Sequence[str] = ()) -> None:
-    """Say where the venues are, and what sends a collector there."""
+def _announce(world: World, series: Sequence[str], options: Sequence[str], *, as_json: bool) -> None:
+    """Say where the venues are, and with which command to collect from them."""
+    wanted = series or [f"{name}:SYMBOL@1m" for name in world.servers]
+    words = ["wickwire", "collect", *wanted, *options]
+    for source, target in world.redirects.items():
+        words += ["--redirect", f"{source}={target}"]
     if as_json:
-        echo_json({"redirects": dict(world.redirects), "venues": list(world.servers)})
+        echo_json(
+            {
+                "venues": list(world.servers),
+                "redirects": dict(world.redirects),
+                "series": list(series),
+                "command": words,
+            }
+        )
         return
     echo(world.note)
     for source, target in world.redirects.items():
         echo(f"  {source} is at {target}")
-    words = ["wickwire", "collect", *(f"{name}:SYMBOL@1m" for name in world.servers), *extra]
-    for source, target in world.redirects.items():
-        words += ["--redirect", f"{source}={target}"]
+    echo("In another terminal:")
     echo(f"  {shlex.join(words)}")
     echo("Ctrl-C ends it.")

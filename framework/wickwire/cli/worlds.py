@@ -148,22 +148,28 @@ async def replayed(
     at_ns: int | None = None,
     port: int = 0,
 ) -> AsyncIterator[World]:
-    """Serve recordings on loopback; the clock starts when the recording did.
+    """Serve recordings on loopback.
+
+    Args:
+        registry: Where the adapters of their venues are.
+        files: Recordings, plain captures, and folders of either.
+        venue: Whose they are, where they do not say.
+        speed: How many times faster than recorded.
+        at_ns: When the clock starts; now by default.
+        port: Of the first venue, the next for the second; 0 for any that are free.
 
     Raises:
-        ConfigError: A file is no recording, says not whose it is, or the port is taken.
+        ConfigError: A file is no recording, or the port is taken.
+        UsageError: The adapter of its venue is not installed.
     """
     from wickwire.simulate import SeededMarket
     from wickwire.simulate.replay import recorded_servers
 
     servers = recorded_servers(files, venue=venue, speed=speed)
     for name, server in servers.items():
-        if not (server.stream_origins or server.rest_origins):
+        if not (server.stream_origins or server.rest_origins):  # a plain capture does not say whence
             simulator = _simulator(registry, name, SeededMarket(0, 0))
             server.stream_origins, server.rest_origins = simulator.stream_origins, simulator.rest_origins
-    started = [one.started_ns for one in servers.values() if one.started_ns is not None]
-    if at_ns is None and started:
-        at_ns = min(started)
     clock = SystemClock() if at_ns is None else loop_clock(at_ns)
     async with _served(servers, clock, port) as redirects:
         note = f"recorded venues: {', '.join(servers)}"
