@@ -47,7 +47,7 @@ LIVELY = (
 
 
 class Truth:
-    """Answers for the market itself: `/now`, `/candles`, `/trades`, `/quotes`; `/inject` goes to the venue."""
+    """Answers for the market: `/now`, `/candles`, `/trades`, `/quotes`; `/inject` goes to the venue."""
 
     stream_origins = ("ws://truth",)
     rest_origins = ("http://truth",)
