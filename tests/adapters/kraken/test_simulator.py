@@ -30,7 +30,7 @@ from wickwire import DAY_NS, MINUTE_NS, SECOND_NS, Side, parse_instant
 from wickwire.simulate.market import SeededMarket
 from wickwire.simulate.server import Answer
 from wickwire_kraken.simulator import KrakenServer
-from wickwire_kraken.simulator_book import Book, checksum
+from wickwire_kraken.simulator_book import Book, changes, checksum
 from wickwire_kraken.simulator_pairs import pairs_of
 
 # ----------------------------------------------------------------------------------- opening and answers
@@ -357,6 +357,16 @@ def test_a_client_that_applies_updates_finds_every_checksum_right(
         assert row["checksum"] == crc_of(book), frame
         assert max(book["bids"]) < min(book["asks"])
     assert updates > 20
+
+
+def test_a_level_that_is_pushed_out_of_range_is_not_deleted() -> None:
+    before = {Decimal(price): Decimal(1) for price in range(20, 10, -1)}
+    after = {Decimal(price): Decimal(1) for price in (21, *range(20, 11, -1))}
+    shifted = {Decimal(price): Decimal(1) for price in range(19, 9, -1)}
+
+    assert {price for price, size in changes(before, after, 10) if size} == {21}
+    assert [price for price, size in changes(before, after, 10) if not size] == []
+    assert [price for price, size in changes(before, shifted, 10) if not size] == [20]
 
 
 def test_instruments_come_as_one_object(client: Client) -> None:
