@@ -48,7 +48,7 @@ def accepted(server: VenueServer, path: str = "/v2") -> Connection:
 
 
 def served(path: Path, **options: float) -> RecordedServer:
-    [server] = recorded_servers([path], **options).values()  # type: ignore[arg-type]
+    [server] = recorded_servers([path], **options).values()  # type: ignore[arg-type]  # what a test passes on
     return server
 
 
