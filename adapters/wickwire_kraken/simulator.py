@@ -1,6 +1,7 @@
 """The simulated Kraken: WebSocket v2 and public REST over a seeded market, as a pure state machine.
 
-Written from the wire reference in `docs/venues`, not from this adapter. Requests are read in
+Written from Kraken's documents and from frames that public projects captured, not from this adapter; what is
+not established, such as the words for a wrong depth, is noted where it stands. Requests are read in
 `simulator_requests`, answered in `simulator_stream` and `simulator_rest`; what both share, the faults too,
 is in `simulator_exchange`.
 """

@@ -65,7 +65,7 @@ def changes(before: Side, after: Side, depth: int) -> Sequence[tuple[Decimal, De
 
 
 def checksum(pair: Pair, book: Book) -> int:
-    """Return the CRC32 of the best ten asks, low to high, then bids, high to low (wire reference, 2.8)."""
+    """Return the CRC32 of the best ten asks, low to high, then bids, high to low, as Kraken describes it."""
     digits = [
         text.replace(".", "").lstrip("0")
         for side in (book.asks, book.bids)

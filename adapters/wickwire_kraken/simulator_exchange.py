@@ -23,7 +23,7 @@ begin on Mondays and 15-day buckets count from 1970-01-01."""
 
 CONNECTS_ALLOWED: Final = 150
 CONNECTS_PER_NS: Final = 10 * MINUTE_NS
-"""New connections per address, then a ban as long (wire reference, section 5)."""
+"""New connections per address, then a ban as long: told by projects that met it, not by Kraken."""
 
 FAULTS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
     name: (sentence, frozenset(details.split()))

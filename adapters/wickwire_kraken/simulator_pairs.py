@@ -14,7 +14,7 @@ from wickwire.simulate.server import Instrument, Market
 __all__ = ["Pair", "amount", "pairs_of", "stamp"]
 
 VENUE_ASSETS: Final = {"BTC": "XBT", "DOGE": "XDG"}
-"""Assets that REST and `wsname` call by another name than WebSocket v2 does (wire reference, section 3)."""
+"""Assets that REST and `wsname` call by another name than WebSocket v2 does."""
 LEGACY_X: Final = frozenset({"ETC", "ETH", "LTC", "MLN", "REP", "XBT", "XDG", "XLM", "XMR", "XRP", "ZEC"})
 LEGACY_Z: Final = frozenset({"AUD", "CAD", "EUR", "GBP", "JPY", "USD"})
 """The first assets of the venue carry an X or a Z in REST, and pairs of two such assets keep both."""

@@ -176,6 +176,7 @@ class KrakenConnection:
             return f"Currency pair not in ISO 4217-A3 format {symbol}"
         if symbol not in self._exchange.pairs:
             return f"Currency pair not supported {symbol}"
+        # the texts of v1: those of v2 are not known
         if request.channel == "ohlc" and request.value not in INTERVALS:
             return "Subscription ohlc interval not supported"
         if request.channel == "book" and request.value not in DEPTHS:

@@ -1,6 +1,7 @@
 """The simulated Yahoo Finance: the v8 chart endpoint over a seeded market, as a pure state machine.
 
-Written from the wire reference in `docs/venues`, not from this adapter. The window a request means is found
+Yahoo documents none of this: it follows replies that public projects captured and what public clients expect,
+not this adapter. The window a request means is found
 in `simulator_windows`, its rows in `simulator_rows`, its body in `simulator_chart`.
 """
 

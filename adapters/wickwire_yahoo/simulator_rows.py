@@ -1,4 +1,4 @@
-"""The rows of one chart of the simulated Yahoo, with all their oddities (wire reference, 3, 4.3 and 9)."""
+"""The rows of one chart of the simulated Yahoo, with all their oddities, as captured replies show them."""
 
 from __future__ import annotations
 

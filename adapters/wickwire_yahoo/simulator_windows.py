@@ -1,4 +1,4 @@
-"""Which window a request to the simulated Yahoo means, and whether it is refused (parts 2, 5, 6)."""
+"""Which window a request to the simulated Yahoo means, and in which words it is refused."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from wickwire_yahoo.simulator import YahooServer
 
 START = parse_instant("2026-09-01T00:00:00Z")
 NOW = parse_instant("2026-11-20T14:58:27Z")
-"""A Friday, 09:58:27 in New York: the instant of the reference's first example."""
+"""A Friday, 09:58:27 in New York."""
 CLOSED = parse_instant("2026-11-20T22:30:00Z")
 SATURDAY = parse_instant("2026-11-21T12:00:00Z")
 MARKET = SeededMarket(7, START)

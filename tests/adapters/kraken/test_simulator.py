@@ -318,8 +318,8 @@ def test_a_ticker_tells_the_last_day(client: Client) -> None:
     assert row["last"] == trades[-1].price
 
 
-def test_the_checksum_follows_the_worked_vector_of_the_reference() -> None:
-    """wire reference, 2.8: one snapshot and one update, with one and eight decimals."""
+def test_the_checksum_follows_the_worked_vector() -> None:
+    """Made by hand from Kraken's description: a snapshot and an update, with one and eight decimals."""
     pair = pairs_of(MARKET)["BTC/USD"]
     bids = {"95025.4": "1.10000000", "95020.0": "0.02500000", "95019.9": "0.00012000"}
     asks = {"95025.5": "0.40000000", "95026.0": "0.00100000", "95030.1": "12.00000000"}
