@@ -304,14 +304,18 @@ class Ledger:
             self.sessions = sorted({*self.sessions, *page.sessions})[-10:]
         before = self.closed_count
         agreed, missed = self._compare(over)
+        refused: list[Candle] = []
         for row in over:
             marked = self.support.marks_closed and row.finality is Finality.CLOSED
             late = not want.live or settled_ns - row.close_ns > self.series.timeframe.nominal_ns
-            self._close(row, Evidence.VENUE if marked else Evidence.HISTORY, route, healed=late)
+            evidence = Evidence.VENUE if marked else Evidence.HISTORY
+            if not self._close(row, evidence, route, healed=late):
+                refused.append(row)
         self._cover(page, want, settled_ns, running)
-        for row in over:
+        for row in refused:
+            # a broken law does not make it empty; what was closed before, by a lawful row, stays closed
             if row.open_ns not in self._tail and self.origin_ns <= row.open_ns < self.frontier_ns:
-                self._open_hole(row.open_ns, row.close_ns)  # refused by a law: that does not make it empty
+                self._open_hole(row.open_ns, row.close_ns)
         return PageOutcome(self.closed_count - before, agreed, missed)
 
     def _compare(self, over: Sequence[Candle]) -> tuple[int, list[int]]:
@@ -397,26 +401,27 @@ class Ledger:
 
     # ------------------------------------------------------------------------------------------- closing
 
-    def _close(self, candle: Candle, evidence: Evidence, route: Rung, *, healed: bool = False) -> None:
+    def _close(self, candle: Candle, evidence: Evidence, route: Rung, *, healed: bool = False) -> bool:
+        """Close a bucket; False when the row breaks a law and changes nothing."""
         law = broken_law(candle, signed_prices=self.support.signed_prices)
         if law is not None:
             self.refused += 1
             self.last_refusal = (
                 f"{self.series}: refused the candle of {candle.open_time:%Y-%m-%dT%H:%M:%SZ}: {law}"
             )
-            return
+            return False
         open_ns = candle.open_ns
         if open_ns < self.origin_ns:
-            return
+            return True
         known = self._tail.get(open_ns)
         if known is not None:
             verdict = judge_values(known[0], known[1], candle, evidence)
             if verdict is Verdict.KEEP:
-                return
+                return True
             if verdict is Verdict.REVISE:
                 self.revisions += 1
             self._record(candle, evidence, route, healed=False)
-            return
+            return True
         if open_ns >= self.frontier_ns:
             if open_ns > self.frontier_ns:
                 self._open_hole(self.frontier_ns, open_ns)
@@ -427,6 +432,7 @@ class Ledger:
             healed = True
         self.closed_count += 1
         self._record(candle, evidence, route, healed=healed)
+        return True
 
     def _record(self, candle: Candle, evidence: Evidence, route: Rung, *, healed: bool) -> None:
         self._tail[candle.open_ns] = (candle, evidence)

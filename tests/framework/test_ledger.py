@@ -27,7 +27,7 @@ from wickwire.model import (
     Unknown,
     Utc,
 )
-from wickwire.store import Closing, Loaded, SeriesState, Verdict, judge, settled
+from wickwire.store import TAIL, Closing, Loaded, SeriesState, Verdict, judge, settled
 from wickwire.wire import OhlcvSupport, Page, Stopped
 
 MINUTE = Timeframe.parse("1m")
@@ -310,6 +310,19 @@ def test_before_the_start_of_the_venues_history_there_is_no_hole() -> None:
     made.page(page, Want(at(0), at(6), "test"), at(10), route=Rung.POLL)
 
     assert [] == holes(made)
+
+
+def test_a_page_is_whole_however_long_it_is() -> None:
+    """Only the last closes are kept in memory; older rows of the same page are closed all the same."""
+    made = ledger(subscribed=False, page_rows=10_000)
+    until = 5 * TAIL
+    want = Want(at(0), at(until), "to close")
+    rows = [row(minute) for minute in range(until)]
+
+    outcome = made.page(Page(candles=rows, covered=(at(0), at(until))), want, at(until + 1), route=Rung.POLL)
+
+    assert until == outcome.closed
+    assert (at(until), []) == (made.frontier_ns, made.holes)
 
 
 def test_a_row_that_history_serves_against_the_laws_does_not_make_its_bucket_empty() -> None:
