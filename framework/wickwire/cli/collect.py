@@ -87,7 +87,8 @@ class Job:
             raise UsageError("--redirect: with --simulate or --replay the redirects are known; leave it out")
         if self.speed is not None and not (self.simulate or self.replay or (self.at and self.redirects)):
             raise UsageError(
-                "--speed: real venues cannot be hurried; use it with --simulate, --replay, or --at and --redirect"
+                "--speed: real venues cannot be hurried; use it with --simulate or --replay, "
+                "or with --at and --redirect"
             )
         if self.seed is not None and not self.simulate:
             raise UsageError("--seed: it chooses a simulated market; use it with --simulate")

@@ -70,7 +70,11 @@ def simulate(
         at_ns = now_ns if at is None else at.ns(now_ns)
         async with simulated(registry, (), venues=venues, seed=seed, at_ns=at_ns, port=port) as world:
             examples = [series for name in world.servers for series in _examples(settings, world, name)]
-            options = [] if at is None else ["--at", iso(at_ns)]
+            options = []
+            if at is not None or speed is not None:  # who collects lives by the same clock
+                options += ["--at", iso(at_ns - at_ns % SECOND_NS)]
+            if speed is not None:
+                options += ["--speed", f"{speed:g}"]
             _announce(world, examples, options, as_json=as_json)
             await stop.wait()
 

@@ -251,10 +251,10 @@ async def gaps_of(store: Store, state: SeriesState, since_ns: int | None, until_
     async for page in stored_candles(store, state.series, since_ns, until_ns):
         candles += len(page)
         opens.update(candle.open_ns for candle in page)
-    never = (Hole(since_ns, min(state.origin_ns, until_ns)), Hole(max(state.frontier_ns, since_ns), until_ns))
-    holes = [
+    holes = [*_never_asked(state, since_ns, until_ns), *state.holes]
+    clipped = [
         attrs.evolve(hole, since_ns=max(hole.since_ns, since_ns), until_ns=min(hole.until_ns, until_ns))
-        for hole in (never[0], *state.holes, never[1])
+        for hole in sorted(holes)
     ]
     return Gaps(
         series=state.series,
@@ -262,8 +262,18 @@ async def gaps_of(store: Store, state: SeriesState, since_ns: int | None, until_
         until_ns=until_ns,
         candles=candles,
         duplicates=candles - len(opens),
-        holes=[hole for hole in holes if hole.since_ns < hole.until_ns],
+        holes=[hole for hole in clipped if hole.since_ns < hole.until_ns],
     )
+
+
+def _never_asked(state: SeriesState, since_ns: int, until_ns: int) -> Iterator[Hole]:
+    """Yield what lies in the range, but before or after all that is known.
+
+    Less than one bucket is none: what is known begins where a bucket opens, and ends where one is running.
+    """
+    bucket_ns = state.series.timeframe.nominal_ns
+    ends = ((since_ns, min(state.origin_ns, until_ns)), (max(state.frontier_ns, since_ns), until_ns))
+    yield from (Hole(begin, end) for begin, end in ends if end - begin >= bucket_ns)
 
 
 def _cells(candle: SeriesCandle) -> Iterator[object]:

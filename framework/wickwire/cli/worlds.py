@@ -17,6 +17,7 @@ import attrs
 from wickwire.clock import Clock, LoopClock, SystemClock
 from wickwire.errors import UsageError
 from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Series, iso
+from wickwire.transport.origins import redirect_table
 
 if TYPE_CHECKING:
     from wickwire.cli.options import Moment
@@ -59,7 +60,12 @@ def loop_clock(start_ns: int | None = None) -> Clock:
 
 
 def real(redirects: Mapping[str, str], at_ns: int | None = None) -> World:
-    """Return the world as it is, or as it was at *at_ns*."""
+    """Return the world as it is, or as it was at *at_ns*.
+
+    Raises:
+        ConfigError: A redirect is wrong.
+    """
+    redirect_table(redirects)  # before a store is made for what cannot be
     return World(clock=SystemClock() if at_ns is None else loop_clock(at_ns), redirects=redirects)
 
 

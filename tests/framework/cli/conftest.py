@@ -1,0 +1,85 @@
+"""Runs `wickwire` as a person would: another process, a directory of its own, no terminal."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = (sys.executable, "-c", "from wickwire.cli import main; main()")
+
+
+class Shell:
+    """A directory, and commands that are run in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.told: list[dict[str, Any]] = []
+        self.environment = {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
+        self.environment |= {"NO_COLOR": "1", "COLUMNS": "200"}
+        self.environment.pop("WICKWIRE_CONFIG", None)
+
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*PROGRAM, *map(str, arguments)],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run to the end and check the exit status; a traceback is never right."""
+        with self.start(*arguments) as process:
+            try:
+                out, err = process.communicate(timeout=60)
+            except BaseException:
+                process.kill()
+                raise
+        done = subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        assert "Traceback" not in out + err, err
+        assert status == done.returncode, f"{arguments}: {out}\n{err}"
+        return done
+
+    def json(self, *arguments: object, status: int = 0):
+        return json.loads(self.run(*arguments, "--json", status=status).stdout)
+
+    def lines(self, *arguments: object, status: int = 0):
+        return [
+            json.loads(line) for line in self.run(*arguments, "--json", status=status).stdout.splitlines()
+        ]
+
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir())
+
+
+@pytest.fixture
+def shell(tmp_path):
+    return Shell(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory):
+    """A store with minutes of simulated candles, streamed and polled, and the lines that told of them."""
+    there = Shell(tmp_path_factory.mktemp("collected"))
+    series = ("kraken:BTC/USD@1m", "yahoo:AAPL@1m")
+    there.told = there.lines("collect", *series, "--simulate", "--speed", 100, "--for", "3s")
+    return there
+
+
+def interrupt(process, number=signal.SIGINT):
+    """Send a signal; return exit status and what was left to read."""
+    process.send_signal(number)
+    try:
+        out, err = process.communicate(timeout=15)
+    except BaseException:
+        process.kill()
+        raise
+    assert "Traceback" not in out + err, err
+    return process.returncode, out, err

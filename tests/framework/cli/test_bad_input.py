@@ -1,0 +1,156 @@
+"""Whatever is wrong: one line that names it, the right exit status, no traceback, nothing half-written."""
+
+import socket
+import sqlite3
+import threading
+
+import pytest
+
+SERIES = "kraken:BTC/USD@1m"
+NOWHERE = (
+    "--redirect",
+    "wss://ws.kraken.com=ws://127.0.0.1:1",
+    "--redirect",
+    "https://api.kraken.com=http://127.0.0.1:1",
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "phrase"),
+    [
+        (["plan", "nope:BTC/USD@1m"], 2, "there is no adapter 'nope'"),
+        (["plan", "kraken:BTC/USD@13m"], 3, ""),
+        (["plan", "kraken:BTC/USD"], 2, "write venue:symbol@what"),
+        (["plan", "kraken:BTC/USD@1x"], 2, "not a timeframe: '1x'"),
+        (["plan", ":@"], 2, "not a series"),
+        (["plan"], 2, "which series?"),
+        (["plan", "yahoo:no such@1m"], 2, "the symbol 'no such'"),
+        (["collect", SERIES, "--for", "soon"], 2, "not a duration: 'soon'"),
+        (["collect", SERIES, "--since", "soon"], 2, "not an instant: 'soon'"),
+        (["collect", SERIES, "--speed", "60"], 2, "real venues cannot be hurried"),
+        (["collect", SERIES, "--speed", "0", "--simulate"], 2, "--speed"),
+        (["collect", SERIES, "--seed", "1"], 2, "--seed"),
+        (["collect", SERIES, "--simulate", "--replay", "x"], 2, "x: no such file"),
+        (["collect", SERIES, "--simulate", *NOWHERE], 2, "--redirect"),
+        (
+            ["collect", SERIES, "--redirect", "wss://ws.kraken.com=ws://example.com", "--for", "1s"],
+            2,
+            "ws://",
+        ),
+        (["collect", SERIES, "--store", "nonsense", "--for", "1s"], 2, "store 'nonsense' has no scheme"),
+        (["collect", SERIES, "--store", "oracle:x", "--for", "1s"], 2, "no plugin takes 'oracle'"),
+        (
+            ["collect", SERIES, "--store", "sqlite:gone/x.db", "--for", "1s"],
+            1,
+            "there is no directory 'gone'",
+        ),
+        (["collect", SERIES, "--store", "sqlite:.", "--for", "1s"], 2, "it names no file"),
+        (["collect", SERIES, "--config", "gone.toml"], 2, "gone.toml: there is no such file"),
+        (["collect", SERIES, "--record", "gone/x.jsonl", "--for", "1s"], 2, "gone/x.jsonl"),
+        (["gaps", SERIES], 1, "there is no such file"),
+        (["export", SERIES], 1, "there is no such file"),
+        (["replay", "gone.jsonl"], 2, "gone.jsonl: no such file"),
+        (["simulate", "nope"], 2, "there is no adapter 'nope'"),
+        (["record", SERIES, "yahoo:AAPL@1m", "x.jsonl"], 2, "one file holds one venue"),
+        (["backfill", SERIES], 2, "--since"),
+        (["backfill", "kraken:BTC/USD@trades", "--since", "1d"], 2, "only candles have a history"),
+    ],
+)
+def test_wrong_input_is_one_line(shell, arguments, status, phrase):
+    done = shell.run(*arguments, status=status)
+
+    assert phrase in done.stderr
+    if arguments[0] != "plan" or status != 3:
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+    assert shell.files() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("[", "is not TOML"),
+        ("stroe = 'x'", "stroe"),
+        ("store = 3", "store"),
+        ("series = ['kraken']", "series"),
+        ("[venues.kraken.secrets]\nkey = 'hunter2'", "env:NAME"),
+    ],
+)
+def test_a_broken_config_names_file_and_key(shell, text, phrase):
+    (shell.folder / "c.toml").write_text(text)
+
+    done = shell.run("plan", SERIES, "--config", "c.toml", status=2)
+
+    assert "c.toml" in done.stderr
+    assert phrase in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_a_corrupt_store_is_named_and_left_alone(shell):
+    (shell.folder / "x.db").write_bytes(b"this is no database, whatever its name says" * 100)
+
+    for command in (["collect", SERIES, "--simulate", "--for", "1s"], ["gaps", SERIES], ["export", SERIES]):
+        done = shell.run(*command, "--store", "sqlite:x.db", status=1)
+        assert done.stderr.startswith("error: store 'x.db'")
+
+    assert (shell.folder / "x.db").read_bytes().startswith(b"this is no database")
+    assert shell.files() == ["x.db"]
+
+
+def test_somebody_elses_database_is_left_alone(shell):
+    with sqlite3.connect(shell.folder / "x.db") as database:
+        database.execute("CREATE TABLE mine (x)")
+    before = (shell.folder / "x.db").read_bytes()
+
+    done = shell.run("collect", SERIES, "--store", "sqlite:x.db", "--simulate", "--for", "1s", status=1)
+
+    assert "not a wickwire store" in done.stderr
+    assert before == (shell.folder / "x.db").read_bytes()
+
+
+@pytest.mark.parametrize("series", [SERIES, "yahoo:AAPL@1m"])
+def test_a_host_that_cannot_be_reached_is_named(shell, series):
+    """It is tried again and again until it is told to stop; then it says that nothing came, and why."""
+    nowhere = (
+        *NOWHERE,
+        *redirected("https://query1.finance.yahoo.com"),
+        *redirected("https://query2.finance.yahoo.com"),
+        *("--since", "1h", "--for", "2s"),
+    )
+
+    done = shell.run("collect", series, *nowhere, "--store", "memory:", status=1)
+
+    assert "error: nothing was collected" in done.stderr.splitlines()[-1]
+    assert "127.0.0.1:1" in done.stderr.splitlines()[-1]
+
+
+def redirected(origin):
+    return "--redirect", f"{origin}=http://127.0.0.1:1"
+
+
+def test_a_server_that_speaks_no_tls_is_refused(shell):
+    """The certificate is what tells a venue from somebody else."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        threading.Thread(target=chatter, args=(server,), daemon=True).start()
+        there = ("--redirect", f"wss://ws.kraken.com=wss://127.0.0.1:{port}")
+
+        done = shell.run("collect", SERIES, *there, "--for", "2s", "--store", "memory:", status=1)
+
+    assert "TLS" in done.stderr.splitlines()[-1]
+
+
+def chatter(server):
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        with connection:
+            connection.sendall(b"hello, whoever you are\r\n")
+
+
+def test_a_backfill_gives_up_after_its_patience(shell):
+    done = shell.run("backfill", SERIES, "--since", "1d", *NOWHERE, "--patience", "1s", status=1)
+
+    assert "error: the history could not be brought" in done.stderr

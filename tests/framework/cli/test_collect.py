@@ -1,0 +1,164 @@
+"""`collect` as a person runs it, against simulated venues in its own process."""
+
+import json
+import signal
+import sqlite3
+import time
+
+import pytest
+
+from tests.framework.cli.conftest import interrupt
+
+KRAKEN, YAHOO = "kraken:BTC/USD@1m", "yahoo:AAPL@1m"
+SIMULATED = ("--simulate", "--speed", 100)
+FIELDS = [
+    "series",
+    "open_time",
+    "close_time",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "trade_count",
+    "vwap",
+    "state",
+    "evidence",
+    "revision",
+    "healed",
+    "route",
+]
+
+
+def first_line(process):
+    line = process.stdout.readline()
+    assert line, process.stderr.read()
+    return line
+
+
+def test_each_closed_candle_is_one_json_line(collected):
+    assert {KRAKEN, YAHOO} == {line["series"] for line in collected.told}
+    for line in collected.told:
+        assert [*line] == FIELDS
+        assert all(isinstance(line[name], str) for name in ("open", "high", "low", "close", "volume"))
+        assert line["open_time"].endswith("Z")
+        assert line["state"] in ("closed", "revised")
+    assert {line["route"] for line in collected.told if line["series"] == YAHOO} == {"poll"}
+
+
+def test_what_was_told_is_what_is_stored(collected):
+    with sqlite3.connect(collected.folder / "wickwire.db") as database:
+        stored = database.execute("SELECT open_time, open, close, volume, venue FROM candles").fetchall()
+
+    told = [
+        (one["open_time"], one["open"], one["close"], one["volume"], one["series"].partition(":")[0])
+        for one in collected.told
+    ]
+    assert sorted(told) == sorted(stored)
+
+
+def test_no_close_is_told_twice(collected):
+    first = [(one["series"], one["open_time"]) for one in collected.told if one["revision"] == 0]
+
+    assert len(first) == len(set(first))
+
+
+def test_a_second_run_goes_on_where_the_first_one_ended(shell):
+    run = ("collect", KRAKEN, *SIMULATED, "--for", "2s")
+    first, second = shell.lines(*run), shell.lines(*run)
+
+    assert max(one["open_time"] for one in first) < min(one["open_time"] for one in second)
+    [gaps] = shell.json("gaps", KRAKEN)
+    assert ([], 0) == (gaps["holes"], gaps["duplicates"])
+    assert gaps["candles"] == len(first) + len(second)
+
+
+def test_without_a_terminal_it_writes_plain_lines(shell):
+    told = shell.run("collect", KRAKEN, *SIMULATED, "--for", "2s", "--store", "memory:").stdout
+
+    assert "simulated venues, seed 1" in told.splitlines()[0]
+    assert f"  {KRAKEN}  O " in told
+    assert "\x1b" not in told
+    assert shell.files() == []
+
+
+def test_trades_and_quotes_come_as_lines_too(shell):
+    series = ("kraken:BTC/USD@trades", "kraken:BTC/USD@quotes")
+
+    lines = shell.lines("collect", *series, *SIMULATED, "--for", "2s", "--store", "memory:")
+
+    trades, quotes = ([line for line in lines if line["series"] == one] for one in series)
+    assert {"time", "id", "price", "size", "side"} <= set(trades[0])
+    assert {"time", "bid", "bid_size", "ask", "ask_size"} <= set(quotes[0])
+
+
+def test_for_is_time_on_the_wall(shell):
+    began = time.monotonic()
+    shell.run("collect", KRAKEN, *SIMULATED, "--for", "1s", "--store", "memory:")
+
+    assert 1 <= time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_signals_end_it_cleanly_and_soon(shell, number, status):
+    """What was told is stored, what is stored was told, and nothing is said on stderr."""
+    process = shell.start("collect", KRAKEN, *SIMULATED, "--json")
+    told = [first_line(process)]
+    began = time.monotonic()
+
+    ended, rest, err = interrupt(process, number)
+
+    assert (status, "") == (ended, err)
+    assert time.monotonic() - began < 10
+    told += rest.splitlines()
+    [gaps] = shell.json("gaps", KRAKEN)
+    assert len(told) == gaps["candles"]
+    assert gaps["holes"] == []
+
+
+def test_a_reader_that_has_enough_ends_it_without_a_word(shell):
+    process = shell.start("collect", KRAKEN, *SIMULATED, "--json")
+    json.loads(first_line(process))
+    process.stdout.close()
+
+    assert process.wait(timeout=20) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+def test_a_refused_series_stops_all_before_anything_is_written(shell):
+    done = shell.run("collect", KRAKEN, "kraken:BTC/USD@7m", "--simulate", status=3)
+
+    assert "kraken:BTC/USD@7m" in done.stderr
+    assert shell.files() == []
+
+
+def test_a_symbol_that_the_venue_does_not_know_ends_it(shell):
+    """It does not wait for --for: nothing will come."""
+    done = shell.run("collect", "kraken:FOO/BAR@1m", *SIMULATED, "--store", "memory:", status=1)
+
+    assert "error: nothing was collected" in done.stderr
+    assert "FOO/BAR" in done.stderr
+
+
+def test_since_brings_what_was_before(shell):
+    lines = shell.lines("collect", KRAKEN, "--since", "2h", *SIMULATED, "--for", "2s")
+
+    assert any(line["healed"] for line in lines)
+    [gaps] = shell.json("gaps", KRAKEN)
+    assert gaps["candles"] > 90
+    assert gaps["holes"] == []
+
+
+def test_the_same_seed_gives_the_same_candles(shell):
+    run = ("--simulate", "--at", "2026-11-20T15:00:00Z", "--speed", 100, "--for", "2s", "--store", "memory:")
+    first, second = (shell.lines("collect", KRAKEN, *run, "--seed", 7) for _ in range(2))
+    other = shell.lines("collect", KRAKEN, *run, "--seed", 8)
+
+    def values(lines):
+        return {line["open_time"]: line["close"] for line in lines}
+
+    shared = values(first).keys() & values(second).keys()
+    assert shared
+    assert all(values(first)[one] == values(second)[one] for one in shared)
+    assert values(other).items().isdisjoint(values(first).items())

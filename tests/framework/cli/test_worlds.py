@@ -1,0 +1,51 @@
+"""When simulated time begins."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wickwire.cli.worlds import opening_ns
+from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, iso, parse_instant
+from wickwire.simulate import SeededMarket
+
+MARKET = SeededMarket(1, 0)
+SATURDAY_NS = parse_instant("2026-11-21T08:00:00Z")
+
+
+def test_what_trades_round_the_clock_begins_now():
+    assert SATURDAY_NS == opening_ns(MARKET, ["BTC/USD", "ETH/USD"], SATURDAY_NS)
+
+
+def test_at_a_weekend_shares_begin_on_friday():
+    began_ns = opening_ns(MARKET, ["BTC/USD", "AAPL"], SATURDAY_NS)
+
+    assert iso(began_ns) == "2026-11-20T20:00:00Z"  # an hour before the close in New York
+
+
+@given(st.integers(0, 400 * 24 * 60), st.sampled_from([["AAPL"], ["EUR/USD"], ["AAPL", "ES=F"], ["7203.T"]]))
+def test_every_market_is_open_when_it_begins_and_stays_so_for_an_hour(minutes, symbols):
+    now_ns = SATURDAY_NS + minutes * MINUTE_NS
+    began_ns = opening_ns(MARKET, symbols, now_ns)
+
+    assert now_ns - 7 * DAY_NS <= began_ns <= now_ns
+    for symbol in symbols:
+        instrument = MARKET.instrument(symbol)
+        assert instrument is not None
+        assert instrument.session is not None
+        session = instrument.session.session_at(began_ns)
+        assert session is not None
+        assert session[1] - began_ns >= HOUR_NS
+
+
+@pytest.mark.parametrize("symbols", [["BTC/USD"], ["AAPL"]])
+def test_what_a_store_knows_does_not_happen_again(symbols):
+    """The clock starts after it, in the next session if need be."""
+    known_ns = SATURDAY_NS + 2 * HOUR_NS
+
+    began_ns = opening_ns(MARKET, symbols, SATURDAY_NS, known_ns)
+
+    assert known_ns <= began_ns <= known_ns + 3 * DAY_NS
+
+
+def test_symbols_that_nobody_trades_do_not_matter():
+    assert SATURDAY_NS == opening_ns(MARKET, ["FOO/BAR"], SATURDAY_NS)
