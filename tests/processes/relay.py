@@ -44,6 +44,7 @@ class _Pair:
         self.client = client
         self.venue = venue
         self.streams = False
+        self.pumps = 2
 
     def reset(self) -> None:
         """Close both with RST; whoever waits in one of them wakes."""
@@ -51,7 +52,12 @@ class _Pair:
             with contextlib.suppress(OSError):
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 one.shutdown(socket.SHUT_RD)
-            one.close()
+        self.close()
+
+    def close(self) -> None:
+        """Close both."""
+        self.client.close()
+        self.venue.close()
 
 
 class Relay:
@@ -76,7 +82,8 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.passed = self.opened = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
 
     def __enter__(self) -> Self:
         """Return itself; it listens already."""
@@ -89,8 +96,16 @@ class Relay:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        self._listener.shutdown(socket.SHUT_RDWR)  # closing alone does not wake who waits in accept()
         self._listener.close()
         self.reset()
+        for thread in self._threads:
+            thread.join()
+
+    def _start(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments)
+        self._threads.append(thread)
+        thread.start()
 
     def become(self, line: Line) -> None:
         """Do so from now on, with all connections."""
@@ -118,6 +133,11 @@ class Relay:
             until = self.passed + count
             return self._changed.wait_for(lambda: self.passed >= until, seconds)
 
+    def wait_closed(self, seconds: float) -> bool:
+        """Wait until clients have closed all connections; say whether they did."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._pairs, seconds)
+
     # ------------------------------------------------------------------------------------------- inside
 
     def _accept(self) -> None:
@@ -142,8 +162,8 @@ class Relay:
                 continue
             for one in (client, venue):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._up, args=(pair,), daemon=True).start()
-            threading.Thread(target=self._down, args=(pair,), daemon=True).start()
+            self._start(self._up, pair)
+            self._start(self._down, pair)
 
     def _up(self, pair: _Pair) -> None:
         with contextlib.suppress(OSError):
@@ -152,6 +172,7 @@ class Relay:
                 self._wait_while(lambda: self._line is Line.DEAD)
                 pair.venue.sendall(chunk)
             pair.venue.shutdown(socket.SHUT_WR)
+        self._ended(pair)
 
     def _down(self, pair: _Pair) -> None:
         with contextlib.suppress(OSError):
@@ -161,6 +182,15 @@ class Relay:
                     self._wait_while(lambda muted=muted: self._line in muted)  # type: ignore[misc]
                     chunk = self._pass_on(pair, chunk)
             pair.client.shutdown(socket.SHUT_WR)
+        self._ended(pair)
+
+    def _ended(self, pair: _Pair) -> None:
+        with self._changed:
+            pair.pumps -= 1
+            if not pair.pumps:
+                pair.close()
+                self._pairs = [one for one in self._pairs if one is not pair]
+                self._changed.notify_all()
 
     def _wait_while(self, blocked: Callable[[], bool]) -> None:
         with self._changed:

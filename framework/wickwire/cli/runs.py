@@ -88,19 +88,21 @@ def run(
         for_s: Seconds on the wall, whatever the loop's speed.
         speed: How many times as fast the loop's time passes; None for the machine's own.
 
-    A second Ctrl-C does not wait for anything.
+    A second Ctrl-C or SIGTERM waits for nothing: the process ends as if it had been killed.
     """
 
     async def supervised() -> ExitCode:
         stop = Stop()
         loop = asyncio.get_running_loop()
 
-        def interrupted() -> None:
-            loop.remove_signal_handler(signal.SIGINT)
-            stop.now(Ending.INTERRUPTED)
+        def ending(ending: Ending) -> None:
+            stop.now(ending)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_DFL)  # Python's own would wait for a thread in the store
 
-        loop.add_signal_handler(signal.SIGINT, interrupted)
-        loop.add_signal_handler(signal.SIGTERM, stop.now, Ending.TERMINATED)
+        loop.add_signal_handler(signal.SIGINT, ending, Ending.INTERRUPTED)
+        loop.add_signal_handler(signal.SIGTERM, ending, Ending.TERMINATED)
         loop.add_signal_handler(signal.SIGALRM, stop.now, Ending.ELAPSED)
         if for_s is not None:
             signal.setitimer(signal.ITIMER_REAL, for_s)

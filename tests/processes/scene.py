@@ -1,0 +1,66 @@
+"""What most tests here set up: simulated venues in one process, a network in between, collectors in others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from tests.processes.programs import SPEED, Collector, Venue
+from tests.processes.relay import Relay
+from tests.processes.truth import differences
+
+__all__ = ["BITCOIN", "ETHER", "FIVE", "SHARE", "Scene", "scene"]
+
+BITCOIN: Final = "kraken:BTC/USD@1m"
+ETHER: Final = "kraken:ETH/USD@1m"
+FIVE: Final = "kraken:BTC/USD@5m"
+SHARE: Final = "yahoo:AAPL@1m"
+START: Final = "2026-11-20T15:00:00Z"
+"""A Friday, half an hour after shares began to trade in New York; six simulated hours are left."""
+
+
+@attrs.frozen
+class Scene:
+    """A market, its venues, and the line to one of them.
+
+    Attributes:
+        folder: Where the collectors run, and keep their store.
+        seed: Which market.
+        venue: Simulated Kraken and Yahoo, with a clock of their own.
+        relay: The line to Kraken; Yahoo is reached directly.
+    """
+
+    folder: Path
+    seed: int
+    venue: Venue
+    relay: Relay
+
+    def collector(self, *series: str, options: Sequence[object] = (), **more: Any) -> Collector:
+        """Start a collector whose clock says what the venues' says now."""
+        clock = ("--at", self.venue.now(), "--speed", SPEED)
+        redirects = self.venue.through(kraken=self.relay.port)
+        return Collector(*series, cwd=self.folder, redirects=redirects, options=(*clock, *options), **more)
+
+    def finish(self, collector: Collector, *series: str) -> None:
+        """Wait until *collector* has caught up with the venues, and end it in order."""
+        collector.wait_for_candle_at(series, self.venue.now())
+        collector.process.terminate()
+        assert collector.ended() == 0
+
+    def differences(self, acknowledged: Sequence[Mapping[str, Any]], *series: str) -> list[str]:
+        """Return what is wrong with the store, see `truth.differences`."""
+        return [line for name in series for line in differences(name, self.folder, self.seed, acknowledged)]
+
+
+@contextmanager
+def scene(folder: Path, seed: int) -> Iterator[Scene]:
+    """Set it up, and clear it away."""
+    with (
+        Venue("kraken", "yahoo", at=START, seed=seed, cwd=folder) as venue,
+        Relay(venue.port("kraken")) as relay,
+    ):
+        yield Scene(folder, seed, venue, relay)

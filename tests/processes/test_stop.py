@@ -1,0 +1,99 @@
+"""How a collector ends: drained on the first signal, at once on the second, and never with a candle less."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.processes.programs import PATIENCE_S
+from tests.processes.scene import BITCOIN, SHARE, scene
+
+WITHIN_S = 10.0
+AT_ONCE_S = 2.0
+SOME_MINUTES_BYTES = 15_000
+SIGNALS = [(signal.SIGTERM, 0), (signal.SIGINT, 130)]
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Take the store's write lock, as a program that never lets go of it does."""
+    connection = sqlite3.connect(folder / "wickwire.db", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+def test_a_signal_ends_it_in_order(tmp_path, number, status):
+    """Everything printed is stored, the connections are closed, nothing is complained about."""
+    with scene(tmp_path, 11) as there, there.collector(BITCOIN, SHARE) as collector:
+        collector.wait_for_candles(4)
+        collector.send(number)
+        assert collector.ended(WITHIN_S) == status
+        assert collector.errors == []
+        assert there.relay.wait_closed(PATIENCE_S)
+        assert [] == there.differences(collector.candles, BITCOIN, SHARE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+def test_a_signal_while_it_connects_ends_it_too(tmp_path, number, status):
+    with scene(tmp_path, 12) as there, there.collector(BITCOIN) as collector:
+        assert there.relay.wait_passed(1, PATIENCE_S)
+        collector.send(number)
+        assert collector.ended(WITHIN_S) == status
+
+
+@pytest.mark.slow
+def test_a_store_that_does_not_answer_delays_the_end_but_does_not_prevent_it(tmp_path):
+    """It says that something is left to do, and the next start does it."""
+    with scene(tmp_path, 13) as there:
+        with there.collector(BITCOIN) as collector:
+            collector.wait_for_candles(2)
+            with held(tmp_path):
+                assert there.relay.wait_passed(SOME_MINUTES_BYTES, PATIENCE_S)
+                collector.send(signal.SIGTERM)
+                assert collector.ended(WITHIN_S) == 0
+            assert "stopped before everything was stored" in collector.errors[-1]
+            first = collector.candles
+        with there.collector(BITCOIN) as collector:
+            there.finish(collector, BITCOIN)
+            assert [] == there.differences([*first, *collector.candles], BITCOIN)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, -signal.SIGINT)],  # a shell says 130 for the latter
+)
+def test_the_second_signal_waits_for_nothing(tmp_path, number, status):
+    """A store that does not answer would hold it up for seconds."""
+    with scene(tmp_path, 14) as there, there.collector(BITCOIN) as collector:
+        collector.wait_for_candles(2)
+        with held(tmp_path):
+            assert there.relay.wait_passed(SOME_MINUTES_BYTES, PATIENCE_S)
+            collector.send(number)
+            assert there.relay.wait_closed(PATIENCE_S)
+            collector.send(number)
+            assert collector.ended(AT_ONCE_S) == status
+        assert [] == there.differences(collector.candles, BITCOIN)
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(reason="what is written to a full pipe holds up everything, signals too")
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+def test_a_reader_that_stands_still_does_not_hold_it_up(tmp_path, number, status):
+    """Candles go on to be stored while nobody reads what is printed, and a signal ends it as ever."""
+    feeds = ("kraken:BTC/USD@trades", "kraken:ETH/USD@trades", "kraken:BTC/USD@quotes")
+    with scene(tmp_path, 15) as there, there.collector(BITCOIN, *feeds, listen=False) as collector:
+        assert there.relay.wait_passed(400_000, PATIENCE_S)
+        collector.send(number)
+        assert collector.ended(WITHIN_S) == status
