@@ -221,10 +221,12 @@ def _sum_up(told: Told, job: Job) -> None:
     total = sum(one.closed for one in told.verdicts)
     away = len({switch.series for switch in told.switches if switch.rung is Rung.POLL})
     back = len({switch.series for switch in told.switches if switch.rung is Rung.STREAM})
+    if not all(one.exact for one in told.verdicts):
+        echo("32 bit: the venue keeps prices as 32-bit floats, and they agree as far as these go.")
     echo(f"{minutes:.0f} simulated minutes, {total} candles, all of them compared with the market.")
     echo(f"While the stream was broken {away} series were polled, and {back} came back to it.")
     for complaint in told.complaints:
         echo(f"NOT AS IT SHOULD BE: {complaint}")
     if not told.complaints:
         echo("Nothing missing, nothing doubled, nothing wrong.")
-    echo(f"The candles are in {job.store}; try: wickwire gaps --store {job.store} {job.series[0]}")
+    echo(f"They are in {job.store}; look: wickwire export --store {job.store} {job.series[0]}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console, Group, RenderableType
@@ -11,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from wickwire.cli.door import printable
-from wickwire.cli.lines import digits, switch_line
+from wickwire.cli.lines import digits
 from wickwire.closer import Condition, Switch
 from wickwire.health import Health, SeriesHealth
-from wickwire.model import Feed, Hole, HoleKind, Rung, iso
+from wickwire.model import Feed, Hole, HoleKind, Rung, iso, when
 
 if TYPE_CHECKING:
     from wickwire.cli.doctor import Finding
@@ -36,7 +37,8 @@ __all__ = [
 
 _PLAIN_WIDTH: Final = 200
 """Where there is no terminal nothing is wrapped for one."""
-_MOST_HOLES: Final = 5
+_MOST_NAMED: Final = 4
+_WIDEST_PRICE: Final = 11
 
 _COLORS: Final = {
     Condition.STARTING: "yellow",
@@ -48,6 +50,7 @@ _COLORS: Final = {
     Condition.STOPPED: "dim",
 }
 _STATE_COLORS: Final = {"ok": "green", "broken": "bold red", "disabled": "dim", "missing-extra": "yellow"}
+_PAST: Final = {Rung.STREAM: "streamed", Rung.POLL: "polled"}
 _MARKS: Final = {"ok": ("ok", "green"), "note": ("note", "yellow"), "bad": ("bad", "bold red")}
 _RUNG_COLORS: Final = {Rung.STREAM: "green", Rung.POLL: "cyan", Rung.REFUSE: "bold red"}
 
@@ -63,9 +66,9 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def table(*columns: str, wide: str = "") -> Table:
+def table(*columns: str, wide: str = "", padding: int = 2) -> Table:
     """Return an empty table in the house's form; the column called *wide* takes what is left of the line."""
-    made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, padding, 0, 0))
     for name in columns:
         right = name in _NUMBERS
         made.add_column(
@@ -83,7 +86,7 @@ _NUMBERS: Final = frozenset(
         "lag",
         "close",
         "closed",
-        "revised",
+        "rev",
         "holes",
         "candles",
         "twice",
@@ -163,16 +166,18 @@ def findings_table(findings: Sequence[Finding]) -> RenderableType:
 
 def verdict_table(verdicts: Sequence[Verdict]) -> RenderableType:
     """Return what a check against the truth found, one series a row."""
-    rows = table(
-        "series", "candles", "streamed", "polled", "missing", "doubled", "wrong", "digits", wide="digits"
-    )
+    rows = table("series", "candles", "streamed", "polled", "missing", "doubled", "wrong", "digits")
     for one in verdicts:
         wrong = one.wrong + one.invented
         bad = [text(count, "bold red" if count else "green") for count in (one.missing, one.doubled, wrong)]
-        digits_ = "every one agrees" if one.exact else "agree as far as the venue's 32-bit floats go"
         streamed, polled = one.routes.get(Rung.STREAM, 0), one.routes.get(Rung.POLL, 0)
         rows.add_row(
-            text(one.series), text(one.closed), text(streamed), text(polled), *bad, text(digits_, "dim")
+            text(one.series),
+            text(one.closed),
+            text(streamed),
+            text(polled),
+            *bad,
+            text("all agree" if one.exact else "32 bit"),
         )
     return rows
 
@@ -181,26 +186,39 @@ def verdict_table(verdicts: Sequence[Verdict]) -> RenderableType:
 
 
 def health_table(health: Health, switches: Sequence[Switch] = (), *, title: str = "") -> RenderableType:
-    """Return how a collector is doing: its series, what changed last, and what is wrong."""
+    """Return how a collector is doing: its series, why each is collected so, what changed, what is wrong.
+
+    It fits into 80 columns: what takes a sentence stands below the rows.
+    """
     rows = table(
-        "series",
-        "route",
-        "state",
-        "last candle",
-        "close",
-        "lag",
-        "closed",
-        "revised",
-        "holes",
-        "why",
-        wide="why",
+        "series", "route", "state", "last candle", "close", "lag", "closed", "rev", "holes", padding=1
     )
+    reasons: dict[tuple[Rung, str], list[str]] = {}
     for one in health.series:
         rows.add_row(*_series_row(one))
+        reasons.setdefault((one.rung, one.why), []).append(str(one.series))
     parts: list[RenderableType] = [text(title, "bold")] if title else []
-    parts += [rows, *(_switch(switch) for switch in switches)]
+    parts.append(rows)
+    for (rung, why), series in reasons.items():
+        parts.append(
+            Text.assemble(
+                text(rung.value, _RUNG_COLORS.get(rung, "")),
+                ": ",
+                text(f"{why}: ", "dim"),
+                text(_names(series), "dim"),
+            )
+        )
+    parts += [
+        text(f"{when(one.at_ns):%m-%d %H:%M:%S}  {one.series} is now {_PAST[one.rung]}", "magenta")
+        for one in switches
+    ]
     parts += [text(f"{where}: {what}", "yellow") for where, what in troubles(health)]
     return Group(*parts)
+
+
+def _names(series: Sequence[str]) -> str:
+    more = f" and {len(series) - _MOST_NAMED} more" if len(series) > _MOST_NAMED else ""
+    return ", ".join(series[:_MOST_NAMED]) + more
 
 
 def troubles(health: Health) -> list[tuple[str, str]]:
@@ -221,19 +239,20 @@ def _series_row(one: SeriesHealth) -> tuple[Text, ...]:
         text(one.series),
         text(one.rung.value, _RUNG_COLORS.get(one.rung, "")),
         text(one.condition.value, _COLORS[one.condition]),
-        text("" if last is None else iso(last.open_ns)),
-        text("" if last is None else digits(last.close)),
+        text("" if last is None else f"{last.open_time:%m-%d %H:%M}"),
+        text("" if last is None else _short(last.close)),
         text("" if one.lag_s is None else f"{one.lag_s:.1f} s"),
         text(one.received if isinstance(one.series.what, Feed) else one.closed),
         text(one.revisions or ""),
         text(missing or "", "bold red"),
-        text(one.why, "dim"),
     )
+
+
+def _short(price: Decimal) -> str:
+    """Return a price in as many digits as fit; the store, and every line for programs, keeps them all."""
+    whole = digits(price) or ""
+    return whole if len(whole) <= _WIDEST_PRICE else f"{price:.8g}"
 
 
 def _missing(holes: Sequence[Hole]) -> int:
     return sum(hole.kind in (HoleKind.MISSING, HoleKind.UNKNOWN) for hole in holes)
-
-
-def _switch(switch: Switch) -> Text:
-    return text(switch_line(switch), "magenta")

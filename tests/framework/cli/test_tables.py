@@ -1,0 +1,105 @@
+"""What a person sees, at the width that terminals have by default."""
+
+import io
+from decimal import Decimal
+
+import pytest
+from rich.console import Console
+
+from wickwire.cli.tables import health_table
+from wickwire.closer import Condition, Switch
+from wickwire.health import Health, SeriesHealth, VenueHealth
+from wickwire.model import Candle, Hole, Rung, Series, Timeframe, parse_instant
+
+NOW_NS = parse_instant("2026-11-20T15:00:00Z")
+MINUTE = Timeframe.parse("1m")
+
+
+def candle(close):
+    price = Decimal(close)
+    return Candle("X", MINUTE, NOW_NS - 60, NOW_NS, price, price, price, price, Decimal(1))
+
+
+def series(text, rung=Rung.STREAM, **changes):
+    told = {
+        "condition": Condition.LIVE,
+        "why": f"why {rung.value}",
+        "last_close": candle("97283.3"),
+        "lag_s": 1.25,
+    }
+    return SeriesHealth(series=Series.parse(text), rung=rung, **(told | changes))
+
+
+def venue(trouble=""):
+    return VenueHealth(
+        venue="kraken",
+        connections=1,
+        wanted_connections=1,
+        attempts=1,
+        frames=9,
+        junk=0,
+        requests=3,
+        failures=0,
+        status="online",
+        trouble=trouble,
+    )
+
+
+def shown(health, switches=(), width=80):
+    written = io.StringIO()
+    out = Console(file=written, width=width, color_system=None, highlight=False, markup=False)
+    out.print(health_table(health, switches, title="a note"))
+    return written.getvalue()
+
+
+def health(*rows, trouble="", store_trouble=""):
+    return Health(
+        at_ns=NOW_NS, series=rows, venues=[venue(trouble)], committed=1, store_trouble=store_trouble
+    )
+
+
+def test_every_fact_of_a_series_is_in_its_row():
+    hole = Hole(NOW_NS - 10, NOW_NS)
+    told = shown(health(series("kraken:BTC/USD@1m", closed=12_345, revisions=7, holes=[hole])))
+
+    [row] = [line for line in told.splitlines() if line.startswith("kraken:BTC/USD@1m ")]
+    for fact in ("stream", "live", "11-20 14:59", "97283.3", "1.2 s", "12345", "7", "1"):
+        assert fact in row
+    assert "stream: why stream: kraken:BTC/USD@1m" in told
+    assert told.startswith("a note")
+
+
+@pytest.mark.parametrize("close", ["0.00001052", "12.09000015258789", "100000000.123456", "1E+30"])
+def test_a_row_is_one_line_of_80_columns(close):
+    told = shown(health(series("yahoo:BTC/USD@15m", Rung.POLL, last_close=candle(close), closed=999_999)))
+
+    assert [line for line in told.splitlines() if line.startswith("yahoo:BTC/USD@15m ")]
+    assert all(len(line) <= 80 for line in told.splitlines())
+
+
+def test_one_reason_for_many_series_is_said_once():
+    told = shown(health(*(series(f"kraken:S{number}/USD@1m") for number in range(30))))
+
+    assert told.count("why stream") == 1
+    assert "and 26 more" in " ".join(told.split())
+
+
+def test_changes_of_route_and_troubles_stand_below():
+    switch = Switch(Series.parse("kraken:BTC/USD@1m"), NOW_NS, Rung.POLL, "the stream is not there")
+    told = shown(health(series("kraken:BTC/USD@1m"), trouble="cut", store_trouble="disk full"), [switch])
+
+    assert "11-20 15:00:00  kraken:BTC/USD@1m is now polled" in told
+    assert "kraken: cut" in told
+    assert "store: disk full" in told
+
+
+def test_a_venues_words_are_neither_markup_nor_control():
+    told = shown(health(series("kraken:BTC/USD@1m", why="[bold]\x1b[2J[/bold]")))
+
+    assert "[bold]\\x1b[2J[/bold]" in told
+
+
+def test_trades_show_how_many_came():
+    told = shown(health(series("kraken:BTC/USD@trades", last_close=None, lag_s=None, received=4711)))
+
+    assert "4711" in told
