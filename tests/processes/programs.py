@@ -174,6 +174,10 @@ class Venue(Program):
         with urllib.request.urlopen(f"{origin}/0/public/Time") as reply:
             return parsedate_to_datetime(reply.headers["Date"]).strftime("%Y-%m-%dT%H:%M:%SZ")
 
+    def wait_minutes(self, count: int) -> None:
+        """Wait until it is so many minutes later there: this is how long a fault lasts."""
+        threading.Event().wait(60 * count / self.speed)
+
     def through(self, **ports: int) -> dict[str, str]:
         """Return the redirects with other ports, by a part of the origin: `through(kraken=relay.port)`."""
         return {
