@@ -28,7 +28,7 @@ from wickwire.cli.options import (
 from wickwire.cli.runs import Stop, run
 from wickwire.cli.settings import read_settings
 from wickwire.cli.stored import Gaps, gaps_json, gaps_of, reading
-from wickwire.cli.tables import console, gaps_table
+from wickwire.cli.tables import gaps_table, show
 from wickwire.cli.worlds import World
 from wickwire.errors import TransportError, UsageError
 from wickwire.model import Feed, HoleKind, Series
@@ -119,7 +119,7 @@ def backfill(
     if as_json:
         echo_json([gaps_json(one) for one in found], indent=2)
     else:
-        console().print(gaps_table(found))
+        show(gaps_table(found))
     return status
 
 

@@ -18,7 +18,7 @@ from wickwire.cli.options import DEFAULT_SEED, DURATION
 from wickwire.cli.runs import Stop, run
 from wickwire.cli.settings import Settings
 from wickwire.cli.stored import reading, stored_candles
-from wickwire.cli.tables import console, verdict_table
+from wickwire.cli.tables import show, verdict_table
 from wickwire.cli.truth import Verdict, compare
 from wickwire.cli.views import View, view_of
 from wickwire.cli.worlds import World
@@ -214,10 +214,9 @@ async def _check(
 def _sum_up(told: Told, job: Job) -> None:
     """Say what came of it."""
     minutes = (told.ended_ns - told.began_ns) / MINUTE_NS
-    out = console()
-    out.print()
-    out.print(verdict_table(told.verdicts))
-    out.print()
+    echo("")
+    show(verdict_table(told.verdicts))
+    echo("")
     total = sum(one.closed for one in told.verdicts)
     away = len({switch.series for switch in told.switches if switch.rung is Rung.POLL})
     back = len({switch.series for switch in told.switches if switch.rung is Rung.STREAM})

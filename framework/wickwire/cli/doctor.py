@@ -19,7 +19,7 @@ from wickwire.cli.door import ExitCode, loud_options
 from wickwire.cli.lines import echo_json
 from wickwire.cli.options import config_option, json_option, store_option
 from wickwire.cli.settings import Settings, read_settings
-from wickwire.cli.tables import console, findings_table
+from wickwire.cli.tables import findings_table, show
 from wickwire.clock import SystemClock
 from wickwire.discovery import Kind
 from wickwire.errors import WickwireError
@@ -69,7 +69,7 @@ def doctor(online: bool, store: str | None, config_file: str | None, as_json: bo
     if as_json:
         echo_json([attrs.asdict(finding) for finding in findings], indent=2)
     else:
-        console().print(findings_table(findings))
+        show(findings_table(findings))
     return ExitCode.FAILED if any(finding.state == "bad" for finding in findings) else ExitCode.DONE
 
 

@@ -8,7 +8,7 @@ from wickwire.cli.door import ExitCode, loud_options
 from wickwire.cli.lines import echo_json
 from wickwire.cli.options import config_option, json_option, series_argument
 from wickwire.cli.settings import read_settings
-from wickwire.cli.tables import console, listing_table, plan_table
+from wickwire.cli.tables import listing_table, plan_table, show
 from wickwire.discovery import Kind
 from wickwire.model import Rung, Series
 
@@ -38,7 +38,7 @@ def adapters(config_file: str | None, as_json: bool) -> None:
         ]
         echo_json(rows, indent=2)
     else:
-        console().print(listing_table(listed))
+        show(listing_table(listed))
 
 
 @click.command()
@@ -65,5 +65,5 @@ def plan(series: tuple[Series, ...], route: str | None, config_file: str | None,
         ]
         echo_json(rows, indent=2)
     else:
-        console().print(plan_table(plans))
+        show(plan_table(plans))
     return ExitCode.REFUSED if any(one.rung is Rung.REFUSE for one in plans) else ExitCode.DONE

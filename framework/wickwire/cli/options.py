@@ -51,8 +51,8 @@ class Moment:
     ago_ns: int = 0
 
     def ns(self, now_ns: int) -> int:
-        """Return the instant that is meant at *now_ns*."""
-        return now_ns - self.ago_ns if self.at_ns is None else self.at_ns
+        """Return the instant that is meant at *now_ns*; so long ago counts from the last whole second."""
+        return now_ns - now_ns % SECOND_NS - self.ago_ns if self.at_ns is None else self.at_ns
 
 
 class _Type(click.ParamType[object]):

@@ -19,7 +19,7 @@ from wickwire.cli.door import ExitCode
 from wickwire.cli.lines import candle_json, echo_json
 from wickwire.cli.options import INSTANT, Moment, config_option, json_option, series_argument, store_option
 from wickwire.cli.settings import Settings, read_settings
-from wickwire.cli.tables import console, gaps_table
+from wickwire.cli.tables import gaps_table, show
 from wickwire.clock import SystemClock
 from wickwire.errors import ConfigError, UsageError, WickwireError
 from wickwire.model import Hole, HoleKind, Series, SeriesCandle, iso
@@ -118,7 +118,7 @@ def gaps(
     if as_json:
         echo_json([gaps_json(one) for one in found], indent=2)
     else:
-        console().print(gaps_table(found))
+        show(gaps_table(found))
     return ExitCode.HOLES if any(one.lacking for one in found) else ExitCode.DONE
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wickwire.cli.door import printable
-from wickwire.cli.lines import digits
+from wickwire.cli.lines import digits, echo
 from wickwire.closer import Condition, Switch
 from wickwire.health import Health, SeriesHealth
 from wickwire.model import Feed, Hole, HoleKind, Rung, iso, when
@@ -32,7 +32,9 @@ __all__ = [
     "listing_table",
     "on_terminal",
     "plan_table",
+    "show",
     "troubles",
+    "verdict_table",
 ]
 
 _PLAIN_WIDTH: Final = 200
@@ -59,6 +61,18 @@ def console() -> Console:
     """Return what prints tables on stdout."""
     width = None if on_terminal() else _PLAIN_WIDTH
     return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def show(renderable: RenderableType) -> None:
+    """Print a table on stdout; where there is no terminal, without the blanks that fill up its lines."""
+    out = console()
+    if on_terminal():
+        out.print(renderable)
+        return
+    with out.capture() as captured:
+        out.print(renderable)
+    for line in captured.get().splitlines():
+        echo(line.rstrip())
 
 
 def on_terminal() -> bool:
