@@ -10,13 +10,17 @@ import asyncio
 import enum
 import heapq
 import itertools
-from typing import final
+from typing import Final, final
 
 import attrs
 
 from wickwire.wire import Limits, Rate
 
 __all__ = ["Budget", "Meter", "Priority"]
+
+
+_SOON_S: Final = 1e-6
+"""Less is no wait: it may be too short to move a loop's clock at all."""
 
 
 @final
@@ -79,7 +83,7 @@ class Turnstile:
                     wait_s = max(self._closed_until_s - now_s, 0.0)
                     if self._meter is not None:
                         wait_s = max(wait_s, self._meter.wait_s(cost, now_s))
-                    if wait_s <= 0.0:
+                    if wait_s < _SOON_S:
                         if self._meter is not None:
                             self._meter.spend(cost, now_s)
                         self.used += cost

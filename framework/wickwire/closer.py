@@ -18,7 +18,7 @@ import attrs
 
 from wickwire.budget import Priority
 from wickwire.clock import Clock
-from wickwire.errors import FaultKind, PluginError, VenueError, WickwireError
+from wickwire.errors import FaultKind, VenueError, WickwireError
 from wickwire.history import History
 from wickwire.ledger import Ledger, Want
 from wickwire.model import SECOND_NS, Candle, Quote, Rung, Series, Trade, iso
@@ -136,6 +136,7 @@ class Closer:
         self._settled = asyncio.Event()
         self._lost_why = "not subscribed yet"
         self._refusal = ""
+        self._failing: object = None
         self._started_ns = self._lost_ns = clock.now_ns()
         self._stopped = False
         self.rung = plan.rung
@@ -346,7 +347,7 @@ class Closer:
             self._failed(want, retries.failed(exc), exc)
             return False
         retries.succeeded()
-        self.trouble = ""
+        self._failing, self.trouble = None, ""
         self._asked_ns = max(self._asked_ns, fetched.as_of_ns)
         before = self.ledger.progress
         outcome = self.ledger.page(fetched.page, want, fetched.as_of_ns, route=self.rung)
@@ -373,13 +374,13 @@ class Closer:
         return min(wait_s, next_s) if self._unresolved <= EARLY_ASKS else next_s
 
     def _failed(self, want: Want, wait_s: float, error: WickwireError) -> None:
-        if str(error) != self.trouble:
-            log.warning("history failed", extra={"series": str(self.series), "why": str(error)})
-        self.trouble = str(error)
+        why = self._history.words.of(error)
+        kind = error.kind if isinstance(error, VenueError) else type(error)
+        if kind != self._failing:  # the same trouble in other words is no news
+            log.warning("history failed", extra={"series": str(self.series), "why": why})
+        self._failing, self.trouble = kind, why
         if isinstance(error, VenueError) and error.kind is FaultKind.SYMBOL:
-            self._refusal = str(error)
-        if isinstance(error, PluginError):
-            wait_s = max(wait_s, LONGEST_SLEEP_S)
+            self._refusal = why
         self._postpone(want, wait_s)
 
     def _postpone(self, want: Want, wait_s: float) -> None:

@@ -11,12 +11,13 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
+from weakref import WeakKeyDictionary
 
 import attrs
 
 from wickwire.clock import Clock, SystemClock
 from wickwire.closer import Closer, Switch
-from wickwire.errors import PlanError, TransportError, UsageError
+from wickwire.errors import PlanError, StoreError, TransportError, UsageError
 from wickwire.fanout import AnyFeedReader, AnyFeedRoute, CandleReader, FeedReader
 from wickwire.health import Health, of_closer, of_feed, of_venue
 from wickwire.ledger import Ledger
@@ -93,8 +94,9 @@ class Collector:
         self._clock = clock or SystemClock()
         self._rng = rng or random.Random()
         self._venues: dict[str, Venue] = {}
-        self._readers: dict[CandleReader, None] = {}
-        self._feed_readers: list[tuple[AnyFeedReader, Feed, Container[Series] | None]] = []
+        self._readers: WeakKeyDictionary[CandleReader, None] = WeakKeyDictionary()
+        self._feed_readers: WeakKeyDictionary[AnyFeedReader, tuple[Feed, Container[Series] | None]]
+        self._feed_readers = WeakKeyDictionary()
         self._listeners: list[asyncio.Task[None]] = []
         self._scopes: list[asyncio.Task[None]] = []
         self._switch_listeners: list[Callable[[Switch], None]] = []
@@ -151,7 +153,7 @@ class Collector:
                 if self._scopes:
                     await asyncio.wait(self._scopes)
                 await self._writer.drain()
-                for reader in [*self._readers, *(reader for reader, _, _ in self._feed_readers)]:
+                for reader in [*self._readers, *self._feed_readers]:
                     reader.end()
                 if self._listeners:
                     await asyncio.wait(self._listeners)
@@ -299,14 +301,18 @@ class Collector:
     async def _run_venue(self, scope: str, venue: Venue) -> None:
         """Run one venue; a bug in its scope ends it, is reported, and it starts again after a while."""
         retries = Retries(Backoff(first_s=1.0, cap_s=60.0), self._child_rng())
+        loop = asyncio.get_running_loop()
         while True:
+            started_s = loop.time()
             try:
                 await venue.run()
             except Exception as exc:  # the scope of one venue: style rule 18
                 venue.failure = f"{type(exc).__name__}: {exc}"
                 log.exception("venue failed", extra={"venue": scope})
-                if await venue.ended_within(retries.failed(TransportError(venue.failure))):
+                wait_s = retries.failed(TransportError(venue.failure), loop.time() - started_s)
+                if await venue.ended_within(wait_s):
                     return
+                venue.failure = ""
             else:
                 return
 
@@ -327,7 +333,6 @@ class Collector:
         only: Container[Series] | None = {self._canonical(text) for text in series} or None
         start = self._start_seq if after_seq is None else after_seq
         reader = CandleReader(self._store, only, start)
-        reader.put(())
         self._readers[reader] = None
         return reader
 
@@ -341,7 +346,16 @@ class Collector:
         self._listeners.append(task)
 
     async def _listen(self, listener: Listener, reader: CandleReader) -> None:
-        async for candle in reader:
+        retries = Retries(Backoff(), self._child_rng())
+        while True:
+            try:
+                candle = await anext(reader)
+            except StopAsyncIteration:
+                return
+            except StoreError as exc:  # it fell behind, and the store cannot be read back just now
+                await asyncio.sleep(retries.failed(exc))
+                continue
+            retries.succeeded()
             try:
                 result = listener(candle)
                 if inspect.isawaitable(result):
@@ -351,12 +365,19 @@ class Collector:
                 log.exception("listener failed", extra={"series": str(candle.series)})
 
     def on_switch(self, listener: Callable[[Switch], None]) -> None:
-        """Call *listener* whenever a series changes its route; it must be quick and must not raise."""
+        """Call *listener* whenever a series changes its route; it must be quick.
+
+        What it raises is logged and counted in `listener_errors`.
+        """
         self._switch_listeners.append(listener)
 
     def _tell_switch(self, switch: Switch) -> None:
         for listener in self._switch_listeners:
-            listener(switch)
+            try:
+                listener(switch)
+            except Exception:  # a host's code must not end the venue: style rule 18
+                self.listener_errors += 1
+                log.exception("listener failed", extra={"series": str(switch.series)})
 
     def trades(self, *series: str | Series) -> FeedReader[Trade]:
         """Return an iterator over the trades of the trade series; a slow consumer loses the oldest."""
@@ -372,18 +393,19 @@ class Collector:
 
     def _attach(self, reader: AnyFeedReader, feed: Feed, series: Sequence[str | Series]) -> None:
         only = {self._canonical(text) for text in series} or None
-        self._feed_readers.append((reader, feed, only))
+        self._feed_readers[reader] = feed, only
         for venue in self._venues.values():
             for route in venue.feeds.values():
-                self._connect_feed(route)
+                if route.series.what is feed and (only is None or route.series in only):
+                    route.attach(reader)
 
     def _connect_feed(self, route: AnyFeedRoute) -> None:
-        for reader, feed, only in self._feed_readers:
+        for reader, (feed, only) in self._feed_readers.items():
             if route.series.what is feed and (only is None or route.series in only):
-                route.readers[reader] = None
+                route.attach(reader)
 
     def _deliver(self, news: Sequence[SeriesCandle]) -> None:
-        for reader in self._readers:
+        for reader in list(self._readers):
             reader.put(news)
 
     # ------------------------------------------------------------------------------------------- asking

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Container, Sequence
 from typing import Final, Generic, Self, TypeVar
+from weakref import ReferenceType, ref
 
 from wickwire.errors import FaultKind
 from wickwire.model import Candle, Quote, Series, SeriesCandle, Trade
@@ -39,7 +40,7 @@ class CandleReader(AsyncIterator[SeriesCandle]):
         self._series = series
         self._last_seq = after_seq
         self._queue: deque[SeriesCandle] = deque()
-        self._behind = False
+        self._behind = True  # something may have been committed since
         self._more = asyncio.Event()
         self._ended = False
         self.spilled = 0
@@ -144,7 +145,7 @@ class FeedRoute(Generic[E]):
     def __init__(self, series: Series) -> None:
         """Start without readers."""
         self.series = series
-        self.readers: dict[FeedReader[Trade] | FeedReader[Quote], None] = {}
+        self.readers: dict[ReferenceType[AnyFeedReader], None] = {}
         self.received = 0
         self.latest: E | None = None
         self.live = False
@@ -155,8 +156,17 @@ class FeedRoute(Generic[E]):
         """Pass one event on."""
         self.received += 1
         self.latest = data  # type: ignore[assignment]  # the session routes by type
-        for reader in self.readers:
-            reader.put(data)  # type: ignore[arg-type]  # the same
+        for held in self.readers:
+            reader = held()
+            if reader is not None:
+                reader.put(data)  # type: ignore[arg-type]  # the same
+
+    def attach(self, reader: AnyFeedReader) -> None:
+        """Pass events on to *reader* for as long as somebody holds it."""
+        self.readers[ref(reader, self._forget)] = None
+
+    def _forget(self, held: ReferenceType[AnyFeedReader]) -> None:
+        self.readers = {one: None for one in self.readers if one is not held}  # it may be iterated over
 
     def subscribed(self, session: Session) -> None:  # noqa: ARG002 - part of Route
         """Note that it lives."""

@@ -6,7 +6,7 @@ raises goes to the caller, who retries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,8 +16,11 @@ from wickwire.adapter import Adapter
 from wickwire.budget import Budget, Priority
 from wickwire.clock import Clock
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
+from wickwire.model import Candle
+from wickwire.retry import asked_s
 from wickwire.transport import Transport
-from wickwire.wire import Account, HttpReply, HttpRequest, OhlcvQuery, Page, StreamRequest
+from wickwire.wire import Account, HttpReply, HttpRequest, OhlcvQuery, Page, StreamRequest, Topic
+from wickwire.words import Words
 
 __all__ = ["MAX_REQUESTS", "PAUSE_S", "FetchedPage", "History"]
 
@@ -50,6 +53,7 @@ class History:
         self._transport = transport
         self._budget = budget
         self._clock = clock
+        self.words = Words(account)
         self.requests = 0
         self.failures = 0
         self.last_error = ""
@@ -66,9 +70,7 @@ class History:
         asked_ns = self._clock.now_ns()
         talk = self._adapter.fetch_ohlcv(query, self._account)
         dates: list[int] = []
-        page = await self.converse(talk, priority, dates)
-        if not isinstance(page, Page):
-            raise self._adapter.broke(f"fetch_ohlcv() returned {type(page).__name__}, expected a Page")
+        page = self._judged(query, await self.converse(talk, priority, dates))
         if page.as_of_ns is not None:
             return FetchedPage(page, page.as_of_ns)
         return FetchedPage(page, min(dates, default=asked_ns))
@@ -97,7 +99,33 @@ class History:
             self._note(exc)
             raise
         finally:
+            self._close(talk)
+
+    def _close(self, talk: Generator[Any, Any, Any]) -> None:
+        """End a conversation; nothing is raised, since it may be in place of a cancellation."""
+        try:
             talk.close()
+        except Exception as exc:  # a plugin's code: style rule 18  # noqa: BLE001 - it is noted
+            self._note(self._adapter.broke(f"a conversation would not end: {type(exc).__name__}: {exc}"))
+
+    def _judged(self, query: OhlcvQuery, page: object) -> Page:
+        """Return *page* when it is one, and about what was asked: nothing else may reach a ledger."""
+        if not isinstance(page, Page):
+            raise self._adapter.broke(f"fetch_ohlcv() returned {type(page).__name__}, expected a Page")
+        match page.covered:
+            case (int(), int()):
+                pass
+            case _:
+                raise self._adapter.broke(f"covered has to be two instants in ns, got {page.covered!r:.80}")
+        if not isinstance(page.candles, Sequence):
+            raise self._adapter.broke(f"candles has to be a sequence, got {type(page.candles).__name__}")
+        for row in page.candles:
+            if not isinstance(row, Candle):
+                raise self._adapter.broke(f"fetch_ohlcv() returned a row that is no Candle: {row!r:.80}")
+            if row.timeframe is not query.timeframe or row.symbol != query.symbol:
+                asked, came = Topic(query.symbol, query.timeframe), Topic(row.symbol, row.timeframe)
+                raise self._adapter.broke(f"fetch_ohlcv() was asked for {asked}, got a row of {came}")
+        return page
 
     async def _send(self, request: HttpRequest, priority: Priority) -> HttpReply:
         await self._budget.rest(request.cost, priority)
@@ -124,6 +152,7 @@ class History:
 
     def _note(self, error: WickwireError) -> None:
         self.failures += 1
-        self.last_error = str(error)
+        self.last_error = self.words.of(error)
         if isinstance(error, VenueError) and error.kind is FaultKind.WAIT:
-            self._budget.pause_rest(PAUSE_S if error.retry_after_s is None else error.retry_after_s)
+            asked = asked_s(error)
+            self._budget.pause_rest(PAUSE_S if asked is None else asked)

@@ -8,9 +8,12 @@ from typing import Final, final
 
 import attrs
 
-from wickwire.errors import FaultKind, StreamClosed, VenueError, WickwireError
+from wickwire.errors import FaultKind, PluginError, StreamClosed, UsageError, VenueError, WickwireError
 
-__all__ = ["ADVICE", "Advice", "Backoff", "Retries", "advise"]
+__all__ = ["ADVICE", "LONGEST_ASKED_S", "Advice", "Backoff", "Retries", "advise", "asked_s"]
+
+LONGEST_ASKED_S: Final = 3_600.0
+"""How long a venue may make us wait with one word: a Retry-After of a year is a mistake, or an attack."""
 
 
 @final
@@ -85,12 +88,22 @@ class Backoff:
 
 
 def advise(error: WickwireError) -> Advice:
-    """Return what to do about *error*: by its kind, its close code, or an ordinary retry."""
+    """Return what to do about *error*: by its kind, its close code, or an ordinary retry.
+
+    A setting or a plugin that is wrong is no weather: it will be as wrong in a second.
+    """
     if isinstance(error, VenueError):
         return ADVICE[error.kind]
     if isinstance(error, StreamClosed):
         return _CLOSE_CODES.get(error.code, Advice.RETRY)
-    return Advice.RETRY
+    return Advice.FIX if isinstance(error, UsageError | PluginError) else Advice.RETRY
+
+
+def asked_s(error: WickwireError) -> float | None:
+    """Return how many seconds the venue asked to wait, as far as that is obeyed, or None."""
+    if not isinstance(error, VenueError) or error.retry_after_s is None:
+        return None
+    return min(max(error.retry_after_s, 0.0), LONGEST_ASKED_S)
 
 
 @attrs.define(eq=False)
@@ -113,8 +126,8 @@ class Retries:
             self.attempt = 0
         self.attempt += 1
         wait_s = self.backoff.wait_s(self.attempt, self.rng, advise(error))
-        asked_s = error.retry_after_s if isinstance(error, VenueError) else None
-        return wait_s if asked_s is None else max(wait_s, asked_s)
+        asked = asked_s(error)
+        return wait_s if asked is None else max(wait_s, asked)
 
     def succeeded(self) -> None:
         """Forget the failures: for requests, where one success is health."""

@@ -11,7 +11,8 @@ import enum
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import Final, Protocol, final
@@ -125,6 +126,7 @@ class _Subscription:
     due_s: float = 0.0
     asked: int = 0
     batch: int = 0
+    early: bool = False
 
 
 Key = tuple[str, Timeframe | Feed]
@@ -140,6 +142,7 @@ class Session:
         frames: Frames received.
         events: Events they held.
         junk: Frames that were not what the venue documents.
+        faults: Troubles that the venue reported.
         unrouted: Data of topics that nobody asked for.
         last_junk: What was wrong with the last one.
         status: The venue's last word on its own state.
@@ -153,6 +156,7 @@ class Session:
         self._account = account
         self._transport = transport
         self._history = history
+        self._words = history.words
         self._clock = clock
         self._topics: dict[Topic, _Subscription] = {}
         self._routes: dict[Key, Callable[[Candle | Trade | Quote], None]] = {}
@@ -164,6 +168,7 @@ class Session:
         self._endpoint: Endpoint | None = None
         self._stream: Stream | None = None
         self._batches = 0
+        self._reported: dict[FaultKind, None] = {}
         self._heard_s = 0.0
         self._opened_s = 0.0
         self._first_data_s: float | None = None
@@ -173,6 +178,7 @@ class Session:
         self.frames = 0
         self.events = 0
         self.junk = 0
+        self.faults = 0
         self.unrouted = 0
         self.last_junk = ""
         self.status = ""
@@ -234,23 +240,28 @@ class Session:
                     tasks.create_task(self._change(), name="change")
                     await self._pump()
         except WickwireError as exc:
-            why = str(exc)
+            why = self._words.of(exc)
             raise
         finally:
             self.state = SessionState.DRAINING
-            if self._stream is not None:
-                await self._stream.aclose()
-            self.state = SessionState.CLOSED
             for subscription in self._topics.values():
                 subscription.route.lost(why)
+            try:
+                if self._stream is not None:
+                    await self._stream.aclose()
+            finally:
+                self.state = SessionState.CLOSED
 
     async def _open(self) -> None:
-        adapter = self._adapter
-        told = adapter.connect(self._account, tuple(self._topics), self._clock.now_ns())
-        endpoint = told if isinstance(told, Endpoint) else await self._history.converse(told, Priority.LIVE)
-        if not isinstance(endpoint, Endpoint):
-            raise self._adapter.broke(f"connect() returned {type(endpoint).__name__}, expected an Endpoint")
-        self._endpoint, self._memory = endpoint, endpoint.memory()
+        with self._hook("connect"):
+            told: object = self._adapter.connect(self._account, tuple(self._topics), self._clock.now_ns())
+        if isinstance(told, Generator):
+            told = await self._history.converse(told, Priority.LIVE)
+        if not isinstance(told, Endpoint):
+            raise self._adapter.broke(f"connect() returned {type(told).__name__}, expected an Endpoint")
+        self._endpoint = endpoint = told
+        with self._hook("memory"):
+            self._memory = endpoint.memory()
         self._stream = await self._transport.open(endpoint)
         self._heard_s = self._opened_s = asyncio.get_running_loop().time()
         self.state = SessionState.AUTHENTICATING
@@ -259,12 +270,22 @@ class Session:
         if endpoint.ready is Readiness.ON_OPEN:
             self._begin()
 
+    @contextmanager
+    def _hook(self, name: str) -> Iterator[None]:
+        """Turn whatever a hook raises into a PluginError, but for what its contract lets pass."""
+        try:
+            yield
+        except WickwireError:
+            raise
+        except Exception as exc:  # a plugin's code: style rule 18
+            raise self._adapter.broke(f"{name}() raised {type(exc).__name__}: {exc}") from exc
+
     def _begin(self) -> None:
         self.state = SessionState.READY
         self._ready.set()
         self._changed.set()
 
-    async def _pump(self) -> None:  # noqa: C901 - the hot path is one loop: a call an event would cost more
+    async def _pump(self) -> None:  # noqa: C901, PLR0912 - the hot path is one loop: calls would cost more
         """Read for ever. The hot path: what stands in this loop is paid once a frame or once an event."""
         assert self._stream is not None
         receive, parse, memory = self._stream.receive, self._adapter.parse, self._memory
@@ -280,6 +301,9 @@ class Session:
                 continue
             except Exception as exc:  # a plugin's code: style rule 18
                 raise self._adapter.broke(f"parse() raised {type(exc).__name__}: {exc}") from exc
+            kind = type(events)
+            if kind is not tuple and kind is not list and not isinstance(events, Sequence):
+                raise self._adapter.broke(f"parse() returned {events!r:.80}, expected a sequence of events")
             data = False
             for event in events:
                 if isinstance(event, Candle):
@@ -311,6 +335,7 @@ class Session:
     def _early(self, subscription: _Subscription, data: Candle | Trade | Quote) -> None:
         """Data of a topic that is not confirmed yet: it confirms what was asked, and is not lost."""
         if subscription.phase is TopicPhase.ASKED:
+            subscription.early = subscription.asked > 1
             self._confirm(subscription)
             subscription.route.receive(data)
         else:
@@ -318,7 +343,7 @@ class Session:
 
     def _refuse_frame(self, error: WireError) -> None:
         self.junk += 1
-        self.last_junk = str(error)
+        self.last_junk = self._words.of(error)
         if self.junk == 1:
             log.warning("frame refused", extra={"venue": self._adapter.name, "why": self.last_junk})
 
@@ -336,7 +361,7 @@ class Session:
                     self._begin()
             case Accepted():
                 for subscription in self._known(event.topics):
-                    self._confirm(subscription)
+                    self._accepted(subscription)
             case Released():
                 pass
             case Refused():
@@ -356,6 +381,12 @@ class Session:
             subscription = self._topics.get(topic)
             if subscription is not None:
                 yield subscription
+
+    def _accepted(self, subscription: _Subscription) -> None:
+        if subscription.early:  # what confirmed it may have been a late frame of the subscription before
+            subscription.early = False
+            subscription.route.doubted("data came before the answer to a repeated subscription")
+        self._confirm(subscription)
 
     def _confirm(self, subscription: _Subscription) -> None:
         if subscription.phase is not TopicPhase.CONFIRMED:
@@ -378,35 +409,39 @@ class Session:
                 self._halves += [topics[:middle], topics[middle:]]
                 self._changed.set()
                 return
-        now_s = asyncio.get_running_loop().time()
+        now_s, why = asyncio.get_running_loop().time(), self._words.of(event.text)
         for subscription in self._known(topics):
             if event.kind is FaultKind.WAIT:
                 subscription.due_s = now_s + ANSWER_DEADLINE_S
                 continue
             subscription.phase = TopicPhase.REFUSED
             subscription.due_s = now_s + QUARANTINE_S
-            subscription.route.refused(event.kind, event.text)
+            subscription.route.refused(event.kind, why)
             log.warning(
                 "subscription refused",
-                extra={"venue": self._adapter.name, "topic": str(subscription.topic), "why": event.text},
+                extra={"venue": self._adapter.name, "topic": str(subscription.topic), "why": why},
             )
         self._changed.set()
 
     def _note_status(self, event: VenueStatus) -> None:
-        if event.symbol is None and event.state != self.status:
-            self.status = event.state
-            log.info("venue status", extra={"venue": self._adapter.name, "state": event.state})
+        state = self._words.of(event.state)
+        if event.symbol is None and state != self.status:
+            self.status = state
+            log.info("venue status", extra={"venue": self._adapter.name, "state": state})
 
     def _fault(self, event: Fault) -> None:
-        log.warning(
-            "venue fault",
-            extra={"venue": self._adapter.name, "kind": event.kind.value, "why": event.text},
-        )
+        self.faults += 1
+        why = self._words.of(event.text)
+        if event.kind not in self._reported:  # a broken row in each frame is no reason for a line each
+            self._reported[event.kind] = None
+            log.warning(
+                "venue fault", extra={"venue": self._adapter.name, "kind": event.kind.value, "why": why}
+            )
         if event.kind in _ENDING:
-            raise VenueError(event.kind, f"{self._adapter.name}: {event.text}")
+            raise VenueError(event.kind, f"{self._adapter.name}: {why}")
         if event.kind in (FaultKind.GAP, FaultKind.PROTOCOL):
             for subscription in self._topics.values():
-                subscription.route.doubted(event.text)
+                subscription.route.doubted(why)
         elif event.kind is FaultKind.WAIT:
             later_s = asyncio.get_running_loop().time() + ANSWER_DEADLINE_S
             for subscription in self._topics.values():
@@ -441,31 +476,25 @@ class Session:
                 await self._stream.send(send.frame)
 
     def _frames(self, asks: Sequence[Ask], removed: Sequence[Topic]) -> Sequence[Send]:
-        try:
+        with self._hook("subscribe"):
             sends: object = self._adapter.subscribe(asks, removed, self._memory)
-        except WickwireError:
-            raise
-        except Exception as exc:  # a plugin's code: style rule 18
-            raise self._adapter.broke(f"subscribe() raised {type(exc).__name__}: {exc}") from exc
         if not isinstance(sends, Sequence) or not all(isinstance(send, Send) for send in sends):
             raise self._adapter.broke(f"subscribe() returned {sends!r:.80}, expected a sequence of Send")
         return sends
 
     def _next_batch(self, now_s: float) -> tuple[list[Ask], list[Topic]]:
         assert self._endpoint is not None
-        in_flight = {sub.batch for sub in self._topics.values() if sub.phase is TopicPhase.ASKED}
         removed = list(islice(self._leaving, self._endpoint.topics_per_frame))
         for topic in removed:
             del self._leaving[topic]
         if removed:  # leave first: a topic that is subscribed to anew must be left before
             return [], removed
-        if len(in_flight) >= self._endpoint.changes_in_flight:
-            overdue = any(s.phase is TopicPhase.ASKED and s.due_s <= now_s for s in self._topics.values())
-            if not overdue:
-                return [], []
-        if self._halves:
+        if self._endpoint.acknowledges and self._must_wait(now_s, self._endpoint.changes_in_flight):
+            return [], []
+        chosen: list[_Subscription] = []
+        while self._halves and not chosen:
             chosen = [sub for topic in self._halves.popleft() if (sub := self._topics.get(topic))]
-        else:
+        if not chosen:
             due = (sub for sub in self._topics.values() if self._is_due(sub, now_s))
             chosen = list(islice(due, self._endpoint.topics_per_frame))
         self._batches += 1
@@ -476,6 +505,11 @@ class Session:
             patience_s = ANSWER_DEADLINE_S * min(subscription.asked, 30)
             subscription.due_s = now_s + patience_s if self._endpoint.acknowledges else math.inf
         return [Ask(sub.topic, sub.since_ns()) for sub in chosen], []
+
+    def _must_wait(self, now_s: float, most: int) -> bool:
+        """Say whether as many answers are awaited as may be, and none is overdue."""
+        asked = [sub for sub in self._topics.values() if sub.phase is TopicPhase.ASKED]
+        return len({sub.batch for sub in asked}) >= most and all(sub.due_s > now_s for sub in asked)
 
     @staticmethod
     def _is_due(subscription: _Subscription, now_s: float) -> bool:
@@ -524,12 +558,3 @@ class Session:
                 self._heard_s = asyncio.get_running_loop().time()
             else:
                 await self._stream.send(keepalive.frame)
-
-    def counters(self) -> Mapping[str, int]:
-        """Return what was counted, by name."""
-        return {
-            "frames": self.frames,
-            "events": self.events,
-            "junk": self.junk,
-            "unrouted": self.unrouted,
-        }

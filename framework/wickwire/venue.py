@@ -14,7 +14,7 @@ from wickwire.adapter import Adapter
 from wickwire.budget import Budget
 from wickwire.clock import Clock
 from wickwire.closer import Closer, Switch
-from wickwire.errors import PluginError, WickwireError
+from wickwire.errors import WickwireError
 from wickwire.fanout import FeedRoute
 from wickwire.history import History
 from wickwire.ledger import Ledger
@@ -114,17 +114,19 @@ class Venue:
 
     async def run(self) -> None:
         """Run until `stop`; whatever was added before starts now."""
-        with unwrapped():
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                for closer in self.closers.values():
-                    self._start(closer)
-                for link in self.links:
-                    self._dial(link)
-                await self._end.wait()
-                for task in [*self._running.values(), *(link.task for link in self.links if link.task)]:
-                    task.cancel()
-        self._tasks = None
+        try:
+            with unwrapped():
+                async with asyncio.TaskGroup() as tasks:
+                    self._tasks = tasks
+                    for closer in self.closers.values():
+                        self._start(closer)
+                    for link in self.links:
+                        self._dial(link)
+                    await self._end.wait()
+                    for task in [*self._running.values(), *(link.task for link in self.links if link.task)]:
+                        task.cancel()
+        finally:
+            self._tasks = None  # what is added while the scope is down starts with it
 
     def stop(self) -> None:
         """End the scope: connections are closed, nothing is asked any more."""
@@ -234,20 +236,19 @@ class Venue:
             try:
                 await session.run()
             except WickwireError as exc:
-                link.session = None
                 wait_s = retries.failed(exc, session.healthy_s)
-                if isinstance(exc, PluginError):
-                    wait_s = max(wait_s, self._backoff.cap_s)
-                link.trouble = str(exc)
-                log.warning(
+                why = self.history.words.of(exc)
+                log.log(
+                    logging.INFO if why == link.trouble else logging.WARNING,
                     "stream ended",
                     extra={
                         "venue": self.adapter.name,
                         "link": link.number,
-                        "why": link.trouble,
+                        "why": why,
                         "wait_s": round(wait_s, 3),
                     },
                 )
+                link.trouble, link.session = why, None
                 await asyncio.sleep(wait_s)
 
     @property

@@ -495,6 +495,9 @@ def test_a_reader_that_falls_behind_loses_nothing_and_holds_little() -> None:
 
     async def test(world: World, collector: Collector) -> None:
         candles = collector.candles()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):  # it has read all that there is
+                await anext(candles)
         first = world.first_minute
         world.truth |= {first - minute: 100 for minute in range(1, 3_001)}
         await collector.add("scripted:BTC/USD@1m", since=(first - 3_000) * MINUTE_NS)

@@ -1,0 +1,479 @@
+"""What breaks beside the runtime - adapters, hosts, stores, sockets - ends as little as possible."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Generator
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import pytest
+
+from tests.framework.scripted import (
+    MINUTE,
+    MINUTE_NS,
+    SERIES,
+    TOPIC,
+    Scripted,
+    ScriptedStream,
+    ScriptedTransport,
+    rows,
+)
+from tests.framework.test_collector import World, accepted, play
+from tests.framework.test_session import with_session
+from wickwire import (
+    Candle,
+    ConfigError,
+    Endpoint,
+    FaultKind,
+    HttpRequest,
+    Keepalive,
+    Page,
+    PluginError,
+    StoreError,
+    StreamClosed,
+    Topic,
+    TransportError,
+    VenueError,
+    hookimpl,
+)
+from wickwire.closer import Condition
+from wickwire.collector import Collector
+from wickwire.retry import Backoff, Retries
+from wickwire.scope import unwrapped
+
+# ----------------------------------------------------------------------------------- adapters that break
+
+
+class BrokenConnect(Scripted):
+    """An adapter with a bug in connect()."""
+
+    @hookimpl
+    def connect(self) -> Endpoint:
+        raise ZeroDivisionError("a bug in connect")
+
+
+class BrokenMemory(Scripted):
+    """An adapter whose memory cannot be made."""
+
+    @hookimpl
+    def connect(self) -> Endpoint:
+        def memory() -> object:
+            raise ZeroDivisionError("a bug in memory")
+
+        return Endpoint(url="wss://scripted.test/", memory=memory)
+
+
+class BrokenSubscribe(Scripted):
+    """An adapter with a bug in subscribe()."""
+
+    @hookimpl
+    def subscribe(self) -> Any:  # type: ignore[override]  # hooks take what they need
+        raise ZeroDivisionError("a bug in subscribe")
+
+
+class SilentParse(Scripted):
+    """An adapter that returns None where it should return ()."""
+
+    @hookimpl
+    def parse(self) -> Any:  # type: ignore[override]  # hooks take what they need
+        return None
+
+
+@pytest.mark.parametrize(
+    ("plugin", "words"),
+    [
+        (BrokenConnect(), "connect() raised ZeroDivisionError: a bug in connect"),
+        (BrokenMemory(), "memory() raised ZeroDivisionError: a bug in memory"),
+        (BrokenSubscribe(), "subscribe() raised ZeroDivisionError: a bug in subscribe"),
+        (SilentParse(), "parse() returned None"),
+    ],
+)
+def test_a_bug_in_the_stream_hooks_is_named_its_series_polled_and_the_venue_left_in_peace(
+    plugin: Scripted, words: str
+) -> None:
+    async def test(world: World, collector: Collector) -> None:
+        world.transport.greet = lambda stream: stream.say({"beat": 1})
+        await collector.add("scripted:BTC/USD@1m")
+        world.trade(100, streamed=False)
+        await world.next_minute(20)
+
+        [venue] = collector.health().venues
+        assert words in venue.trouble
+        assert "scripted" in venue.trouble, "it says which plugin"
+        assert [100] == [int(candle.close) for candle in await world.stored()]
+        await asyncio.sleep(600)
+        assert len(world.transport.streams) <= 11, "at most once a minute"
+
+    play(test, World(plugin=plugin))
+
+
+class BrokenPages(Scripted):
+    """An adapter whose pages are wrong in a way that a test chooses."""
+
+    wrong: Any = None
+
+    @hookimpl
+    def fetch_ohlcv(self, query: Any) -> Generator[Any, Any, Any]:
+        yield HttpRequest(url="https://scripted.test/candles", params={"since": "0", "until": "0"})
+        return self.wrong(query)
+
+
+def _row(**changes: Any) -> Candle:
+    one = Decimal(1)
+    values: dict[str, Any] = {
+        "symbol": "BTC/USD",
+        "timeframe": MINUTE,
+        "open_ns": 0,
+        "close_ns": MINUTE_NS,
+        "open": one,
+        "high": one,
+        "low": one,
+        "close": one,
+        "volume": one,
+    }
+    return Candle(**(values | changes))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda _: None, "expected a Page"),
+        (lambda q: Page(candles=[42], covered=(q.since_ns, q.until_ns)), "a row that is no Candle"),  # type: ignore[list-item]
+        (
+            lambda q: Page(candles=[_row(symbol="ETH/USD")], covered=(q.since_ns, q.until_ns)),
+            "asked for BTC/USD@1m, got a row of ETH/USD@1m",
+        ),
+        (lambda _: Page(candles=(), covered=None), "covered"),  # type: ignore[arg-type]
+    ],
+)
+def test_pages_that_are_none_are_a_bug_of_the_plugin_and_nothing_is_stored(wrong: Any, words: str) -> None:
+    plugin = BrokenPages(stream=False)
+    plugin.wrong = wrong
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await world.next_minute(20)
+        [health] = collector.health().series
+        assert words in health.trouble
+        assert [] == await world.stored()
+        await asyncio.sleep(600)
+        assert len(world.transport.requests) <= 12, "the venue is not asked faster for it"
+
+    play(test, World(plugin=plugin))
+
+
+class Uncloseable(Scripted):
+    """An adapter whose conversation has no end, and says one thing more when it is told to end."""
+
+    @hookimpl
+    def fetch_ohlcv(self, query: Any) -> Generator[Any, Any, Any]:
+        request = HttpRequest(url="https://scripted.test/candles", params={"since": "0", "until": "0"})
+        try:
+            while True:
+                yield request
+        finally:
+            yield request
+
+
+def test_a_conversation_that_will_not_end_is_a_bug_of_the_plugin() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await world.next_minute(20)
+        [health] = collector.health().series
+        assert "more than 100 requests" in health.trouble
+        assert "" == collector.health().venues[0].trouble, "the scope of the venue goes on"
+        await collector.remove(SERIES)
+        await asyncio.sleep(0.1)
+        assert [] == [task for task in asyncio.all_tasks() if "closer" in task.get_name()]
+
+    play(test, World(plugin=Uncloseable(stream=False)))
+
+
+def test_a_setting_that_the_transport_refuses_is_tried_again_at_the_slowest_pace() -> None:
+    """Only a person can mend it, so it is no weather."""
+    error = ConfigError("headers: 'X-Key' holds a line break")
+    retries = Retries(Backoff(), random.Random(1))
+    assert min(retries.failed(error) for _ in range(20)) >= 60
+    assert min(retries.failed(PluginError("broken")) for _ in range(20)) >= 60
+
+
+# ------------------------------------------------------------------------------------ wires that break
+
+
+@attrs.define(eq=False)
+class PingingStream(ScriptedStream):
+    """A stream whose pings wait for a pong, and fail together with everything else when it is cut."""
+
+    async def ping(self) -> None:
+        while self.closed is None:
+            self._more.clear()
+            await self._more.wait()
+        raise self.closed
+
+
+def test_a_cut_that_two_tasks_see_at_once_is_one_cut() -> None:
+    """Reader and keepalive both fail in the same turn of the loop; the venue's scope must not."""
+
+    class Transport(ScriptedTransport):
+        async def open(self, endpoint: Endpoint) -> ScriptedStream:
+            stream = PingingStream()
+            self.streams.append(stream)
+            return stream
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await accepted(world)
+        await asyncio.sleep(3.5)
+        world.stream.hang_up(1012)
+        await asyncio.sleep(0.01)
+        [venue] = collector.health().venues
+        assert venue.trouble == "closed with 1012"
+
+    world = World(plugin=Scripted(endpoint={"keepalive": Keepalive(1.0)}))
+    world.transport = Transport(answer=lambda _: rows())
+    play(test, world)
+
+
+def test_of_several_typed_failures_the_first_comes_out_and_a_bug_keeps_its_group() -> None:
+    with pytest.raises(StreamClosed, match="one"), unwrapped():
+        raise ExceptionGroup("two", [StreamClosed("one"), TransportError("two")])
+    with pytest.raises(ExceptionGroup), unwrapped():
+        raise ExceptionGroup("two", [StreamClosed("one"), ValueError("a bug")])
+
+
+def test_routes_are_told_that_they_lost_their_stream_even_when_closing_it_fails() -> None:
+    told: list[object] = []
+
+    async def test(bench: Any) -> None:
+        async def broken(code: int = 1000) -> None:
+            raise OSError("cannot even be closed")
+
+        bench.stream.aclose = broken  # as a broken transport does
+        bench.stream.say({"accepted": ["BTC/USD@1m"]})
+        bench.stream.hang_up(1006)
+        await asyncio.sleep(0.01)
+        told.extend(bench.notes.told)
+
+    @attrs.define(eq=False, slots=False)
+    class Open(ScriptedStream):
+        pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.framework.scripted.ScriptedStream", Open)
+        with_session(test)
+
+    assert ["subscribed", "lost: closed with 1006"] == told
+
+
+def test_a_venue_that_acknowledges_by_data_alone_is_asked_for_every_topic() -> None:
+    """Quiet topics never confirm; they must not keep the others from being asked for."""
+
+    async def test(bench: Any) -> None:
+        await asyncio.sleep(1)
+        assert 30 == len(bench.stream.asked)
+
+    topics = [Topic(f"S{number}/USD", MINUTE) for number in range(30)]
+    with_session(
+        test, *topics, endpoint={"topics_per_frame": 1, "changes_in_flight": 1, "acknowledges": False}
+    )
+
+
+def test_after_subscribing_again_what_came_before_the_answer_is_doubted() -> None:
+    """It may be a late frame of the old subscription: rows lost in between would go unseen."""
+
+    async def test(bench: Any) -> None:
+        bench.stream.say({"accepted": ["BTC/USD@1m"]})
+        await asyncio.sleep(0.01)
+        bench.session.again(TOPIC)
+        await asyncio.sleep(0.01)
+        bench.stream.say({"candle": {"minute": 1, "close": 100}}, {"accepted": ["BTC/USD@1m"]})
+        await asyncio.sleep(0.01)
+        assert str(bench.notes.told[-1]).startswith("doubted"), bench.notes.told
+
+    with_session(test)
+
+
+def test_a_retry_after_of_years_is_obeyed_for_an_hour() -> None:
+    retries = Retries(Backoff(), random.Random(1))
+    assert 3_600 == retries.failed(VenueError(FaultKind.WAIT, "later", retry_after_s=1e9))
+
+    class Busy(Scripted):
+        @hookimpl
+        def fetch_ohlcv(self, query: Any) -> Generator[Any, Any, Page]:
+            yield HttpRequest(url="https://scripted.test/", params={"since": "0", "until": "0"})
+            raise VenueError(FaultKind.WAIT, "slow down", retry_after_s=1e9)
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await world.next_minute(20)
+        assert 1 == len(world.transport.requests)
+        await asyncio.sleep(2 * 3_600)
+        assert 2 <= len(world.transport.requests) <= 3
+
+    play(test, World(plugin=Busy(stream=False)))
+
+
+# ------------------------------------------------------------------------------------------ log lines
+
+
+def test_the_same_trouble_is_one_line_however_often_it_is_met(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.transport.refuse = TransportError("connection refused")
+    numbers = iter(range(10**6))
+    world.transport.answer = lambda _: TransportError(f"no answer, attempt {next(numbers)}")
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await asyncio.sleep(3_600)
+
+    with caplog.at_level(logging.WARNING, logger="wickwire"):
+        play(test, world)
+    assert 2 == len(caplog.records), [record.getMessage() for record in caplog.records]
+
+
+def test_a_flood_of_faults_is_one_line_a_kind_and_connection(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(bench: Any) -> None:
+        for number in range(100):
+            bench.stream.say({"fault": "protocol", "why": f"row {number}"})
+        await asyncio.sleep(0.01)
+
+    with caplog.at_level(logging.WARNING, logger="wickwire"):
+        with_session(test)
+    assert 1 == len(caplog.records)
+
+
+def test_the_words_of_a_venue_cannot_forge_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    """S12: what a venue says comes without control characters, and not at any length."""
+    evil = "no\r\nERROR all is lost\x1b[2J" + "x" * 100_000
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await asyncio.sleep(1)
+        world.stream.say({"refused": ["BTC/USD@1m"], "why": evil}, {"fault": "wait", "why": evil})
+        await asyncio.sleep(0.1)
+        [health] = collector.health().series
+        texts = [health.why, health.trouble, *(str(vars(record)["why"]) for record in caplog.records)]
+        assert len(texts) >= 4
+        for text in texts:
+            assert text.isprintable()
+            assert len(text) < 1_000
+
+    with caplog.at_level(logging.INFO, logger="wickwire"):
+        play(test)
+
+
+# ------------------------------------------------------------------------------------- hosts that break
+
+
+def test_a_switch_listener_that_raises_is_counted_and_ends_nothing() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        def broken(_: object) -> None:
+            raise ValueError("a bug of the host")
+
+        heard: list[object] = []
+        collector.on_switch(broken)
+        collector.on_switch(heard.append)
+        await collector.add("scripted:BTC/USD@1m")
+        await asyncio.sleep(1)
+        world.stream.say({"refused": ["BTC/USD@1m"], "why": "no"})
+        await world.next_minute(20)
+        assert 1 == collector.listener_errors
+        assert 1 == len(heard)
+        assert "" == collector.health().venues[0].trouble
+
+    play(test)
+
+
+def test_iterators_that_nobody_holds_any_more_are_forgotten() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@trades")
+        await collector.add("scripted:BTC/USD@1m")
+        for _ in range(100):
+            collector.candles()
+            collector.trades()
+        kept, kept_trades = collector.candles(), collector.trades()
+        assert 1 == len(collector._readers)
+        assert 1 == len(collector._feed_readers)
+        await asyncio.sleep(1)
+        world.stream.say({"accepted": ["BTC/USD@1m", "BTC/USD@trades"]})
+        world.trade(100)
+        world.stream.say({"trade": ["BTC/USD", 7, "100.10"]})
+        await world.next_minute(1)
+        world.trade(101)
+        assert Decimal(100) == (await anext(kept)).close
+        assert "7" == (await anext(kept_trades)).id
+
+    play(test)
+
+
+def test_candles_go_on_where_an_earlier_run_ended() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        world.truth |= {world.first_minute - minute: 100 + minute for minute in range(1, 6)}
+        await collector.add(SERIES, since=(world.first_minute - 5) * MINUTE_NS)
+        await collector.history_is_whole(SERIES)
+        after = collector.candles(after_seq=2)
+        assert [3, 4, 5] == [(await anext(after)).seq for _ in range(3)]
+        late = collector.candles()
+        assert [1, 2] == [(await anext(late)).seq for _ in range(2)], "from the start of the collector on"
+
+    play(test)
+
+
+def test_a_listener_survives_a_store_that_cannot_be_read_for_a_while() -> None:
+    heard: list[int] = []
+
+    async def test(world: World, collector: Collector) -> None:
+        healthy = world.store.committed
+        failures = 3
+
+        async def committed(after_seq: int, *, limit: int) -> Any:
+            nonlocal failures
+            failures -= 1
+            if failures >= 0:
+                raise StoreError("locked")
+            return await healthy(after_seq, limit=limit)
+
+        world.store.committed = committed  # type: ignore[method-assign]
+        collector.on_candle(lambda candle: heard.append(int(candle.close)))
+        await collector.add("scripted:BTC/USD@1m")
+        await accepted(world)
+        for close in (100, 101, 102):
+            world.trade(close)
+            await world.next_minute(1)
+        await asyncio.sleep(60)
+        assert [100, 101] == heard[:2]
+
+    play(test)
+
+
+# ------------------------------------------------------------------------------- a scope that starts again
+
+
+def test_a_scope_that_failed_starts_again_forgets_its_failure_and_takes_new_series() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await accepted(world)
+        closer = collector.closer(SERIES)
+
+        def broken(*_: Any, **__: Any) -> Any:
+            raise LookupError("a bug of ours")
+
+        closer._next_wake_ns = broken  # type: ignore[method-assign]
+        closer._woken.set()
+        await asyncio.sleep(0.001)
+        assert "a bug of ours" in collector.health().venues[0].trouble
+        await collector.add("scripted:ETH/USD@1m")
+        del closer._next_wake_ns
+        await asyncio.sleep(3)
+        world.stream.say({"accepted": ["BTC/USD@1m", "ETH/USD@1m"]})
+        world.trade(100)
+        await world.next_minute(20)
+        assert "" == collector.health().venues[0].trouble
+        assert [100] == [int(candle.close) for candle in await world.stored()]
+        assert {Condition.LIVE, Condition.QUIET} >= {each.condition for each in collector.health().series}
+
+    play(test)
