@@ -24,7 +24,9 @@ CHUNK_BYTES = 65_536
 def update(number: int, first_minute: int) -> bytes:
     """Return update *number* of the running minute, shaped as Kraken's."""
     minute, place = divmod(number, FRAMES_A_MINUTE)
-    begin, end = (time.strftime("%Y-%m-%dT%H:%M:00", time.gmtime((first_minute + minute + n) * 60)) for n in (0, 1))
+    begin, end = (
+        time.strftime("%Y-%m-%dT%H:%M:00", time.gmtime((first_minute + minute + n) * 60)) for n in (0, 1)
+    )
     return (
         f'{{"channel":"ohlc","type":"update","timestamp":"{begin}.5Z","data":[{{"symbol":"BTC/USD",'
         f'"open":{minute}.5,"high":{minute + place}.5,"low":{minute}.5,"close":{minute + place}.5,'
@@ -38,7 +40,9 @@ def accepted(asked: str | bytes) -> bytes:
     request = json.loads(asked)
     result = {"channel": "ohlc", "interval": 1, "snapshot": True, "symbol": "BTC/USD"}
     answer = {"method": "subscribe", "req_id": request["req_id"], "result": result, "success": True}
-    return json.dumps({**answer, "time_in": "2026-11-20T15:00:00Z", "time_out": "2026-11-20T15:00:00Z"}).encode()
+    return json.dumps(
+        {**answer, "time_in": "2026-11-20T15:00:00Z", "time_out": "2026-11-20T15:00:00Z"}
+    ).encode()
 
 
 def no_history(connection: ServerConnection, request: Request) -> Response | None:
@@ -50,7 +54,9 @@ def no_history(connection: ServerConnection, request: Request) -> Response | Non
 
 async def main(count: int, first_minute: int) -> None:
     """Serve until killed."""
-    frames = [Frame(Opcode.TEXT, update(number, first_minute)).serialize(mask=False) for number in range(count)]
+    frames = [
+        Frame(Opcode.TEXT, update(number, first_minute)).serialize(mask=False) for number in range(count)
+    ]
 
     async def flood(connection: ServerConnection) -> None:
         await connection.send(accepted(await connection.recv()), text=True)

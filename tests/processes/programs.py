@@ -25,10 +25,10 @@ PATIENCE_S: Final = 90.0
 _SCRIPT: Final = Path(sys.executable).with_name("wickwire")
 
 
-def said(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+def said(*words: object, cwd: Path, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
-        [_SCRIPT, *map(str, words)],
+        [*prefix, str(_SCRIPT), *map(str, words)],
         cwd=cwd,
         env=_environment(),
         capture_output=True,
@@ -166,7 +166,9 @@ class Venue(Program):
 
     def port(self, venue: str) -> int:
         """Return the port of the venue whose origins contain *venue*."""
-        return next(int(target.rpartition(":")[2]) for origin, target in self.redirects.items() if venue in origin)
+        return next(
+            int(target.rpartition(":")[2]) for origin, target in self.redirects.items() if venue in origin
+        )
 
     def now(self) -> str:
         """Return what time it is there, to the second, as its Date header says."""
@@ -181,7 +183,10 @@ class Venue(Program):
     def through(self, **ports: int) -> dict[str, str]:
         """Return the redirects with other ports, by a part of the origin: `through(kraken=relay.port)`."""
         return {
-            origin: next((f"{target.rpartition(':')[0]}:{port}" for name, port in ports.items() if name in origin), target)
+            origin: next(
+                (f"{target.rpartition(':')[0]}:{port}" for name, port in ports.items() if name in origin),
+                target,
+            )
             for origin, target in self.redirects.items()
         }
 

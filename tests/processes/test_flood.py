@@ -20,8 +20,8 @@ from wickwire import MINUTE_NS, iso
 FLOOD = Path(__file__).with_name("flood.py")
 FIRST_MINUTE = 29_919_600
 """2026-11-20T13:00Z"""
-MOST_KIB = 100 * 1024
-"""Python with all that a collector imports takes some 60 MiB; what floods in may add as much again."""
+MOST_KIB = 80 * 1024
+"""An idle collector takes some 45 MiB; the frames alone would take 80."""
 
 
 @contextmanager
@@ -34,7 +34,10 @@ def flooded(folder: Path, frames: int) -> Iterator[Collector]:
             port = int(venue.stdout.readline())
             clock = iso((FIRST_MINUTE + frames // FRAMES_A_MINUTE) * MINUTE_NS)
             since = iso(FIRST_MINUTE * MINUTE_NS)
-            redirects = {"wss://ws.kraken.com": f"ws://127.0.0.1:{port}", "https://api.kraken.com": f"http://127.0.0.1:{port}"}
+            redirects = {
+                "wss://ws.kraken.com": f"ws://127.0.0.1:{port}",
+                "https://api.kraken.com": f"http://127.0.0.1:{port}",
+            }
             options = ("--at", clock, "--since", since)
             with Collector(BITCOIN, cwd=folder, redirects=redirects, options=options) as collector:
                 yield collector
@@ -54,7 +57,9 @@ def test_a_flood_is_stored_whole_in_bounded_memory(tmp_path):
     rows = stored(BITCOIN, tmp_path)
     times = [iso((FIRST_MINUTE + minute) * MINUTE_NS) for minute in range(minutes - 1)]
     assert times == [row["open_time"] for row in rows]
-    assert [f"{minute + FRAMES_A_MINUTE - 1}.5" for minute in range(minutes - 1)] == [row["close"] for row in rows]
+    assert [f"{minute + FRAMES_A_MINUTE - 1}.5" for minute in range(minutes - 1)] == [
+        row["close"] for row in rows
+    ]
     assert holes([BITCOIN], tmp_path)[0] == 0
 
 

@@ -38,7 +38,9 @@ def test_a_fault_of_five_minutes_leaves_everything_whole(tmp_path, line):
 def test_a_muted_stream_is_replaced_by_polling_and_comes_back(tmp_path):
     """What closed meanwhile came from history; what comes afterwards comes from the stream again."""
     with scene(tmp_path, 22) as there, there.collector(BITCOIN) as collector:
-        collector.wait_until(lambda: "stream" in {one["route"] for one in collector.candles}, "a streamed candle")
+        collector.wait_until(
+            lambda: "stream" in {one["route"] for one in collector.candles}, "a streamed candle"
+        )
         there.relay.become(Line.MUTE)
         collector.wait_until(lambda: collector.candles[-1]["route"] == "poll", "a polled candle")
         there.relay.become(Line.WHOLE)

@@ -28,7 +28,9 @@ def stored(series: str, cwd: Path, store: str = "sqlite:wickwire.db") -> list[di
     return list(csv.DictReader(io.StringIO(export.stdout)))
 
 
-def holes(series: Sequence[str], cwd: Path, store: str = "sqlite:wickwire.db") -> tuple[int, list[dict[str, Any]]]:
+def holes(
+    series: Sequence[str], cwd: Path, store: str = "sqlite:wickwire.db"
+) -> tuple[int, list[dict[str, Any]]]:
     """Return the exit status of `gaps`, and what it says."""
     gaps = said("gaps", *series, "--store", store, "--json", cwd=cwd)
     return gaps.returncode, json.loads(gaps.stdout)
