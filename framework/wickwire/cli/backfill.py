@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from wickwire.cli.collect import Job, in_world, refuse
 from wickwire.cli.door import ExitCode
+from wickwire.cli.gaps import gaps_json
+from wickwire.cli.job import Job, in_world, refuse
 from wickwire.cli.lines import echo_json
 from wickwire.cli.options import (
     DURATION,
@@ -27,7 +28,7 @@ from wickwire.cli.options import (
 )
 from wickwire.cli.runs import Stop, run
 from wickwire.cli.settings import read_settings
-from wickwire.cli.stored import Gaps, gaps_json, gaps_of, reading
+from wickwire.cli.stored import Gaps, gaps_of, reading
 from wickwire.cli.tables import gaps_table, show
 from wickwire.cli.worlds import World
 from wickwire.errors import TransportError, UsageError

@@ -5,17 +5,15 @@ Real, simulated or recorded venues differ only in the world that it gets.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
-import attrs
 import click
 
 from wickwire.cli.contents import contents_of
 from wickwire.cli.door import ExitCode
+from wickwire.cli.job import Job, in_world, refuse
 from wickwire.cli.options import (
-    DEFAULT_SEED,
     INSTANT,
     Moment,
     config_option,
@@ -28,70 +26,16 @@ from wickwire.cli.options import (
     store_option,
 )
 from wickwire.cli.runs import Ending, Stop, run
-from wickwire.cli.settings import Settings, read_settings
+from wickwire.cli.settings import read_settings
 from wickwire.cli.tables import troubles
 from wickwire.cli.views import View, view_of
-from wickwire.cli.worlds import World, real, replayed, simulated
-from wickwire.clock import SystemClock
+from wickwire.cli.worlds import World
 from wickwire.collector import Collector
-from wickwire.errors import PlanError, TransportError, UsageError
+from wickwire.errors import TransportError
 from wickwire.health import Health, SeriesHealth
-from wickwire.model import Feed, Rung, Series
+from wickwire.model import Feed, Series
 
-__all__ = ["Job", "collect", "collecting", "in_world", "refuse", "run_job"]
-
-
-@attrs.frozen(kw_only=True)
-class Job:
-    """What was asked for on the command line.
-
-    Attributes:
-        settings: From the config.
-        series: What to collect.
-        store: URL of the store.
-        since: From when on, where it matters.
-        route: A pinned route.
-        redirects: Origin to origin, beside those of the config.
-        record: File to record to.
-        simulate: Use simulated venues.
-        replay: Use these recordings.
-        seed: Which simulated market.
-        speed: How fast time passes; None for as fast as it does.
-        at: When the clock starts.
-    """
-
-    settings: Settings
-    series: Sequence[Series]
-    store: str
-    since: Moment | None = None
-    route: str | None = None
-    redirects: Mapping[str, str] = attrs.field(factory=dict)
-    record: Path | None = None
-    simulate: bool = False
-    replay: Sequence[Path] = ()
-    seed: int | None = None
-    speed: float | None = None
-    at: Moment | None = None
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse options that contradict each other.
-
-        Raises:
-            UsageError: They do.
-        """
-        if self.simulate and self.replay:
-            raise UsageError(
-                "--simulate and --replay: the venues are either simulated or recorded; choose one"
-            )
-        if (self.simulate or self.replay) and self.redirects:
-            raise UsageError("--redirect: with --simulate or --replay the redirects are known; leave it out")
-        if self.speed is not None and not (self.simulate or self.replay or (self.at and self.redirects)):
-            raise UsageError(
-                "--speed: real venues cannot be hurried; use it with --simulate or --replay, "
-                "or with --at and --redirect"
-            )
-        if self.seed is not None and not self.simulate:
-            raise UsageError("--seed: it chooses a simulated market; use it with --simulate")
+__all__ = ["collect", "collecting", "run_job"]
 
 
 @click.command()
@@ -181,51 +125,6 @@ def run_job(job: Job, *, as_json: bool, for_s: float | None) -> ExitCode:
             await collecting(job, world, stop, view_of(stop, as_json=as_json, note=world.note))
 
     return run(main, for_s=for_s, speed=job.speed)
-
-
-def refuse(job: Job) -> None:
-    """Refuse what cannot be collected, before anything connects or is written.
-
-    Raises:
-        PlanError: One or more series cannot be collected.
-    """
-    plans = job.settings.plans(job.series, job.route)
-    refused = [f"{plan.series}: {plan.why}" for plan in plans if plan.rung is Rung.REFUSE]
-    if refused:
-        raise PlanError("; ".join(refused))
-
-
-@asynccontextmanager
-async def in_world(job: Job) -> AsyncIterator[World]:
-    """Provide the venues that *job* wants."""
-    registry, now_ns = job.settings.registry, SystemClock().now_ns()
-    at_ns = None if job.at is None else job.at.ns(now_ns)
-    if job.replay:
-        async with replayed(registry, job.replay, at_ns=at_ns) as world:
-            yield world
-    elif job.simulate:
-        async with simulated(
-            registry,
-            job.series,
-            seed=DEFAULT_SEED if job.seed is None else job.seed,
-            at_ns=at_ns,
-            since=job.since,
-            not_before_ns=await known_until_ns(job),
-        ) as world:
-            yield world
-    else:
-        yield real({**job.settings.config.redirects, **job.redirects}, at_ns)
-
-
-async def known_until_ns(job: Job) -> int:
-    """Return up to when the store knows any of the series; 0 where it knows nothing."""
-    store = job.settings.registry.open_store(job.store)
-    await store.open()
-    try:
-        loaded = [await store.load(plan.series) for plan in job.settings.plans(job.series)]
-    finally:
-        await store.aclose()
-    return max((one.state.frontier_ns for one in loaded if one is not None), default=0)
 
 
 async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:

@@ -11,8 +11,8 @@ from typing import Final
 import attrs
 import click
 
-from wickwire.cli.collect import Job, in_world, refuse
 from wickwire.cli.door import ExitCode, loud_options
+from wickwire.cli.job import Job, in_world, refuse
 from wickwire.cli.lines import echo
 from wickwire.cli.options import DEFAULT_SEED, DURATION
 from wickwire.cli.runs import Stop, run
@@ -41,7 +41,7 @@ MEND_AT: Final = 0.5
 """When the stream breaks and is mended, as parts of the demo."""
 LATE_NS: Final = 2 * MINUTE_NS
 """What ended so long before the end of the demo has to be stored by then."""
-LONG_ENOUGH_NS: Final = 30 * MINUTE_NS
+LONG_ENOUGH_NS: Final = 40 * MINUTE_NS
 """A demo of so much simulated time has to show the switch to polling and back."""
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "config_option",
     "for_option",
     "json_option",
+    "range_options",
     "redirect_option",
     "series_argument",
     "simulation_options",
@@ -156,6 +157,17 @@ def since_option(command: F) -> F:
         metavar="INSTANT",
         help="Also everything from here on: 2026-11-01, 2026-11-01T12:00Z, 12h.",
     )(command)
+
+
+def range_options(command: F) -> F:
+    """Take the ends of a range."""
+    since = click.option(
+        "--since", type=INSTANT, metavar="INSTANT", help="From when on; from the first by default."
+    )
+    until = click.option(
+        "--until", type=INSTANT, metavar="INSTANT", help="Until when; until the last by default."
+    )
+    return since(until(command))
 
 
 def redirect_option(command: F) -> F:

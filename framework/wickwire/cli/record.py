@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from wickwire.cli.collect import Job, run_job
+from wickwire.cli.collect import run_job
 from wickwire.cli.door import ExitCode
+from wickwire.cli.job import Job
 from wickwire.cli.options import (
     Moment,
     config_option,

@@ -154,3 +154,14 @@ def test_a_backfill_gives_up_after_its_patience(shell):
     done = shell.run("backfill", SERIES, "--since", "1d", *NOWHERE, "--patience", "1s", status=1)
 
     assert "error: the history could not be brought" in done.stderr
+
+
+def test_a_store_that_knows_the_future_is_refused(shell):
+    """Either the clock is wrong, or these candles are simulated: real ones do not belong beside them."""
+    future = ("--simulate", "--at", "2030-01-01T12:00:00Z", "--speed", "100")
+    shell.run("collect", SERIES, *future, "--for", "2s")
+
+    done = shell.run("collect", SERIES, "--for", "5s", status=2)
+
+    assert "it knows candles up to 2030-01-01T12:" in done.stderr
+    assert "set the clock" in done.stderr

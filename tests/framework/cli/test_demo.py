@@ -5,7 +5,7 @@ import pytest
 
 @pytest.mark.slow
 def test_the_demo_breaks_the_stream_and_finds_everything_true(shell):
-    told = shell.run("demo", "--for", "14s", "--speed", 150).stdout
+    told = shell.run("demo", "--for", "14s", "--speed", 200).stdout
 
     assert "the stream of kraken breaks" in told
     assert "kraken:BTC/USD@1m  now poll: " in told

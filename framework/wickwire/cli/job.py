@@ -1,0 +1,139 @@
+"""What was asked for on the command line, and the world in which it is done."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from wickwire.cli.options import DEFAULT_SEED, Moment
+from wickwire.cli.settings import Settings
+from wickwire.cli.worlds import World, real, replayed, simulated
+from wickwire.clock import SystemClock
+from wickwire.errors import ConfigError, PlanError, UsageError
+from wickwire.model import HOUR_NS, SECOND_NS, Rung, Series, iso
+
+__all__ = ["Job", "in_world", "refuse"]
+
+MOST_AHEAD_NS: Final = HOUR_NS
+"""How far ahead of the clock a store may be: a clock that was set back a little heals itself."""
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """What was asked for on the command line.
+
+    Attributes:
+        settings: From the config.
+        series: What to collect.
+        store: URL of the store.
+        since: From when on, where it matters.
+        route: A pinned route.
+        redirects: Origin to origin, beside those of the config.
+        record: File to record to.
+        simulate: Use simulated venues.
+        replay: Use these recordings.
+        seed: Which simulated market.
+        speed: How fast time passes; None for as fast as it does.
+        at: When the clock starts.
+    """
+
+    settings: Settings
+    series: Sequence[Series]
+    store: str
+    since: Moment | None = None
+    route: str | None = None
+    redirects: Mapping[str, str] = attrs.field(factory=dict)
+    record: Path | None = None
+    simulate: bool = False
+    replay: Sequence[Path] = ()
+    seed: int | None = None
+    speed: float | None = None
+    at: Moment | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse options that contradict each other.
+
+        Raises:
+            UsageError: They do.
+        """
+        if self.simulate and self.replay:
+            raise UsageError(
+                "--simulate and --replay: the venues are either simulated or recorded; choose one"
+            )
+        if (self.simulate or self.replay) and self.redirects:
+            raise UsageError("--redirect: with --simulate or --replay the redirects are known; leave it out")
+        if self.speed is not None and not (self.simulate or self.replay or (self.at and self.redirects)):
+            raise UsageError(
+                "--speed: real venues cannot be hurried; use it with --simulate or --replay, "
+                "or with --at and --redirect"
+            )
+        if self.seed is not None and not self.simulate:
+            raise UsageError("--seed: it chooses a simulated market; use it with --simulate")
+
+
+def refuse(job: Job) -> None:
+    """Refuse what cannot be collected, before anything connects or is written.
+
+    Raises:
+        PlanError: One or more series cannot be collected.
+        ConfigError: The recording would have no place.
+    """
+    if job.record is not None and not job.record.absolute().parent.is_dir():
+        raise ConfigError(f"recording {job.record}: there is no directory '{job.record.parent}'; create it")
+    plans = job.settings.plans(job.series, job.route)
+    refused = [f"{plan.series}: {plan.why}" for plan in plans if plan.rung is Rung.REFUSE]
+    if refused:
+        raise PlanError("; ".join(refused))
+
+
+@asynccontextmanager
+async def in_world(job: Job) -> AsyncIterator[World]:
+    """Provide the venues that *job* wants."""
+    registry, now_ns = job.settings.registry, SystemClock().now_ns()
+    at_ns = None if job.at is None else job.at.ns(now_ns)
+    if job.replay:
+        async with replayed(registry, job.replay, at_ns=at_ns) as world:
+            yield world
+    elif job.simulate:
+        async with simulated(
+            registry,
+            job.series,
+            seed=DEFAULT_SEED if job.seed is None else job.seed,
+            at_ns=at_ns,
+            since=job.since,
+            not_before_ns=await known_until_ns(job),
+        ) as world:
+            yield world
+    else:
+        world = real({**job.settings.config.redirects, **job.redirects}, at_ns)
+        check_clock(job, await known_until_ns(job), world.clock.now_ns())
+        yield world
+
+
+def check_clock(job: Job, known_ns: int, now_ns: int) -> None:
+    """Refuse to go on where the store knows the future: the clock is wrong, or its candles are simulated.
+
+    Raises:
+        ConfigError: It does.
+    """
+    if known_ns > now_ns + MOST_AHEAD_NS:
+        raise ConfigError(
+            f"store {job.store!r}: it knows candles up to {iso(known_ns)}, but this machine's clock says "
+            f"{iso(now_ns - now_ns % SECOND_NS)}; set the clock, or name another --store for real candles if "
+            "those are simulated"
+        )
+
+
+async def known_until_ns(job: Job) -> int:
+    """Return up to when the store knows any of the series; 0 where it knows nothing."""
+    store = job.settings.registry.open_store(job.store)
+    await store.open()
+    try:
+        loaded = [await store.load(plan.series) for plan in job.settings.plans(job.series)]
+    finally:
+        await store.aclose()
+    return max((one.state.frontier_ns for one in loaded if one is not None), default=0)
