@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -34,7 +35,7 @@ from wickwire import (
     hookimpl,
 )
 from wickwire_kraken.refusals import refused_body, refused_request, wire_error
-from wickwire_kraken.symbols import MINUTES, from_venue, is_tokenized
+from wickwire_kraken.symbols import MINUTES, from_venue, is_another, is_tokenized
 
 __all__ = ["DEPTH_ROWS", "fetch_ohlcv", "fetch_trades", "list_instruments"]
 
@@ -111,8 +112,8 @@ def fetch_ohlcv(query: OhlcvQuery) -> Conversation:
     reply = yield _request("OHLC", query.symbol, interval=str(minutes), since=str(after_s))
     assert isinstance(reply, HttpReply)
     result = _result(reply, f"OHLC of {query.symbol}", query.now_ns)
-    rows = _rows(result, _ohlc_rows, reply)
-    opens = sorted(row.open_s * SECOND_NS for row in rows)
+    rows = _rows(result, _ohlc_rows, query.symbol, reply)
+    opens = _opens(rows, length_ns, reply)
     covered, stopped = _covered(query, opens, length_ns)
     candles = [_candle(query, row, length_ns, opens[-1]) for row in rows if _wanted(query, row)]
     return Page(candles=candles, covered=covered, stopped=stopped)
@@ -126,7 +127,7 @@ def fetch_trades(query: TradeQuery) -> Generator[HttpRequest, HttpReply, TradePa
     while True:
         reply = yield _request("Trades", query.symbol, since=str(cursor), count=str(_TRADES_A_REPLY))
         result = _result(reply, f"Trades of {query.symbol}", query.now_ns)
-        trades = [_trade(query.symbol, row) for row in _rows(result, _trade_rows, reply)]
+        trades = [_trade(query.symbol, row) for row in _rows(result, _trade_rows, query.symbol, reply)]
         found += (trade for trade in trades if query.since_ns <= trade.time_ns < query.until_ns)
         if len(trades) < _TRADES_A_REPLY:
             reached_ns = query.now_ns if reply.date_ns is None else reply.date_ns
@@ -191,6 +192,21 @@ def _candle(query: OhlcvQuery, row: OhlcRow, length_ns: int, running_ns: int) ->
         row.vwap,
         Finality.FORMING if open_ns >= running_ns else Finality.UNSAID,
     )
+
+
+def _opens(rows: Sequence[OhlcRow], length_ns: int, reply: HttpReply) -> list[int]:
+    """Return when the rows open, in order.
+
+    Raises:
+        WireError: They are apart by something else than the interval asked for; since a bucket without
+            trades has a row too, neighbours are apart by exactly that.
+    """
+    opens = sorted({row.open_s * SECOND_NS for row in rows})
+    apart_ns = min((later - open_ns for open_ns, later in pairwise(opens)), default=length_ns)
+    if apart_ns != length_ns:
+        apart, asked = (f"{ns // MINUTE_NS} min" for ns in (apart_ns, length_ns))
+        raise WireError(f"kraken: the rows are {apart} apart, asked for were {asked}", frame=reply.body)
+    return opens
 
 
 def _covered(query: OhlcvQuery, opens: Sequence[int], length_ns: int) -> tuple[tuple[int, int], Stopped]:
@@ -269,11 +285,13 @@ def _result(reply: HttpReply, subject: str, now_ns: int | None) -> Result:
     return envelope.result
 
 
-def _rows(result: Result, decode: Callable[[msgspec.Raw], list[T]], reply: HttpReply) -> list[T]:
+def _rows(result: Result, decode: Callable[[msgspec.Raw], list[T]], symbol: str, reply: HttpReply) -> list[T]:
     """Return the rows of the only pair, which the venue calls by a name of its own choice."""
     names = [name for name in result if name != "last"]
     if len(names) != 1:
         raise WireError(f"kraken: expected one pair, got {names[:5]}", frame=reply.body, at="$.result")
+    if is_another(names[0], symbol):
+        raise WireError(f"kraken: asked for {symbol}, got {names[0][:40]!r}", frame=reply.body, at="$.result")
     return _decoded(decode, result[names[0]], f"$.result.{names[0]}")
 
 

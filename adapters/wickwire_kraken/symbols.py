@@ -39,6 +39,11 @@ _OLD_ASSETS: Final = {
 
 _ASSETS: Final = _OLD_ASSETS | _RENAMED
 
+_CODES: Final = {
+    asset: tuple(code for code, meant in _ASSETS.items() if meant == asset) for asset in _ASSETS.values()
+}
+"""Every other spelling of an asset."""
+
 _QUOTES: Final = ("USDT", "USDC", "USD", "EUR", "GBP", "JPY", "CAD", "AUD", "CHF", "XBT", "BTC", "ETH", "DAI")
 """What a name without a slash may end in, longest first: `ETHUSDT` is not ETHUSD and a T."""
 
@@ -70,6 +75,24 @@ def from_venue(text: str) -> str:
 def has_pair_form(symbol: str) -> bool:
     """Say whether *symbol* is written BASE/QUOTE."""
     return _PAIR.fullmatch(symbol) is not None
+
+
+def is_another(key: str, symbol: str) -> bool:
+    """Say whether *key*, under which REST serves a result, means another pair than *symbol*.
+
+    The server prefers names of its own: `XXBTZUSD`, `XBTUSDT` and `BTC/USD` are all `BTC/USD`. A name that
+    cannot be read is given the benefit of the doubt.
+    """
+    base, _, quote = symbol.upper().partition("/")
+    bases, quotes = ({asset, *_CODES.get(asset, ())} for asset in (base, quote))
+    names = {
+        f"{old}{first}{between}{second}"
+        for old in ("", "X")
+        for first in bases
+        for between in ("", "X", "Z")
+        for second in quotes
+    }
+    return has_pair_form(from_venue(key)) and key.upper().replace("/", "") not in names
 
 
 def is_tokenized(symbol: str) -> bool:

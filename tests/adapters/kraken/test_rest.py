@@ -77,7 +77,7 @@ def test_since_is_exclusive_so_one_interval_less_is_asked():
 
 
 def test_a_tokenized_stock_says_so():
-    [request], _ = candles(ok(wire("rest_ohlc")), symbol="AAPLx/USD")
+    [request], _ = candles(ok(wire("rest_ohlc").replace(b"XXBTZUSD", b"AAPLxUSD")), symbol="AAPLx/USD")
 
     assert request.params["asset_class"] == "tokenized_asset"
 
@@ -117,6 +117,34 @@ def test_the_venue_calls_the_pair_as_it_likes(key):
     body = wire("rest_ohlc")
 
     assert candles(ok(body.replace(b"XXBTZUSD", key)))[1] == candles(ok(body))[1]
+
+
+@pytest.mark.parametrize(
+    ("key", "symbol"),
+    [
+        (b"XXBTZUSD", "BTC/USD"),
+        (b"XDGUSD", "DOGE/USD"),
+        (b"XETHXXBT", "ETH/BTC"),
+        (b"USDTZUSD", "USDT/USD"),
+        (b"XRPRLUSD", "XRPRL/USD"),
+        (b"XBTPYUSD", "BTC/PYUSD"),
+        (b"ZEURZUSD", "EUR/USD"),
+    ],
+)
+def test_every_name_that_the_venue_has_for_a_pair_means_that_pair(key, symbol):
+    assert candles(ok(wire("rest_ohlc").replace(b"XXBTZUSD", key)), symbol=symbol)[1].candles
+
+
+@pytest.mark.parametrize("key", [b"XETHZUSD", b"ETH/USD", b"XBTUSDT", b"XXBTZEUR"])
+def test_a_reply_about_another_pair_is_never_taken_for_the_one_asked(key):
+    """F62: two instruments are never joined silently."""
+    with pytest.raises(WireError, match="asked for BTC/USD, got"):
+        candles(ok(wire("rest_ohlc").replace(b"XXBTZUSD", key)))
+
+
+def test_a_reply_with_rows_of_another_interval_proves_nothing():
+    with pytest.raises(WireError, match="1 min apart, asked for were 60 min"):
+        candles(ok(wire("rest_ohlc")), timeframe=Timeframe.parse("1h"))
 
 
 def test_a_reply_without_its_cursor_is_understood():
