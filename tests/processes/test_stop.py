@@ -88,7 +88,6 @@ def test_the_second_signal_waits_for_nothing(tmp_path, number, status):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="what is written to a full pipe holds up everything, signals too")
 @pytest.mark.parametrize(("number", "status"), SIGNALS)
 def test_a_reader_that_stands_still_does_not_hold_it_up(tmp_path, number, status):
     """Candles go on to be stored while nobody reads what is printed, and a signal ends it as ever."""

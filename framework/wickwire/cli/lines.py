@@ -19,6 +19,7 @@ __all__ = [
     "digits",
     "echo",
     "echo_json",
+    "json_line",
     "quote_json",
     "quote_line",
     "switch_line",
@@ -31,6 +32,11 @@ def echo(line: str) -> None:
     """Write one line to stdout, at once: whoever reads a pipe sees each candle as it closes."""
     sys.stdout.write(f"{printable(line)}\n")
     sys.stdout.flush()
+
+
+def json_line(value: Mapping[str, Any]) -> str:
+    """Return *value* as JSON in one line."""
+    return msgspec.json.encode(value).decode()
 
 
 def echo_json(value: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, indent: int = 0) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -19,6 +19,7 @@ from wickwire.model import Feed, Hole, HoleKind, Rung, iso, when
 
 if TYPE_CHECKING:
     from wickwire.cli.doctor import Finding
+    from wickwire.cli.outlet import OutletFile
     from wickwire.cli.stored import Gaps
     from wickwire.cli.truth import Verdict
     from wickwire.planner import Plan
@@ -57,10 +58,10 @@ _MARKS: Final = {"ok": ("ok", "green"), "note": ("note", "yellow"), "bad": ("bad
 _RUNG_COLORS: Final = {Rung.STREAM: "green", Rung.POLL: "cyan", Rung.REFUSE: "bold red"}
 
 
-def console() -> Console:
-    """Return what prints tables on stdout."""
+def console(file: OutletFile | None = None) -> Console:
+    """Return what prints tables on *file*, which stands for stdout."""
     width = None if on_terminal() else _PLAIN_WIDTH
-    return Console(highlight=False, markup=False, emoji=False, width=width)
+    return Console(file=cast("IO[str] | None", file), highlight=False, markup=False, emoji=False, width=width)
 
 
 def show(renderable: RenderableType) -> None:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from wickwire.cli.door import printable
 from wickwire.cli.lines import (
     candle_json,
     candle_line,
-    echo,
-    echo_json,
+    json_line,
     quote_json,
     quote_line,
     switch_line,
     trade_json,
     trade_line,
 )
+from wickwire.cli.outlet import Outlet, OutletFile
 from wickwire.cli.tables import console, health_table, on_terminal
 from wickwire.closer import Switch
 from wickwire.collector import Collector
@@ -38,33 +37,47 @@ SHOWN_SWITCHES: Final = 4
 
 
 class View:
-    """Shows what a collector does. This one shows nothing.
+    """Shows what a collector does, one line for each thing that happens.
+
+    Nothing here waits for whoever reads: a slow reader gets candles later, from the store, and loses trades
+    and quotes.
 
     Attributes:
         every_s: How often `refresh` wants to be called, in seconds on the wall.
+        collector: What it looks at; None before `watch`.
+        outlet: What writes to stdout.
     """
 
     every_s = 0.25
 
     def __init__(self, stop: Stop, note: str = "") -> None:
-        """Show until *stop*, which it calls when nobody looks any more."""
-        self._stop = stop
+        """Show until *stop*; must be made in a running loop."""
+        self.outlet = Outlet(stop)
+        self.collector: Collector | None = None
         self._note = note
         self._tasks: asyncio.TaskGroup | None = None
-        self.collector: Collector | None = None
 
     @asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
-        """Be visible as long as the block runs, which is longer than the collector's."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            yield
+        """Be visible as long as the block runs, which is longer than the collector's.
+
+        Raises:
+            ConfigError: Stdout cannot be written.
+        """
+        if self._note:
+            self.say(self._note)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                yield
+        finally:
+            self.outlet.finish()
 
     def watch(self, collector: Collector) -> None:
         """Look at *collector*, which has just started."""
         self.collector = collector
-        collector.on_candle(self._told(self.candle))
-        collector.on_switch(self._told(self.switch))
+        collector.on_candle(self._candle)
+        collector.on_switch(self.switch)
 
     def follow(self, series: Series) -> None:
         """Show the trades or quotes of *series*, which was added."""
@@ -75,31 +88,28 @@ class View:
         elif series.what is Feed.QUOTES:
             self._tasks.create_task(self._read(self.collector.quotes(series), partial(self.quote, series)))
 
-    async def _read(self, reader: AnyFeedReader, show: Callable[[Trade | Quote], None]) -> None:
-        told = self._told(show)
+    async def _candle(self, candle: SeriesCandle) -> None:
+        await self._put(self.candle(candle))
+
+    async def _read(self, reader: AnyFeedReader, line: Callable[[Any], str]) -> None:
         async for item in reader:
-            told(item)
+            await self._put(line(item))
 
-    def _told(self, show: Callable[..., None]) -> Callable[..., None]:
-        """Return *show*, but end everything, quietly, when whoever read our output has enough."""
+    async def _put(self, line: str) -> None:
+        if line:
+            await self.outlet.put(f"{line}\n")
 
-        def shown(*arguments: object) -> None:
-            try:
-                show(*arguments)
-            except BrokenPipeError:
-                sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
-                self._stop.now()
+    def candle(self, candle: SeriesCandle) -> str:
+        """Return the line for a closed candle; none where it is empty."""
+        raise NotImplementedError
 
-        return shown
+    def trade(self, series: Series, trade: Trade) -> str:
+        """Return the line for a trade."""
+        raise NotImplementedError
 
-    def candle(self, candle: SeriesCandle) -> None:
-        """Show a closed candle."""
-
-    def trade(self, series: Series, trade: Trade) -> None:
-        """Show a trade."""
-
-    def quote(self, series: Series, quote: Quote) -> None:
-        """Show a quote."""
+    def quote(self, series: Series, quote: Quote) -> str:
+        """Return the line for a quote."""
+        raise NotImplementedError
 
     def switch(self, switch: Switch) -> None:
         """Show a change of route."""
@@ -114,49 +124,41 @@ class View:
 class JsonView(View):
     """One JSON value a line for each closed candle, trade or quote, and nothing else on stdout."""
 
-    def candle(self, candle: SeriesCandle) -> None:
-        """Write a closed candle."""
-        echo_json(candle_json(candle))
+    def candle(self, candle: SeriesCandle) -> str:
+        """Return a closed candle."""
+        return json_line(candle_json(candle))
 
-    def trade(self, series: Series, trade: Trade) -> None:
-        """Write a trade."""
-        echo_json(trade_json(series, trade))
+    def trade(self, series: Series, trade: Trade) -> str:
+        """Return a trade."""
+        return json_line(trade_json(series, trade))
 
-    def quote(self, series: Series, quote: Quote) -> None:
-        """Write a quote."""
-        echo_json(quote_json(series, quote))
+    def quote(self, series: Series, quote: Quote) -> str:
+        """Return a quote."""
+        return json_line(quote_json(series, quote))
 
 
 class LineView(View):
     """A line for each closed candle, trade, quote, and change of route."""
 
-    @asynccontextmanager
-    async def shown(self) -> AsyncIterator[None]:
-        """Begin with the note."""
-        if self._note:
-            self.say(self._note)
-        async with super().shown():
-            yield
+    def candle(self, candle: SeriesCandle) -> str:
+        """Return a closed candle."""
+        return printable(candle_line(candle))
 
-    def candle(self, candle: SeriesCandle) -> None:
-        """Write a closed candle."""
-        echo(candle_line(candle))
+    def trade(self, series: Series, trade: Trade) -> str:
+        """Return a trade."""
+        return printable(trade_line(series, trade))
 
-    def trade(self, series: Series, trade: Trade) -> None:
-        """Write a trade."""
-        echo(trade_line(series, trade))
-
-    def quote(self, series: Series, quote: Quote) -> None:
-        """Write a quote."""
-        echo(quote_line(series, quote))
+    def quote(self, series: Series, quote: Quote) -> str:
+        """Return a quote."""
+        return printable(quote_line(series, quote))
 
     def switch(self, switch: Switch) -> None:
         """Write a change of route."""
-        echo(switch_line(switch))
+        self.say(switch_line(switch))
 
     def say(self, line: str) -> None:
         """Write it."""
-        self._told(echo)(line)
+        self.outlet.tell(f"{printable(line)}\n")
 
 
 class TableView(View):
@@ -167,16 +169,28 @@ class TableView(View):
         super().__init__(stop, note)
         self._switches: list[Switch] = []
         self._live: Live | None = None
-        self._said: list[str] = []
 
     @asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
         """Own the terminal's last lines."""
         from rich.live import Live
 
-        with Live(console=console(), auto_refresh=False, vertical_overflow="visible") as self._live:
-            async with super().shown():
+        async with super().shown():
+            there = console(OutletFile(self.outlet))
+            with Live(console=there, auto_refresh=False, vertical_overflow="visible") as self._live:
                 yield
+
+    def candle(self, candle: SeriesCandle) -> str:  # noqa: ARG002 - the table shows it
+        """Return no line."""
+        return ""
+
+    def trade(self, series: Series, trade: Trade) -> str:  # noqa: ARG002 - the table counts it
+        """Return no line."""
+        return ""
+
+    def quote(self, series: Series, quote: Quote) -> str:  # noqa: ARG002 - the table counts it
+        """Return no line."""
+        return ""
 
     def switch(self, switch: Switch) -> None:
         """Keep the last few below the table."""
@@ -187,11 +201,10 @@ class TableView(View):
         self._note = line
 
     def refresh(self) -> None:
-        """Draw."""
-        if self._live is not None and self.collector is not None:
-            self._live.update(
-                health_table(self.collector.health(), self._switches, title=self._note), refresh=True
-            )
+        """Draw, unless the terminal has not taken the last one yet."""
+        if self._live is not None and self.collector is not None and self.outlet.idle:
+            shown = health_table(self.collector.health(), self._switches, title=self._note)
+            self._live.update(shown, refresh=True)
 
 
 def view_of(stop: Stop, *, as_json: bool, note: str = "") -> View:

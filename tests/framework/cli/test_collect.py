@@ -3,14 +3,17 @@
 import json
 import signal
 import sqlite3
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.framework.cli.conftest import interrupt
+from tests.framework.cli.conftest import PROGRAM, interrupt
 
 KRAKEN, YAHOO = "kraken:BTC/USD@1m", "yahoo:AAPL@1m"
 SIMULATED = ("--simulate", "--speed", 100)
+FULL = Path("/dev/full")
 FIELDS = [
     "series",
     "open_time",
@@ -151,7 +154,17 @@ def test_since_brings_what_was_before(shell):
 
 
 def test_the_same_seed_gives_the_same_candles(shell):
-    run = ("--simulate", "--at", "2026-11-20T15:00:00Z", "--speed", 100, "--for", "2s", "--store", "memory:")
+    run = (
+        "--simulate",
+        "--at",
+        "2026-11-20T15:00:00Z",
+        "--speed",
+        100,
+        "--for",
+        "1.5s",
+        "--store",
+        "memory:",
+    )
     first, second = (shell.lines("collect", KRAKEN, *run, "--seed", 7) for _ in range(2))
     other = shell.lines("collect", KRAKEN, *run, "--seed", 8)
 
@@ -162,3 +175,21 @@ def test_the_same_seed_gives_the_same_candles(shell):
     assert shared
     assert all(values(first)[one] == values(second)[one] for one in shared)
     assert values(other).items().isdisjoint(values(first).items())
+
+
+def test_a_full_disk_under_its_output_ends_it_with_a_reason(shell):
+    if not FULL.exists():
+        pytest.skip("this system has no /dev/full")
+    with FULL.open("w") as full:
+        process = subprocess.Popen(
+            [*PROGRAM, "collect", KRAKEN, *map(str, SIMULATED)],
+            cwd=shell.folder,
+            env=shell.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        _, err = process.communicate(timeout=30)
+
+    assert process.returncode == 2
+    assert "error: stdout: cannot be written" in err
