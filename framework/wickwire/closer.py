@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import math
 import random
 from collections.abc import Callable
 from typing import Final, final
@@ -21,10 +22,11 @@ from wickwire.clock import Clock
 from wickwire.errors import FaultKind, VenueError, WickwireError
 from wickwire.history import History
 from wickwire.ledger import Ledger, Want
-from wickwire.model import SECOND_NS, Candle, Quote, Rung, Series, Trade, iso
+from wickwire.model import DAY_NS, SECOND_NS, Candle, Quote, Rung, Series, Trade, iso
 from wickwire.planner import Plan
-from wickwire.retry import Backoff, Retries
+from wickwire.retry import Advice, Backoff, Retries, advise
 from wickwire.session import Session
+from wickwire.store import TAIL
 from wickwire.wire import OhlcvQuery
 
 __all__ = ["Closer", "Condition", "Switch"]
@@ -54,6 +56,16 @@ LONGEST_UNRESOLVED_S: Final = 3_600.0
 EARLY_ASKS: Final = 3
 """How often history is asked at short intervals for a bucket that it does not have yet."""
 
+FUTURE_NS: Final = DAY_NS
+"""Rows that open later than this are refused: one would close everything before it. A wrong time zone, ours
+or theirs, is off by hours; milliseconds read as seconds by millennia."""
+
+LIVE_S: Final = 60.0
+"""How old the last row may be for a series to count as live."""
+
+HOLD_S: Final = 5.0
+"""How long history is left alone when the store takes nothing."""
+
 
 @final
 class Condition(enum.Enum):
@@ -62,7 +74,7 @@ class Condition(enum.Enum):
     STARTING = "starting"
     LIVE = "live"
     QUIET = "quiet"
-    """Nothing comes, and history says that nothing happened."""
+    """Nothing comes, and history, or a connection that lives, says that nothing happened."""
     POLLED = "polled"
     STALE = "stale"
     """Nothing verified is newer than its limit."""
@@ -97,6 +109,7 @@ class Closer:
         why: Why this route.
         switches: Changes of route so far, the last 100.
         trouble: The last error of history, empty when it went well.
+        hopeless: The last error of history, where asking again will not help.
         lag_s: How long after its end the newest candle was closed here, in seconds.
     """
 
@@ -122,27 +135,33 @@ class Closer:
         self._switched = switched
         self._live_retries = Retries(backoff, rng)
         self._heal_retries = Retries(backoff, rng)
-        self._live_after_ns = 0
-        self._heal_after_ns = 0
-        self._unresolved = 0
+        self._live_after_s = self._heal_after_s = -math.inf
+        self._late = 0  # pages in a row that did not have what just ended
+        self._vain = 0  # pages in a row that healed nothing
+        self._vain_until_ns = 0
+        self._heal_before_ns: int | None = None
         self._session: Session | None = None
         self._newest_ns = -1
         self._asked_ns = 0
         self._compared_ns = 0
         self._agreed = 0
-        self._again_ns = 0
-        self._audit_ns = self._next_audit_ns()
+        self._again_s = -math.inf
+        self._audit_s = self._next_audit_s()
         self._woken = asyncio.Event()
         self._settled = asyncio.Event()
         self._lost_why = "not subscribed yet"
         self._refusal = ""
         self._failing: object = None
-        self._started_ns = self._lost_ns = clock.now_ns()
+        self._started_ns = clock.now_ns()
+        self._lost_s = _now_s()
+        self._horizon_ns = 0
+        self._row_s = -math.inf
         self._stopped = False
         self.rung = plan.rung
         self.why = plan.why
         self.switches: list[Switch] = []
         self.trouble = ""
+        self.hopeless: WickwireError | None = None
         self.lag_s: float | None = None
 
     @property
@@ -155,8 +174,21 @@ class Closer:
     def receive(self, data: Candle | Trade | Quote, /) -> None:
         """Take one row of the stream; the hot path."""
         assert isinstance(data, Candle)
+        if data.open_ns > self._horizon_ns and not self._is_plausible(data):
+            return
+        if self._session is not None:
+            self._row_s = self._session.frame_s
         if self.ledger.row(data):
             self._notice()
+
+    def _is_plausible(self, data: Candle) -> bool:
+        """Say whether a row may be of now, and if so up to when others may."""
+        horizon_ns = self._clock.now_ns() + FUTURE_NS
+        if data.open_ns > horizon_ns:
+            self.ledger.refuse(data, "it lies in the future; the venue's clock or this machine's is wrong")
+            return False
+        self._horizon_ns = horizon_ns
+        return True
 
     def _notice(self) -> None:
         """Tell the writer, and note how late the newest close is."""
@@ -172,6 +204,8 @@ class Closer:
         self._agreed = 0
         self._refusal = ""
         self.ledger.subscribed(self.ledger.epoch_count + 1, self._clock.now_ns())
+        if self.ledger.dirty:
+            self._notice()  # that it is collected, and from when on, outlives a crash too
 
     def doubted(self, why: str) -> None:
         """Distrust the forming row."""
@@ -183,12 +217,14 @@ class Closer:
         self.ledger.removed(open_ns)
 
     def lost(self, why: str) -> None:
-        """End the epoch."""
+        """End the epoch, where there is one: a connection that never brought it changes the reason alone."""
         self._session = None
         self._lost_why = why
-        self._lost_ns = self._clock.now_ns()
-        self._agreed = 0
-        self.ledger.lost()
+        if self.ledger.epoch:
+            self._lost_s = _now_s()
+            self._agreed = 0
+            self.ledger.lost()
+            self._woken.set()
 
     def refused(self, kind: FaultKind, why: str) -> None:
         """The stream will not come: fall to polling at once."""
@@ -204,8 +240,6 @@ class Closer:
 
     async def run(self) -> None:
         """Keep the series whole for ever."""
-        if self.ledger.dirty:
-            self._notice()  # that it is collected, and from when on, outlives a crash too
         await self._ask()  # what was missed while nobody ran comes first
         while True:
             await self._sleep_until(self._next_wake_ns())
@@ -213,13 +247,13 @@ class Closer:
             await self._ask()
 
     async def _sleep_until(self, at_ns: int) -> None:
-        """Sleep until an instant of the wall clock, or until somebody wakes this."""
-        while (left_s := (at_ns - self._clock.now_ns()) / SECOND_NS) > 0 and not self._woken.is_set():
-            try:
-                async with asyncio.timeout(min(left_s, LONGEST_SLEEP_S)):
-                    await self._woken.wait()
-            except TimeoutError:
-                pass
+        """Sleep towards an instant of the wall clock, or until somebody wakes this."""
+        left_s = (at_ns - self._clock.now_ns()) / SECOND_NS
+        try:
+            async with asyncio.timeout(min(left_s, LONGEST_SLEEP_S)):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
         self._woken.clear()
 
     def _wait_ns(self) -> int:
@@ -231,11 +265,15 @@ class Closer:
     def _next_wake_ns(self) -> int:
         now_ns, wait_ns = self._clock.now_ns(), self._wait_ns()
         wakes = [self._next_end_ns(now_ns - wait_ns) + wait_ns + self._jitter_ns()]
-        polled = self.rung is Rung.POLL
+        polled, now_s = self.rung is Rung.POLL, _now_s()
+        waits_s = []
+        if self._falls:
+            waits_s.append(self._lost_s + PATIENCE_S - now_s)
         if self._can_ask and self.ledger.wants_live(now_ns - wait_ns, polled=polled):
-            wakes.append(max(self._live_after_ns, now_ns + SECOND_NS // 10))
+            waits_s.append(self._live_after_s - now_s)
         if self._can_ask and self.ledger.wants_heal(now_ns - wait_ns):
-            wakes.append(max(self._heal_after_ns, now_ns + SECOND_NS // 10))
+            waits_s.append(self._heal_after_s - now_s)
+        wakes += [now_ns + round(max(wait_s, 0.1) * SECOND_NS) for wait_s in waits_s]
         return min(wakes)
 
     def _next_end_ns(self, after_ns: int) -> int:
@@ -272,6 +310,11 @@ class Closer:
     def _can_ask(self) -> bool:
         return self.ledger.support.rest
 
+    @property
+    def _falls(self) -> bool:
+        """Whether it would be polled, were the stream away for long enough."""
+        return self.rung is Rung.STREAM and self.ledger.epoch == 0 and self.plan.falls_to is Rung.POLL
+
     def _look(self) -> None:
         """Decide on the route, and close what a sibling proves."""
         ledger, session = self.ledger, self._session
@@ -281,9 +324,7 @@ class Closer:
             session.venue_ns, session.heard_ns, round(ledger.support.grace_s * SECOND_NS)
         ):
             self._notice()
-        missing_s = (self._clock.now_ns() - self._lost_ns) / SECOND_NS
-        falls = self.rung is Rung.STREAM and ledger.epoch == 0 and self.plan.falls_to is Rung.POLL
-        if falls and (self._refusal or missing_s > PATIENCE_S):
+        if self._falls and (self._refusal or _now_s() - self._lost_s >= PATIENCE_S):
             self._switch(Rung.POLL, f"the stream is not there: {self._lost_why}")
 
     def _switch(self, rung: Rung, why: str) -> None:
@@ -297,32 +338,45 @@ class Closer:
 
     async def _ask(self) -> None:
         """Ask history for what is wanted, newest first, until nothing is or it has to wait."""
-        if not self._can_ask:
-            return
-        while True:
-            now_ns = self._clock.now_ns()
-            due_ns = now_ns - self._wait_ns()
-            want = None
-            if now_ns >= self._live_after_ns:
-                want = self.ledger.wants_live(due_ns, polled=self.rung is Rung.POLL)
-            if want is None and now_ns >= self._heal_after_ns:
-                want = self.ledger.wants_heal(due_ns)
-            if want is None:
-                want = self._comparison(now_ns, due_ns)
-            if want is None:
-                if self.ledger.wants_heal(due_ns) is None:
-                    self._settled.set()
-                return
-            if not await self._ask_for(want):
-                return
+        while self._can_ask and (want := self._next_want()) is not None:
+            await self._ask_for(want)
+        retrying = self._live_retries.attempt or self._heal_retries.attempt
+        if self.hopeless or not retrying:  # whatever still lacks was asked for in vain
+            self._settled.set()
 
-    def _comparison(self, now_ns: int, due_ns: int) -> Want | None:
+    def _next_want(self) -> Want | None:
+        """Return what history is to be asked now, or None."""
+        now_s, due_ns = _now_s(), self._clock.now_ns() - self._wait_ns()
+        if self.ledger.waiting > TAIL:  # more would only fill the memory
+            self._live_after_s = max(self._live_after_s, now_s + HOLD_S)
+            self._heal_after_s = max(self._heal_after_s, now_s + HOLD_S)
+            return None
+        want = None
+        if now_s >= self._live_after_s:
+            want = self.ledger.wants_live(due_ns, polled=self.rung is Rung.POLL)
+        return want or self._next_heal(now_s, due_ns) or self._comparison(now_s, due_ns)
+
+    def _next_heal(self, now_s: float, due_ns: int) -> Want | None:
+        """Return what is to be healed now, newest first: what was never asked in vain at once."""
+        newest = self.ledger.wants_heal(due_ns)
+        if newest is None or (newest.until_ns > self._vain_until_ns and not self._heal_retries.attempt):
+            return newest
+        if now_s < self._heal_after_s:
+            return None
+        if self._heal_before_ns is None:
+            return newest
+        older = self.ledger.wants_heal(due_ns, self._heal_before_ns)
+        if older is None:  # all were tried: begin anew
+            self._heal_before_ns = None
+        return older or newest
+
+    def _comparison(self, now_s: float, due_ns: int) -> Want | None:
         """Return what is closed already and should be compared with history, or None.
 
         While a stream is on trial each of its candles is; else a sample now and then.
         """
-        if self.rung is Rung.STREAM and now_ns >= self._audit_ns:
-            self._audit_ns = self._next_audit_ns()
+        if self.rung is Rung.STREAM and now_s >= self._audit_s:
+            self._audit_s = self._next_audit_s()
             return self.ledger.recent(due_ns, AUDIT_BUCKETS)
         on_trial = self.rung is Rung.POLL and self.plan.rung is Rung.STREAM and self.ledger.epoch
         over_ns = self.ledger.over_by(due_ns)
@@ -331,8 +385,8 @@ class Closer:
             return self.ledger.recent(due_ns, 1)
         return None
 
-    async def _ask_for(self, want: Want) -> bool:
-        """Ask for one page; return whether it brought anything forward."""
+    async def _ask_for(self, want: Want) -> None:
+        """Ask for one page, and take what it says."""
         retries = self._live_retries if want.live else self._heal_retries
         query = OhlcvQuery(
             symbol=self.plan.series.symbol,
@@ -345,9 +399,11 @@ class Closer:
             fetched = await self._history.page(query, Priority.LIVE if want.live else Priority.HEAL)
         except WickwireError as exc:
             self._failed(want, retries.failed(exc), exc)
-            return False
+            return
         retries.succeeded()
-        self._failing, self.trouble = None, ""
+        self._failing, self.trouble, self.hopeless = None, "", None
+        if self.plan.rung is Rung.POLL:
+            self._refusal = ""
         self._asked_ns = max(self._asked_ns, fetched.as_of_ns)
         before = self.ledger.progress
         outcome = self.ledger.page(fetched.page, want, fetched.as_of_ns, route=self.rung)
@@ -355,23 +411,34 @@ class Closer:
             self._notice()
         self._judge(outcome.agreed, outcome.missed)
         if want.known:
-            return True
+            return
         if self.ledger.progress != before:
             self._compared_ns = max(self._compared_ns, want.until_ns)
-            self._unresolved = 0
-            return True
-        self._unresolved += 1
-        self._postpone(want, self._patience_s(want))
-        return False
+            self._brought(want)
+        else:
+            self._postpone(want, self._patience_s(want))
+
+    def _brought(self, want: Want) -> None:
+        """A page brought something forward."""
+        if want.live:
+            self._late = 0
+        else:
+            self._vain = 0
 
     def _patience_s(self, want: Want) -> float:
-        """How long to wait after a page that brought nothing forward: at first the venue may just be late."""
-        wait_s = min(2.0 ** min(self._unresolved, 12), LONGEST_UNRESOLVED_S)
+        """How long to wait after a page that brought nothing forward: at first the venue may just be late.
+
+        What is older comes first then: one bucket that can never be had must not keep others from healing.
+        """
         if not want.live:
-            return wait_s
+            self._vain += 1
+            self._vain_until_ns = max(self._vain_until_ns, want.until_ns)
+            self._heal_before_ns = want.since_ns
+            return min(2.0 ** min(self._vain, 12), LONGEST_UNRESOLVED_S)
+        self._late += 1
         now_ns, wait_ns = self._clock.now_ns(), self._wait_ns()
         next_s = (self._next_end_ns(now_ns - wait_ns) + wait_ns - now_ns) / SECOND_NS
-        return min(wait_s, next_s) if self._unresolved <= EARLY_ASKS else next_s
+        return min(2.0**self._late, next_s) if self._late <= EARLY_ASKS else next_s
 
     def _failed(self, want: Want, wait_s: float, error: WickwireError) -> None:
         why = self._history.words.of(error)
@@ -379,16 +446,17 @@ class Closer:
         if kind != self._failing:  # the same trouble in other words is no news
             log.warning("history failed", extra={"series": str(self.series), "why": why})
         self._failing, self.trouble = kind, why
+        self.hopeless = error if advise(error) is Advice.FIX else None
         if isinstance(error, VenueError) and error.kind is FaultKind.SYMBOL:
             self._refusal = why
         self._postpone(want, wait_s)
 
     def _postpone(self, want: Want, wait_s: float) -> None:
-        after_ns = self._clock.now_ns() + round(wait_s * SECOND_NS)
+        after_s = _now_s() + max(wait_s, 0.1)
         if want.live:
-            self._live_after_ns = after_ns
+            self._live_after_s = after_s
         else:
-            self._heal_after_ns = after_ns
+            self._heal_after_s = after_s
 
     def _judge(self, agreed: int, missed: object) -> None:
         """Draw the conclusion of what history says about the stream."""
@@ -406,13 +474,13 @@ class Closer:
             self._switch(Rung.STREAM, f"stream and history agree on {self._agreed} candles")
 
     def _subscribe_again(self) -> None:
-        now_ns = self._clock.now_ns()
-        if self._session is not None and now_ns >= self._again_ns:
-            self._again_ns = now_ns + max(self.series.timeframe.nominal_ns, 60 * SECOND_NS)
+        now_s = _now_s()
+        if self._session is not None and now_s >= self._again_s:
+            self._again_s = now_s + max(self.series.timeframe.nominal_ns / SECOND_NS, 60.0)
             self._session.again(self.plan.topic)
 
-    def _next_audit_ns(self) -> int:
-        return self._clock.now_ns() + round(AUDIT_S * (0.5 + self._rng.random()) * SECOND_NS)
+    def _next_audit_s(self) -> float:
+        return _now_s() + AUDIT_S * (0.5 + self._rng.random())
 
     # ------------------------------------------------------------------------------------------- for others
 
@@ -421,19 +489,28 @@ class Closer:
         self.ledger.reach_back(since_ns)
         if self.ledger.dirty:
             self._notice()
+        self._ask_anew()
+
+    def _ask_anew(self) -> None:
+        """Ask at once, also for what was asked in vain."""
         self._settled.clear()
+        self._live_after_s = self._heal_after_s = -math.inf
+        self._heal_before_ns, self._vain = None, 0
         self._woken.set()
 
     async def whole(self) -> None:
-        """Return when nothing that history could bring now is missing."""
-        self._settled.clear()
-        self._heal_after_ns = self._live_after_ns = 0
-        self._woken.set()
+        """Return when nothing that history could bring now is missing, or nobody drives this any more.
+
+        Where asking will not help, `hopeless` says why.
+        """
+        if not self._stopped:
+            self._ask_anew()
         await self._settled.wait()
 
     def stop(self) -> None:
         """Note that nobody drives this any more."""
         self._stopped = True
+        self._settled.set()
 
     @property
     def refusal(self) -> str:
@@ -445,19 +522,32 @@ class Closer:
         if self._stopped:
             return Condition.STOPPED
         ledger, now_ns = self.ledger, self._clock.now_ns()
-        waited_ns = self._next_end_ns(max(ledger.frontier_ns, self._asked_ns)) - now_ns
-        fresh = waited_ns + 2 * self._wait_ns() + 30 * SECOND_NS > 0
+        left_ns = self._due_ns() + 2 * self._wait_ns() + 30 * SECOND_NS - now_ns
         if self.rung is Rung.POLL:
-            if fresh:
+            if left_ns > 0:
                 return Condition.POLLED if self._closed_lately(now_ns) else Condition.QUIET
             return Condition.REFUSED if self._refusal else Condition.STALE
         if ledger.epoch == 0:
-            begun = self.switches or ledger.epoch_count
-            return Condition.STALE if begun and not fresh else Condition.STARTING
-        if ledger.forming is not None and ledger.forming.close_ns > now_ns - self._wait_ns():
+            if self._refusal:
+                return Condition.REFUSED
+            return Condition.STARTING if _now_s() - self._lost_s < LIVE_S else Condition.STALE
+        forms = ledger.forming is not None and ledger.forming.close_ns > now_ns - self._wait_ns()
+        if forms and _now_s() - self._row_s < LIVE_S:
             return Condition.LIVE
         patience_ns = ledger.patience() * self.series.timeframe.nominal_ns
-        return Condition.QUIET if fresh or waited_ns + patience_ns > 0 else Condition.STALE
+        return Condition.QUIET if forms or left_ns + patience_ns > 0 else Condition.STALE
+
+    def _due_ns(self) -> int:
+        """Return when what is verified has an end that should be verified too."""
+        ledger = self.ledger
+        timeframe, verified_ns = ledger.series.timeframe, ledger.frontier_ns
+        try:
+            return timeframe.close_of(
+                timeframe.open_at(verified_ns, ledger.support.grid), ledger.support.grid
+            )
+        except ValueError:  # history proves such a bucket only when the next one is over as well
+            next_ns = max(self._next_session_end_ns(verified_ns), verified_ns + timeframe.nominal_ns)
+            return min(next_ns + timeframe.nominal_ns, self._asked_ns + LONGEST_PERIOD_NS)
 
     def _closed_lately(self, now_ns: int) -> bool:
         newest = self.ledger.last_close
@@ -468,3 +558,8 @@ class Closer:
     def forming(self) -> Candle | None:
         """The row of the running bucket, where a stream brings it."""
         return self.ledger.forming
+
+
+def _now_s() -> float:
+    """Return the time of the loop, which no change of the wall clock moves."""
+    return asyncio.get_running_loop().time()

@@ -7,7 +7,7 @@ import inspect
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
@@ -17,7 +17,7 @@ import attrs
 
 from wickwire.clock import Clock, SystemClock
 from wickwire.closer import Closer, Switch
-from wickwire.errors import PlanError, StoreError, TransportError, UsageError
+from wickwire.errors import PlanError, PluginError, StoreError, TransportError, UsageError, WickwireError
 from wickwire.fanout import AnyFeedReader, AnyFeedRoute, CandleReader, FeedReader
 from wickwire.health import Health, of_closer, of_feed, of_venue
 from wickwire.ledger import Ledger
@@ -103,6 +103,7 @@ class Collector:
         self._writer: Writer | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._stack = AsyncExitStack()
+        self._borrowed: dict[Series, int] = {}
         self._start_seq = 0
         self.listener_errors = 0
 
@@ -201,6 +202,12 @@ class Collector:
             PluginError: The venue's adapter is broken.
             PlanError: It cannot be collected; the text says why and what could be.
         """
+        self._borrowed.pop(self._canonical(series), None)
+        return await self._collect(series, since, route)
+
+    async def _collect(
+        self, series: str | Series, since: str | datetime | int | None, route: str | Rung | None
+    ) -> Series:
         [plan] = self.plan(series, route=route)
         if plan.rung is Rung.REFUSE:
             raise PlanError(f"{plan.series}: {plan.why}")
@@ -228,7 +235,10 @@ class Collector:
 
     async def remove(self, series: str | Series) -> None:
         """Stop collecting *series*; what is stored stays. Nothing happens when it is not collected."""
-        name = self._canonical(series)
+        self._drop(self._canonical(series))
+
+    def _drop(self, name: Series) -> None:
+        self._borrowed.pop(name, None)
         venue = self._venues.get(name.scope)
         if venue is not None and name in venue.plans:
             venue.remove(name)
@@ -268,8 +278,14 @@ class Collector:
         return attrs.evolve(self._accounts.get(series.venue, Account()), feed=series.variant)
 
     def _canonical(self, series: str | Series) -> Series:
-        [plan] = self.plan(series)
-        return plan.series
+        name = Series.parse(series) if isinstance(series, str) else series
+        adapter = self._registry.load(name.venue)
+        try:
+            return attrs.evolve(name, symbol=adapter.canonical(name.symbol))
+        except PluginError:
+            raise
+        except WickwireError:  # what the venue could not have is collected under no other name
+            return name
 
     def _venue(self, series: Series) -> Venue:
         venue = self._venues.get(series.scope)
@@ -428,18 +444,43 @@ class Collector:
     ) -> AsyncIterator[Sequence[SeriesCandle]]:
         """Yield pages of closed candles that open in `[since, until)`, oldest first; the end is the end.
 
-        What the store lacks is fetched from the venue first, paged and within its limits, and stored.
+        What the store lacks is fetched from the venue first, paged and within its limits, and stored. A
+        series that was not collected before is not collected afterwards.
 
         Raises:
             PlanError: The venue serves no history for it and the series is not collected.
+            VenueError: The venue refuses, and asking again will not help.
         """
         since_ns, until_ns = _instant(since), self._clock.now_ns() if until is None else _instant(until)
-        name = await self.add(series, since=since_ns)
-        await self.history_is_whole(name)
-        assert self._store is not None
-        while rows := await self._store.candles(name, since_ns, until_ns, limit=PAGE_ROWS):
-            yield rows
-            since_ns = rows[-1].open_ns + 1
+        name = self._canonical(series)
+        async with self._borrowing(name, since_ns):
+            closer = self.closer(name)
+            await self.history_is_whole(name)
+            if closer.hopeless is not None:
+                raise closer.hopeless
+            assert self._store is not None
+            while rows := await self._store.candles(name, since_ns, until_ns, limit=PAGE_ROWS):
+                yield rows
+                since_ns = rows[-1].open_ns + 1
+
+    @asynccontextmanager
+    async def _borrowing(self, name: Series, since_ns: int) -> AsyncIterator[None]:
+        """Collect a series for as long as the block runs, unless it is collected anyway."""
+        venue = self._venues.get(name.scope)
+        if venue is None or name not in venue.plans or name in self._borrowed:
+            [plan] = self.plan(name)
+            if plan.support is not None and plan.rung is not Rung.REFUSE and not plan.support.rest:
+                raise PlanError(f"{name}: the venue serves no history for it, and it is not collected")
+            self._borrowed[name] = self._borrowed.get(name, 0) + 1
+        try:
+            await self._collect(name, since_ns, None)
+            yield
+        finally:
+            users = self._borrowed.get(name)
+            if users == 1:
+                self._drop(name)
+            elif users is not None:
+                self._borrowed[name] = users - 1
 
     async def history_is_whole(self, series: str | Series) -> None:
         """Return when nothing that the venue's history could bring now is missing, and all is stored.

@@ -29,6 +29,7 @@ class SeriesHealth:
         closed: Candles closed since the start.
         revisions: Closed candles whose values changed later.
         refused_rows: Rows refused by the laws of candles.
+        forgone: Closes that became holes again, because the store took nothing for too long.
         holes: What is missing, and why.
         switches: Changes of route, the last 100.
         received: Trades or quotes received, where it carries these.
@@ -45,6 +46,7 @@ class SeriesHealth:
     closed: int = 0
     revisions: int = 0
     refused_rows: int = 0
+    forgone: int = 0
     holes: Sequence[Hole] = ()
     switches: Sequence[Switch] = ()
     received: int = 0
@@ -113,6 +115,7 @@ def of_closer(closer: Closer) -> SeriesHealth:
         closed=ledger.closed_count,
         revisions=ledger.revisions,
         refused_rows=ledger.refused,
+        forgone=ledger.forgone,
         holes=tuple(ledger.holes),
         switches=tuple(closer.switches),
         trouble=closer.trouble or closer.refusal or ledger.last_refusal,

@@ -35,6 +35,7 @@ from wickwire.model import (
     Session,
     Unknown,
     broken_law,
+    iso,
 )
 from wickwire.store import TAIL, Change, Closing, Loaded, SeriesState, Verdict, judge_values
 from wickwire.wire import OhlcvSupport, Page, Stopped
@@ -46,6 +47,8 @@ _SURPRISE: Final = 0.05
 """An empty bucket is asked about when so improbable, by what was seen of the series before."""
 _LONGEST_PATIENCE: Final = 10
 _LEARNING: Final = 1 / 16
+MOST_WAITING: Final = 2 * TAIL
+"""Closes that may wait for a store that takes none; then the older half become holes again."""
 _STREAM_EVIDENCE: Final = (Evidence.SIBLING, Evidence.SUCCESSOR, Evidence.SNAPSHOT)
 
 
@@ -125,6 +128,7 @@ class Ledger:
         emptiness: Learned share of buckets without a candle, 0 to 1.
         last_close: The candle that opens last among the closed ones.
         revisions: How many closes were revised.
+        forgone: Closes given back as holes, because the store took nothing for too long.
         refused: Rows refused by the laws of candles.
         last_refusal: The last of them, for people.
     """
@@ -143,6 +147,7 @@ class Ledger:
     last_close: Candle | None = None
     closed_count: int = 0
     revisions: int = 0
+    forgone: int = 0
     refused: int = 0
     last_refusal: str = ""
     _tail: dict[int, tuple[Candle, Evidence]] = attrs.field(factory=dict)
@@ -271,7 +276,8 @@ class Ledger:
     def _witness(self, candle: Candle) -> None:
         self._witnessed[candle.open_ns] = candle
         while len(self._witnessed) > TAIL:
-            del self._witnessed[next(iter(self._witnessed))]
+            forgotten = self._witnessed.pop(next(iter(self._witnessed)))
+            self.epoch_ns = max(self.epoch_ns, forgotten.close_ns)  # not to be held against the stream
 
     def _distrust(self, candle: Candle) -> None:
         if candle.open_ns not in self._tail:
@@ -401,17 +407,32 @@ class Ledger:
 
     # ------------------------------------------------------------------------------------------- closing
 
+    def refuse(self, candle: Candle, law: str) -> None:
+        """Count a row that breaks a law, and keep which."""
+        self.refused += 1
+        try:
+            opens = iso(candle.open_ns)
+        except ValueError:
+            opens = f"{candle.open_ns} ns"
+        self.last_refusal = f"{self.series}: refused the candle of {opens}: {law}"
+
+    def _on_grid(self, open_ns: int) -> bool:
+        try:
+            return self.series.timeframe.open_at(open_ns, self.support.grid) == open_ns
+        except ValueError:  # the grid does not say
+            return True
+
     def _close(self, candle: Candle, evidence: Evidence, route: Rung, *, healed: bool = False) -> bool:
-        """Close a bucket; False when the row breaks a law and changes nothing."""
-        law = broken_law(candle, signed_prices=self.support.signed_prices)
-        if law is not None:
-            self.refused += 1
-            self.last_refusal = (
-                f"{self.series}: refused the candle of {candle.open_time:%Y-%m-%dT%H:%M:%SZ}: {law}"
-            )
-            return False
+        """Close a bucket; False when the row breaks a law, changes nothing, and its bucket is lacking."""
         open_ns = candle.open_ns
         if open_ns < self.origin_ns:
+            return True
+        law = broken_law(candle, signed_prices=self.support.signed_prices)
+        if law is not None:
+            self.refuse(candle, law)
+            return False
+        if not self._on_grid(open_ns):
+            self.refuse(candle, f"no {self.series.timeframe} candle opens then")
             return True
         known = self._tail.get(open_ns)
         if known is not None:
@@ -443,11 +464,28 @@ class Ledger:
             self.last_close = candle
         self._unsure.pop(candle.open_ns, None)
         self._closings.append(Closing(candle, evidence, route, healed))
+        if len(self._closings) > MOST_WAITING:
+            self._forgo()
         self._dirty = True
 
-    def _open_hole(self, since_ns: int, until_ns: int) -> None:
+    def _forgo(self) -> None:
+        """Give the older half of what waits for the store back as holes, to be had from history again."""
+        given_back, self._closings = self._closings[: MOST_WAITING // 2], self._closings[MOST_WAITING // 2 :]
+        self.forgone += len(given_back)
+        for closing in given_back:
+            candle = closing.candle
+            self._tail.pop(candle.open_ns, None)
+            if candle.open_ns < self.frontier_ns:
+                self.holes.append(Hole(candle.open_ns, candle.close_ns, self._lacking))
+        self._tidy()
+
+    @property
+    def _lacking(self) -> HoleKind:
         known = not isinstance(self.support.grid, Unknown | Session)
-        self.holes.append(Hole(since_ns, until_ns, HoleKind.MISSING if known else HoleKind.UNKNOWN))
+        return HoleKind.MISSING if known else HoleKind.UNKNOWN
+
+    def _open_hole(self, since_ns: int, until_ns: int) -> None:
+        self.holes.append(Hole(since_ns, until_ns, self._lacking))
         self._tidy()
 
     def _tidy(self) -> None:
@@ -509,17 +547,22 @@ class Ledger:
             return self._page_of(self.frontier_ns, over_ns, "to close" if polled else "overdue", live=True)
         return None
 
-    def wants_heal(self, now_ns: int) -> Want | None:
-        """Return what history should be asked for behind the frontier, newest first, or None."""
-        over_ns = self.over_by(now_ns)
+    def wants_heal(self, now_ns: int, before_ns: int | None = None) -> Want | None:
+        """Return what history should be asked for behind the frontier, newest first, or None.
+
+        Args:
+            now_ns: As in `wants_live`.
+            before_ns: Only what opens before this: the rest was asked for in vain.
+        """
+        end_ns = now_ns if before_ns is None else min(now_ns, before_ns)
         for open_ns in sorted(self._unsure, reverse=True):
-            end_ns = self.series.timeframe.close_of(open_ns, self.support.grid)
-            if end_ns <= over_ns and open_ns < self.frontier_ns:
-                first_ns = max(min(self._unsure), end_ns - self._page_ns)
-                return Want(first_ns, end_ns, "doubtful", live=False)
+            close_ns = self._unsure[open_ns].close_ns
+            if open_ns < min(end_ns, self.frontier_ns) and close_ns <= now_ns:
+                first_ns = max(min(self._unsure), close_ns - self._page_ns)
+                return Want(first_ns, close_ns, "doubtful", live=False)
         for hole in reversed(self.holes):
-            if hole.kind in _WORK and hole.since_ns < over_ns:
-                return self._page_of(hole.since_ns, hole.until_ns, "hole", live=False)
+            if hole.kind in _WORK and hole.since_ns < end_ns:
+                return self._page_of(hole.since_ns, min(hole.until_ns, end_ns), "hole", live=False)
         return None
 
     def recent(self, now_ns: int, buckets: int) -> Want | None:
@@ -543,10 +586,15 @@ class Ledger:
     # ------------------------------------------------------------------------------------------ committing
 
     @property
-    def progress(self) -> tuple[int, int, int, int]:
+    def progress(self) -> tuple[int, int, int]:
         """A value that changes whenever a page brought something forward."""
         work = sum(hole.until_ns - hole.since_ns for hole in self.holes if hole.kind in _WORK)
-        return self.frontier_ns, work, len(self._unsure), len(self._closings)
+        return self.frontier_ns, work, len(self._unsure)
+
+    @property
+    def waiting(self) -> int:
+        """How many closes wait for the store."""
+        return len(self._closings)
 
     @property
     def dirty(self) -> bool:

@@ -141,6 +141,7 @@ class Session:
         heard_ns: When data last came, by our clock; 0 before the first.
         frames: Frames received.
         events: Events they held.
+        frame_s: When the last frame came, in the loop's time.
         junk: Frames that were not what the venue documents.
         faults: Troubles that the venue reported.
         unrouted: Data of topics that nobody asked for.
@@ -169,13 +170,13 @@ class Session:
         self._stream: Stream | None = None
         self._batches = 0
         self._reported: dict[FaultKind, None] = {}
-        self._heard_s = 0.0
         self._opened_s = 0.0
         self._first_data_s: float | None = None
         self.state = SessionState.CONNECTING
         self.venue_ns = 0
         self.heard_ns = 0
         self.frames = 0
+        self.frame_s = 0.0
         self.events = 0
         self.junk = 0
         self.faults = 0
@@ -218,7 +219,7 @@ class Session:
     @property
     def healthy_s(self) -> float:
         """For how many seconds data has been flowing."""
-        return 0.0 if self._first_data_s is None else self._heard_s - self._first_data_s
+        return 0.0 if self._first_data_s is None else self.frame_s - self._first_data_s
 
     # ------------------------------------------------------------------------------------------ running
 
@@ -263,7 +264,7 @@ class Session:
         with self._hook("memory"):
             self._memory = endpoint.memory()
         self._stream = await self._transport.open(endpoint)
-        self._heard_s = self._opened_s = asyncio.get_running_loop().time()
+        self.frame_s = self._opened_s = asyncio.get_running_loop().time()
         self.state = SessionState.AUTHENTICATING
         for send in endpoint.hello:
             await self._stream.send(send.frame)
@@ -292,7 +293,7 @@ class Session:
         routes, now_s = self._routes, asyncio.get_running_loop().time
         while True:
             frame = await receive()
-            self._heard_s = now_s()
+            self.frame_s = now_s()
             self.frames += 1
             try:
                 events = parse(frame, memory)
@@ -330,7 +331,7 @@ class Session:
                 self.events += len(events)
                 self.heard_ns = self._clock.now_ns()
                 if self._first_data_s is None:
-                    self._first_data_s = self._heard_s
+                    self._first_data_s = self.frame_s
 
     def _early(self, subscription: _Subscription, data: Candle | Trade | Quote) -> None:
         """Data of a topic that is not confirmed yet: it confirms what was asked, and is not lost."""
@@ -530,7 +531,7 @@ class Session:
         assert self._endpoint is not None
         endpoint, loop = self._endpoint, asyncio.get_running_loop()
         while True:
-            left_s = self._heard_s + endpoint.silence_limit_s - loop.time()
+            left_s = self.frame_s + endpoint.silence_limit_s - loop.time()
             if left_s <= 0:
                 raise TransportError(
                     f"{self._adapter.name}: nothing was received for {endpoint.silence_limit_s:g} s"
@@ -555,6 +556,6 @@ class Session:
             await asyncio.sleep(keepalive.every_s)
             if keepalive.frame is None:
                 await self._stream.ping()
-                self._heard_s = asyncio.get_running_loop().time()
+                self.frame_s = asyncio.get_running_loop().time()
             else:
                 await self._stream.send(keepalive.frame)

@@ -7,7 +7,7 @@ import json
 import random
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import attrs
 import pytest
@@ -104,11 +104,12 @@ class World:
         return list(await self.store.candles(SERIES, 0, 2**62, limit=10_000))
 
 
-def play(
-    test: Callable[[World, Collector], Awaitable[None]], world: World | None = None, **more: Any
-) -> World:
+W = TypeVar("W", bound=World)
+
+
+def play(test: Callable[[W, Collector], Awaitable[None]], world: W | None = None, **more: Any) -> W:
     """Run *test* inside a collector on virtual time."""
-    world = world or World()
+    world = world or cast("W", World())
 
     async def main() -> None:
         await asyncio.sleep(10)  # not at the very turn of a minute
