@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,9 +21,12 @@ from wickwire import (
     Account,
     Ask,
     Candle,
+    Description,
+    Endpoint,
     FaultKind,
     HttpReply,
     HttpRequest,
+    Limits,
     OhlcvQuery,
     OhlcvSupport,
     Page,
@@ -186,6 +190,53 @@ def test_every_name_in_the_page_is_on_the_face():
     named = set(re.findall(r"`([A-Z][a-z]\w+)\(", PAGE)) - {"Decimal", "Beacon"}
 
     assert named <= set(wickwire.__all__)
+
+
+def between(first: str, last: str) -> str:
+    return PAGE.partition(first)[2].partition(last)[0]
+
+
+def test_every_field_that_the_page_tells_is_there():
+    """A wrong keyword is the first error that a stranger meets."""
+    rows = re.findall(r"^\| (`.*?) \|", between("| of an `Endpoint` |", "\n\n"), re.MULTILINE)
+    told = {
+        Endpoint: " ".join(rows),
+        Description: between("**`describe(account)`** ", "`limits`:"),
+        Limits: between("`limits`: ", "The whole amount"),
+        OhlcvSupport: between("**`supports_ohlcv(symbol, timeframe, account)`** ", "never raise"),
+    }
+
+    for value, text in told.items():
+        names = set(re.findall(r"`([a-z]\w+)`", text)) - {"fetch_ohlcv"}
+        assert names
+        assert names <= {field.name for field in attrs.fields(value)}
+
+
+def test_the_defaults_of_an_endpoint_are_the_told_ones():
+    rows = dict(re.findall(r"^\| `(\w+)` \| .*?\b(30|None|16 MiB|50|8|True)\b[^|\d]*", PAGE, re.MULTILINE))
+    endpoint = Endpoint(url="wss://ws.beacon.example/v2")
+
+    assert {
+        "silence_limit_s": "30",
+        "max_age_s": "None",
+        "max_frame_bytes": "16 MiB",
+        "topics_per_frame": "50",
+        "changes_in_flight": "8",
+        "acknowledges": "True",
+    } == {name: rows[name] for name in rows if hasattr(endpoint, name)}
+    assert (endpoint.silence_limit_s, endpoint.max_age_s) == (30.0, None)
+    assert (endpoint.topics_per_frame, endpoint.changes_in_flight) == (50, 8)
+    assert endpoint.max_frame_bytes == 16 * 2**20
+    assert endpoint.acknowledges
+    assert endpoint.memory() == {}
+
+
+def test_an_instant_keeps_its_nine_digits():
+    [text] = re.findall(r'`parse_instant\("(.*?)"\)`', PAGE)
+
+    assert wickwire.parse_instant(text) % 10**9 == 89_817_981
+    with pytest.raises(wickwire.UsageError):
+        wickwire.parse_instant("2026-11-21 05:00:10.089 +0000 UTC m=+21697.19")
 
 
 # ---------------------------------------------------------------------------------------------- mistakes
