@@ -203,6 +203,7 @@ class Ledger:
     def _turn(self, candle: Candle, forming: Candle | None) -> bool:
         if candle.close_ns <= self.origin_ns:
             return False
+        self._bound()
         self._unsure.pop(candle.open_ns, None)
         if candle.finality is Finality.CLOSED:
             if forming is not None and forming.open_ns <= candle.open_ns:
@@ -300,6 +301,7 @@ class Ledger:
                 are not closed by it.
             route: How the series is collected now.
         """
+        self._bound()
         settled_ns = as_of_ns - round(self.support.settle_s * 1e9)
         rows = sorted(page.candles, key=lambda row: row.open_ns)
         over = [row for row in rows if row.finality is not Finality.FORMING and row.close_ns <= settled_ns]
@@ -464,13 +466,18 @@ class Ledger:
             self.last_close = candle
         self._unsure.pop(candle.open_ns, None)
         self._closings.append(Closing(candle, evidence, route, healed))
-        if len(self._closings) > MOST_WAITING:
-            self._forgo()
         self._dirty = True
 
-    def _forgo(self) -> None:
-        """Give the older half of what waits for the store back as holes, to be had from history again."""
-        given_back, self._closings = self._closings[: MOST_WAITING // 2], self._closings[MOST_WAITING // 2 :]
+    def _bound(self) -> None:
+        """Give back as holes what waits for the store for too long, to be had from history again.
+
+        Never within a page: what the page covers is taken out of the holes, these too, and one page may hold
+        more rows than the bound.
+        """
+        if len(self._closings) < MOST_WAITING:
+            return
+        given_back = self._closings[: -MOST_WAITING // 2]
+        self._closings = self._closings[-MOST_WAITING // 2 :]
         self.forgone += len(given_back)
         for closing in given_back:
             candle = closing.candle

@@ -323,6 +323,7 @@ def test_a_page_is_whole_however_long_it_is() -> None:
 
     assert until == outcome.closed
     assert (at(until), []) == (made.frontier_ns, made.holes)
+    assert [row.open_ns for row in rows] == [closing.candle.open_ns for closing in made.take().closings]
 
 
 def test_a_row_that_history_serves_against_the_laws_does_not_make_its_bucket_empty() -> None:
