@@ -145,28 +145,18 @@ def plan_table(plans: Sequence[Plan]) -> RenderableType:
 
 def gaps_table(found: Sequence[Gaps]) -> RenderableType:
     """Return what a store lacks, one series a row, its holes below it."""
-    rows = table("series", "since", "until", "candles", "twice", "holes", "", wide="")
+    rows = table("series", "since", "until", "candles", "twice", "holes")
     for one in found:
-        holes = [hole for hole in one.holes if hole.kind is not HoleKind.EMPTY]
         rows.add_row(
             text(one.series),
             text(iso(one.since_ns)),
             text(iso(one.until_ns)),
             text(one.candles),
             text(one.duplicates, "bold red" if one.duplicates else ""),
-            text(len(holes), "bold red" if one.lacking else ""),
-            text("" if one.holes else "whole", "green"),
+            text(len(one.holes), "bold red" if one.lacking else "") if one.holes else text("whole", "green"),
         )
-        for hole in holes:
-            rows.add_row(
-                text(""),
-                text(iso(hole.since_ns)),
-                text(iso(hole.until_ns)),
-                "",
-                "",
-                "",
-                text(hole.kind.value),
-            )
+        for hole in one.holes:
+            rows.add_row(text(f"  {hole.kind.value}"), text(iso(hole.since_ns)), text(iso(hole.until_ns)))
     return rows
 
 

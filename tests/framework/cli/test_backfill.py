@@ -44,3 +44,4 @@ def test_an_interrupted_one_is_completed_by_the_next(shell):
     [row] = shell.json(*run, "--speed", 20)
     assert row["holes"] == []
     assert row["duplicates"] == 0
+    assert row["candles"] > 8_000
