@@ -1,4 +1,4 @@
-"""What a capture of real frames proves, read with nothing but the standard library: the independent opinion."""
+"""What a capture of real frames proves, read by the standard library alone: an independent opinion."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,13 +56,13 @@ def _timeframe(minutes: int) -> str:
 
 
 def kraken_rest(path: Path) -> Iterator[tuple[str, Rows, str]]:
-    """Yield the series of a reply to OHLC, its closed candles, and a time at which the last row is forming."""
+    """Yield the series of a reply to OHLC, its closed candles, and a time when the last row is forming."""
     result = loaded(path.read_text())["result"]
     for symbol, table in result.items():
         if not isinstance(table, list) or not isinstance(table[0][0], Decimal):
             continue
         times = [int(row[0]) for row in table]
-        step = min(later - earlier for earlier, later in zip(times, times[1:], strict=False))
+        step = min(later - earlier for earlier, later in pairwise(times))
         rows = {
             _time(int(row[0])): tuple(Decimal(row[place]) for place in (1, 2, 3, 4, 6)) for row in table[:-1]
         }

@@ -73,7 +73,8 @@ async def main(count: int, first_minute: int) -> None:
     async with serve(
         flood, "127.0.0.1", 0, compression=None, ping_interval=None, process_request=no_history
     ) as server:
-        print(server.sockets[0].getsockname()[1], flush=True)
+        sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+        sys.stdout.flush()
         await asyncio.get_running_loop().create_future()
 
 

@@ -1,4 +1,4 @@
-"""What most tests here set up: simulated venues in one process, a network in between, collectors in others."""
+"""What most tests here set up: simulated venues, collectors in other processes, a network in between."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 
 from tests.processes.programs import SPEED, Collector, Venue
 from tests.processes.relay import Relay
-from tests.processes.truth import differences
+from tests.processes.truth import differences, holes
 
 __all__ = ["BITCOIN", "ETHER", "FIVE", "SHARE", "Scene", "scene"]
 
@@ -21,6 +21,8 @@ FIVE: Final = "kraken:BTC/USD@5m"
 SHARE: Final = "yahoo:AAPL@1m"
 START: Final = "2026-11-20T15:00:00Z"
 """A Friday, half an hour after shares began to trade in New York; six simulated hours are left."""
+_MOST_LOOKS: Final = 40
+"""How often `gaps` is asked whether all is healed: some twenty simulated minutes."""
 
 
 @attrs.frozen
@@ -46,8 +48,10 @@ class Scene:
         return Collector(*series, cwd=self.folder, redirects=redirects, options=(*clock, *options), **more)
 
     def finish(self, collector: Collector, *series: str) -> None:
-        """Wait until *collector* has caught up with the venues, and end it in order."""
+        """Wait until *collector* has caught up with the venues and has healed what can be; end it in order."""
         collector.wait_for_candle_at(series, self.venue.now())
+        looks = (holes(series, self.folder)[0] for _ in range(_MOST_LOOKS))
+        assert 0 in looks, holes(series, self.folder)
         collector.process.terminate()
         assert collector.ended() == 0
 

@@ -36,7 +36,7 @@ def test_a_full_disk_is_said_and_survived(tmp_path):
         assert [] == there.differences(collector.candles, BITCOIN, ETHER, SHARE)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_kill_while_the_disk_is_full_loses_nothing_acknowledged(tmp_path):
     with scene(tmp_path, 32) as there:
         with there.collector(BITCOIN) as collector:

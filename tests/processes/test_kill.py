@@ -1,4 +1,4 @@
-"""SIGKILL at any instant: what was acknowledged is there, nothing is twice, nothing is missing unexplained."""
+"""SIGKILL at any instant: what was acknowledged is there, nothing is twice, nothing is silently missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network that dies, lies or dawdles between a collector and its venue: it recovers, and everything is whole."""
+"""A network that dies, mutes or dawdles between collector and venue: it recovers, and everything is whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.processes.scene import BITCOIN, ETHER, FIVE, Scene, scene
 
 SERIES = (BITCOIN, ETHER)
 MINUTES = 5
-"""How long a fault lasts: a second each."""
+"""How long a fault lasts."""
 
 
 def judged(there: Scene, line: Line, *series: str) -> None:

@@ -46,7 +46,7 @@ def kept(series: str, folder: Path) -> Rows:
 
 
 def collect(words: list[str], folder: Path, series: str, rows: Rows) -> None:
-    """Run a collector until it has acknowledged as many candles as *rows* holds; compare all that is stored."""
+    """Run a collector until it has acknowledged as many candles as *rows* holds; compare what is stored."""
     with Program(*words, "--json", cwd=folder) as collector:
         collector.wait_until(lambda: len(collector.lines) >= len(rows), f"{len(rows)} candles")
         collector.process.terminate()
@@ -81,8 +81,7 @@ def test_a_captured_reply_of_history_is_stored(tmp_path, path):
         pytest.skip("it holds no candles")
     for series, rows, clock in replies:
         with Program("replay", path, "--json", cwd=tmp_path) as replay:
-            replay.wait_until(lambda replay=replay: replay.lines, "its addresses")
-            redirects = json.loads(replay.lines[0])["redirects"]
+            redirects = json.loads(replay.first_line())["redirects"]
             words = ["collect", series, "--since", min(rows), "--at", clock]
             words += [word for pair in redirects.items() for word in ("--redirect", "=".join(pair))]
             collect(words, tmp_path, series, rows)
@@ -99,11 +98,39 @@ def test_a_captured_chart_is_stored(tmp_path, path):
     series, rows, clock = yahoo_chart(path, expected)
     assert len(rows) == expected["on_grid_rows"]
     with Program("replay", path, "--json", cwd=tmp_path) as replay:
-        replay.wait_until(lambda: replay.lines, "its addresses")
-        redirects = json.loads(replay.lines[0])["redirects"]
+        redirects = json.loads(replay.first_line())["redirects"]
         words = ["collect", series, "--since", min(rows), "--at", clock]
         words += [word for pair in redirects.items() for word in ("--redirect", "=".join(pair))]
         collect(words, tmp_path, series, rows)
+
+
+@needs_captures
+@pytest.mark.parametrize(
+    ("name", "series"),
+    [
+        ("yahoo/rest.yfinance_7974T_1h.json", "yahoo:AAPL@1h"),
+        ("yahoo/rest.yfinance_7974T_1h.json", "yahoo:7974.T@5m"),
+        ("kraken/rest.clim_eth_1m.json", "kraken:ETH/USD@1h"),
+        ("kraken/rest.clim_eth_1m.json", "kraken:BTC/USD@1m"),
+    ],
+)
+def test_a_reply_about_another_symbol_or_timeframe_is_not_taken_for_what_was_asked(tmp_path, name, series):
+    with Program("replay", CAPTURES / name, "--json", cwd=tmp_path) as replay:
+        redirects = json.loads(replay.first_line())["redirects"]
+        words = [
+            "collect",
+            series,
+            "--route",
+            "poll",
+            "--since",
+            "2026-08-20",
+            "--at",
+            "2026-10-06T10:30:00Z",
+        ]
+        words += [word for pair in redirects.items() for word in ("--redirect", "=".join(pair))]
+        end = said(*words, "--for", "2s", "--json", cwd=tmp_path)
+    assert end.stdout == ""
+    assert end.returncode == 1
 
 
 @pytest.mark.parametrize("path", captures("kraken/ws.*.jsonl", '"channel":"ticker"'))

@@ -12,10 +12,11 @@ import pytest
 
 from tests.processes.programs import PATIENCE_S
 from tests.processes.scene import BITCOIN, SHARE, scene
+from tests.processes.truth import stored
 
 WITHIN_S = 10.0
 AT_ONCE_S = 2.0
-SOME_MINUTES_BYTES = 15_000
+SOME_MINUTES_BYTES = 20_000
 SIGNALS = [(signal.SIGTERM, 0), (signal.SIGINT, 130)]
 
 
@@ -93,6 +94,10 @@ def test_a_reader_that_stands_still_does_not_hold_it_up(tmp_path, number, status
     """Candles go on to be stored while nobody reads what is printed, and a signal ends it as ever."""
     feeds = ("kraken:BTC/USD@trades", "kraken:ETH/USD@trades", "kraken:BTC/USD@quotes")
     with scene(tmp_path, 15) as there, there.collector(BITCOIN, *feeds, listen=False) as collector:
-        assert there.relay.wait_passed(400_000, PATIENCE_S)
+        assert there.relay.wait_passed(SOME_MINUTES_BYTES, PATIENCE_S)
+        full = there.venue.now()
+        there.venue.wait_minutes(4)
+        assert stored(BITCOIN, tmp_path)[-1]["open_time"] >= full
         collector.send(number)
         assert collector.ended(WITHIN_S) == status
+        assert [] == there.differences([], BITCOIN)
