@@ -48,7 +48,7 @@ class Scene:
         return Collector(*series, cwd=self.folder, redirects=redirects, options=(*clock, *options), **more)
 
     def finish(self, collector: Collector, *series: str) -> None:
-        """Wait until *collector* has caught up with the venues and has healed what can be; end it in order."""
+        """Wait until *collector* has caught up with the venues and healed what can be; end it in order."""
         collector.wait_for_candle_at(series, self.venue.now())
         looks = (holes(series, self.folder)[0] for _ in range(_MOST_LOOKS))
         assert 0 in looks, holes(series, self.folder)
@@ -57,7 +57,7 @@ class Scene:
 
     def differences(self, acknowledged: Sequence[Mapping[str, Any]], *series: str) -> list[str]:
         """Return what is wrong with the store, see `truth.differences`."""
-        return [line for name in series for line in differences(name, self.folder, self.seed, acknowledged)]
+        return differences(series, self.folder, self.seed, acknowledged)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from tests.processes.programs import PATIENCE_S, said
 from tests.processes.scene import BITCOIN, ETHER, SHARE, scene
 from tests.processes.truth import stored
 
-SOME_MINUTES_BYTES = 30_000
+SOME_MINUTES_BYTES = 12_000
 UNLIMITED = -1
 
 

@@ -11,18 +11,27 @@ import pytest
 from tests.processes.scene import BITCOIN, ETHER, FIVE, SHARE, scene
 
 SERIES = (BITCOIN, ETHER, FIVE, SHARE)
-MOST_BYTES = 40_000
-"""About what Kraken says in the first ten seconds, with its answers to the first questions."""
+OPENING_BYTES = 150_000
+"""What Kraken answers to the first questions of a collector, about."""
+MINUTE_BYTES = 2_000
+"""What it says in a minute of all series together, about."""
 
 
 def kill_again_and_again(folder: Path, seed: int, times: int) -> None:
-    """Kill a collector *times* times, each after a number of bytes drawn from *seed*; judge what is left."""
+    """Kill a collector *times* times, at moments drawn from *seed*; judge what is left.
+
+    A moment is a number of bytes that Kraken has sent: in the opening, mostly early in it, or later on.
+    """
     rng = random.Random(seed)
     acknowledged: list[dict[str, Any]] = []
     with scene(folder, seed) as there:
         for _ in range(times):
             with there.collector(*SERIES) as collector:
-                there.relay.after(int(MOST_BYTES ** rng.uniform(0.3, 1)), collector.process.kill)
+                if rng.random() < 0.4:
+                    there.relay.after(int(OPENING_BYTES ** rng.random()), collector.process.kill)
+                else:
+                    collector.wait_for_candles(rng.randrange(1, 5))
+                    there.relay.after(rng.randrange(1, MINUTE_BYTES), collector.process.kill)
                 assert collector.ended() == -9
                 acknowledged += collector.candles
         with there.collector(*SERIES) as collector:

@@ -28,7 +28,11 @@ def judged(there: Scene, line: Line, *series: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("line", [line for line in Line if line is not Line.WHOLE])
+@pytest.mark.parametrize(
+    "line",
+    [Line.DEAD, Line.MUTE, Line.TRICKLING, pytest.param(Line.REFUSING, marks=pytest.mark.nightly)],
+    ids=str,
+)
 def test_a_fault_of_five_minutes_leaves_everything_whole(tmp_path, line):
     with scene(tmp_path, 21) as there:
         judged(there, line, *SERIES)

@@ -36,7 +36,7 @@ def test_readers_see_whole_candles_while_a_collector_writes(tmp_path):
     with scene(tmp_path, 42) as there, there.collector(BITCOIN, ETHER) as collector:
         collector.wait_for_candles(2)
         seen = 0
-        for _ in range(8):
+        for _ in range(4):
             acknowledged = [one["open_time"] for one in collector.candles if one["series"] == BITCOIN]
             gaps = said("gaps", BITCOIN, "--json", cwd=tmp_path)
             export = said("export", BITCOIN, cwd=tmp_path)

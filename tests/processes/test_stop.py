@@ -16,7 +16,7 @@ from tests.processes.truth import stored
 
 WITHIN_S = 10.0
 AT_ONCE_S = 2.0
-SOME_MINUTES_BYTES = 20_000
+SOME_MINUTES_BYTES = 12_000
 SIGNALS = [(signal.SIGTERM, 0), (signal.SIGINT, 130)]
 
 
@@ -53,7 +53,7 @@ def test_a_signal_while_it_connects_ends_it_too(tmp_path, number, status):
         assert collector.ended(WITHIN_S) == status
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_store_that_does_not_answer_delays_the_end_but_does_not_prevent_it(tmp_path):
     """It says that something is left to do, and the next start does it."""
     with scene(tmp_path, 13) as there:
@@ -89,7 +89,9 @@ def test_the_second_signal_waits_for_nothing(tmp_path, number, status):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), SIGNALS)
+@pytest.mark.parametrize(
+    ("number", "status"), [SIGNALS[0], pytest.param(*SIGNALS[1], marks=pytest.mark.nightly)]
+)
 def test_a_reader_that_stands_still_does_not_hold_it_up(tmp_path, number, status):
     """Candles go on to be stored while nobody reads what is printed, and a signal ends it as ever."""
     feeds = ("kraken:BTC/USD@trades", "kraken:ETH/USD@trades", "kraken:BTC/USD@quotes")

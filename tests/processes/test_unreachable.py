@@ -95,8 +95,14 @@ def test_a_host_without_an_address_is_named(tmp_path):
     ("name", "days", "words"),
     [
         pytest.param("127.0.0.1", 36_500, ("certificate", "does not trust"), id="unknown-authority"),
-        pytest.param("venue.example", 36_500, ("certificate", "127.0.0.1"), id="another-host"),
-        pytest.param("127.0.0.1", 1, ("certificate", "expired"), id="expired"),
+        pytest.param(
+            "venue.example",
+            36_500,
+            ("certificate", "127.0.0.1"),
+            id="another-host",
+            marks=pytest.mark.nightly,
+        ),
+        pytest.param("127.0.0.1", 1, ("certificate", "expired"), id="expired", marks=pytest.mark.nightly),
     ],
 )
 def test_a_certificate_that_proves_nothing_is_refused(tmp_path, request, name, days, words):

@@ -21,60 +21,65 @@ _NUMBERS: Final = ("open", "high", "low", "close", "volume")
 _NS: Final = 10**9
 
 
-def stored(series: str, cwd: Path, store: str = "sqlite:wickwire.db") -> list[dict[str, str]]:
+def stored(series: str | Sequence[str], cwd: Path) -> list[dict[str, str]]:
     """Return the rows that `export` writes of *series*, in order."""
-    export = said("export", series, "--store", store, cwd=cwd)
+    names = [series] if isinstance(series, str) else series
+    export = said("export", *names, cwd=cwd)
     assert export.returncode == 0, export.stderr
     return list(csv.DictReader(io.StringIO(export.stdout)))
 
 
-def holes(
-    series: Sequence[str], cwd: Path, store: str = "sqlite:wickwire.db"
-) -> tuple[int, list[dict[str, Any]]]:
+def holes(series: Sequence[str], cwd: Path) -> tuple[int, list[dict[str, Any]]]:
     """Return the exit status of `gaps`, and what it says."""
-    gaps = said("gaps", *series, "--store", store, "--json", cwd=cwd)
+    gaps = said("gaps", *series, "--json", cwd=cwd)
     return gaps.returncode, json.loads(gaps.stdout)
 
 
 def differences(
-    series: str,
-    cwd: Path,
-    seed: int,
-    acknowledged: Iterable[Mapping[str, Any]],
-    *,
-    store: str = "sqlite:wickwire.db",
+    series: Sequence[str], cwd: Path, seed: int, acknowledged: Iterable[Mapping[str, Any]]
 ) -> list[str]:
-    """Return what is wrong with what *store* holds of *series*; empty when nothing is.
+    """Return what is wrong with what the store in *cwd* holds of *series*; empty when nothing is.
 
     Wrong is: a candle twice, one that the market never had, another value, one that is missing without a
     hole that says so, a hole, and a candle that was acknowledged and is not there as it was.
     """
-    status, [gap] = holes([series], cwd, store)
-    rows = stored(series, cwd, store)
-    known = {row["open_time"]: row for row in rows}
-    true = _true(Series.parse(series), seed, gap["since"], gap["until"])
-    wrong = [f"hole {hole}" for hole in gap["holes"]]
-    if (status, gap["duplicates"]) != (4 if wrong else 0, 0):
-        wrong.append(f"gaps ended with {status} and counts {gap['duplicates']} duplicates")
-    if len(known) != len(rows) or len(rows) != gap["candles"]:
-        wrong.append(f"{len(rows)} rows, {len(known)} open times, {gap['candles']} by gaps")
-    wrong += [f"missing {time}" for time in true if time not in known]
-    wrong += [f"invented {time}" for time in known if time not in true]
-    exact = series.startswith("kraken")
-    wrong += [
-        f"{time}: stored {known[time]}, true {candle}"
-        for time, candle in true.items()
-        if time in known and not _same(known[time], candle, exact=exact)
-    ]
-    wrong += [
-        f"acknowledged {candle}, stored {known.get(candle['open_time'])}"
-        for candle in acknowledged
-        if candle["series"] == series and not _kept(candle, known.get(candle["open_time"]))
-    ]
+    status, gaps = holes(series, cwd)
+    rows: dict[str, list[dict[str, str]]] = {name: [] for name in series}
+    for row in stored(series, cwd):
+        rows[row["series"]].append(row)
+    told: dict[str, list[Mapping[str, Any]]] = {name: [] for name in series}
+    for candle in acknowledged:
+        told[candle["series"]].append(candle)
+    wrong = [line for gap in gaps for line in _wrong(gap, rows[gap["series"]], seed)]
+    if [gap["series"] for gap in gaps] != list(series) or (status == 4) != any(gap["holes"] for gap in gaps):
+        wrong.append(f"gaps ended with {status} and told {gaps}")
+    for name in series:
+        known = {row["open_time"]: row for row in rows[name]}
+        wrong += [
+            f"told {one}, not kept" for one in told[name] if not _kept(one, known.get(one["open_time"]))
+        ]
     return wrong
 
 
+def _wrong(gap: Mapping[str, Any], rows: Sequence[Mapping[str, str]], seed: int) -> list[str]:
+    """Return what is wrong with the rows of one series, of which `gaps` said *gap*."""
+    name = gap["series"]
+    known = {row["open_time"]: row for row in rows}
+    true = _true(Series.parse(name), seed, gap["since"], gap["until"])
+    wrong = [f"{name}: hole {hole}" for hole in gap["holes"]]
+    if gap["duplicates"] or len(known) != len(rows) or len(rows) != gap["candles"]:
+        wrong.append(f"{name}: {len(rows)} rows, {len(known)} open times, {gap}")
+    wrong += [f"{name}: missing {time}" for time in true if time not in known]
+    wrong += [f"{name}: invented {time}" for time in known if time not in true]
+    return wrong + [
+        f"{name}: stored {known[time]}, true {candle}"
+        for time, candle in true.items()
+        if time in known and not _same(known[time], candle, exact=name.startswith("kraken"))
+    ]
+
+
 def _true(series: Series, seed: int, since: str, until: str) -> dict[str, dict[str, str]]:
+    """Return the candles that the market has in the range, by open time."""
     since_ns, until_ns = parse_instant(since), parse_instant(until)
     market = SeededMarket(seed, since_ns // _NS * _NS - HOUR_NS)
     assert isinstance(series.what, Timeframe)
