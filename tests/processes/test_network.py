@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 
 import pytest
 
@@ -79,3 +80,16 @@ def test_faults_in_any_order_leave_everything_whole(tmp_path, seed):
         there.relay.become(Line.WHOLE)
         there.finish(collector, *SERIES, FIVE)
         assert [] == there.differences(collector.candles, *SERIES, FIVE)
+
+
+@pytest.mark.slow
+def test_a_collector_that_was_asleep_makes_good_what_it_slept_through(tmp_path):
+    """Stopped as a laptop is that somebody closes: its connections are dead when it wakes, and it is late."""
+    with scene(tmp_path, 24) as there, there.collector(*SERIES) as collector:
+        collector.wait_for_candles(2)
+        collector.send(signal.SIGSTOP)
+        there.venue.wait_minutes(MINUTES)
+        there.relay.reset()
+        collector.send(signal.SIGCONT)
+        there.finish(collector, *SERIES)
+        assert [] == there.differences(collector.candles, *SERIES)

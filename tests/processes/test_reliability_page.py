@@ -1,0 +1,28 @@
+"""The page about reliability names what exists, and leaves no fault out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "reliability.md").read_text()
+
+
+def test_every_test_that_the_page_names_exists():
+    named = re.findall(r"(test_\w+\.py)::(test_\w+)", PAGE)
+    files = {path.name: "" for path in ROOT.glob("tests/**/test_*.py")}
+    for path in ROOT.glob("tests/**/test_*.py"):
+        files[path.name] += path.read_text()  # two venues may both have a test_simulator.py
+    assert named
+    assert [] == [f"{file}::{test}" for file, test in named if f"def {test}(" not in files.get(file, "")]
+
+
+def test_every_fault_and_control_has_a_row_with_a_state():
+    """What is held or partly held is shown by a test; what is left open says why."""
+    rows = re.findall(r"^\| ([FS]\d+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", PAGE, re.MULTILINE)
+    assert [f"F{number}" for number in range(1, 68)] + [f"S{number}" for number in range(1, 16)] == [
+        name for name, *_ in rows
+    ]
+    assert {state for _, _, state, _ in rows} <= {"held", "partly", "not yet", "later"}
+    assert [] == [name for name, _, state, shown in rows if state == "held" and "::" not in shown]
