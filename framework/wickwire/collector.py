@@ -324,7 +324,7 @@ class Collector:
                 await venue.run()
             except Exception as exc:  # the scope of one venue: style rule 18
                 venue.failure = f"{type(exc).__name__}: {exc}"
-                log.exception("venue failed", extra={"venue": scope})
+                log.exception("venue failed", extra={"venue": scope, "why": venue.failure})
                 wait_s = retries.failed(TransportError(venue.failure), loop.time() - started_s)
                 if await venue.ended_within(wait_s):
                     return

@@ -16,7 +16,7 @@ from wickwire.adapter import Adapter
 from wickwire.budget import Budget, Priority
 from wickwire.clock import Clock
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
-from wickwire.model import Candle
+from wickwire.model import Candle, wrong_unit
 from wickwire.retry import asked_s
 from wickwire.transport import Transport
 from wickwire.wire import Account, HttpReply, HttpRequest, OhlcvQuery, Page, StreamRequest, Topic
@@ -125,6 +125,11 @@ class History:
             if row.timeframe is not query.timeframe or row.symbol != query.symbol:
                 asked, came = Topic(query.symbol, query.timeframe), Topic(row.symbol, row.timeframe)
                 raise self._adapter.broke(f"fetch_ohlcv() was asked for {asked}, got a row of {came}")
+            if wrong_unit(row.open_ns, query.since_ns):
+                raise self._adapter.broke(
+                    f"fetch_ohlcv() returned a row that opens at {row.open_ns}, which is no time in "
+                    "nanoseconds; multiply seconds by SECOND_NS"
+                )
         return page
 
     async def _send(self, request: HttpRequest, priority: Priority) -> HttpReply:

@@ -36,6 +36,7 @@ from wickwire.model import (
     Unknown,
     broken_law,
     iso,
+    wrong_unit,
 )
 from wickwire.store import TAIL, Change, Closing, Loaded, SeriesState, Verdict, judge_values
 from wickwire.wire import OhlcvSupport, Page, Stopped
@@ -202,6 +203,8 @@ class Ledger:
 
     def _turn(self, candle: Candle, forming: Candle | None) -> bool:
         if candle.close_ns <= self.origin_ns:
+            if wrong_unit(candle.open_ns, self.origin_ns):
+                self.refuse(candle, "that is no time in nanoseconds")
             return False
         self._bound()
         self._unsure.pop(candle.open_ns, None)

@@ -49,6 +49,7 @@ __all__ = [
     "iso",
     "parse_instant",
     "when",
+    "wrong_unit",
 ]
 
 _FIRST_NS: Final = -(2**63)
@@ -330,18 +331,28 @@ class SeriesCandle:
         return self.state is not CandleState.FORMING
 
 
+def _strange_number(candle: Candle) -> str | None:
+    """Return what is wrong with a number that is not even one; type checkers do not see every adapter."""
+    numbers = (candle.open, candle.high, candle.low, candle.close, candle.volume, candle.vwap)
+    for number in numbers:
+        given: object = number
+        if given is not None and not isinstance(given, Decimal):
+            return f"{given!r:.40} is a {type(given).__name__}, not a Decimal made from the venue's digits"
+        if number is not None and not number.is_finite():
+            return "a price, the average price or the volume is not a finite number"
+    return None
+
+
 def broken_law(candle: Candle, *, signed_prices: bool = False) -> str | None:
     """Return which law of candles a row breaks, or None.
 
-    The laws: numbers are finite; prices are above zero, unless *signed_prices* (spreads, yields and the oil
-    of April 2020 are not); low <= open, close <= high; volume and count >= 0; count and times fit into 64
-    bits, as stores keep them; it ends after it opens.
+    The laws: numbers are Decimals and finite; prices are above zero, unless *signed_prices* (spreads, yields
+    and the oil of April 2020 are not); low <= open, close <= high; volume and count >= 0; count and times
+    fit into 64 bits, as stores keep them; it ends after it opens.
     """
-    numbers = (candle.open, candle.high, candle.low, candle.close, candle.volume)
-    if not all(number.is_finite() for number in numbers):
-        return "a price or the volume is not a finite number"
-    if candle.vwap is not None and not candle.vwap.is_finite():
-        return "the average price is not a finite number"
+    strange = _strange_number(candle)
+    if strange is not None:
+        return strange
     if not (candle.low <= candle.open <= candle.high and candle.low <= candle.close <= candle.high):
         return (
             f"open {candle.open} or close {candle.close} is outside low {candle.low} and high {candle.high}"
@@ -359,6 +370,14 @@ def broken_law(candle: Candle, *, signed_prices: bool = False) -> str | None:
     if candle.close_ns <= candle.open_ns:
         return "it ends before it opens"
     return None
+
+
+def wrong_unit(time_ns: int, since_ns: int) -> bool:
+    """Say whether *time_ns*, beside *since_ns* of the same series, must be a time in another unit.
+
+    Today's seconds, milliseconds and microseconds, taken for nanoseconds, all lie in January 1970.
+    """
+    return 0 < time_ns < 30 * DAY_NS and since_ns > 365 * DAY_NS
 
 
 # -------------------------------------------------------------------------------------- trades and quotes

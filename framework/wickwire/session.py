@@ -24,6 +24,7 @@ from wickwire.budget import Meter, Priority
 from wickwire.clock import Clock
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError, WireError
 from wickwire.history import History
+from wickwire.limits import effective_limits
 from wickwire.model import Candle, Feed, Quote, Timeframe, Trade
 from wickwire.scope import unwrapped
 from wickwire.transport import Stream, Transport
@@ -166,6 +167,8 @@ class Session:
         self._changed = asyncio.Event()
         self._ready = asyncio.Event()
         self._memory: object = None
+        allowed = effective_limits(adapter.description_for(account).limits, account.limits).messages
+        self._meter = None if allowed is None else Meter(allowed)
         self._endpoint: Endpoint | None = None
         self._stream: Stream | None = None
         self._batches = 0
@@ -267,7 +270,7 @@ class Session:
         self.frame_s = self._opened_s = asyncio.get_running_loop().time()
         self.state = SessionState.AUTHENTICATING
         for send in endpoint.hello:
-            await self._stream.send(send.frame)
+            await self._say(send.frame)
         if endpoint.ready is Readiness.ON_OPEN:
             self._begin()
 
@@ -355,8 +358,7 @@ class Session:
             case Heartbeat() | SnapshotDone():
                 pass
             case Send():
-                assert self._stream is not None
-                await self._stream.send(event.frame)
+                await self._say(event.frame)
             case Ready():
                 if not self._ready.is_set():
                     self._begin()
@@ -384,6 +386,8 @@ class Session:
                 yield subscription
 
     def _accepted(self, subscription: _Subscription) -> None:
+        if subscription.phase is TopicPhase.WANTED:
+            return  # an answer that lists all there is speaks of the subscription that is about to be left
         if subscription.early:  # what confirmed it may have been a late frame of the subscription before
             subscription.early = False
             subscription.route.doubted("data came before the answer to a repeated subscription")
@@ -456,8 +460,6 @@ class Session:
         """Bring what is confirmed towards what is wanted, for ever."""
         assert self._endpoint is not None
         await self._ready.wait()
-        limits = self._adapter.describe(self._account).limits
-        meter = None if limits.messages is None else Meter(limits.messages)
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
@@ -470,11 +472,18 @@ class Session:
                     pass
                 continue
             for send in self._frames(asks, removed):
-                if meter is not None:
-                    await asyncio.sleep(meter.wait_s(1, loop.time()))
-                    meter.spend(1, loop.time())
-                assert self._stream is not None
-                await self._stream.send(send.frame)
+                await self._say(send.frame)
+
+    async def _say(self, frame: str | bytes) -> None:
+        """Send one frame, at the pace that the venue allows for everything that is sent."""
+        assert self._stream is not None
+        if self._meter is not None:
+            now_s = asyncio.get_running_loop().time()
+            wait_s = self._meter.wait_s(1, now_s)
+            self._meter.spend(1, now_s)
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+        await self._stream.send(frame)
 
     def _frames(self, asks: Sequence[Ask], removed: Sequence[Topic]) -> Sequence[Send]:
         with self._hook("subscribe"):
@@ -558,4 +567,4 @@ class Session:
                 await self._stream.ping()
                 self.frame_s = asyncio.get_running_loop().time()
             else:
-                await self._stream.send(keepalive.frame)
+                await self._say(keepalive.frame)

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Final, final
+from typing import Any, Final, final
 
 import attrs
 
@@ -263,6 +263,11 @@ class Keepalive:
     frame: str | bytes | None = None
 
 
+def _sends(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(send, Send) for send in value):
+        raise TypeError(f"{attribute.name} has to be a tuple of Send, got {value!r:.80}")
+
+
 @attrs.frozen(kw_only=True)
 class Endpoint:
     """How to open and keep one stream.
@@ -274,8 +279,6 @@ class Endpoint:
         ready: When subscribing may begin.
         keepalive: What the client has to say regularly.
         silence_limit_s: Longest time without any frame before the connection counts as dead.
-        channel_silence_s: Longest time without data of one topic before it is doubted, by `str(what)`
-            ("1m", "trades") or "*"; a topic without an entry is judged by its candles alone.
         max_age_s: The venue, or a token, ends the connection after this time.
         max_frame_bytes: Larger frames close the connection.
         topics_per_frame: Most asks in one call of `subscribe`.
@@ -287,11 +290,10 @@ class Endpoint:
 
     url: str = attrs.field(repr=_without_query)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    hello: tuple[Send, ...] = ()
+    hello: tuple[Send, ...] = attrs.field(default=(), validator=_sends)
     ready: Readiness = Readiness.ON_OPEN
     keepalive: Keepalive | None = None
     silence_limit_s: float = attrs.field(default=30.0, validator=attrs.validators.gt(0))
-    channel_silence_s: Mapping[str, float] = attrs.field(factory=dict)
     max_age_s: float | None = attrs.field(default=None, validator=_ABOVE_ZERO)
     max_frame_bytes: int = attrs.field(default=16 * MEBIBYTE, validator=attrs.validators.gt(0))
     topics_per_frame: int = attrs.field(default=50, validator=attrs.validators.gt(0))

@@ -25,12 +25,15 @@ from tests.framework.scripted import (
 from tests.framework.test_collector import World, accepted, play
 from tests.framework.test_session import with_session
 from wickwire import (
+    SECOND_NS,
     Candle,
     ConfigError,
+    Conversation,
     Endpoint,
     FaultKind,
     HttpRequest,
     Keepalive,
+    OhlcvQuery,
     Page,
     PluginError,
     StoreError,
@@ -477,3 +480,48 @@ def test_a_scope_that_failed_starts_again_forgets_its_failure_and_takes_new_seri
         assert {Condition.LIVE, Condition.QUIET} >= {each.condition for each in collector.health().series}
 
     play(test)
+
+
+@pytest.mark.parametrize("factor", [1, 1_000, 1_000_000])
+def test_times_in_another_unit_are_the_adapters_mistake_and_prove_nothing(factor: int) -> None:
+    """Seconds, milliseconds and microseconds, taken for nanoseconds, all lie in January 1970."""
+
+    class WrongUnit(Scripted):
+        @hookimpl
+        def fetch_ohlcv(self, query: OhlcvQuery) -> Conversation:
+            yield HttpRequest(url="https://scripted.test/", params={"since": "0", "until": "0"})
+            opened, one = query.since_ns // SECOND_NS * factor, Decimal(1)
+            row = Candle(query.symbol, query.timeframe, opened, opened + 60, one, one, one, one, one)
+            return Page(candles=[row], covered=(query.since_ns, query.until_ns))
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await world.next_minute(30)
+
+        [health] = collector.health().series
+        assert "no time in nanoseconds" in health.trouble
+        assert [] == await world.store.states(), "nothing was proven empty"
+
+    play(test, World(plugin=WrongUnit(stream=False)))
+
+
+def test_a_candle_made_of_floats_is_refused_with_the_reason() -> None:
+    class Floats(Scripted):
+        @hookimpl
+        def fetch_ohlcv(self, query: OhlcvQuery) -> Conversation:
+            yield HttpRequest(url="https://scripted.test/", params={"since": "0", "until": "0"})
+            row: Any = Candle(
+                query.symbol, query.timeframe, query.since_ns, query.since_ns + MINUTE_NS, *[1.5] * 5
+            )
+            return Page(candles=[row], covered=(query.since_ns, query.until_ns))
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await world.next_minute(30)
+
+        [health] = collector.health().series
+        assert "1.5 is a float, not a Decimal" in health.trouble
+        assert [] == await world.stored()
+        assert health.holes, "the bucket is not taken for empty"
+
+    play(test, World(plugin=Floats(stream=False)))

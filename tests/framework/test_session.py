@@ -20,6 +20,7 @@ from wickwire import (
     Quote,
     Rate,
     Readiness,
+    Send,
     StreamClosed,
     Topic,
     Trade,
@@ -352,3 +353,43 @@ def test_when_the_connection_ends_every_route_is_told_why() -> None:
 
     assert isinstance(ended, StreamClosed)
     assert 1012 == ended.code
+
+
+def test_an_answer_that_lists_everything_does_not_confirm_what_is_about_to_be_left() -> None:
+    """Some venues answer each request with all that is subscribed, also what is being subscribed to anew."""
+
+    async def test(bench: Bench) -> None:
+        bench.stream.say({"accepted": ["BTC/USD@1m"]})
+        await asyncio.sleep(0.01)
+        bench.session.again(TOPIC)
+        bench.stream.say({"accepted": ["BTC/USD@1m"]})  # about another topic, before ours is left
+        await asyncio.sleep(0.01)
+        assert '{"ask": ["BTC/USD@1m"]}' == bench.stream.sent[-1]
+        bench.stream.say({"accepted": ["BTC/USD@1m"]})
+        await asyncio.sleep(0.01)
+
+        assert ["subscribed", "lost: subscribing again", "subscribed"] == bench.notes.told
+
+    with_session(test)
+
+
+def test_everything_that_is_sent_counts_for_the_venues_rate() -> None:
+    async def test(bench: Bench) -> None:
+        bench.stream.say(*({"answer": str(number)} for number in range(10)))
+        await asyncio.sleep(0.5)
+        assert len(bench.stream.sent) <= 3
+        await asyncio.sleep(5)
+        assert 11 == len(bench.stream.sent)
+
+    with_session(test, limits=Limits(messages=Rate(2, 1.0)))
+
+
+@pytest.mark.parametrize("hello", ["hi", Send("hi"), ("hi",)])
+def test_a_greeting_of_the_wrong_type_is_the_adapters_mistake(hello: Any) -> None:
+    async def test(bench: Bench) -> None:
+        await asyncio.sleep(0.01)
+
+    ended = with_session(test, endpoint={"hello": hello})
+
+    assert isinstance(ended, PluginError)
+    assert "tuple of Send" in str(ended)
