@@ -137,6 +137,7 @@ class Closer:
         self._heal_retries = Retries(backoff, rng)
         self._live_after_s = self._heal_after_s = -math.inf
         self._late = 0  # pages in a row that did not have what just ended
+        self._moved_s = -math.inf
         self._vain = 0  # pages in a row that healed nothing
         self._vain_until_ns = 0
         self._heal_before_ns: int | None = None
@@ -247,13 +248,17 @@ class Closer:
             await self._ask()
 
     async def _sleep_until(self, at_ns: int) -> None:
-        """Sleep towards an instant of the wall clock, or until somebody wakes this."""
-        left_s = (at_ns - self._clock.now_ns()) / SECOND_NS
-        try:
-            async with asyncio.timeout(min(left_s, LONGEST_SLEEP_S)):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
+        """Sleep until an instant of the wall clock, until that clock is set, or until somebody wakes this."""
+        ahead_s = self._clock.now_ns() / SECOND_NS - _now_s()
+        while (left_s := (at_ns - self._clock.now_ns()) / SECOND_NS) > 0:
+            try:
+                async with asyncio.timeout(min(left_s, LONGEST_SLEEP_S)):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+            was_set = abs(self._clock.now_ns() / SECOND_NS - _now_s() - ahead_s) > MARGIN_S
+            if was_set or self._woken.is_set():
+                break
         self._woken.clear()
 
     def _wait_ns(self) -> int:
@@ -412,33 +417,37 @@ class Closer:
         self._judge(outcome.agreed, outcome.missed)
         if want.known:
             return
-        if self.ledger.progress != before:
+        forward = self.ledger.progress != before
+        if forward:
             self._compared_ns = max(self._compared_ns, want.until_ns)
-            self._brought(want)
-        else:
-            self._postpone(want, self._patience_s(want))
-
-    def _brought(self, want: Want) -> None:
-        """A page brought something forward."""
         if want.live:
-            self._late = 0
-        else:
+            self._waited_for(want, forward=forward)
+        elif forward:
             self._vain = 0
+        else:
+            self._in_vain(want)
 
-    def _patience_s(self, want: Want) -> float:
-        """How long to wait after a page that brought nothing forward: at first the venue may just be late.
-
-        What is older comes first then: one bucket that can never be had must not keep others from healing.
-        """
-        if not want.live:
-            self._vain += 1
-            self._vain_until_ns = max(self._vain_until_ns, want.until_ns)
-            self._heal_before_ns = want.since_ns
-            return min(2.0 ** min(self._vain, 12), LONGEST_UNRESOLVED_S)
+    def _waited_for(self, want: Want, *, forward: bool) -> None:
+        """Judge a page about what just ended: the venue may be late, by moments or always."""
+        ledger = self.ledger
+        if forward:
+            self._moved_s = _now_s()
+        newest_ns = 0 if ledger.last_close is None else ledger.last_close.close_ns
+        if max(ledger.frontier_ns, newest_ns) >= want.until_ns:
+            self._late = 0
+        if ledger.frontier_ns >= want.until_ns:
+            return
         self._late += 1
         now_ns, wait_ns = self._clock.now_ns(), self._wait_ns()
         next_s = (self._next_end_ns(now_ns - wait_ns) + wait_ns - now_ns) / SECOND_NS
-        return min(2.0**self._late, next_s) if self._late <= EARLY_ASKS else next_s
+        self._postpone(want, min(2.0**self._late, next_s) if self._late <= EARLY_ASKS else next_s)
+
+    def _in_vain(self, want: Want) -> None:
+        """A page healed nothing: what is older comes first, since some buckets can never be had."""
+        self._vain += 1
+        self._vain_until_ns = max(self._vain_until_ns, want.until_ns)
+        self._heal_before_ns = want.since_ns
+        self._postpone(want, min(2.0 ** min(self._vain, 12), LONGEST_UNRESOLVED_S))
 
     def _failed(self, want: Want, wait_s: float, error: WickwireError) -> None:
         why = self._history.words.of(error)
@@ -522,9 +531,11 @@ class Closer:
         if self._stopped:
             return Condition.STOPPED
         ledger, now_ns = self.ledger, self._clock.now_ns()
-        left_ns = self._due_ns() + 2 * self._wait_ns() + 30 * SECOND_NS - now_ns
+        slack_ns = 2 * self._wait_ns() + 30 * SECOND_NS
+        left_ns = self._due_ns() + slack_ns - now_ns
         if self.rung is Rung.POLL:
-            if left_ns > 0:
+            still_s = _now_s() - self._moved_s  # history may prove late, as long as it goes on doing so
+            if left_ns > 0 or still_s * SECOND_NS < self.series.timeframe.nominal_ns + slack_ns:
                 return Condition.POLLED if self._closed_lately(now_ns) else Condition.QUIET
             return Condition.REFUSED if self._refusal else Condition.STALE
         if ledger.epoch == 0:
@@ -541,13 +552,16 @@ class Closer:
         """Return when what is verified has an end that should be verified too."""
         ledger = self.ledger
         timeframe, verified_ns = ledger.series.timeframe, ledger.frontier_ns
+        later = [since_ns for since_ns, until_ns in ledger.sessions if until_ns > verified_ns]
+        verified_ns = max([verified_ns, *later[:1]])  # nothing is due before the next session
         try:
             return timeframe.close_of(
                 timeframe.open_at(verified_ns, ledger.support.grid), ledger.support.grid
             )
         except ValueError:  # history proves such a bucket only when the next one is over as well
-            next_ns = max(self._next_session_end_ns(verified_ns), verified_ns + timeframe.nominal_ns)
-            return min(next_ns + timeframe.nominal_ns, self._asked_ns + LONGEST_PERIOD_NS)
+            size_ns, asked_ns = timeframe.nominal_ns, self._asked_ns
+            next_ns = max(self._next_session_end_ns(verified_ns), verified_ns + size_ns) + size_ns
+            return min(next_ns, max(self._next_session_end_ns(asked_ns), asked_ns + size_ns))
 
     def _closed_lately(self, now_ns: int) -> bool:
         newest = self.ledger.last_close

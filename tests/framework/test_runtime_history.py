@@ -428,6 +428,31 @@ def test_a_history_that_answers_and_proves_nothing_new_is_stale() -> None:
     play(test, Venue(plugin=Scripted(**POLLED)))
 
 
+def test_a_history_that_always_proves_late_is_quiet_and_asked_once_a_bucket() -> None:
+    """As Yahoo does while nothing is traded: that a bucket is empty is proven twenty minutes later."""
+
+    async def test(world: Venue, collector: Collector) -> None:
+        def late(**values: Any) -> Page:
+            since_ns, until_ns = values["covered"]
+            proven_ns = (world.minute - 20) * MINUTE_NS
+            return Page(**(values | {"covered": (since_ns, max(since_ns, min(until_ns, proven_ns)))}))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tests.framework.scripted.Page", late)
+            await collector.add(SERIES)
+            await passes(world, 30)
+            for _ in range(60):
+                await world.next_minute(20)
+            await asyncio.sleep(3_600)
+            assert 59 <= world.asked_within(3_600) <= 62
+            assert Condition.QUIET is collector.health().series[0].condition
+            world.trade(7, streamed=False)
+            await world.next_minute(10)
+            assert 7 == (await world.stored())[-1].close, "and what is traded again is there at once"
+
+    play(test, Venue(plugin=Scripted(**POLLED)))
+
+
 # ------------------------------------------------------------------------------------- stores that fail
 
 
