@@ -209,7 +209,9 @@ class Relay:
             if trickling:
                 self._changed.wait(self._pause_s)
             self._changed.notify_all()
-        pair.client.sendall(chunk[:size])
-        for action in due:
-            action()
+        try:
+            pair.client.sendall(chunk[:size])
+        finally:  # the client may be dead already
+            for action in due:
+                action()
         return chunk[size:]
