@@ -15,7 +15,7 @@ import attrs
 from wickwire.binding import Binding, described, identify, kind_of, listed, with_article
 from wickwire.errors import PluginError, VenueError, WickwireError
 from wickwire.hookspecs import STREAM_HOOKS
-from wickwire.wire import Account, Description, Lane, OhlcvSupport, Topic
+from wickwire.wire import Account, Description, Endpoint, Lane, OhlcvSupport, Topic
 
 if TYPE_CHECKING:
     from wickwire.model import Timeframe
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from wickwire.wire import (
         Ask,
         Conversation,
-        Endpoint,
         Event,
         HttpReply,
         HttpRequest,
@@ -135,6 +134,21 @@ class Adapter:
             answer = self.lane(topic)
             hash(answer)  # lanes are compared and kept in dicts
         return _checked(self, "lane", answer, Lane)
+
+    def endpoint_told(self) -> Endpoint | None:
+        """Return how a public stream is opened, or None: it has none, or would have to ask the venue first.
+
+        Raises:
+            PluginError: `connect` raised something else than a VenueError.
+        """
+        if not self.streams:
+            return None
+        try:
+            with _watched(self, "connect", passing=VenueError):
+                told = self.connect(Account(), (), 0)
+        except VenueError:  # it opens nothing without secrets
+            return None
+        return told if isinstance(told, Endpoint) else None
 
     def canonical(self, text: str) -> str:
         """Return the canonical symbol for what somebody typed.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wickwire.errors import WickwireError, WireError
+from wickwire.errors import WireError
 from wickwire.model import Candle, Feed, Quote, Series, Trade
-from wickwire.wire import Account, Endpoint, Event
+from wickwire.wire import Event
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
@@ -78,12 +78,9 @@ def contents_of(registry: Registry, files: Sequence[Path], venue: str | None = N
 def _events(adapter: Adapter, recording: Recording) -> Iterator[Event]:
     """Yield what the frames of the streams mean; what is no frame of the venue's is passed over."""
     for stream in recording.streams:
-        try:
-            endpoint = adapter.connect(Account(), (), 0)
-        except WickwireError:  # it opens nothing without secrets, so nothing can be read
-            return
-        if not isinstance(endpoint, Endpoint):
-            return  # its token would have to be asked for first
+        endpoint = adapter.endpoint_told()
+        if endpoint is None:
+            return  # what it says cannot be read without what a connection remembers
         memory = endpoint.memory()
         for said in (*stream.greeting, *(outgoing for _, outgoing in stream.script)):
             if isinstance(said, str | bytes):

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -20,6 +21,7 @@ from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Series, iso
 from wickwire.transport.origins import redirect_table
 
 if TYPE_CHECKING:
+    from wickwire.adapter import Adapter
     from wickwire.cli.options import Moment
     from wickwire.registry import Registry
     from wickwire.simulate import SeededMarket
@@ -122,6 +124,27 @@ def _simulator(registry: Registry, name: str, market: SeededMarket) -> VenueServ
     return adapter.simulate(market)
 
 
+def _origins(adapter: Adapter) -> tuple[Sequence[str], Sequence[str]]:
+    """Return where the streams and the REST of a venue are, as far as its adapter tells without being asked.
+
+    Raises:
+        UsageError: It does not tell.
+    """
+    from wickwire.simulate import SeededMarket
+
+    if adapter.simulate is not None:
+        server = adapter.simulate(SeededMarket(0, 0))
+        return server.stream_origins, server.rest_origins
+    endpoint = adapter.endpoint_told()
+    if endpoint is None:
+        raise UsageError(
+            f"a capture does not say where {adapter.name!r} is, and its adapter has no simulate() to tell; "
+            "replay a recording of `wickwire record`, which says it"
+        )
+    url = urlsplit(endpoint.url)
+    return [f"{url.scheme}://{url.netloc}"], []
+
+
 def opening_ns(market: SeededMarket, symbols: Sequence[str], now_ns: int, not_before_ns: int = 0) -> int:
     """Return when simulated time should begin: the latest moment up to now at which all *symbols* are traded.
 
@@ -168,14 +191,12 @@ async def replayed(
         ConfigError: A file is no recording, or the port is taken.
         UsageError: The adapter of its venue is not installed.
     """
-    from wickwire.simulate import SeededMarket
     from wickwire.simulate.replay import recorded_servers
 
     servers = recorded_servers(files, venue=venue, speed=speed)
     for name, server in servers.items():
         if not (server.stream_origins or server.rest_origins):  # a plain capture does not say whence
-            simulator = _simulator(registry, name, SeededMarket(0, 0))
-            server.stream_origins, server.rest_origins = simulator.stream_origins, simulator.rest_origins
+            server.stream_origins, server.rest_origins = _origins(registry.load(name))
     clock = SystemClock() if at_ns is None else loop_clock(at_ns)
     async with _served(servers, clock, port) as redirects:
         note = f"recorded venues: {', '.join(servers)}"
