@@ -1,14 +1,14 @@
 """Lantern, an invented venue: candles over a WebSocket that speaks in `|`, history as lines of text.
 
-    <  HELLO|lantern 1
-     > SUB|1|glow-usd|60
-    <  OK|1
-    <  BAR|glow-usd|60|1795237080|95.1|95.4|95.0|95.2|3.25|41|F|S      F forming, C closed; S of the snapshot
-    <  END|glow-usd|60
-    <  BAR|glow-usd|60|1795237080|95.1|95.4|95.0|95.3|3.50|42|C
-     > SUB|2|gloom-usd|60
-    <  NO|2|no such lamp
-    <  BEAT|1795237085
+<  HELLO|lantern 1
+ > SUB|1|glow-usd|60
+<  OK|1
+<  BAR|glow-usd|60|1795237080|95.1|95.4|95.0|95.2|3.25|41|F|S      F forming, C closed; S of the snapshot
+<  END|glow-usd|60
+<  BAR|glow-usd|60|1795237080|95.1|95.4|95.0|95.3|3.50|42|C
+ > SUB|2|gloom-usd|60
+<  NO|2|no such lamp
+<  BEAT|1795237085
 """
 
 from __future__ import annotations
@@ -237,6 +237,6 @@ def _body(reply: HttpReply, now_ns: int) -> str:
 
 @hookimpl
 def simulate(market: Market) -> VenueServer:
-    from wickwire_lantern.simulator import LanternServer
+    from wickwire_lantern.simulator import LanternServer  # noqa: PLC0415 - only simulations pay for it
 
     return LanternServer(market)

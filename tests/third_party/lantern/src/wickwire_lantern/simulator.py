@@ -90,7 +90,8 @@ class _Wire:
         match str(frame).split("|"):
             case ["SUB", number, native, seconds] if native in LAMPS and seconds in TIMEFRAMES:
                 lamp = self.lamps[native, seconds] = _Lamp(native, seconds, now_ns)
-                return [f"OK|{number}", *lamp.news(self.server.market, now_ns, "|S"), f"END|{native}|{seconds}"]
+                news = lamp.news(self.server.market, now_ns, "|S")
+                return [f"OK|{number}", *news, f"END|{native}|{seconds}"]
             case ["OFF", number, native, seconds] if self.lamps.pop((native, seconds), None):
                 return [f"OK|{number}"]
             case [_, number, *_]:
