@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
-__all__ = ["Clock", "LoopClock", "SystemClock"]
+__all__ = ["CLOCKS_AGREE_S", "Clock", "Comparison", "LoopClock", "SystemClock"]
+
+CLOCKS_AGREE_S: Final = 180.0
+"""A venue's clock and ours may differ by so much; more is no delay, one of them is wrong."""
 
 
 class Clock(Protocol):
@@ -45,3 +48,35 @@ class LoopClock:
     def now_ns(self) -> int:
         """Return the present of that loop; microseconds are exact, since the loop counts in floats."""
         return self.start_ns + round((self.loop.time() - self.start_s) * 1_000_000) * 1_000
+
+
+@attrs.define
+class Comparison:
+    """A venue's clock beside ours, told apart only when one of them must be wrong.
+
+    Attributes:
+        ahead_s: How far our clock was ahead of the venue's when the venue last told its time; None before.
+    """
+
+    ahead_s: float | None = None
+
+    def heard(self, venue_ns: int, now_ns: int) -> bool:
+        """Note what time it is for the venue; return whether this is news: a clock turned wrong, or right."""
+        before = self.wrong
+        self.ahead_s = (now_ns - venue_ns) / 1e9
+        return self.wrong != before
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the two differ by more than any delay explains."""
+        return self.ahead_s is not None and abs(self.ahead_s) > CLOCKS_AGREE_S
+
+    def __str__(self) -> str:
+        """Say what is wrong and what to do; empty where nothing is."""
+        if self.ahead_s is None or not self.wrong:
+            return ""
+        way = "ahead of" if self.ahead_s > 0 else "behind"
+        return (
+            f"this machine's clock is {abs(self.ahead_s):,.0f} s {way} the venue's, so candles come "
+            "late or not at all; set it by a time server"
+        )

@@ -67,6 +67,7 @@ class VenueHealth:
         requests: REST requests sent.
         failures: Conversations over REST that failed.
         status: The venue's last word on its own state.
+        clock_ahead_s: How far our clock is ahead of the venue's, as it last told; None before.
         trouble: What went wrong last; empty when nothing did.
     """
 
@@ -79,7 +80,8 @@ class VenueHealth:
     requests: int
     failures: int
     status: str
-    trouble: str
+    clock_ahead_s: float | None = None
+    trouble: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -137,7 +139,11 @@ def of_feed(route: FeedRoute[Trade] | FeedRoute[Quote], why: str) -> SeriesHealt
 
 def of_venue(scope: str, venue: Venue) -> VenueHealth:
     """Return how a venue is doing."""
-    troubles = [venue.failure, *(link.trouble for link in venue.links if link.session is None)]
+    troubles = [
+        venue.failure,
+        str(venue.history.clocks),
+        *(link.trouble for link in venue.links if link.session is None),
+    ]
     return VenueHealth(
         venue=scope,
         connections=venue.connected,
@@ -148,5 +154,6 @@ def of_venue(scope: str, venue: Venue) -> VenueHealth:
         requests=venue.history.requests,
         failures=venue.history.failures,
         status=next((session.status for session in venue.sessions if session.status), ""),
+        clock_ahead_s=venue.history.clocks.ahead_s,
         trouble=next((text for text in troubles if text), ""),
     )

@@ -6,6 +6,7 @@ raises goes to the caller, who retries.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ import attrs
 
 from wickwire.adapter import Adapter
 from wickwire.budget import Budget, Priority
-from wickwire.clock import Clock
+from wickwire.clock import Clock, Comparison
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
 from wickwire.model import Candle, wrong_unit
 from wickwire.retry import asked_s
@@ -23,6 +24,8 @@ from wickwire.wire import Account, HttpReply, HttpRequest, OhlcvQuery, Page, Str
 from wickwire.words import Words
 
 __all__ = ["MAX_REQUESTS", "PAUSE_S", "FetchedPage", "History"]
+
+log = logging.getLogger(__name__)
 
 MAX_REQUESTS = 100
 """Most requests that one conversation may send (hookspecs, fetch_ohlcv)."""
@@ -54,6 +57,7 @@ class History:
         self._budget = budget
         self._clock = clock
         self.words = Words(account)
+        self.clocks = Comparison()
         self.requests = 0
         self.failures = 0
         self.last_error = ""
@@ -135,7 +139,16 @@ class History:
     async def _send(self, request: HttpRequest, priority: Priority) -> HttpReply:
         await self._budget.rest(request.cost, priority)
         self.requests += 1
-        return await self._transport.request(request)
+        reply = await self._transport.request(request)
+        if reply.date_ns is not None:
+            self.told_time(reply.date_ns)
+        return reply
+
+    def told_time(self, venue_ns: int) -> None:
+        """Compare the venue's clock with ours; a wrong one is said once."""
+        if self.clocks.heard(venue_ns, self._clock.now_ns()):
+            why = str(self.clocks) or "this machine's clock and the venue's agree again"
+            log.warning("clock differs", extra={"venue": self._adapter.name, "why": why})
 
     def _advance(self, step: Callable[[], object]) -> tuple[bool, object]:
         """Take one step of a conversation; return whether it ended, and the request or the result."""

@@ -355,6 +355,8 @@ class Session:
 
     async def _control(self, event: object) -> None:  # noqa: C901, PLR0912 - one arm an event
         match event:
+            case Heartbeat(time_ns=int(venue_ns)):
+                self._history.told_time(venue_ns)
             case Heartbeat() | SnapshotDone():
                 pass
             case Send():

@@ -31,6 +31,9 @@ _RANGE: Final = f"{_OF_SERIES} AND open_ns >= ? AND open_ns < ? ORDER BY open_ns
 _LAST: Final = f"{_OF_SERIES} ORDER BY open_ns DESC LIMIT ?"
 _SINCE: Final = f"{_CLOSED} WHERE seq > ? ORDER BY seq LIMIT ?"
 
+COMMIT_WAIT_S: Final = 1.0
+"""How long one statement waits for another process that is committing."""
+
 
 class SqliteStore:
     """Closed candles in one SQLite file: one transaction a commit, readable by others while collecting.
@@ -57,7 +60,8 @@ class SqliteStore:
             inline: Run SQL in the event loop's thread: under virtual time nothing may wait for a thread.
             readonly: Change nothing; a missing file is an error.
             power_safe: Wait for the disk at each commit, so that a power cut loses nothing acknowledged.
-            lock_wait_s: How long to wait for another process that is committing.
+            lock_wait_s: How long to wait, while opening, for another process that is committing; later
+                at most `COMMIT_WAIT_S`.
         """
         self._path = Path(path)
         self._executor = executor
@@ -168,6 +172,9 @@ class SqliteStore:
                 power_safe=self._power_safe,
                 lock_wait_s=self._lock_wait_s,
             )
+            # A commit is tried again by whoever asked for it, and stopping must not wait for a stranger.
+            patience_ms = round(min(self._lock_wait_s, COMMIT_WAIT_S) * 1_000)
+            self._connection.execute(f"PRAGMA busy_timeout = {patience_ms}")
 
     def _close(self) -> None:
         with self._lock:

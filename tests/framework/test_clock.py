@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wickwire import SECOND_NS, parse_instant
-from wickwire.clock import Clock, LoopClock, SystemClock
+from wickwire.clock import Clock, Comparison, LoopClock, SystemClock
 
 START_NS = parse_instant("2026-11-21T07:28:00.123456789Z")
 
@@ -68,3 +68,22 @@ def test_a_clock_reads_a_real_loop():
     first, second = asyncio.run(main())
 
     assert 0 <= first <= second
+
+
+def test_a_clock_that_is_wrong_by_more_than_any_delay_is_told_once() -> None:
+    clocks = Comparison()
+
+    assert not clocks.heard(1_000 * SECOND_NS, 1_010 * SECOND_NS)
+    assert not clocks.wrong
+    assert clocks.heard(1_000 * SECOND_NS, 4_600 * SECOND_NS)
+    assert "3,600 s ahead of the venue's" in str(clocks)
+    assert not clocks.heard(1_001 * SECOND_NS, 4_601 * SECOND_NS), "that is no news any more"
+    assert clocks.heard(1_000 * SECOND_NS, 1_000 * SECOND_NS)
+    assert "" == str(clocks)
+
+
+def test_a_clock_behind_the_venues_is_told_as_such() -> None:
+    clocks = Comparison()
+    clocks.heard(4_600 * SECOND_NS, 1_000 * SECOND_NS)
+
+    assert "3,600 s behind the venue's" in str(clocks)

@@ -145,12 +145,12 @@ def _row(**changes: Any) -> Candle:
     ("wrong", "words"),
     [
         (lambda _: None, "expected a Page"),
-        (lambda q: Page(candles=[42], covered=(q.since_ns, q.until_ns)), "a row that is no Candle"),  # type: ignore[list-item]
+        (lambda q: Page(candles=[42], covered=(q.since_ns, q.until_ns)), "a row that is no Candle"),  # type: ignore[list-item]  # the mistake
         (
             lambda q: Page(candles=[_row(symbol="ETH/USD")], covered=(q.since_ns, q.until_ns)),
             "asked for BTC/USD@1m, got a row of ETH/USD@1m",
         ),
-        (lambda _: Page(candles=(), covered=None), "covered"),  # type: ignore[arg-type]
+        (lambda _: Page(candles=(), covered=None), "covered"),  # type: ignore[arg-type]  # the mistake
     ],
 )
 def test_pages_that_are_none_are_a_bug_of_the_plugin_and_nothing_is_stored(wrong: Any, words: str) -> None:
@@ -440,7 +440,7 @@ def test_a_listener_survives_a_store_that_cannot_be_read_for_a_while() -> None:
                 raise StoreError("locked")
             return await healthy(after_seq, limit=limit)
 
-        world.store.committed = committed  # type: ignore[method-assign]
+        world.store.committed = committed  # type: ignore[method-assign]  # this one fails
         collector.on_candle(lambda candle: heard.append(int(candle.close)))
         await collector.add("scripted:BTC/USD@1m")
         await accepted(world)
@@ -465,7 +465,7 @@ def test_a_scope_that_failed_starts_again_forgets_its_failure_and_takes_new_seri
         def broken(*_: Any, **__: Any) -> Any:
             raise LookupError("a bug of ours")
 
-        closer._next_wake_ns = broken  # type: ignore[method-assign]
+        closer._next_wake_ns = broken  # type: ignore[method-assign]  # a bug of ours
         closer._woken.set()
         await asyncio.sleep(0.001)
         assert "a bug of ours" in collector.health().venues[0].trouble
@@ -510,8 +510,18 @@ def test_a_candle_made_of_floats_is_refused_with_the_reason() -> None:
         @hookimpl
         def fetch_ohlcv(self, query: OhlcvQuery) -> Conversation:
             yield HttpRequest(url="https://scripted.test/", params={"since": "0", "until": "0"})
-            row: Any = Candle(
-                query.symbol, query.timeframe, query.since_ns, query.since_ns + MINUTE_NS, *[1.5] * 5
+            number: Any = 1.5
+            opened = query.since_ns
+            row = Candle(
+                query.symbol,
+                query.timeframe,
+                opened,
+                opened + MINUTE_NS,
+                number,
+                number,
+                number,
+                number,
+                number,
             )
             return Page(candles=[row], covered=(query.since_ns, query.until_ns))
 

@@ -179,7 +179,7 @@ class Relay:
             while chunk := pair.venue.recv(_CHUNK_BYTES):
                 while chunk:
                     muted = (Line.DEAD, Line.MUTE) if pair.streams else (Line.DEAD,)
-                    self._wait_while(lambda muted=muted: self._line in muted)  # type: ignore[misc]
+                    self._wait_while(lambda muted=muted: self._line in muted)  # type: ignore[misc]  # bound by its default
                     chunk = self._pass_on(pair, chunk)
             pair.client.shutdown(socket.SHUT_WR)
         self._ended(pair)

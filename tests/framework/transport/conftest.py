@@ -66,7 +66,7 @@ def server_tls(authority: trustme.CA) -> Callable[..., ssl.SSLContext]:
 
     def make(*names: str, signed_by: trustme.CA = authority, **options: object) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        signed_by.issue_cert(*names, **options).configure_cert(context)  # type: ignore[arg-type]
+        signed_by.issue_cert(*names, **options).configure_cert(context)  # type: ignore[arg-type]  # as given
         return context
 
     return make
@@ -85,6 +85,6 @@ def net() -> Callable[..., NetTransport]:
     """`net(redirects=...)`: a transport on the machine's clock."""
 
     def make(**options: object) -> NetTransport:
-        return NetTransport(clock=SystemClock(), **options)  # type: ignore[arg-type]
+        return NetTransport(clock=SystemClock(), **options)  # type: ignore[arg-type]  # as given
 
     return make
