@@ -32,7 +32,7 @@ def main() -> int:
         outside.install(f"wickwire[simulate] @ {wheel.as_uri()}")
         outside.use()
         if "--quick" not in sys.argv[1:]:
-            outside.install(f"wickwire[all] @ {wheel.as_uri()}", "pytest-timeout", "pytest-xdist")
+            outside.install(f"wickwire[all] @ {wheel.as_uri()}", "pytest-timeout", "pytest-xdist", "trustme")
             outside.test()
     print(f"{wheel.name}: built, installed and used outside the checkout")
     return 0
@@ -95,6 +95,8 @@ class Outside:
     def test(self) -> None:
         """The tests, with the installed wheel under them: there is no source beside them here."""
         shutil.copytree(ROOT / "tests", self.folder / "tests", ignore=shutil.ignore_patterns(*NOT_HERE))
+        # some tests read pages and run what is shown there
+        shutil.copytree(ROOT / "docs", self.folder / "docs", ignore=shutil.ignore_patterns("_build"))
         shutil.copy(ROOT / "pyproject.toml", self.folder)
         self._run(str(self.bin / "pytest"), "-n", "2")
 
