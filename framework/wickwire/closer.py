@@ -49,7 +49,14 @@ resumed can be found by nothing else."""
 PATIENCE_S: Final = 5.0
 """How long a stream may be away before the series is polled: a quick reconnect is no change of route."""
 
+AUDIT_POLLED_S: Final = 3_600.0
+"""How often a polled one does: what is there came from history already, but history may be rewritten."""
+
 AUDIT_BUCKETS: Final = 60
+
+REREAD_BUCKETS: Final = 2
+"""How many closed buckets each poll reads again: it costs no request more."""
+
 AGREEMENTS: Final = 2
 LONGEST_UNRESOLVED_S: Final = 3_600.0
 
@@ -147,6 +154,7 @@ class Closer:
         self._compared_ns = 0
         self._agreed = 0
         self._again_s = -math.inf
+        self._audit_every_s = AUDIT_S if plan.rung is Rung.STREAM else AUDIT_POLLED_S
         self._audit_s = self._next_audit_s()
         self._woken = asyncio.Event()
         self._settled = asyncio.Event()
@@ -380,7 +388,7 @@ class Closer:
 
         While a stream is on trial each of its candles is; else a sample now and then.
         """
-        if self.rung is Rung.STREAM and now_s >= self._audit_s:
+        if self.rung is self.plan.rung and now_s >= self._audit_s:
             self._audit_s = self._next_audit_s()
             return self.ledger.recent(due_ns, AUDIT_BUCKETS)
         on_trial = self.rung is Rung.POLL and self.plan.rung is Rung.STREAM and self.ledger.epoch
@@ -390,13 +398,25 @@ class Closer:
             return self.ledger.recent(due_ns, 1)
         return None
 
+    def _overlapping(self, want: Want) -> int:
+        """Return from when on to ask: a polled series reads its last buckets again, for what came late.
+
+        Not one that has a stream: there the same candle would be compared with it twice.
+        """
+        if self.plan.rung is not Rung.POLL or not want.live:
+            return want.since_ns
+        size_ns = self.series.timeframe.nominal_ns
+        longest_ns = self.ledger.support.page_rows * size_ns
+        again_ns = max(want.since_ns - REREAD_BUCKETS * size_ns, self.ledger.origin_ns)
+        return min(want.since_ns, max(again_ns, want.until_ns - longest_ns))
+
     async def _ask_for(self, want: Want) -> None:
         """Ask for one page, and take what it says."""
         retries = self._live_retries if want.live else self._heal_retries
         query = OhlcvQuery(
             symbol=self.plan.series.symbol,
             timeframe=self.series.timeframe,
-            since_ns=want.since_ns,
+            since_ns=self._overlapping(want),
             until_ns=want.until_ns,
             now_ns=self._clock.now_ns(),
         )
@@ -489,7 +509,7 @@ class Closer:
             self._session.again(self.plan.topic)
 
     def _next_audit_s(self) -> float:
-        return _now_s() + AUDIT_S * (0.5 + self._rng.random())
+        return _now_s() + self._audit_every_s * (0.5 + self._rng.random())
 
     # ------------------------------------------------------------------------------------------- for others
 

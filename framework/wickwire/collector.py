@@ -41,6 +41,7 @@ Listener = Callable[[SeriesCandle], Awaitable[None] | None]
 """What `Collector.on_candle` takes: a plain or an async function of one candle."""
 
 PAGE_ROWS: Final = 500
+_NOT_RUNNING: Final = "the collector is not running; use it inside `async with Collector(...)`"
 DRAIN_S: Final = 8.0
 """How long stopping waits for the store: SIGTERM to exit has to stay under 10 s."""
 
@@ -291,7 +292,7 @@ class Collector:
         venue = self._venues.get(series.scope)
         if venue is None:
             if self._tasks is None or self._writer is None or self._transport is None:
-                raise UsageError("the collector is not running; use it inside `async with Collector(...)`")
+                raise UsageError(_NOT_RUNNING)
             adapter, account = self._registry.load(series.venue), self.account(series)
             allowed = adapter.description_for(account).limits
             venue = Venue(
@@ -322,7 +323,7 @@ class Collector:
             started_s = loop.time()
             try:
                 await venue.run()
-            except Exception as exc:  # the scope of one venue: style rule 18
+            except Exception as exc:  # a bug ends one venue, not the others
                 venue.failure = f"{type(exc).__name__}: {exc}"
                 log.exception("venue failed", extra={"venue": scope, "why": venue.failure})
                 wait_s = retries.failed(TransportError(venue.failure), loop.time() - started_s)
@@ -345,7 +346,8 @@ class Collector:
             after_seq: Start after this `seq` of the store, to go on where an earlier run ended; by default
                 only what is committed from the start of this collector on.
         """
-        assert self._store is not None, "use it inside `async with Collector(...)`"
+        if self._store is None:
+            raise UsageError(_NOT_RUNNING)
         only: Container[Series] | None = {self._canonical(text) for text in series} or None
         start = self._start_seq if after_seq is None else after_seq
         reader = CandleReader(self._store, only, start)
@@ -357,7 +359,8 @@ class Collector:
 
         What it raises is logged and counted in `listener_errors`; the next candle comes all the same.
         """
-        assert self._tasks is not None, "use it inside `async with Collector(...)`"
+        if self._tasks is None:
+            raise UsageError(_NOT_RUNNING)
         task = self._tasks.create_task(self._listen(listener, self.candles(*series)), name="listener")
         self._listeners.append(task)
 
@@ -376,7 +379,7 @@ class Collector:
                 result = listener(candle)
                 if inspect.isawaitable(result):
                     await result
-            except Exception:  # a host's code must not end the collector: style rule 18
+            except Exception:  # a host's code must not end the collector
                 self.listener_errors += 1
                 log.exception("listener failed", extra={"series": str(candle.series)})
 
@@ -391,7 +394,7 @@ class Collector:
         for listener in self._switch_listeners:
             try:
                 listener(switch)
-            except Exception:  # a host's code must not end the venue: style rule 18
+            except Exception:  # a host's code must not end the venue
                 self.listener_errors += 1
                 log.exception("listener failed", extra={"series": str(switch.series)})
 
@@ -488,7 +491,8 @@ class Collector:
         Raises:
             UsageError: The series is not collected here, or carries no candles.
         """
-        assert self._writer is not None, "use it inside `async with Collector(...)`"
+        if self._writer is None:
+            raise UsageError(_NOT_RUNNING)
         await self.closer(series).whole()
         await self._writer.drain()
 
@@ -506,7 +510,8 @@ class Collector:
 
     def health(self) -> Health:
         """Say how everything is doing, at this moment."""
-        assert self._writer is not None, "use it inside `async with Collector(...)`"
+        if self._writer is None:
+            raise UsageError(_NOT_RUNNING)
         venues = self._venues
         candles = [of_closer(closer) for venue in venues.values() for closer in venue.closers.values()]
         feeds = [

@@ -31,7 +31,9 @@ MAX_REQUESTS = 100
 """Most requests that one conversation may send (hookspecs, fetch_ohlcv)."""
 
 PAUSE_S = 10.0
-"""How long REST pauses after "too many requests" that names no time."""
+"""How long REST pauses after "too many requests" at first; it doubles while the venue goes on refusing."""
+
+LONGEST_PAUSE_S = 900.0
 
 R = TypeVar("R")
 
@@ -58,6 +60,7 @@ class History:
         self._clock = clock
         self.words = Words(account)
         self.clocks = Comparison()
+        self._refusals = 0
         self.requests = 0
         self.failures = 0
         self.last_error = ""
@@ -87,7 +90,7 @@ class History:
             done, step = self._advance(talk.__next__)
             for _ in range(MAX_REQUESTS):
                 if done:
-                    self.last_error = ""
+                    self.last_error, self._refusals = "", 0
                     return step  # type: ignore[return-value]  # a generator returns what its type says
                 request = self._checked(step)
                 try:
@@ -109,7 +112,7 @@ class History:
         """End a conversation; nothing is raised, since it may be in place of a cancellation."""
         try:
             talk.close()
-        except Exception as exc:  # a plugin's code: style rule 18  # noqa: BLE001 - it is noted
+        except Exception as exc:  # whatever a plugin's code raises  # noqa: BLE001 - it is noted
             self._note(self._adapter.broke(f"a conversation would not end: {type(exc).__name__}: {exc}"))
 
     def _judged(self, query: OhlcvQuery, page: object) -> Page:
@@ -158,7 +161,7 @@ class History:
             return True, stop.value
         except WickwireError:
             raise
-        except Exception as exc:  # a plugin's code: style rule 18
+        except Exception as exc:  # whatever a plugin's code raises
             raise self._adapter.broke(f"a conversation raised {type(exc).__name__}: {exc}") from exc
 
     def _checked(self, request: object) -> HttpRequest:
@@ -172,5 +175,6 @@ class History:
         self.failures += 1
         self.last_error = self.words.of(error)
         if isinstance(error, VenueError) and error.kind is FaultKind.WAIT:
-            asked = asked_s(error)
-            self._budget.pause_rest(PAUSE_S if asked is None else asked)
+            self._refusals += 1
+            ours_s = min(PAUSE_S * 2.0 ** min(self._refusals - 1, 10), LONGEST_PAUSE_S)
+            self._budget.pause_rest(max(ours_s, asked_s(error) or 0.0))

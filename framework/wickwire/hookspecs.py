@@ -205,8 +205,9 @@ def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
         account: Whose keys and environment to use.
 
     Yields:
-        `HttpRequest` (answered by an `HttpReply`, whatever its status) or `StreamRequest` (by a
-        `StreamHistory`). At most 100 of them.
+        `HttpRequest`, answered by an `HttpReply`, whatever its status. At most 100 of them. `StreamRequest`
+        (answered by a `StreamHistory`) is reserved for venues whose history comes over a stream: this version
+        refuses it.
 
     Returns:
         The page: rows with their finality, and the range that it proves.
@@ -221,7 +222,7 @@ def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
 
 @hookspec(firstresult=True)
 def fetch_trades(query: TradeQuery, account: Account) -> Generator[HttpRequest, HttpReply, TradePage]:
-    """Bring one page of trades; as `fetch_ohlcv`. Optional."""
+    """Bring one page of trades; as `fetch_ohlcv`. Optional; for programs that load the adapter themselves."""
 
 
 @hookspec(firstresult=True)

@@ -53,6 +53,9 @@ log = logging.getLogger(__name__)
 ANSWER_DEADLINE_S: Final = 10.0
 """How long a subscription may stay unanswered, without data, before it is asked for again."""
 
+READY_DEADLINE_S: Final = 30.0
+"""How long a venue may talk without saying that it may be subscribed on."""
+
 QUARANTINE_S: Final = 600.0
 """How long a refused topic is left alone on the same connection."""
 
@@ -281,7 +284,7 @@ class Session:
             yield
         except WickwireError:
             raise
-        except Exception as exc:  # a plugin's code: style rule 18
+        except Exception as exc:  # whatever a plugin's code raises
             raise self._adapter.broke(f"{name}() raised {type(exc).__name__}: {exc}") from exc
 
     def _begin(self) -> None:
@@ -303,7 +306,7 @@ class Session:
             except WireError as exc:
                 self._refuse_frame(exc)
                 continue
-            except Exception as exc:  # a plugin's code: style rule 18
+            except Exception as exc:  # whatever a plugin's code raises
                 raise self._adapter.broke(f"parse() raised {type(exc).__name__}: {exc}") from exc
             kind = type(events)
             if kind is not tuple and kind is not list and not isinstance(events, Sequence):
@@ -542,6 +545,8 @@ class Session:
         assert self._endpoint is not None
         endpoint, loop = self._endpoint, asyncio.get_running_loop()
         while True:
+            if not self._ready.is_set() and loop.time() - self._opened_s >= READY_DEADLINE_S:
+                raise TransportError(f"{self._adapter.name}: it was not ready within {READY_DEADLINE_S:g} s")
             left_s = self.frame_s + endpoint.silence_limit_s - loop.time()
             if left_s <= 0:
                 raise TransportError(
@@ -555,6 +560,8 @@ class Session:
                         f"{self._adapter.name}: the connection reached its age of {endpoint.max_age_s:g} s",
                     )
                 left_s = min(left_s, age_left_s)
+            if not self._ready.is_set():
+                left_s = min(left_s, self._opened_s + READY_DEADLINE_S - loop.time())
             await asyncio.sleep(left_s)
 
     async def _keep_alive(self) -> None:

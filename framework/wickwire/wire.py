@@ -448,7 +448,7 @@ class HttpReply:
 
 @attrs.frozen(kw_only=True)
 class StreamRequest:
-    """History that comes over a stream: subscribe, collect until `SnapshotDone`, leave."""
+    """History over a stream: subscribe, collect until `SnapshotDone`, leave. Reserved: refused as yet."""
 
     topic: Topic
     since_ns: int

@@ -660,3 +660,36 @@ def test_a_broken_venue_is_reported_and_the_other_goes_on() -> None:
             assert [100] == [int(c.close) for c in await world.stored()]
 
     run_virtual(main())
+
+
+def test_a_polled_candle_whose_volume_came_late_is_put_right_by_the_next_polls() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        world.trade(100, streamed=False)
+        await world.next_minute(20)
+        world.truth[world.first_minute] = 105
+        world.trade(101, streamed=False)
+        await world.next_minute(20)
+
+        first, _ = await world.stored()
+        assert (Decimal(105), 1, CandleState.REVISED) == (first.close, first.revision, first.state)
+        assert 2 == len(world.transport.requests), "it costs no request more"
+
+    play(test, World(plugin=Scripted(stream=False)))
+
+
+def test_a_venue_that_goes_on_refusing_is_asked_ever_more_rarely() -> None:
+    """And by all its series together: the pause is the venue's."""
+
+    async def test(world: World, collector: Collector) -> None:
+        world.status = 429
+        for symbol in ("BTC", "ETH", "SOL"):
+            await collector.add(f"scripted:{symbol}/USD@1m")
+        await asyncio.sleep(3_600)
+        first = len(world.transport.requests)
+        await asyncio.sleep(4 * 3_600)
+
+        assert first < 30
+        assert (len(world.transport.requests) - first) / 4 <= 16, "three series, at most every 15 minutes"
+
+    play(test, World(plugin=Scripted(stream=False)))

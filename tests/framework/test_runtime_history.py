@@ -106,7 +106,7 @@ def test_a_row_that_can_never_be_had_is_asked_for_ever_more_rarely() -> None:
         world.broken = {first + 5}
         await collector.add(SERIES, since=first * MINUTE_NS)
         await passes(world, 240)
-        assert 60 <= world.asked_within(3_600) <= 64, "a poll a minute, and a few tries"
+        assert 60 <= world.asked_within(3_600) <= 66, "a poll a minute, a few tries, an audit or two"
 
     play(test, Venue(plugin=Scripted(**POLLED)))
 
@@ -444,7 +444,7 @@ def test_a_history_that_always_proves_late_is_quiet_and_asked_once_a_bucket() ->
             for _ in range(60):
                 await world.next_minute(20)
             await asyncio.sleep(3_600)
-            assert 59 <= world.asked_within(3_600) <= 62
+            assert 59 <= world.asked_within(3_600) <= 64, "and an audit or two"
             assert Condition.QUIET is collector.health().series[0].condition
             world.trade(7, streamed=False)
             await world.next_minute(10)

@@ -393,3 +393,15 @@ def test_a_greeting_of_the_wrong_type_is_the_adapters_mistake(hello: Any) -> Non
 
     assert isinstance(ended, PluginError)
     assert "tuple of Send" in str(ended)
+
+
+def test_a_venue_that_talks_and_never_gets_ready_is_left() -> None:
+    async def test(bench: Bench) -> None:
+        for _ in range(40):
+            bench.stream.say({"beat": 1})
+            await asyncio.sleep(1)
+
+    ended = with_session(test, endpoint={"ready": Readiness.ON_EVENT})
+
+    assert isinstance(ended, TransportError)
+    assert "was not ready within 30 s" in str(ended)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def refused(run: subprocess.CompletedProcess[str], *words: str) -> None:
 )
 def test_a_store_that_cannot_be_one_is_refused_in_one_line_and_left_alone(tmp_path, store, words):
     (tmp_path / "text.db").write_text("price,volume\n" * 1_000)
-    with sqlite3.connect(tmp_path / "foreign.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "foreign.db")) as connection, connection:
         connection.execute("CREATE TABLE prices (price)")
     connection.close()
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

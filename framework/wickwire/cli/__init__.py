@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = exc.exit_code
     except (KeyboardInterrupt, click.Abort):
         status = ExitCode.INTERRUPTED
-    except Exception as exc:  # noqa: BLE001 - the door of the command line: style rule 18
+    except Exception as exc:  # noqa: BLE001 - the door of the command line
         status = explain(exc)
     try:
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 import socket
 import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -98,7 +99,7 @@ def test_a_corrupt_store_is_named_and_left_alone(shell):
 
 
 def test_somebody_elses_database_is_left_alone(shell):
-    with sqlite3.connect(shell.folder / "x.db") as database:
+    with closing(sqlite3.connect(shell.folder / "x.db")) as database, database:
         database.execute("CREATE TABLE mine (x)")
     before = (shell.folder / "x.db").read_bytes()
 

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_each_closed_candle_is_one_json_line(collected):
 
 
 def test_what_was_told_is_what_is_stored(collected):
-    with sqlite3.connect(collected.folder / "wickwire.db") as database:
+    with closing(sqlite3.connect(collected.folder / "wickwire.db")) as database, database:
         stored = database.execute("SELECT open_time, open, close, volume, venue FROM candles").fetchall()
 
     told = [
