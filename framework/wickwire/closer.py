@@ -106,6 +106,14 @@ class Switch:
     why: str
 
 
+def _reach_ns(ledger: Ledger) -> int | None:
+    """Return how far history reaches back, with a bucket to spare; None where that is not said."""
+    support, size_ns = ledger.support, ledger.series.timeframe.nominal_ns
+    if support.depth_rows is not None:
+        return (support.depth_rows + 2) * size_ns
+    return None if support.depth_s is None else round(support.depth_s * SECOND_NS) + size_ns
+
+
 class Closer:
     """The one driver of one ledger. It is a `session.Route`: the stream's rows come in through it.
 
@@ -154,6 +162,7 @@ class Closer:
         self._compared_ns = 0
         self._agreed = 0
         self._again_s = -math.inf
+        self._reach_ns = _reach_ns(ledger)
         self._audit_every_s = AUDIT_S if plan.rung is Rung.STREAM else AUDIT_POLLED_S
         self._audit_s = self._next_audit_s()
         self._woken = asyncio.Event()
@@ -364,6 +373,8 @@ class Closer:
             self._live_after_s = max(self._live_after_s, now_s + HOLD_S)
             self._heal_after_s = max(self._heal_after_s, now_s + HOLD_S)
             return None
+        if self._reach_ns is not None:
+            self.ledger.out_of_reach(self._clock.now_ns() - self._reach_ns)
         want = None
         if now_s >= self._live_after_s:
             want = self.ledger.wants_live(due_ns, polled=self.rung is Rung.POLL)

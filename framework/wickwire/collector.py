@@ -144,6 +144,8 @@ class Collector:
         try:
             await self._drain()
         finally:
+            for reader in [*self._readers, *self._feed_readers]:
+                reader.end()  # also when the store took nothing to the end: nobody waits for what never comes
             for task in [self._writing, *self._scopes, *self._listeners]:
                 task.cancel()
             await self._stack.__aexit__(kind, error, trace)

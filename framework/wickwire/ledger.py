@@ -389,6 +389,13 @@ class Ledger:
                 end_ns = max(end_ns, min(running))
         return first_ns, min(last_ns, end_ns, *running)
 
+    def out_of_reach(self, before_ns: int) -> None:
+        """Note that history does not reach back before *before_ns*: what lacks there is not asked for."""
+        before_ns = _first_open(self.series, self.support, before_ns)
+        missing = (hole.since_ns for hole in self.holes if hole.kind in _WORK)
+        if min(self.frontier_ns, *missing, before_ns) < before_ns:
+            self._unreachable(self.origin_ns, before_ns, reached=False)
+
     def _unreachable(self, since_ns: int, until_ns: int, *, reached: bool) -> None:
         since_ns = max(since_ns, self.origin_ns)
         if until_ns <= since_ns:

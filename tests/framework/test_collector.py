@@ -693,3 +693,43 @@ def test_a_venue_that_goes_on_refusing_is_asked_ever_more_rarely() -> None:
         assert (len(world.transport.requests) - first) / 4 <= 16, "three series, at most every 15 minutes"
 
     play(test, World(plugin=Scripted(stream=False)))
+
+
+def test_what_history_is_known_not_to_reach_is_never_asked_for() -> None:
+    world = World(plugin=Scripted(stream=False, support={"page_rows": 50, "depth_rows": 50}))
+
+    async def test(world: World, collector: Collector) -> None:
+        first = world.first_minute
+        world.truth |= {first - minute: 100 for minute in range(1, 51)}
+        await collector.add("scripted:BTC/USD@1m", since=(first - 10_000) * MINUTE_NS)
+        await collector.history_is_whole(SERIES)
+
+        assert len(world.transport.requests) <= 3
+        [hole] = collector.health().series[0].holes
+        assert HoleKind.UNREACHABLE is hole.kind
+        assert 50 == len(await world.stored())
+
+    play(test, world)
+
+
+def test_readers_end_with_the_collector_also_when_the_store_took_nothing() -> None:
+    class Dead(Kept):
+        async def commit(self, changes: Any) -> Any:
+            raise StoreError("disk full")
+
+    world = World(store=Dead())
+
+    async def main() -> None:
+        async with world.collector() as collector:
+            await collector.add("scripted:BTC/USD@1m")
+            await collector.add("scripted:BTC/USD@trades")
+            trades, candles = collector.trades(), collector.candles()
+            await accepted(world)
+            world.trade(100)
+            await world.next_minute(1)
+            world.trade(101)
+            await asyncio.sleep(1)
+        assert [] == [trade async for trade in trades]
+        assert [] == [candle async for candle in candles]
+
+    run_virtual(main())

@@ -31,7 +31,7 @@ from wickwire.cli.tables import troubles
 from wickwire.cli.views import View, view_of
 from wickwire.cli.worlds import World
 from wickwire.collector import Collector
-from wickwire.errors import TransportError
+from wickwire.errors import StoreError, TransportError
 from wickwire.health import Health, SeriesHealth
 from wickwire.model import Feed, Series
 
@@ -148,6 +148,9 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
                 await stop.within(view.every_s * (job.speed or 1.0))
             health = collector.health()
         view.refresh()
+    trouble = collector.health().store_trouble
+    if trouble and stop.ending in (None, Ending.ELAPSED):
+        raise StoreError(f"not everything was stored, the next run completes it: {trouble}")
     complain(health, stop)
 
 

@@ -47,6 +47,9 @@ def printable(text: str) -> str:
 
 def explain(error: Exception) -> ExitCode:
     """Tell a person what went wrong, on stderr, and return the exit status that it means."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return ExitCode.USAGE
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         where = f"; see {context.command_path} --help" if context is not None else ""
