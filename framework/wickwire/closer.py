@@ -115,7 +115,7 @@ def _reach_ns(ledger: Ledger) -> int | None:
 
 
 class Closer:
-    """The one driver of one ledger. It is a `session.Route`: the stream's rows come in through it.
+    """The one driver of one ledger. It is a `subscriptions.Route`: the stream's rows come in through it.
 
     Attributes:
         plan: What was planned; what it falls to is in there.

@@ -132,7 +132,7 @@ class FeedReader(AsyncIterator[E], Generic[E]):
 
 
 class FeedRoute(Generic[E]):
-    """The route of a trades or quotes series: to every reader that listens. See `session.Route`.
+    """The route of a trades or quotes series: to every reader that listens. See `subscriptions.Route`.
 
     Attributes:
         series: Which series.

@@ -1,7 +1,7 @@
 """One live connection: open, greet, subscribe, pump, watch. Retrying is venue's.
 
-A session knows what is *wanted*, what was *asked* and what is *confirmed*; the adapter only says how to ask
-and what came back. Data goes to the routes synchronously, frame by frame, without a task or a queue between.
+What is wanted, asked and confirmed is in `subscriptions`; the adapter only says how to ask and what came
+back. Data goes to the routes synchronously, frame by frame, without a task or a queue between.
 """
 
 from __future__ import annotations
@@ -9,15 +9,9 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-import math
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from itertools import islice
-from typing import Final, Protocol, final
-
-import attrs
+from typing import Final, final
 
 from wickwire.adapter import Adapter
 from wickwire.budget import Meter, Priority
@@ -25,8 +19,9 @@ from wickwire.clock import Clock
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError, WireError
 from wickwire.history import History
 from wickwire.limits import effective_limits
-from wickwire.model import Candle, Feed, Quote, Timeframe, Trade
+from wickwire.model import Candle, Feed, Quote, Trade
 from wickwire.scope import unwrapped
+from wickwire.subscriptions import Key, Route, Subscriptions, TopicPhase
 from wickwire.transport import Stream, Transport
 from wickwire.wire import (
     Accepted,
@@ -46,18 +41,12 @@ from wickwire.wire import (
     VenueStatus,
 )
 
-__all__ = ["Route", "Session", "SessionState", "TopicPhase"]
+__all__ = ["Session", "SessionState"]
 
 log = logging.getLogger(__name__)
 
-ANSWER_DEADLINE_S: Final = 10.0
-"""How long a subscription may stay unanswered, without data, before it is asked for again."""
-
 READY_DEADLINE_S: Final = 30.0
 """How long a venue may talk without saying that it may be subscribed on."""
-
-QUARANTINE_S: Final = 600.0
-"""How long a refused topic is left alone on the same connection."""
 
 _ENDING: Final = frozenset(
     {
@@ -81,61 +70,6 @@ class SessionState(enum.Enum):
     CLOSED = "closed"
 
 
-@final
-class TopicPhase(enum.Enum):
-    """How far a subscription is."""
-
-    WANTED = "wanted"
-    ASKED = "asked"
-    CONFIRMED = "confirmed"
-    REFUSED = "refused"
-
-
-class Route(Protocol):
-    """Where the data of one topic goes. Called inside the reader: be quick, never block, never raise."""
-
-    def receive(self, data: Candle | Trade | Quote, /) -> None:
-        """Take one event."""
-        ...
-
-    def subscribed(self, session: Session) -> None:
-        """The subscription is confirmed: what comes from now on is one uninterrupted epoch."""
-        ...
-
-    def doubted(self, why: str) -> None:
-        """Something may have been lost; the subscription goes on."""
-        ...
-
-    def withdrawn(self, open_ns: int) -> None:
-        """The venue withdrew a candle."""
-        ...
-
-    def lost(self, why: str) -> None:
-        """The subscription ended."""
-        ...
-
-    def refused(self, kind: FaultKind, why: str) -> None:
-        """The venue refused the subscription."""
-        ...
-
-
-@attrs.define(eq=False)
-class _Subscription:
-    """One topic on this connection."""
-
-    topic: Topic
-    route: Route
-    since_ns: Callable[[], int | None]
-    phase: TopicPhase = TopicPhase.WANTED
-    due_s: float = 0.0
-    asked: int = 0
-    batch: int = 0
-    early: bool = False
-
-
-Key = tuple[str, Timeframe | Feed]
-
-
 class Session:
     """One connection from opening to end. Make a new one for each attempt.
 
@@ -148,7 +82,6 @@ class Session:
         frame_s: When the last frame came, in the loop's time.
         junk: Frames that were not what the venue documents.
         faults: Troubles that the venue reported.
-        unrouted: Data of topics that nobody asked for.
         last_junk: What was wrong with the last one.
         status: The venue's last word on its own state.
     """
@@ -163,18 +96,14 @@ class Session:
         self._history = history
         self._words = history.words
         self._clock = clock
-        self._topics: dict[Topic, _Subscription] = {}
-        self._routes: dict[Key, Callable[[Candle | Trade | Quote], None]] = {}
-        self._leaving: dict[Topic, None] = {}
-        self._halves: deque[list[Topic]] = deque()
         self._changed = asyncio.Event()
+        self._book = Subscriptions(self, self._changed.set)
         self._ready = asyncio.Event()
         self._memory: object = None
         allowed = effective_limits(adapter.description_for(account).limits, account.limits).messages
         self._meter = None if allowed is None else Meter(allowed)
         self._endpoint: Endpoint | None = None
         self._stream: Stream | None = None
-        self._batches = 0
         self._reported: dict[FaultKind, None] = {}
         self._opened_s = 0.0
         self._first_data_s: float | None = None
@@ -186,7 +115,6 @@ class Session:
         self.events = 0
         self.junk = 0
         self.faults = 0
-        self.unrouted = 0
         self.last_junk = ""
         self.status = ""
 
@@ -194,33 +122,25 @@ class Session:
 
     def want(self, topic: Topic, route: Route, since_ns: Callable[[], int | None]) -> None:
         """Subscribe to *topic* as soon as possible; *since_ns* says from when on, each time it is asked."""
-        subscription = self._topics[topic] = _Subscription(topic, route, since_ns)
-        self._routes[topic.symbol, topic.what] = partial(self._early, subscription)
-        self._leaving.pop(topic, None)
-        self._changed.set()
+        self._book.want(topic, route, since_ns)
 
     def drop(self, topic: Topic) -> None:
         """Unsubscribe from *topic*."""
-        subscription = self._topics.pop(topic, None)
-        self._routes.pop((topic.symbol, topic.what), None)
-        if subscription is not None and subscription.asked:
-            self._leaving[topic] = None
-            self._changed.set()
+        self._book.drop(topic)
 
     def again(self, topic: Topic) -> None:
         """Leave *topic* and subscribe to it anew, on the same connection."""
-        subscription = self._topics.get(topic)
-        if subscription is not None and self.state is SessionState.READY:
-            subscription.route.lost("subscribing again")
-            subscription.phase = TopicPhase.WANTED
-            self._routes[topic.symbol, topic.what] = partial(self._early, subscription)
-            self._leaving[topic] = None
-            self._changed.set()
+        if self.state is SessionState.READY:
+            self._book.again(topic)
 
     def phase(self, topic: Topic) -> TopicPhase | None:
         """Return how far the subscription to *topic* is; None when it is not wanted here."""
-        subscription = self._topics.get(topic)
-        return None if subscription is None else subscription.phase
+        return self._book.phase(topic)
+
+    @property
+    def unrouted(self) -> int:
+        """Data of topics that nobody asked for."""
+        return self._book.unrouted
 
     @property
     def healthy_s(self) -> float:
@@ -251,8 +171,7 @@ class Session:
             raise
         finally:
             self.state = SessionState.DRAINING
-            for subscription in self._topics.values():
-                subscription.route.lost(why)
+            self._book.lost(why)
             try:
                 if self._stream is not None:
                     await self._stream.aclose()
@@ -261,7 +180,7 @@ class Session:
 
     async def _open(self) -> None:
         with self._hook("connect"):
-            told: object = self._adapter.connect(self._account, tuple(self._topics), self._clock.now_ns())
+            told: object = self._adapter.connect(self._account, self._book.topics, self._clock.now_ns())
         if isinstance(told, Generator):
             told = await self._history.converse(told, Priority.LIVE)
         if not isinstance(told, Endpoint):
@@ -296,7 +215,7 @@ class Session:
         """Read for ever. The hot path: what stands in this loop is paid once a frame or once an event."""
         assert self._stream is not None
         receive, parse, memory = self._stream.receive, self._adapter.parse, self._memory
-        routes, now_s = self._routes, asyncio.get_running_loop().time
+        book, routes, now_s = self._book, self._book.routes, asyncio.get_running_loop().time
         while True:
             frame = await receive()
             self.frame_s = now_s()
@@ -327,7 +246,7 @@ class Session:
                     continue
                 route = routes.get(key)
                 if route is None:
-                    self.unrouted += 1
+                    book.unrouted += 1
                     continue
                 data = True
                 if venue_ns > self.venue_ns and not event.snapshot:
@@ -339,15 +258,6 @@ class Session:
                 if self._first_data_s is None:
                     self._first_data_s = self.frame_s
 
-    def _early(self, subscription: _Subscription, data: Candle | Trade | Quote) -> None:
-        """Data of a topic that is not confirmed yet: it confirms what was asked, and is not lost."""
-        if subscription.phase is TopicPhase.ASKED:
-            subscription.early = subscription.asked > 1
-            self._confirm(subscription)
-            subscription.route.receive(data)
-        else:
-            self.unrouted += 1
-
     def _refuse_frame(self, error: WireError) -> None:
         self.junk += 1
         self.last_junk = self._words.of(error)
@@ -356,7 +266,7 @@ class Session:
 
     # ----------------------------------------------------------------------------------- what was said
 
-    async def _control(self, event: object) -> None:  # noqa: C901, PLR0912 - one arm an event
+    async def _control(self, event: object) -> None:  # noqa: C901 - one arm an event
         match event:
             case Heartbeat(time_ns=int(venue_ns)):
                 self._history.told_time(venue_ns)
@@ -368,15 +278,13 @@ class Session:
                 if not self._ready.is_set():
                     self._begin()
             case Accepted():
-                for subscription in self._known(event.topics):
-                    self._accepted(subscription)
+                self._book.accepted(event.topics)
             case Released():
                 pass
             case Refused():
                 self._refused(event)
             case Removed():
-                for subscription in self._known([event.topic]):
-                    subscription.route.withdrawn(event.open_ns)
+                self._book.withdrawn(event.topic, event.open_ns)
             case VenueStatus():
                 self._note_status(event)
             case Fault():
@@ -384,54 +292,13 @@ class Session:
             case _:
                 raise self._adapter.broke(f"parse() returned a {type(event).__name__}, which is no event")
 
-    def _known(self, topics: Sequence[Topic]) -> Iterator[_Subscription]:
-        for topic in topics:
-            subscription = self._topics.get(topic)
-            if subscription is not None:
-                yield subscription
-
-    def _accepted(self, subscription: _Subscription) -> None:
-        if subscription.phase is TopicPhase.WANTED:
-            return  # an answer that lists all there is speaks of the subscription that is about to be left
-        if subscription.early:  # what confirmed it may have been a late frame of the subscription before
-            subscription.early = False
-            subscription.route.doubted("data came before the answer to a repeated subscription")
-        self._confirm(subscription)
-
-    def _confirm(self, subscription: _Subscription) -> None:
-        if subscription.phase is not TopicPhase.CONFIRMED:
-            subscription.phase = TopicPhase.CONFIRMED
-            topic = subscription.topic
-            self._routes[topic.symbol, topic.what] = subscription.route.receive
-            subscription.route.subscribed(self)
-            self._changed.set()
-
     def _refused(self, event: Refused) -> None:
-        topics = list(event.topics)
-        if not topics:
-            waiting = [sub for sub in self._topics.values() if sub.phase is TopicPhase.ASKED]
-            oldest = min((sub.batch for sub in waiting), default=0)
-            topics = [sub.topic for sub in waiting if sub.batch == oldest]
-            if len(topics) > 1:  # the venue did not say which: the halves will
-                middle = len(topics) // 2
-                for subscription in self._known(topics):
-                    subscription.phase = TopicPhase.WANTED
-                self._halves += [topics[:middle], topics[middle:]]
-                self._changed.set()
-                return
         now_s, why = asyncio.get_running_loop().time(), self._words.of(event.text)
-        for subscription in self._known(topics):
-            if event.kind is FaultKind.WAIT:
-                subscription.due_s = now_s + ANSWER_DEADLINE_S
-                continue
-            subscription.phase = TopicPhase.REFUSED
-            subscription.due_s = now_s + QUARANTINE_S
-            subscription.route.refused(event.kind, why)
+        for topic in self._book.refused(event.topics, event.kind, why, now_s):
             log.warning(
                 "subscription refused",
-                extra={"venue": self._adapter.name, "topic": str(subscription.topic), "why": why},
+                extra={"venue": self._adapter.name, "topic": str(topic), "why": why},
             )
-        self._changed.set()
 
     def _note_status(self, event: VenueStatus) -> None:
         state = self._words.of(event.state)
@@ -450,14 +317,9 @@ class Session:
         if event.kind in _ENDING:
             raise VenueError(event.kind, f"{self._adapter.name}: {why}")
         if event.kind in (FaultKind.GAP, FaultKind.PROTOCOL):
-            for subscription in self._topics.values():
-                subscription.route.doubted(why)
+            self._book.doubted(why)
         elif event.kind is FaultKind.WAIT:
-            later_s = asyncio.get_running_loop().time() + ANSWER_DEADLINE_S
-            for subscription in self._topics.values():
-                if subscription.phase is TopicPhase.ASKED:  # what was not answered may have been lost
-                    subscription.due_s = later_s
-            self._changed.set()
+            self._book.throttled(asyncio.get_running_loop().time())
 
     # ------------------------------------------------------------------------------- what has to be said
 
@@ -468,10 +330,10 @@ class Session:
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
-            asks, removed = self._next_batch(loop.time())
+            asks, removed = self._book.next_batch(self._endpoint, loop.time())
             if not asks and not removed:
                 try:
-                    async with asyncio.timeout_at(self._next_due_s()):
+                    async with asyncio.timeout_at(self._book.next_due_s()):
                         await self._changed.wait()
                 except TimeoutError:
                     pass
@@ -496,47 +358,6 @@ class Session:
         if not isinstance(sends, Sequence) or not all(isinstance(send, Send) for send in sends):
             raise self._adapter.broke(f"subscribe() returned {sends!r:.80}, expected a sequence of Send")
         return sends
-
-    def _next_batch(self, now_s: float) -> tuple[list[Ask], list[Topic]]:
-        assert self._endpoint is not None
-        removed = list(islice(self._leaving, self._endpoint.topics_per_frame))
-        for topic in removed:
-            del self._leaving[topic]
-        if removed:  # leave first: a topic that is subscribed to anew must be left before
-            return [], removed
-        if self._endpoint.acknowledges and self._must_wait(now_s, self._endpoint.changes_in_flight):
-            return [], []
-        chosen: list[_Subscription] = []
-        while self._halves and not chosen:
-            chosen = [sub for topic in self._halves.popleft() if (sub := self._topics.get(topic))]
-        if not chosen:
-            due = (sub for sub in self._topics.values() if self._is_due(sub, now_s))
-            chosen = list(islice(due, self._endpoint.topics_per_frame))
-        self._batches += 1
-        for subscription in chosen:
-            subscription.phase = TopicPhase.ASKED
-            subscription.batch = self._batches
-            subscription.asked += 1
-            patience_s = ANSWER_DEADLINE_S * min(subscription.asked, 30)
-            subscription.due_s = now_s + patience_s if self._endpoint.acknowledges else math.inf
-        return [Ask(sub.topic, sub.since_ns()) for sub in chosen], []
-
-    def _must_wait(self, now_s: float, most: int) -> bool:
-        """Say whether as many answers are awaited as may be, and none is overdue."""
-        asked = [sub for sub in self._topics.values() if sub.phase is TopicPhase.ASKED]
-        return len({sub.batch for sub in asked}) >= most and all(sub.due_s > now_s for sub in asked)
-
-    @staticmethod
-    def _is_due(subscription: _Subscription, now_s: float) -> bool:
-        if subscription.phase is TopicPhase.WANTED:
-            return True
-        return subscription.phase is not TopicPhase.CONFIRMED and subscription.due_s <= now_s
-
-    def _next_due_s(self) -> float | None:
-        waiting = [
-            s.due_s for s in self._topics.values() if s.phase in (TopicPhase.ASKED, TopicPhase.REFUSED)
-        ]
-        return min(waiting, default=None)
 
     # -------------------------------------------------------------------------------------- staying alive
 

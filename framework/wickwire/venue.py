@@ -22,7 +22,8 @@ from wickwire.model import Feed, Quote, Rung, Series, Trade
 from wickwire.planner import Plan
 from wickwire.retry import Backoff, Retries
 from wickwire.scope import unwrapped
-from wickwire.session import Route, Session, SessionState
+from wickwire.session import Session, SessionState
+from wickwire.subscriptions import Route
 from wickwire.transport import Transport
 from wickwire.wire import Account, Limits, Topic
 

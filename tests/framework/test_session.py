@@ -29,8 +29,9 @@ from wickwire import (
 )
 from wickwire.budget import Budget
 from wickwire.history import History
-from wickwire.session import Session, SessionState, TopicPhase
+from wickwire.session import Session, SessionState
 from wickwire.simulate.loops import run_virtual, running_clock
+from wickwire.subscriptions import TopicPhase
 
 
 @attrs.define(eq=False)

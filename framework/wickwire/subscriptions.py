@@ -1,0 +1,292 @@
+"""What one connection subscribes to: wanted, asked, confirmed or refused, and what is to be said next.
+
+A book that is told what the venue answered and what time it is. It never waits, sends or reads a clock: that
+is session's. How a subscription is written and what an answer means is the adapter's.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Protocol, final
+
+import attrs
+
+from wickwire.errors import FaultKind
+from wickwire.model import Candle, Feed, Quote, Timeframe, Trade
+from wickwire.wire import Ask, Endpoint, Topic
+
+if TYPE_CHECKING:
+    from wickwire.session import Session
+
+__all__ = ["Key", "Receive", "Route", "Subscriptions", "TopicPhase"]
+
+ANSWER_DEADLINE_S: Final = 10.0
+"""How long a subscription may stay unanswered, without data, before it is asked for again."""
+
+LONGEST_PATIENCE: Final = 30
+"""The deadline grows with each repetition, at most to so many times its length."""
+
+QUARANTINE_S: Final = 600.0
+"""How long a refused topic is left alone on the same connection."""
+
+Key = tuple[str, Timeframe | Feed]
+Receive = Callable[[Candle | Trade | Quote], None]
+
+
+@final
+class TopicPhase(enum.Enum):
+    """How far a subscription is."""
+
+    WANTED = "wanted"
+    ASKED = "asked"
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
+
+
+class Route(Protocol):
+    """Where the data of one topic goes. Called inside the reader: be quick, never block, never raise."""
+
+    def receive(self, data: Candle | Trade | Quote, /) -> None:
+        """Take one event."""
+        ...
+
+    def subscribed(self, session: Session) -> None:
+        """The subscription is confirmed: what comes from now on is one uninterrupted epoch."""
+        ...
+
+    def doubted(self, why: str) -> None:
+        """Something may have been lost; the subscription goes on."""
+        ...
+
+    def withdrawn(self, open_ns: int) -> None:
+        """The venue withdrew a candle."""
+        ...
+
+    def lost(self, why: str) -> None:
+        """The subscription ended."""
+        ...
+
+    def refused(self, kind: FaultKind, why: str) -> None:
+        """The venue refused the subscription."""
+        ...
+
+
+@attrs.define(eq=False)
+class _Subscription:
+    """One topic on this connection."""
+
+    topic: Topic
+    route: Route
+    since_ns: Callable[[], int | None]
+    phase: TopicPhase = TopicPhase.WANTED
+    due_s: float = 0.0
+    asked: int = 0
+    batch: int = 0
+    early: bool = False
+
+
+class Subscriptions:
+    """The topics of one connection, how far each is, and where its data goes.
+
+    Whoever drives it says `next_batch` what it may say now, sends that, and sleeps until `next_due_s` or
+    until *changed* is called.
+
+    Attributes:
+        routes: What takes the data of a topic, also before it is confirmed.
+        unrouted: Data of topics that nobody asked for.
+    """
+
+    def __init__(self, session: Session, changed: Callable[[], None]) -> None:
+        """Start without topics.
+
+        Args:
+            session: What a confirmed route is told to belong to.
+            changed: Called whenever there may be something to say, or an earlier time to say it.
+        """
+        self._session = session
+        self._changed = changed
+        self._topics: dict[Topic, _Subscription] = {}
+        self._leaving: dict[Topic, None] = {}
+        self._halves: deque[list[Topic]] = deque()
+        self._batches = 0
+        self.routes: dict[Key, Receive] = {}
+        self.unrouted = 0
+
+    @property
+    def topics(self) -> Sequence[Topic]:
+        """What is wanted, in the order it was."""
+        return tuple(self._topics)
+
+    def phase(self, topic: Topic) -> TopicPhase | None:
+        """Return how far the subscription to *topic* is; None when it is not wanted here."""
+        subscription = self._topics.get(topic)
+        return None if subscription is None else subscription.phase
+
+    # ----------------------------------------------------------------------------------- what is wanted
+
+    def want(self, topic: Topic, route: Route, since_ns: Callable[[], int | None]) -> None:
+        """Subscribe to *topic* as soon as possible; *since_ns* says from when on, each time it is asked."""
+        subscription = self._topics[topic] = _Subscription(topic, route, since_ns)
+        self._leaving.pop(topic, None)
+        self._await_answer(subscription)
+
+    def drop(self, topic: Topic) -> None:
+        """Unsubscribe from *topic*."""
+        subscription = self._topics.pop(topic, None)
+        self.routes.pop((topic.symbol, topic.what), None)
+        if subscription is not None and subscription.asked:
+            self._leaving[topic] = None
+            self._changed()
+
+    def again(self, topic: Topic) -> None:
+        """Leave *topic* and subscribe to it anew."""
+        subscription = self._topics.get(topic)
+        if subscription is not None:
+            subscription.route.lost("subscribing again")
+            subscription.phase = TopicPhase.WANTED
+            self._leaving[topic] = None
+            self._await_answer(subscription)
+
+    def _await_answer(self, subscription: _Subscription) -> None:
+        topic = subscription.topic
+        self.routes[topic.symbol, topic.what] = partial(self._early, subscription)
+        self._changed()
+
+    def _early(self, subscription: _Subscription, data: Candle | Trade | Quote) -> None:
+        """Data of a topic that is not confirmed yet: it confirms what was asked, and is not lost."""
+        if subscription.phase is TopicPhase.ASKED:
+            subscription.early = subscription.asked > 1
+            self._confirm(subscription)
+            subscription.route.receive(data)
+        else:
+            self.unrouted += 1
+
+    # ----------------------------------------------------------------------------------- what was said
+
+    def accepted(self, topics: Iterable[Topic]) -> None:
+        """Take the venue's yes to *topics*."""
+        for subscription in self._known(topics):
+            if subscription.phase is TopicPhase.WANTED:
+                continue  # an answer that lists all there is speaks of the one that is about to be left
+            if subscription.early:  # what confirmed it may have been a late frame of the subscription before
+                subscription.early = False
+                subscription.route.doubted("data came before the answer to a repeated subscription")
+            self._confirm(subscription)
+
+    def _confirm(self, subscription: _Subscription) -> None:
+        if subscription.phase is not TopicPhase.CONFIRMED:
+            subscription.phase = TopicPhase.CONFIRMED
+            topic = subscription.topic
+            self.routes[topic.symbol, topic.what] = subscription.route.receive
+            subscription.route.subscribed(self._session)
+            self._changed()
+
+    def refused(self, topics: Sequence[Topic], kind: FaultKind, why: str, now_s: float) -> Sequence[Topic]:
+        """Take the venue's no to *topics*; without any it is about the oldest batch that has no answer.
+
+        Returns:
+            Those that are left alone from now on; not those that are asked for again, later or by halves.
+        """
+        if not topics:
+            topics = self._oldest_batch()
+            if len(topics) > 1:  # the venue did not say which: the halves will
+                middle = len(topics) // 2
+                for subscription in self._known(topics):
+                    subscription.phase = TopicPhase.WANTED
+                self._halves += [list(topics[:middle]), list(topics[middle:])]
+                self._changed()
+                return ()
+        left_alone: list[Topic] = []
+        for subscription in self._known(topics):
+            if kind is FaultKind.WAIT:
+                subscription.due_s = now_s + ANSWER_DEADLINE_S
+                continue
+            subscription.phase = TopicPhase.REFUSED
+            subscription.due_s = now_s + QUARANTINE_S
+            subscription.route.refused(kind, why)
+            left_alone.append(subscription.topic)
+        self._changed()
+        return left_alone
+
+    def _oldest_batch(self) -> Sequence[Topic]:
+        waiting = [sub for sub in self._topics.values() if sub.phase is TopicPhase.ASKED]
+        oldest = min((sub.batch for sub in waiting), default=0)
+        return [sub.topic for sub in waiting if sub.batch == oldest]
+
+    def withdrawn(self, topic: Topic, open_ns: int) -> None:
+        """Pass on that the venue withdrew a candle."""
+        for subscription in self._known([topic]):
+            subscription.route.withdrawn(open_ns)
+
+    def doubted(self, why: str) -> None:
+        """Pass on to all that something may have been lost."""
+        for subscription in self._topics.values():
+            subscription.route.doubted(why)
+
+    def throttled(self, now_s: float) -> None:
+        """The venue wants to be asked later: what was not answered may have been lost."""
+        for subscription in self._topics.values():
+            if subscription.phase is TopicPhase.ASKED:
+                subscription.due_s = now_s + ANSWER_DEADLINE_S
+        self._changed()
+
+    def lost(self, why: str) -> None:
+        """Pass on to all that the connection ended."""
+        for subscription in self._topics.values():
+            subscription.route.lost(why)
+
+    def _known(self, topics: Iterable[Topic]) -> Iterator[_Subscription]:
+        for topic in topics:
+            subscription = self._topics.get(topic)
+            if subscription is not None:
+                yield subscription
+
+    # ------------------------------------------------------------------------------- what has to be said
+
+    def next_batch(self, terms: Endpoint, now_s: float) -> tuple[list[Ask], list[Topic]]:
+        """Return what to ask for and what to leave with one change, by *terms*; it counts as said.
+
+        Only one of both holds something: what is subscribed to anew must be left before.
+        """
+        removed = list(islice(self._leaving, terms.topics_per_frame))
+        for topic in removed:
+            del self._leaving[topic]
+        if removed:
+            return [], removed
+        if terms.acknowledges and self._must_wait(now_s, terms.changes_in_flight):
+            return [], []
+        chosen: list[_Subscription] = []
+        while self._halves and not chosen:
+            chosen = list(self._known(self._halves.popleft()))
+        if not chosen:
+            due = (sub for sub in self._topics.values() if _is_due(sub, now_s))
+            chosen = list(islice(due, terms.topics_per_frame))
+        self._batches += 1
+        for subscription in chosen:
+            subscription.phase = TopicPhase.ASKED
+            subscription.batch = self._batches
+            subscription.asked += 1
+            patience_s = ANSWER_DEADLINE_S * min(subscription.asked, LONGEST_PATIENCE)
+            subscription.due_s = now_s + patience_s if terms.acknowledges else math.inf
+        return [Ask(sub.topic, sub.since_ns()) for sub in chosen], []
+
+    def _must_wait(self, now_s: float, most: int) -> bool:
+        """Say whether as many answers are awaited as may be, and none is overdue."""
+        asked = [sub for sub in self._topics.values() if sub.phase is TopicPhase.ASKED]
+        return len({sub.batch for sub in asked}) >= most and all(sub.due_s > now_s for sub in asked)
+
+    def next_due_s(self) -> float | None:
+        """Return when there is something to say again, should nothing change; None for never."""
+        waiting = (TopicPhase.ASKED, TopicPhase.REFUSED)
+        return min((sub.due_s for sub in self._topics.values() if sub.phase in waiting), default=None)
+
+
+def _is_due(subscription: _Subscription, now_s: float) -> bool:
+    if subscription.phase is TopicPhase.WANTED:
+        return True
+    return subscription.phase is not TopicPhase.CONFIRMED and subscription.due_s <= now_s
