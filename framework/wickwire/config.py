@@ -22,6 +22,7 @@ import msgspec
 from wickwire.binding import kind_of, suggestion
 from wickwire.errors import ConfigError, UsageError
 from wickwire.model import Rung, Series
+from wickwire.planner import PINS
 from wickwire.retry import Backoff
 from wickwire.wire import Account, Limits
 
@@ -127,6 +128,8 @@ class Config:
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that are no venue, and pins under another venue than their own."""
+        if self.store is not None and not self.store.strip():
+            raise _Unfit("store", "is empty; write sqlite:wickwire.db or memory:, or leave it out")
         for name, venue in self.venues.items():
             if not _VENUE.match(name):
                 raise _Unfit(
@@ -269,12 +272,15 @@ class _Reader:
         if isinstance(raw, float) and not math.isfinite(raw):
             self.wrong(where, f"expected a finite number, got {raw}")
         try:
-            return msgspec.convert(raw, hint)
+            made = msgspec.convert(raw, hint)
         except msgspec.ValidationError as exc:
             if hint is Rung:
-                self.wrong(where, f"expected one of {', '.join(rung.value for rung in Rung)}, got {raw!r}")
+                self.wrong(where, _unpinnable(raw))
             text = str(exc).replace("`", "")
             self.wrong(where, text[:1].lower() + text[1:])
+        if hint is Rung and made not in PINS:
+            self.wrong(where, _unpinnable(raw))
+        return made
 
     def series(self, raw: object, where: str) -> Series:
         """Return the series that *raw* writes."""
@@ -290,6 +296,11 @@ class _Reader:
         if not isinstance(raw, dict):
             self.wrong(where, f"expected a table, got {kind_of(raw)}")
         return raw
+
+
+def _unpinnable(raw: object) -> str:
+    known = [rung.value for rung in PINS]
+    return f"expected one of {', '.join(known)}, got {raw!r}{suggestion(str(raw), known)}"
 
 
 def _key(where: str, key: str) -> str:

@@ -109,17 +109,20 @@ def imported(one: Found) -> object:
     except ModuleNotFoundError as exc:
         raise _not_installed(one, exc.name or "") from exc
     except (Exception, SystemExit) as exc:
-        raise PluginError(
-            f"{one}: importing it raised {described(exc)}{_line(exc)}", plugin=one.name
-        ) from exc
+        raise PluginError(f"{one}: importing it raised {_told(exc)}", plugin=one.name) from exc
 
 
-def _line(exc: BaseException) -> str:
-    """Return ` (lantern.py, line 3)`, where the plugin's own code was when it raised."""
+def _told(exc: BaseException) -> str:
+    """Return what was raised and where in the plugin's own code: `ValueError: no (lantern.py, line 3)`."""
+    if isinstance(exc, SyntaxError) and exc.filename:
+        return f"{type(exc).__name__}: {exc.msg} ({Path(exc.filename).name}, line {exc.lineno})"
     frames = [
-        frame for frame in traceback.extract_tb(exc.__traceback__)[1:] if "importlib" not in frame.filename
+        frame
+        for frame in traceback.extract_tb(exc.__traceback__)
+        if "importlib" not in frame.filename and frame.filename != __file__
     ]
-    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{described(exc)}{where}"
 
 
 def _not_installed(one: Found, module: str) -> PluginError:

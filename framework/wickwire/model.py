@@ -128,6 +128,9 @@ class Series:
         try:
             return cls(venue, symbol, feed or Timeframe.parse(what), variant)
         except UsageError as exc:
+            meant = {feed.value.rstrip("s"): feed.value for feed in Feed}.get(what.lower().rstrip("s"))
+            if meant:
+                raise UsageError(f"not a series: {text!r} (did you mean '@{meant}'?); {_SHAPE}") from exc
             raise UsageError(f"not a series: {text!r}; {exc}; or trades, or quotes") from exc
 
     def __str__(self) -> str:

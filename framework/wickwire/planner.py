@@ -20,7 +20,7 @@ from wickwire.wire import Account, Description, Lane, Limits, OhlcvSupport, Topi
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
 
-__all__ = ["Cost", "Plan", "explain", "plan", "plan_all"]
+__all__ = ["PINS", "Cost", "Plan", "explain", "plan", "plan_all"]
 
 _PARTICIPLE: Final = {Rung.STREAM: "streamed", Rung.POLL: "polled"}
 _HOUR_S: Final = HOUR_NS / SECOND_NS
@@ -129,6 +129,9 @@ def _poll(case: _Case) -> _Offer | str:
 # From the top: the first that is offered is taken. A rung that is not here is never chosen.
 _LADDER: Final[Mapping[Rung, Callable[[_Case], _Offer | str]]] = {Rung.STREAM: _stream, Rung.POLL: _poll}
 
+PINS: Final = (*_LADDER, Rung.REFUSE)
+"""What a series may be pinned to."""
+
 
 # -------------------------------------------------------------------------------------------- one series
 
@@ -212,7 +215,7 @@ def _judge(series: Series, adapter: Adapter, account: Account) -> _Judged:
     except PluginError:
         raise
     except WickwireError as exc:  # the venue's own words, about the account or the symbol
-        return _Judged(blank=attrs.evolve(blank, why=f"{adapter.description.title}: {exc}"))
+        return _Judged(blank=attrs.evolve(blank, why=_said(adapter.description.title, str(exc))))
     topic = Topic(series.symbol, series.what)
     blank = attrs.evolve(blank, series=series, topic=topic, why=why)
     if why:
@@ -222,7 +225,7 @@ def _judge(series: Series, adapter: Adapter, account: Account) -> _Judged:
         support = adapter.support_for(series.symbol, series.what, account)
         blank = attrs.evolve(blank, support=support)
         if support.why_not and not (support.stream or support.rest):
-            return _Judged(blank=attrs.evolve(blank, why=f"{venue.title}: {support.why_not}"))
+            return _Judged(blank=attrs.evolve(blank, why=_said(venue.title, support.why_not)))
     case = _Case(series=series, adapter=adapter, venue=venue, support=support)
     return _Judged(
         blank=attrs.evolve(blank, lane=adapter.lane_of(topic)),
@@ -247,6 +250,11 @@ def _unfit(series: Series, venue: Description, account: Account) -> str:
             f"under [venues.{series.venue}.secrets] in the config"
         )
     return ""
+
+
+def _said(title: str, text: str) -> str:
+    """Return an adapter's sentence with the venue's name before it, unless the sentence names it itself."""
+    return text if title.partition(" ")[0] in text else f"{title}: {text}"
 
 
 def _known(case: _Case) -> str:

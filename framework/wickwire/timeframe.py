@@ -87,6 +87,22 @@ _FIXED_NS: Final = {Unit.SECOND: SECOND_NS, Unit.MINUTE: MINUTE_NS, Unit.HOUR: H
 _COARSER: Final = {Unit.SECOND: (60, Unit.MINUTE), Unit.MINUTE: (60, Unit.HOUR)}
 _NOMINAL_NS: Final = _FIXED_NS | {Unit.DAY: DAY_NS, Unit.WEEK: 7 * DAY_NS, Unit.MONTH: 31 * DAY_NS}
 _LONGEST_NS: Final = 3_660 * DAY_NS
+_WORDS: Final = {
+    "sec": "s",
+    "second": "s",
+    "min": "m",
+    "minute": "m",
+    "hr": "h",
+    "hour": "h",
+    "day": "d",
+    "wk": "w",
+    "week": "w",
+    "mon": "mo",
+    "month": "mo",
+}
+_ELSEWHERE: Final = re.compile(
+    rf"([1-9]\d{{0,4}}) ?([SMHDW]|MO|(?:{'|'.join(_WORDS)})s?)", re.ASCII | re.IGNORECASE
+)
 _TIMEFRAME: Final = re.compile(r"([1-9]\d{0,4})(s|m|h|d|w|mo)", re.ASCII)
 
 
@@ -135,7 +151,8 @@ class Timeframe:
         match = _TIMEFRAME.fullmatch(text)
         if match is None:
             raise UsageError(
-                f"not a timeframe: {text!r}; write a count and s, m, h, d, w or mo: 90s, 5m, 1h, 1d, 1mo"
+                f"not a timeframe: {text!r}{_meant(text)}; write a count and s, m, h, d, w or mo: "
+                "90s, 5m, 1h, 1d, 1mo"
             )
         return cls(int(match[1]), Unit(match[2]))
 
@@ -249,6 +266,17 @@ class Timeframe:
 
 
 _ONE_DAY_LONG: Final = Timeframe(1, Unit.DAY)
+
+
+def _meant(text: str) -> str:
+    """Return ` (did you mean ...?)` where others write it so, else nothing."""
+    match = _ELSEWHERE.fullmatch(text)
+    if match is None:
+        return ""
+    count, word = match[1], match[2]
+    if word == "M":
+        return f" (did you mean '{count}mo', months, or '{count}m', minutes?)"
+    return f" (did you mean '{count}{_WORDS.get(word.lower().rstrip('s'), word.lower())}'?)"
 
 
 def _date_at(ns: int, zone: ZoneInfo | None) -> date:

@@ -152,12 +152,19 @@ def _create(path: Path) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:
         return  # another process was first
-    except FileNotFoundError:
+    except FileNotFoundError as exc:
+        if path.absolute().parent.is_dir():  # as in /proc, where nobody may make a file
+            raise StoreError(
+                f"store {str(path)!r}: no file can be made in {str(path.parent)!r}; name another place"
+            ) from exc
         raise StoreError(
             f"store {str(path)!r}: there is no directory {str(path.parent)!r}; create it"
         ) from None
     except OSError as exc:
-        raise StoreError(f"store {str(path)!r}: cannot create it: {exc.strerror or exc}") from exc
+        raise StoreError(
+            f"store {str(path)!r}: cannot create it: {exc.strerror or exc}; look at the permissions of "
+            f"{str(path.parent)!r}, or name another place"
+        ) from exc
     try:
         os.fchmod(descriptor, 0o600)  # whatever the umask
     finally:

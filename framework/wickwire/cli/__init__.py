@@ -55,6 +55,11 @@ class Commands(click.Group):
             from wickwire.cli.settings import plugin_commands
 
             plugin_commands(self)
+            if self.get_command(ctx, args[0]) is None:
+                from wickwire.binding import suggestion
+
+                there = suggestion(args[0], self.list_commands(ctx))
+                raise click.UsageError(f"there is no command {args[0]!r}{there}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

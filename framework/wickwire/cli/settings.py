@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import click
 
+from wickwire.binding import listed, suggestion
 from wickwire.config import Config, read_config
 from wickwire.discovery import Kind
-from wickwire.errors import UsageError
+from wickwire.errors import ConfigError, UsageError
 from wickwire.model import Rung, Series
 from wickwire.registry import Registry
 from wickwire.wire import Account
@@ -60,8 +61,36 @@ class Settings:
         )
 
     def store_url(self, given: str | None) -> str:
-        """Return the URL of the store: the command's, else the config's, else a file in this directory."""
-        return given or self.config.store or DEFAULT_STORE
+        """Return the URL of the store: the command's, else the config's, else a file in this directory.
+
+        Raises:
+            ConfigError: The config's is wrong.
+        """
+        if given is not None or self.config.store is None:
+            return DEFAULT_STORE if given is None else given
+        try:
+            self.registry.open_store(self.config.store)  # made, not opened: its address is read
+        except ConfigError as exc:
+            raise ConfigError(f"{self.config.source}: store: {str(exc).removeprefix('store ')}") from exc
+        return self.config.store
+
+    def check_names(self) -> None:
+        """Refuse venues that no adapter is for; a typo would leave its settings unused in silence.
+
+        Raises:
+            ConfigError: One is not known; the text names file, key and what is close.
+        """
+        named = {f"venues.{name}": name for name in self.config.venues}
+        named |= {f"series[{place}]": one.venue for place, one in enumerate(self.config.series)}
+        if not named:
+            return
+        known = sorted(one.name for one in self.registry.discover() if one.kind is Kind.ADAPTER)
+        for key, name in named.items():
+            if name not in known:
+                raise ConfigError(
+                    f"{self.config.source}: {key}: there is no adapter {name!r}{suggestion(name, known)}; "
+                    f"there are {listed(known) or 'none'}"
+                )
 
     def accounts(self, series: Sequence[Series]) -> Mapping[str, Account]:
         """Return the accounts for *series*, with their secrets.
@@ -77,6 +106,7 @@ class Settings:
 
         Raises:
             UsageError: A venue is not known.
+            ConfigError: Limits in the config are higher than the venue's.
             PluginError: A venue's adapter is broken.
         """
         from wickwire.planner import plan_all
@@ -85,7 +115,10 @@ class Settings:
         pins = dict(self.config.pins)
         if route is not None:
             pins |= dict.fromkeys(series, Rung(route))
-        return plan_all(series, adapters, self.accounts(series), pins)
+        try:
+            return plan_all(series, adapters, self.accounts(series), pins)
+        except ConfigError as exc:
+            raise ConfigError(f"{self.config.source}: {exc}") from exc
 
     def collector(
         self,
@@ -143,7 +176,9 @@ def read_settings(path: str | None) -> Settings:
         ConfigError: The file cannot be read, or something in it is wrong.
     """
     named = path or os.environ.get(VARIABLE)
-    return Settings(read_config(Path(named)) if named else Config())
+    settings = Settings(read_config(Path(named)) if named else Config())
+    settings.check_names()
+    return settings
 
 
 def plugin_commands(cli: click.Group) -> None:

@@ -25,6 +25,17 @@ NOWHERE = (
         (["plan", "kraken:BTC/USD@1x"], 2, "not a timeframe: '1x'"),
         (["plan", ":@"], 2, "not a series"),
         (["plan"], 2, "which series?"),
+        (["plan", "krakn:BTC/USD@1m"], 2, "did you mean 'kraken'?"),
+        (["plan", "kraken:BTC/USD@1M"], 2, "did you mean '1mo', months, or '1m', minutes?"),
+        (["plan", "kraken:BTC/USD@15mins"], 2, "did you mean '15m'?"),
+        (["plan", "kraken:BTC/USD@trade"], 2, "did you mean '@trades'?"),
+        (["colect"], 2, "there is no command 'colect' (did you mean 'collect'?)"),
+        (["collect", SERIES, "--store", "", "--for", "1s"], 2, "store '' has no scheme"),
+        (
+            ["collect", SERIES, "--store", "sqlite:///proc/x.db", "--for", "1s"],
+            1,
+            "no file can be made in '/proc'",
+        ),
         (["plan", "yahoo:no such@1m"], 2, "the symbol 'no such'"),
         (["collect", SERIES, "--for", "soon"], 2, "not a duration: 'soon'"),
         (["collect", SERIES, "--since", "soon"], 2, "not an instant: 'soon'"),
@@ -75,6 +86,15 @@ def test_wrong_input_is_one_line(shell, arguments, status, phrase):
         ("store = 3", "store"),
         ("series = ['kraken']", "series"),
         ("[venues.kraken.secrets]\nkey = 'hunter2'", "env:NAME"),
+        ("[venues.kracken]\n", "venues.kracken: there is no adapter 'kracken' (did you mean 'kraken'?)"),
+        (
+            "series = ['karken:BTC/USD@1m']",
+            "series[0]: there is no adapter 'karken' (did",
+        ),
+        (
+            "[venues.kraken.limits]\ntopics_per_connection = 1000",
+            "c.toml: venues.kraken.limits.topics_per_connection: 1000 is more than",
+        ),
     ],
 )
 def test_a_broken_config_names_file_and_key(shell, text, phrase):
@@ -85,6 +105,32 @@ def test_a_broken_config_names_file_and_key(shell, text, phrase):
     assert "c.toml" in done.stderr
     assert phrase in done.stderr
     assert "hunter2" not in done.stderr
+
+
+def test_a_store_in_the_config_that_is_none_is_named_by_file_and_key(shell):
+    (shell.folder / "c.toml").write_text("store = 'candles.db'")
+
+    done = shell.run("gaps", SERIES, "--config", "c.toml", status=2)
+
+    assert "c.toml: store: 'candles.db' has no scheme" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "series", ["kraken:BTC/USD@7m", "kraken:BTC/USD@1s", "kraken:FOO@1m", "yahoo:AAPL@7m", "yahoo:A/B/C@1m"]
+)
+def test_a_refusal_names_the_venue_once(shell, series):
+    [row] = shell.json("plan", series, status=3)
+
+    assert row["why"].count("Kraken") + row["why"].count("Yahoo") == 1
+
+
+def test_a_local_plugin_that_is_no_python_is_named_by_file_and_line(shell):
+    (shell.folder / "lantern.py").write_text("def parse(:\n    pass\n")
+    (shell.folder / "c.toml").write_text("[plugins.local]\nlantern = 'lantern.py'\n")
+
+    [row] = [one for one in shell.json("adapters", "--config", "c.toml") if one["name"] == "lantern"]
+
+    assert row["reason"] == "importing it raised SyntaxError: invalid syntax (lantern.py, line 1)"
 
 
 def test_a_corrupt_store_is_named_and_left_alone(shell):

@@ -41,8 +41,8 @@ def test_an_unknown_command_is_a_wrong_usage(shell):
     done = shell.run("colect", status=2)
 
     assert (
-        done.stderr == "error: No such command 'colect'. Did you mean 'collect'?; see wickwire --help\n"
-        or ("error: No such command 'colect'" in done.stderr)
+        done.stderr
+        == "error: there is no command 'colect' (did you mean 'collect'?); see wickwire --help\n"
     )
 
 
