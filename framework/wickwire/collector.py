@@ -514,10 +514,10 @@ class Collector:
         """Say how everything is doing, at this moment."""
         if self._writer is None:
             raise UsageError(_NOT_RUNNING)
-        venues = self._venues
+        venues, now_s = self._venues, asyncio.get_running_loop().time()
         candles = [of_closer(closer) for venue in venues.values() for closer in venue.closers.values()]
         feeds = [
-            of_feed(route, venue.plans[series].why)
+            of_feed(route, venue.plans[series].why, now_s)
             for venue in venues.values()
             for series, route in venue.feeds.items()
         ]
@@ -526,6 +526,7 @@ class Collector:
             series=[*candles, *feeds],
             venues=[of_venue(scope, venue) for scope, venue in venues.items()],
             committed=self._writer.committed,
+            batches=self._writer.batches,
             store_trouble=self._writer.trouble,
         )
 

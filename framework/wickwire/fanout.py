@@ -107,12 +107,13 @@ class FeedReader(AsyncIterator[E], Generic[E]):
         self._ended = False
         self.dropped = 0
 
-    def put(self, item: E) -> None:
-        """Take one event; never blocks."""
-        if len(self._queue) == BOUND:
-            self.dropped += 1
+    def put(self, item: E) -> bool:
+        """Take one event, never blocking; say whether that was possible without losing the oldest."""
+        full = len(self._queue) == BOUND
+        self.dropped += full
         self._queue.append(item)
         self._more.set()
+        return not full
 
     def end(self) -> None:
         """Let the iteration stop when the queue is empty."""
@@ -138,8 +139,11 @@ class FeedRoute(Generic[E]):
         series: Which series.
         received: Events so far.
         latest: The last of them.
+        heard_s: When it came, or else when the subscription was confirmed, in the loop's time.
+        dropped: Events for which a reader that was too slow lost an older one.
         live: Whether the subscription is confirmed.
-        why: Why it is not.
+        refusal: Why the venue refuses it; empty when it does not.
+        why: Why it is not live.
     """
 
     def __init__(self, series: Series) -> None:
@@ -148,18 +152,24 @@ class FeedRoute(Generic[E]):
         self.readers: dict[ReferenceType[AnyFeedReader], None] = {}
         self.received = 0
         self.latest: E | None = None
+        self.heard_s = 0.0
+        self.dropped = 0
         self.live = False
+        self.refusal = ""
         self.why = "not subscribed yet"
         self.doubts = 0
+        self._session: Session | None = None
 
     def receive(self, data: Candle | Trade | Quote, /) -> None:
         """Pass one event on."""
         self.received += 1
         self.latest = data  # type: ignore[assignment]  # the session routes by type
+        if self._session is not None:
+            self.heard_s = self._session.frame_s
         for held in self.readers:
             reader = held()
-            if reader is not None:
-                reader.put(data)  # type: ignore[arg-type]  # the same
+            if reader is not None and not reader.put(data):  # type: ignore[arg-type]  # the same
+                self.dropped += 1
 
     def attach(self, reader: AnyFeedReader) -> None:
         """Pass events on to *reader* for as long as somebody holds it."""
@@ -168,9 +178,10 @@ class FeedRoute(Generic[E]):
     def _forget(self, held: ReferenceType[AnyFeedReader]) -> None:
         self.readers = {one: None for one in self.readers if one is not held}  # it may be iterated over
 
-    def subscribed(self, session: Session) -> None:  # noqa: ARG002 - part of Route
+    def subscribed(self, session: Session) -> None:
         """Note that it lives."""
-        self.live, self.why = True, ""
+        self._session, self.heard_s = session, session.frame_s
+        self.live, self.refusal, self.why = True, "", ""
 
     def doubted(self, why: str) -> None:
         """Count that events may have been lost."""
@@ -182,11 +193,13 @@ class FeedRoute(Generic[E]):
 
     def lost(self, why: str) -> None:
         """Note why it does not live."""
+        self._session = None
         self.live, self.why = False, why
 
     def refused(self, kind: FaultKind, why: str) -> None:
         """Note the venue's words."""
-        self.live, self.why = False, f"{kind.value}: {why}"
+        self.lost(f"{kind.value}: {why}")
+        self.refusal = self.why
 
 
 AnyFeedReader = FeedReader[Trade] | FeedReader[Quote]

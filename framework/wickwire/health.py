@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import attrs
 
-from wickwire.closer import Closer, Condition, Switch
-from wickwire.fanout import FeedRoute
-from wickwire.model import Candle, Hole, Quote, Rung, Series, Trade
+from wickwire.closer import LIVE_S, Closer, Condition, Switch
+from wickwire.fanout import AnyFeedRoute
+from wickwire.model import Candle, Hole, Rung, Series
 from wickwire.venue import Venue
 
 __all__ = ["Health", "SeriesHealth", "VenueHealth", "of_closer", "of_feed", "of_venue"]
@@ -33,6 +33,9 @@ class SeriesHealth:
         holes: What is missing, and why.
         switches: Changes of route, the last 100.
         received: Trades or quotes received, where it carries these.
+        age_s: How long ago the newest trade or quote came, or, before the first, the subscription was
+            confirmed; None while there is no subscription.
+        dropped: Trades or quotes for which a reader that was too slow lost an older one.
         trouble: What went wrong last; empty when nothing did.
     """
 
@@ -50,6 +53,8 @@ class SeriesHealth:
     holes: Sequence[Hole] = ()
     switches: Sequence[Switch] = ()
     received: int = 0
+    age_s: float | None = None
+    dropped: int = 0
     trouble: str = ""
 
 
@@ -64,7 +69,9 @@ class VenueHealth:
         attempts: Connections opened or tried since the start.
         frames: Frames received on the present connections.
         junk: Frames among them that were not what the venue documents.
+        unrouted: Data among them of topics that nobody asked for.
         requests: REST requests sent.
+        waiting: REST requests that wait for their turn under the venue's limits.
         failures: Conversations over REST that failed.
         status: The venue's last word on its own state.
         clock_ahead_s: How far our clock is ahead of the venue's, as it last told; None before.
@@ -77,7 +84,9 @@ class VenueHealth:
     attempts: int
     frames: int
     junk: int
+    unrouted: int = 0
     requests: int
+    waiting: int = 0
     failures: int
     status: str
     clock_ahead_s: float | None = None
@@ -93,6 +102,7 @@ class Health:
         series: Every series.
         venues: Every venue.
         committed: Candles that the store took as news since the start.
+        batches: Transactions in which it did.
         store_trouble: The store's last error; empty when it works.
     """
 
@@ -100,6 +110,7 @@ class Health:
     series: Sequence[SeriesHealth]
     venues: Sequence[VenueHealth]
     committed: int
+    batches: int = 0
     store_trouble: str
 
 
@@ -124,17 +135,31 @@ def of_closer(closer: Closer) -> SeriesHealth:
     )
 
 
-def of_feed(route: FeedRoute[Trade] | FeedRoute[Quote], why: str) -> SeriesHealth:
-    """Return how a trades or quotes series is doing."""
-    waiting = Condition.STALE if route.received else Condition.STARTING
+def of_feed(route: AnyFeedRoute, why: str, now_s: float) -> SeriesHealth:
+    """Return how a trades or quotes series is doing at *now_s*, in the loop's time.
+
+    A subscription that lives and is mute is quiet after `LIVE_S`: nobody can tell whether nothing is traded
+    or nothing is sent.
+    """
+    age_s = max(now_s - route.heard_s, 0.0) if route.live else None
     return SeriesHealth(
         series=route.series,
-        condition=Condition.LIVE if route.live else waiting,
+        condition=_condition(route, age_s),
         rung=Rung.STREAM,
         why=why,
         received=route.received,
+        age_s=age_s,
+        dropped=route.dropped,
         trouble=route.why,
     )
+
+
+def _condition(route: AnyFeedRoute, age_s: float | None) -> Condition:
+    if age_s is not None:
+        return Condition.LIVE if age_s < LIVE_S else Condition.QUIET
+    if route.refusal:
+        return Condition.REFUSED
+    return Condition.STALE if route.received else Condition.STARTING
 
 
 def of_venue(scope: str, venue: Venue) -> VenueHealth:
@@ -151,7 +176,9 @@ def of_venue(scope: str, venue: Venue) -> VenueHealth:
         attempts=sum(link.attempts for link in venue.links),
         frames=sum(session.frames for session in venue.sessions),
         junk=sum(session.junk for session in venue.sessions),
+        unrouted=sum(session.unrouted for session in venue.sessions),
         requests=venue.history.requests,
+        waiting=venue.budget.rest_waiting,
         failures=venue.history.failures,
         status=next((session.status for session in venue.sessions if session.status), ""),
         clock_ahead_s=venue.history.clocks.ahead_s,

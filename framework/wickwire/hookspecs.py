@@ -95,7 +95,7 @@ def supports_ohlcv(symbol: str, timeframe: Timeframe, account: Account) -> Ohlcv
 
 @hookspec(firstresult=True)
 def to_venue(symbol: str) -> str:
-    """Return the venue's spelling of a canonical symbol. Optional; without it both are the same.
+    """Return the venue's spelling of the canonical *symbol*. Optional; without it both are the same.
 
     Inverse of `from_venue` on canonical symbols: `from_venue(to_venue(s)) == s`.
 
@@ -105,7 +105,7 @@ def to_venue(symbol: str) -> str:
 
 @hookspec(firstresult=True)
 def from_venue(text: str) -> str:
-    """Return the canonical symbol for any spelling that the venue uses. Optional, together with `to_venue`.
+    """Return the canonical symbol for *text*, any spelling of the venue. Optional, together with `to_venue`.
 
     Also called with what people type, so it accepts canonical symbols and returns them as they are.
 
@@ -216,18 +216,54 @@ def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
         VenueError: The venue said no; the kind decides what happens next.
         WireError: The reply is not what the venue documents.
 
-    Pure.
+    Optional where there is a stream; what that misses stays missing then.
+
+    Pure. Never None.
     """
 
 
 @hookspec(firstresult=True)
 def fetch_trades(query: TradeQuery, account: Account) -> Generator[HttpRequest, HttpReply, TradePage]:
-    """Bring one page of trades; as `fetch_ohlcv`. Optional; for programs that load the adapter themselves."""
+    """Bring one page of trades, as `fetch_ohlcv` does. Optional; for programs that load the adapter.
+
+    Args:
+        query: Symbol and range.
+        account: Whose keys and environment to use.
+
+    Yields:
+        `HttpRequest`, answered by an `HttpReply`, whatever its status. At most 100 of them.
+
+    Returns:
+        The trades, oldest first, and the range that they prove.
+
+    Raises:
+        VenueError: The venue said no.
+        WireError: The reply is not what the venue documents.
+
+    Pure. Never None.
+    """
 
 
 @hookspec(firstresult=True)
 def list_instruments(query: str, account: Account) -> Generator[HttpRequest, HttpReply, Sequence[str]]:
-    """Bring the canonical symbols that match *query* (a part of the name; empty for all). Optional."""
+    """Bring the canonical symbols of a venue. Optional; for programs that load the adapter.
+
+    Args:
+        query: A part of the name; empty for all.
+        account: Whose keys and environment to use.
+
+    Yields:
+        `HttpRequest`, answered by an `HttpReply`, whatever its status. At most 100 of them.
+
+    Returns:
+        Canonical symbols.
+
+    Raises:
+        VenueError: The venue said no.
+        WireError: The reply is not what the venue documents.
+
+    Pure. Never None.
+    """
 
 
 # ------------------------------------------------------------------------------------ adapters: simulation
@@ -239,6 +275,8 @@ def simulate(market: Market) -> VenueServer:
 
     The server is pure, as all adapters are: it is told what came in and what time it is, and answers with
     what goes out (see `wickwire.simulate.server`).
+
+    Pure. Never None.
     """
 
 
@@ -258,7 +296,7 @@ def open_store(url: str) -> Store | None:
 
 @hookspec
 def add_commands(cli: click.Group) -> None:
-    """Add commands to the command line. Called when the command line starts and the plugin is loaded."""
+    """Add commands to *cli*, the command line. Called when that starts and the plugin is loaded."""
 
 
 STREAM_HOOKS = ("connect", "subscribe", "parse")

@@ -3,14 +3,16 @@
 import inspect
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import wickwire
 import wickwire.wire
-from wickwire import Account, config, hookspecs, load_adapter
+from wickwire import Account, PluginError, config, errors, hookimpl, hookspecs, load_adapter
+from wickwire.adapter import bind
 from wickwire.config import parse_config
-from wickwire.hookspecs import ADAPTER_HOOKS, PLUGIN_HOOKS, REQUIRED_HOOKS, STREAM_HOOKS
+from wickwire.hookspecs import ADAPTER_HOOKS, PLUGIN_HOOKS
 
 DOCS = Path(__file__).parents[2] / "docs"
 HOOKS_PAGE = (DOCS / "hooks.md").read_text()
@@ -30,22 +32,77 @@ def test_every_hook_stands_in_its_section(hook):
     assert section.startswith("Adapters: ") == (hook in ADAPTER_HOOKS)
 
 
-@pytest.mark.parametrize("hook", [*ADAPTER_HOOKS, *PLUGIN_HOOKS])
-def test_every_hook_is_a_contract(hook):
-    """Its docstring says what is returned, or refers to the hook that says it."""
-    text = inspect.getdoc(getattr(hookspecs, hook)) or ""
+def contract(hook):
+    return inspect.getdoc(getattr(hookspecs, hook)) or ""
 
-    assert re.search(r"\b(Return|Say|Bring|Make|Add)\b", text)
-    assert (
-        hook in PLUGIN_HOOKS
-        or hook in REQUIRED_HOOKS
-        or "Optional" in text
-        or hook
-        in (
-            *STREAM_HOOKS,
-            "fetch_ohlcv",
-        )
-    )
+
+@pytest.mark.parametrize("hook", [*ADAPTER_HOOKS, *PLUGIN_HOOKS])
+def test_the_contract_of_a_hook_speaks_of_every_argument_and_of_no_other(hook):
+    arguments = list(inspect.signature(getattr(hookspecs, hook)).parameters)
+    text = contract(hook)
+    listed = re.search(r"^Args:\n((?:    .*\n?)+)", text, re.MULTILINE)
+
+    if listed:
+        assert arguments == re.findall(r"^    (\w+): ", listed[1], re.MULTILINE)
+    else:
+        assert [] == [name for name in arguments if f"*{name}*" not in text]
+
+
+@pytest.mark.parametrize("hook", [*ADAPTER_HOOKS, *PLUGIN_HOOKS])
+def test_the_contract_of_a_hook_says_whether_it_may_answer_none(hook):
+    answer = inspect.signature(getattr(hookspecs, hook)).return_annotation
+    says = "Never None" if not answer.endswith("None") else "return None when" if "|" in answer else ""
+
+    assert says in contract(hook)
+    assert bool(says) == ("None" in contract(hook))
+
+
+@pytest.mark.parametrize("hook", ADAPTER_HOOKS)
+def test_the_contract_of_an_adapter_hook_says_that_it_is_pure(hook):
+    assert re.search(r"^Pure\b", contract(hook), re.MULTILINE)
+
+
+@pytest.mark.parametrize("hook", [*ADAPTER_HOOKS, *PLUGIN_HOOKS])
+def test_what_a_hook_may_raise_exists(hook):
+    raised = re.search(r"^Raises:\n((?:    .*\n?)+)", contract(hook), re.MULTILINE)
+
+    for name in re.findall(r"^    (\w+): ", raised[1], re.MULTILINE) if raised else []:
+        assert issubclass(getattr(errors, name), errors.WickwireError)
+
+
+@pytest.mark.parametrize("hook", ADAPTER_HOOKS)
+def test_a_hook_that_may_be_left_out_says_optional_and_no_other_does(hook):
+    """Tried: a whole adapter without that one hook is bound, or refused by the name of the hook."""
+    plugin = whole()
+    pair = ("to_venue", "from_venue")  # each undoes the other
+    for name in pair if hook in pair else (hook,):
+        delattr(plugin, name)
+    if "Optional" in contract(hook):
+        bind("partial", plugin)
+    else:
+        with pytest.raises(PluginError, match=rf"{hook}\(\)"):
+            bind("partial", plugin)
+
+
+def whole():
+    """Return an adapter with all hooks there are, which does nothing."""
+
+    def function(answer=None):
+        return hookimpl(lambda: answer)
+
+    def generator():
+        @hookimpl
+        def conversation():
+            yield
+
+        return conversation
+
+    plugin = ModuleType("whole")
+    for hook in ADAPTER_HOOKS:
+        converses = hook in ("fetch_ohlcv", "fetch_trades", "list_instruments")
+        setattr(plugin, hook, generator() if converses else function())
+    setattr(plugin, "describe", function(wickwire.Description(title="Whole")))  # noqa: B010 - mypy
+    return plugin
 
 
 def test_every_value_of_the_page_is_on_the_face():

@@ -1,0 +1,135 @@
+"""What a collector says about itself, where nothing else would say it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.framework.scripted import Scripted, rows
+from tests.framework.test_collector import World, accepted, play
+from wickwire import HttpReply, HttpRequest, Limits, Rate
+from wickwire.closer import LIVE_S, Condition
+from wickwire.collector import Collector
+from wickwire.fanout import BOUND
+from wickwire.health import SeriesHealth
+
+TRADES = "scripted:BTC/USD@trades"
+
+
+def feed(collector: Collector) -> SeriesHealth:
+    return next(one for one in collector.health().series if str(one.series) == TRADES)
+
+
+async def subscribed(world: World, collector: Collector) -> None:
+    await collector.add(TRADES)
+    await asyncio.sleep(1)
+    world.stream.say({"accepted": ["BTC/USD@trades"]})
+    await asyncio.sleep(0.1)
+
+
+def test_a_mute_feed_is_quiet_after_a_minute_however_alive_its_connection_is() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        await subscribed(world, collector)
+        assert Condition.LIVE is feed(collector).condition
+        world.stream.say({"trade": ["BTC/USD", 7, "100.10"]})
+        for _ in range(2):
+            await asyncio.sleep(LIVE_S / 2 + 1)
+            world.stream.say({"beat": 1})
+        await asyncio.sleep(0.1)
+
+        health = feed(collector)
+        assert (Condition.QUIET, 62.1) == (health.condition, round(health.age_s or 0.0, 3))
+
+        world.stream.say({"trade": ["BTC/USD", 8, "100.20"]})
+        await asyncio.sleep(0.1)
+        health = feed(collector)
+        assert (Condition.LIVE, 0.1) == (health.condition, round(health.age_s or 0.0, 3))
+
+    play(test)
+
+
+def test_a_feed_that_never_brought_anything_is_quiet_too() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        await subscribed(world, collector)
+        await asyncio.sleep(LIVE_S)
+        world.stream.say({"beat": 1})
+
+        health = feed(collector)
+        assert (Condition.QUIET, 0) == (health.condition, health.received)
+
+    play(test)
+
+
+def test_a_feed_without_a_subscription_has_no_age() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add(TRADES)
+        assert (Condition.STARTING, None) == (feed(collector).condition, feed(collector).age_s)
+        await asyncio.sleep(1)
+        world.stream.say({"refused": ["BTC/USD@trades"], "why": "not for you"})
+        await asyncio.sleep(0.1)
+
+        health = feed(collector)
+        assert (Condition.REFUSED, None) == (health.condition, health.age_s)
+        assert "not for you" in health.trouble
+
+    play(test)
+
+
+def test_what_a_slow_reader_lost_is_told_also_when_the_reader_is_gone() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        await subscribed(world, collector)
+        reader = collector.trades()
+        world.stream.say(*({"trade": ["BTC/USD", number, "1"]} for number in range(BOUND + 7)))
+        await asyncio.sleep(0.1)
+        assert 7 == reader.dropped
+        del reader
+
+        assert (BOUND + 7, 7) == (feed(collector).received, feed(collector).dropped)
+
+    play(test)
+
+
+def test_data_that_nobody_asked_for_is_told() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        await subscribed(world, collector)
+        world.stream.say({"trade": ["ETH/USD", 1, "1"]}, {"trade": ["BTC/USD", 1, "1"]})
+        await asyncio.sleep(0.1)
+
+        assert 1 == collector.health().venues[0].unrouted
+
+    play(test)
+
+
+def test_transactions_are_counted_beside_the_candles_in_them() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await accepted(world)
+        before = collector.health().batches
+        for close in (100, 101, 102):
+            world.trade(close)
+            await world.next_minute(1)
+        world.trade(103)
+        await asyncio.sleep(0.1)
+
+        health = collector.health()
+        assert (3, 3) == (health.committed, health.batches - before)
+
+    play(test)
+
+
+def test_requests_that_wait_for_their_turn_are_told() -> None:
+    world = World(plugin=Scripted(stream=False, limits=Limits(rest=Rate(1, 15.0))))
+
+    def answer(request: HttpRequest) -> HttpReply:
+        return rows()
+
+    world.transport.answer = answer
+
+    async def test(world: World, collector: Collector) -> None:
+        for symbol in ("BTC/USD", "ETH/USD", "SOL/USD"):
+            await collector.add(f"scripted:{symbol}@1m")
+        await world.next_minute(12)
+
+        [venue] = collector.health().venues
+        assert (1, 2) == (venue.requests, venue.waiting)
+
+    play(test, world)
