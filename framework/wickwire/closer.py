@@ -17,6 +17,7 @@ from typing import Final, final
 
 import attrs
 
+from wickwire.asking import MARGIN_S, Asking, Moment
 from wickwire.budget import Priority
 from wickwire.clock import Clock
 from wickwire.errors import FaultKind, VenueError, WickwireError
@@ -24,44 +25,21 @@ from wickwire.history import History
 from wickwire.ledger import Ledger, Want
 from wickwire.model import DAY_NS, SECOND_NS, Candle, Quote, Rung, Series, Trade, iso
 from wickwire.planner import Plan
-from wickwire.retry import Advice, Backoff, Retries, advise
+from wickwire.retry import Advice, Backoff, advise
 from wickwire.session import Session
-from wickwire.store import TAIL
 from wickwire.wire import OhlcvQuery
 
 __all__ = ["Closer", "Condition", "Switch"]
 
 log = logging.getLogger(__name__)
 
-MARGIN_S: Final = 1.0
-"""A Date header has whole seconds: a second more makes sure that it lies after the settling time."""
-
 LONGEST_SLEEP_S: Final = 60.0
 """Sleeps towards an instant of the wall clock are recomputed at least so often, should that clock be set."""
-
-LONGEST_PERIOD_NS: Final = 900 * SECOND_NS
-"""Where the grid does not say when a bucket ends, history is asked at least so often."""
-
-AUDIT_S: Final = 900.0
-"""How often a streamed series re-reads its recent buckets: a stream that stalled across a boundary and
-resumed can be found by nothing else."""
 
 PATIENCE_S: Final = 5.0
 """How long a stream may be away before the series is polled: a quick reconnect is no change of route."""
 
-AUDIT_POLLED_S: Final = 3_600.0
-"""How often a polled one does: what is there came from history already, but history may be rewritten."""
-
-AUDIT_BUCKETS: Final = 60
-
-REREAD_BUCKETS: Final = 2
-"""How many closed buckets each poll reads again: it costs no request more."""
-
 AGREEMENTS: Final = 2
-LONGEST_UNRESOLVED_S: Final = 3_600.0
-
-EARLY_ASKS: Final = 3
-"""How often history is asked at short intervals for a bucket that it does not have yet."""
 
 FUTURE_NS: Final = DAY_NS
 """Rows that open later than this are refused: one would close everything before it. A wrong time zone, ours
@@ -69,9 +47,6 @@ or theirs, is off by hours; milliseconds read as seconds by millennia."""
 
 LIVE_S: Final = 60.0
 """How old the last row may be for a series to count as live."""
-
-HOLD_S: Final = 5.0
-"""How long history is left alone when the store takes nothing."""
 
 
 @final
@@ -106,14 +81,6 @@ class Switch:
     why: str
 
 
-def _reach_ns(ledger: Ledger) -> int | None:
-    """Return how far history reaches back, with a bucket to spare; None where that is not said."""
-    support, size_ns = ledger.support, ledger.series.timeframe.nominal_ns
-    if support.depth_rows is not None:
-        return (support.depth_rows + 2) * size_ns
-    return None if support.depth_s is None else round(support.depth_s * SECOND_NS) + size_ns
-
-
 class Closer:
     """The one driver of one ledger. It is a `subscriptions.Route`: the stream's rows come in through it.
 
@@ -145,26 +112,13 @@ class Closer:
         self.ledger = ledger
         self._history = history
         self._clock = clock
-        self._rng = rng
         self._commit = committer
         self._switched = switched
-        self._live_retries = Retries(backoff, rng)
-        self._heal_retries = Retries(backoff, rng)
-        self._live_after_s = self._heal_after_s = -math.inf
-        self._late = 0  # pages in a row that did not have what just ended
-        self._moved_s = -math.inf
-        self._vain = 0  # pages in a row that healed nothing
-        self._vain_until_ns = 0
-        self._heal_before_ns: int | None = None
         self._session: Session | None = None
         self._newest_ns = -1
-        self._asked_ns = 0
-        self._compared_ns = 0
         self._agreed = 0
         self._again_s = -math.inf
-        self._reach_ns = _reach_ns(ledger)
-        self._audit_every_s = AUDIT_S if plan.rung is Rung.STREAM else AUDIT_POLLED_S
-        self._audit_s = self._next_audit_s()
+        self._asking = Asking(ledger, self._now(), rng, backoff=backoff, streamed=plan.rung is Rung.STREAM)
         self._woken = asyncio.Event()
         self._settled = asyncio.Event()
         self._lost_why = "not subscribed yet"
@@ -186,6 +140,9 @@ class Closer:
     def series(self) -> Series:
         """Which series it keeps."""
         return self.ledger.series
+
+    def _now(self) -> Moment:
+        return Moment(self._clock.now_ns(), _now_s())
 
     # ---------------------------------------------------------------------- what the session tells a route
 
@@ -278,59 +235,12 @@ class Closer:
                 break
         self._woken.clear()
 
-    def _wait_ns(self) -> int:
-        """How long after the end of a bucket to look at it."""
-        support = self.ledger.support
-        wait_s = support.settle_s if self.rung is Rung.POLL else max(support.grace_s, support.settle_s)
-        return round((wait_s + MARGIN_S) * SECOND_NS)
-
     def _next_wake_ns(self) -> int:
-        now_ns, wait_ns = self._clock.now_ns(), self._wait_ns()
-        wakes = [self._next_end_ns(now_ns - wait_ns) + wait_ns + self._jitter_ns()]
-        polled, now_s = self.rung is Rung.POLL, _now_s()
-        waits_s = []
-        if self._falls:
-            waits_s.append(self._lost_s + PATIENCE_S - now_s)
-        if self._can_ask and self.ledger.wants_live(now_ns - wait_ns, polled=polled):
-            waits_s.append(self._live_after_s - now_s)
-        if self._can_ask and self.ledger.wants_heal(now_ns - wait_ns):
-            waits_s.append(self._heal_after_s - now_s)
-        wakes += [now_ns + round(max(wait_s, 0.1) * SECOND_NS) for wait_s in waits_s]
-        return min(wakes)
-
-    def _next_end_ns(self, after_ns: int) -> int:
-        ledger = self.ledger
-        timeframe, grid = ledger.series.timeframe, ledger.support.grid
-        try:
-            return timeframe.close_of(timeframe.open_at(after_ns, grid), grid)
-        except ValueError:
-            return self._next_session_end_ns(after_ns)
-
-    def _next_session_end_ns(self, after_ns: int) -> int:
-        """Return when the next bucket ends where the grid follows sessions, as far as pages told of them."""
-        ledger = self.ledger
-        size_ns = ledger.series.timeframe.nominal_ns
-        for since_ns, until_ns in ledger.sessions:
-            if since_ns <= after_ns < until_ns:
-                return min(until_ns, after_ns + size_ns - (after_ns - since_ns) % size_ns)
-        later_ns = [since_ns + size_ns for since_ns, _ in ledger.sessions if since_ns > after_ns]
-        if later_ns:
-            return min(later_ns)
-        period_ns = min(size_ns, LONGEST_PERIOD_NS)
-        if ledger.sessions:  # outside of all known sessions, and when the next begins is not known
-            period_ns = LONGEST_PERIOD_NS
-        return after_ns + period_ns - (after_ns - ledger.frontier_ns) % period_ns
-
-    def _jitter_ns(self) -> int:
-        """Spread polls: series that end together do not ask together."""
-        if self.rung is not Rung.POLL:
-            return 0
-        spread_ns = min(2 * SECOND_NS, self.series.timeframe.nominal_ns // 20)
-        return self._rng.randrange(spread_ns + 1)
-
-    @property
-    def _can_ask(self) -> bool:
-        return self.ledger.support.rest
+        now = self._now()
+        wake_ns = self._asking.wake_ns(now)
+        if not self._falls:
+            return wake_ns
+        return min(wake_ns, now.ns + round(max(self._lost_s + PATIENCE_S - now.s, 0.1) * SECOND_NS))
 
     @property
     def _falls(self) -> bool:
@@ -351,6 +261,7 @@ class Closer:
 
     def _switch(self, rung: Rung, why: str) -> None:
         self.rung, self.why = rung, why
+        self._asking.polled = rung is Rung.POLL
         switch = Switch(self.series, self._clock.now_ns(), rung, why)
         self.switches = [*self.switches[-99:], switch]
         log.info("route changed", extra={"series": str(self.series), "route": rung.value, "why": why})
@@ -360,127 +271,38 @@ class Closer:
 
     async def _ask(self) -> None:
         """Ask history for what is wanted, newest first, until nothing is or it has to wait."""
-        while self._can_ask and (want := self._next_want()) is not None:
+        while (want := self._asking.next(self._now())) is not None:
             await self._ask_for(want)
-        retrying = self._live_retries.attempt or self._heal_retries.attempt
-        if self.hopeless or not retrying:  # whatever still lacks was asked for in vain
+        if self.hopeless or not self._asking.retrying:  # whatever still lacks was asked for in vain
             self._settled.set()
-
-    def _next_want(self) -> Want | None:
-        """Return what history is to be asked now, or None."""
-        now_s, due_ns = _now_s(), self._clock.now_ns() - self._wait_ns()
-        if self.ledger.waiting > TAIL:  # more would only fill the memory
-            self._live_after_s = max(self._live_after_s, now_s + HOLD_S)
-            self._heal_after_s = max(self._heal_after_s, now_s + HOLD_S)
-            return None
-        if self._reach_ns is not None:
-            self.ledger.out_of_reach(self._clock.now_ns() - self._reach_ns)
-        want = None
-        if now_s >= self._live_after_s:
-            want = self.ledger.wants_live(due_ns, polled=self.rung is Rung.POLL)
-        return want or self._next_heal(now_s, due_ns) or self._comparison(now_s, due_ns)
-
-    def _next_heal(self, now_s: float, due_ns: int) -> Want | None:
-        """Return what is to be healed now, newest first: what was never asked in vain at once."""
-        newest = self.ledger.wants_heal(due_ns)
-        if newest is None or (newest.until_ns > self._vain_until_ns and not self._heal_retries.attempt):
-            return newest
-        if now_s < self._heal_after_s:
-            return None
-        if self._heal_before_ns is None:
-            return newest
-        older = self.ledger.wants_heal(due_ns, self._heal_before_ns)
-        if older is None:  # all were tried: begin anew
-            self._heal_before_ns = None
-        return older or newest
-
-    def _comparison(self, now_s: float, due_ns: int) -> Want | None:
-        """Return what is closed already and should be compared with history, or None.
-
-        While a stream is on trial each of its candles is; else a sample now and then.
-        """
-        if self.rung is self.plan.rung and now_s >= self._audit_s:
-            self._audit_s = self._next_audit_s()
-            return self.ledger.recent(due_ns, AUDIT_BUCKETS)
-        on_trial = self.rung is Rung.POLL and self.plan.rung is Rung.STREAM and self.ledger.epoch
-        over_ns = self.ledger.over_by(due_ns)
-        if on_trial and self._compared_ns < over_ns <= self.ledger.frontier_ns:
-            self._compared_ns = over_ns
-            return self.ledger.recent(due_ns, 1)
-        return None
-
-    def _overlapping(self, want: Want) -> int:
-        """Return from when on to ask: a polled series reads its last buckets again, for what came late.
-
-        Not one that has a stream: there the same candle would be compared with it twice.
-        """
-        if self.plan.rung is not Rung.POLL or not want.live:
-            return want.since_ns
-        size_ns = self.series.timeframe.nominal_ns
-        longest_ns = self.ledger.support.page_rows * size_ns
-        again_ns = max(want.since_ns - REREAD_BUCKETS * size_ns, self.ledger.origin_ns)
-        return min(want.since_ns, max(again_ns, want.until_ns - longest_ns))
 
     async def _ask_for(self, want: Want) -> None:
         """Ask for one page, and take what it says."""
-        retries = self._live_retries if want.live else self._heal_retries
         query = OhlcvQuery(
             symbol=self.plan.series.symbol,
             timeframe=self.series.timeframe,
-            since_ns=self._overlapping(want),
+            since_ns=self._asking.since_ns(want),
             until_ns=want.until_ns,
             now_ns=self._clock.now_ns(),
         )
         try:
             fetched = await self._history.page(query, Priority.LIVE if want.live else Priority.HEAL)
         except WickwireError as exc:
-            self._failed(want, retries.failed(exc), exc)
+            self._asking.failed(want, exc, self._now())
+            self._failed(exc)
             return
-        retries.succeeded()
         self._failing, self.trouble, self.hopeless = None, "", None
         if self.plan.rung is Rung.POLL:
             self._refusal = ""
-        self._asked_ns = max(self._asked_ns, fetched.as_of_ns)
         before = self.ledger.progress
         outcome = self.ledger.page(fetched.page, want, fetched.as_of_ns, route=self.rung)
         if self.ledger.dirty:
             self._notice()
         self._judge(outcome.agreed, outcome.missed)
-        if want.known:
-            return
         forward = self.ledger.progress != before
-        if forward:
-            self._compared_ns = max(self._compared_ns, want.until_ns)
-        if want.live:
-            self._waited_for(want, forward=forward)
-        elif forward:
-            self._vain = 0
-        else:
-            self._in_vain(want)
+        self._asking.answered(want, fetched.as_of_ns, self._now(), forward=forward)
 
-    def _waited_for(self, want: Want, *, forward: bool) -> None:
-        """Judge a page about what just ended: the venue may be late, by moments or always."""
-        ledger = self.ledger
-        if forward:
-            self._moved_s = _now_s()
-        newest_ns = 0 if ledger.last_close is None else ledger.last_close.close_ns
-        if max(ledger.frontier_ns, newest_ns) >= want.until_ns:
-            self._late = 0
-        if ledger.frontier_ns >= want.until_ns:
-            return
-        self._late += 1
-        now_ns, wait_ns = self._clock.now_ns(), self._wait_ns()
-        next_s = (self._next_end_ns(now_ns - wait_ns) + wait_ns - now_ns) / SECOND_NS
-        self._postpone(want, min(2.0**self._late, next_s) if self._late <= EARLY_ASKS else next_s)
-
-    def _in_vain(self, want: Want) -> None:
-        """A page healed nothing: what is older comes first, since some buckets can never be had."""
-        self._vain += 1
-        self._vain_until_ns = max(self._vain_until_ns, want.until_ns)
-        self._heal_before_ns = want.since_ns
-        self._postpone(want, min(2.0 ** min(self._vain, 12), LONGEST_UNRESOLVED_S))
-
-    def _failed(self, want: Want, wait_s: float, error: WickwireError) -> None:
+    def _failed(self, error: WickwireError) -> None:
         why = self._history.words.of(error)
         kind = error.kind if isinstance(error, VenueError) else type(error)
         if kind != self._failing:  # the same trouble in other words is no news
@@ -489,14 +311,6 @@ class Closer:
         self.hopeless = error if advise(error) is Advice.FIX else None
         if isinstance(error, VenueError) and error.kind is FaultKind.SYMBOL:
             self._refusal = why
-        self._postpone(want, wait_s)
-
-    def _postpone(self, want: Want, wait_s: float) -> None:
-        after_s = _now_s() + max(wait_s, 0.1)
-        if want.live:
-            self._live_after_s = after_s
-        else:
-            self._heal_after_s = after_s
 
     def _judge(self, agreed: int, missed: object) -> None:
         """Draw the conclusion of what history says about the stream."""
@@ -519,9 +333,6 @@ class Closer:
             self._again_s = now_s + max(self.series.timeframe.nominal_ns / SECOND_NS, 60.0)
             self._session.again(self.plan.topic)
 
-    def _next_audit_s(self) -> float:
-        return _now_s() + self._audit_every_s * (0.5 + self._rng.random())
-
     # ------------------------------------------------------------------------------------------- for others
 
     def reach_back(self, since_ns: int) -> None:
@@ -534,8 +345,7 @@ class Closer:
     def _ask_anew(self) -> None:
         """Ask at once, also for what was asked in vain."""
         self._settled.clear()
-        self._live_after_s = self._heal_after_s = -math.inf
-        self._heal_before_ns, self._vain = None, 0
+        self._asking.anew()
         self._woken.set()
 
     async def whole(self) -> None:
@@ -562,10 +372,13 @@ class Closer:
         if self._stopped:
             return Condition.STOPPED
         ledger, now_ns = self.ledger, self._clock.now_ns()
-        slack_ns = 2 * self._wait_ns() + 30 * SECOND_NS
-        left_ns = self._due_ns() + slack_ns - now_ns
+        wait_ns = self._asking.wait_ns()
+        due_ns = ledger.buckets.due(ledger.frontier_ns, self._asking.asked_ns)
+        slack_ns = 2 * wait_ns + 30 * SECOND_NS
+        left_ns = due_ns + slack_ns - now_ns
         if self.rung is Rung.POLL:
-            still_s = _now_s() - self._moved_s  # history may prove late, as long as it goes on doing so
+            # history may prove late, as long as it goes on doing so
+            still_s = _now_s() - self._asking.moved_s
             if left_ns > 0 or still_s * SECOND_NS < self.series.timeframe.nominal_ns + slack_ns:
                 return Condition.POLLED if self._closed_lately(now_ns) else Condition.QUIET
             return Condition.REFUSED if self._refusal else Condition.STALE
@@ -573,31 +386,17 @@ class Closer:
             if self._refusal:
                 return Condition.REFUSED
             return Condition.STARTING if _now_s() - self._lost_s < LIVE_S else Condition.STALE
-        forms = ledger.forming is not None and ledger.forming.close_ns > now_ns - self._wait_ns()
+        forms = ledger.forming is not None and ledger.forming.close_ns > now_ns - wait_ns
         if forms and _now_s() - self._row_s < LIVE_S:
             return Condition.LIVE
-        patience_ns = ledger.patience() * self.series.timeframe.nominal_ns
+        patience_ns = ledger.patience.buckets * self.series.timeframe.nominal_ns
         return Condition.QUIET if forms or left_ns + patience_ns > 0 else Condition.STALE
-
-    def _due_ns(self) -> int:
-        """Return when what is verified has an end that should be verified too."""
-        ledger = self.ledger
-        timeframe, verified_ns = ledger.series.timeframe, ledger.frontier_ns
-        later = [since_ns for since_ns, until_ns in ledger.sessions if until_ns > verified_ns]
-        verified_ns = max([verified_ns, *later[:1]])  # nothing is due before the next session
-        try:
-            return timeframe.close_of(
-                timeframe.open_at(verified_ns, ledger.support.grid), ledger.support.grid
-            )
-        except ValueError:  # history proves such a bucket only when the next one is over as well
-            size_ns, asked_ns = timeframe.nominal_ns, self._asked_ns
-            next_ns = max(self._next_session_end_ns(verified_ns), verified_ns + size_ns) + size_ns
-            return min(next_ns, max(self._next_session_end_ns(asked_ns), asked_ns + size_ns))
 
     def _closed_lately(self, now_ns: int) -> bool:
         newest = self.ledger.last_close
         since_ns = self._started_ns if newest is None else newest.close_ns
-        return now_ns - since_ns < 2 * self.series.timeframe.nominal_ns + 2 * self._wait_ns()
+        wait_ns = self._asking.wait_ns()
+        return now_ns - since_ns < 2 * self.series.timeframe.nominal_ns + 2 * wait_ns
 
     @property
     def forming(self) -> Candle | None:

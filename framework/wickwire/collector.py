@@ -22,12 +22,12 @@ from wickwire.fanout import AnyFeedReader, AnyFeedRoute, CandleReader, FeedReade
 from wickwire.health import Health, of_closer, of_feed, of_venue
 from wickwire.ledger import Ledger
 from wickwire.limits import effective_limits
-from wickwire.model import Candle, CandleState, Feed, Quote, Rung, Series, SeriesCandle, Trade, parse_instant
+from wickwire.model import Feed, Quote, Rung, Series, SeriesCandle, Trade, parse_instant
 from wickwire.planner import Plan, plan_all
 from wickwire.registry import Registry
 from wickwire.retry import Backoff, Retries
 from wickwire.scope import unwrapped
-from wickwire.store import MemoryStore, Store
+from wickwire.store import MemoryStore, Store, forming
 from wickwire.transport import Transport
 from wickwire.venue import Venue
 from wickwire.wire import Account
@@ -437,7 +437,7 @@ class Collector:
         venue = self._venues.get(name.scope)
         closer = None if venue is None else venue.closers.get(name)
         if closer is not None and closer.forming is not None:
-            return _forming(name, closer.forming, closer.rung)
+            return forming(name, closer.forming, closer.rung)
         assert self._store is not None
         return await self._store.latest(name)
 
@@ -539,21 +539,3 @@ def _instant(moment: str | datetime | int) -> int:
             raise UsageError(f"not an instant: {moment!r} has no time zone; use an aware datetime")
         return parse_instant(moment.isoformat())
     return parse_instant(moment)
-
-
-def _forming(series: Series, candle: Candle, rung: Rung) -> SeriesCandle:
-    return SeriesCandle(
-        series,
-        candle.open_ns,
-        candle.close_ns,
-        candle.open,
-        candle.high,
-        candle.low,
-        candle.close,
-        candle.volume,
-        candle.trade_count,
-        candle.vwap,
-        CandleState.FORMING,
-        None,
-        route=rung,
-    )

@@ -9,7 +9,7 @@ closes. The rules, numbered as in docs/one-candle.md:
 2. a loss, cut or suspicion sets doubt: the forming row is no longer trusted, no data is touched;
 3. closing a known open again revises it only with higher evidence, or equal evidence from history or venue;
 4. closing beyond the frontier commits the hole and the close together; inside a hole it heals;
-5. whoever drives the ledger asks it at each end of a bucket what it wants (`wants_live`, `wants_heal`);
+5. at each end of a bucket `asking` looks at the ledger, and says what history is to be asked for;
 6. a page closes its rows, takes what it covers out of the holes, and moves the frontier;
 7. silence is only a question: history that holds what the stream did not bring is the answer.
 
@@ -18,12 +18,13 @@ The local clock alone never closes a candle.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 import attrs
 
+from wickwire.buckets import Buckets
+from wickwire.closes import Closes
+from wickwire.holes import WORK, cut, joined, within
 from wickwire.model import (
     Candle,
     Evidence,
@@ -32,25 +33,16 @@ from wickwire.model import (
     HoleKind,
     Rung,
     Series,
-    Session,
-    Unknown,
     broken_law,
     iso,
     wrong_unit,
 )
-from wickwire.store import TAIL, Change, Closing, Loaded, SeriesState, Verdict, judge_values
+from wickwire.patience import Patience
+from wickwire.store import TAIL, Change, Loaded, SeriesState, Verdict
 from wickwire.wire import OhlcvSupport, Page, Stopped
+from wickwire.witness import Witness
 
-__all__ = ["Ledger", "PageOutcome", "Want", "cut"]
-
-_WORK: Final = (HoleKind.MISSING, HoleKind.UNKNOWN)
-_SURPRISE: Final = 0.05
-"""An empty bucket is asked about when so improbable, by what was seen of the series before."""
-_LONGEST_PATIENCE: Final = 10
-_LEARNING: Final = 1 / 16
-MOST_WAITING: Final = 2 * TAIL
-"""Closes that may wait for a store that takes none; then the older half become holes again."""
-_STREAM_EVIDENCE: Final = (Evidence.SIBLING, Evidence.SUCCESSOR, Evidence.SNAPSHOT)
+__all__ = ["Ledger", "PageOutcome", "Want"]
 
 
 @attrs.frozen
@@ -87,30 +79,6 @@ class PageOutcome:
     missed: Sequence[int] = ()
 
 
-def cut(holes: Iterable[Hole], since_ns: int, until_ns: int) -> list[Hole]:
-    """Return *holes* without what lies in `[since_ns, until_ns)`."""
-    left: list[Hole] = []
-    for hole in holes:
-        if hole.until_ns <= since_ns or until_ns <= hole.since_ns:
-            left.append(hole)
-            continue
-        if hole.since_ns < since_ns:
-            left.append(attrs.evolve(hole, until_ns=since_ns))
-        if until_ns < hole.until_ns:
-            left.append(attrs.evolve(hole, since_ns=until_ns))
-    return left
-
-
-def _first_open(series: Series, support: OhlcvSupport, since_ns: int) -> int:
-    """Return the first open time at or after *since_ns*: half a bucket in front would be a hole for ever."""
-    timeframe, grid = series.timeframe, support.grid
-    try:
-        open_ns = timeframe.open_at(since_ns, grid)
-    except ValueError:
-        return since_ns
-    return since_ns if open_ns == since_ns else timeframe.close_of(open_ns, grid)
-
-
 @attrs.define(eq=False)
 class Ledger:
     """What is known of one series, and what is to be committed next.
@@ -123,13 +91,12 @@ class Ledger:
         holes: Without candles, in order.
         forming: The row of the running bucket in this epoch.
         epoch: Number of the current subscription; 0 while there is none.
-        epoch_ns: When it was confirmed.
         epoch_count: Subscriptions so far.
-        sessions: Trading sessions that pages told of, the latest few.
-        emptiness: Learned share of buckets without a candle, 0 to 1.
-        last_close: The candle that opens last among the closed ones.
-        revisions: How many closes were revised.
-        forgone: Closes given back as holes, because the store took nothing for too long.
+        buckets: Where its buckets open and end, as far as that is known.
+        doubtful: Rows, by open time, of which history has to say what became of them.
+        patience: How many buckets may be empty before history is asked.
+        closes: The last closes, and those that wait for the store.
+        closed_count: Candles closed since the start.
         refused: Rows refused by the laws of candles.
         last_refusal: The last of them, for people.
     """
@@ -141,21 +108,20 @@ class Ledger:
     holes: list[Hole] = attrs.field(factory=list)
     forming: Candle | None = None
     epoch: int = 0
-    epoch_ns: int = 0
     epoch_count: int = 0
-    sessions: list[tuple[int, int]] = attrs.field(factory=list)
-    emptiness: float = 0.0
-    last_close: Candle | None = None
+    doubtful: dict[int, Candle] = attrs.field(factory=dict)
+    patience: Patience = attrs.field(factory=Patience)
+    closes: Closes = attrs.field(factory=Closes)
     closed_count: int = 0
-    revisions: int = 0
-    forgone: int = 0
     refused: int = 0
     last_refusal: str = ""
-    _tail: dict[int, tuple[Candle, Evidence]] = attrs.field(factory=dict)
-    _witnessed: dict[int, Candle] = attrs.field(factory=dict)
-    _unsure: dict[int, Candle] = attrs.field(factory=dict)
-    _closings: list[Closing] = attrs.field(factory=list)
+    buckets: Buckets = attrs.field(init=False)
+    _witness: Witness = attrs.field(factory=Witness)
     _dirty: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Know the buckets of the series."""
+        self.buckets = Buckets(self.series.timeframe, self.support.grid)
 
     @classmethod
     def start(cls, series: Series, support: OhlcvSupport, loaded: Loaded | None, origin_ns: int) -> Ledger:
@@ -164,26 +130,11 @@ class Ledger:
         An *origin_ns* before the stored one opens a hole in front, to be healed by backfill.
         """
         if loaded is None:
-            origin_ns = _first_open(series, support, origin_ns)
+            origin_ns = Buckets(series.timeframe, support.grid).first_from(origin_ns)
             return cls(series, support, origin_ns, origin_ns, dirty=True)
         state = loaded.state
         ledger = cls(series, support, state.origin_ns, state.frontier_ns, list(state.holes))
-        for row in loaded.tail:
-            candle = Candle(
-                series.symbol,
-                series.timeframe,
-                row.open_ns,
-                row.close_ns,
-                row.open,
-                row.high,
-                row.low,
-                row.close,
-                row.volume,
-                row.trade_count,
-                row.vwap,
-            )
-            ledger._tail[row.open_ns] = (candle, row.evidence or Evidence.SIBLING)
-            ledger.last_close = candle
+        ledger.closes = Closes.of(loaded.tail)
         ledger.reach_back(origin_ns)
         return ledger
 
@@ -207,23 +158,23 @@ class Ledger:
                 self.refuse(candle, "that is no time in nanoseconds")
             return False
         self._bound()
-        self._unsure.pop(candle.open_ns, None)
+        self.doubtful.pop(candle.open_ns, None)
         if candle.finality is Finality.CLOSED:
             if forming is not None and forming.open_ns <= candle.open_ns:
                 if forming.open_ns < candle.open_ns:
                     self._distrust(forming)
                 self.forming = None
-            self._witness(candle)
+            self._witness.saw(candle)
             self._close(candle, Evidence.VENUE, Rung.STREAM)
         elif forming is None:
             self.forming = candle
         elif candle.open_ns > forming.open_ns:
-            self._witness(forming)
+            self._witness.saw(forming)
             evidence = Evidence.SNAPSHOT if candle.snapshot else Evidence.SUCCESSOR
             self._close(forming, evidence, Rung.STREAM)
             self.forming = candle
         elif candle.snapshot:
-            self._witness(candle)
+            self._witness.saw(candle)
             self._close(candle, Evidence.SNAPSHOT, Rung.STREAM)
         else:
             self._restated(candle)
@@ -231,23 +182,23 @@ class Ledger:
 
     def _restated(self, candle: Candle) -> None:
         """A row of a bucket that was over already: only history can say what became of it."""
-        known = self._tail.get(candle.open_ns)
-        if known is None or not candle.same_values(known[0]):
+        known = self.closes.at(candle.open_ns)
+        if known is None or not candle.same_values(known):
             self._suspect(candle)
 
     def removed(self, open_ns: int) -> None:
         """The venue withdrew a row: forget it while it forms, ask history when it was closed."""
+        known = self.closes.at(open_ns)
         if self.forming is not None and self.forming.open_ns == open_ns:
             self.forming = None
-        elif open_ns in self._tail:
-            self._suspect(self._tail[open_ns][0])
+        elif known is not None:
+            self._suspect(known)
 
     def subscribed(self, epoch: int, now_ns: int) -> None:
         """A new subscription is confirmed: what was forming in the old one is no longer trusted."""
         self.doubt()
         self.epoch = self.epoch_count = epoch
-        self.epoch_ns = now_ns
-        self._witnessed.clear()
+        self._witness.begin(now_ns)
 
     def doubt(self) -> None:
         """Something may have been lost: the forming row is not trusted any more; later ones are."""
@@ -259,7 +210,7 @@ class Ledger:
         """The subscription ended."""
         self.doubt()
         self.epoch = 0
-        self._witnessed.clear()
+        self._witness.end()
 
     def sibling(self, venue_ns: int, heard_ns: int, grace_ns: int) -> bool:
         """Close the forming row when another topic of its connection has moved on.
@@ -272,25 +223,19 @@ class Ledger:
         forming = self.forming
         if forming is None or venue_ns < forming.close_ns or heard_ns < forming.close_ns + grace_ns:
             return False
-        self._witness(forming)
+        self._witness.saw(forming)
         self._close(forming, Evidence.SIBLING, Rung.STREAM)
         self.forming = None
         return self._dirty
 
-    def _witness(self, candle: Candle) -> None:
-        self._witnessed[candle.open_ns] = candle
-        while len(self._witnessed) > TAIL:
-            forgotten = self._witnessed.pop(next(iter(self._witnessed)))
-            self.epoch_ns = max(self.epoch_ns, forgotten.close_ns)  # not to be held against the stream
-
     def _distrust(self, candle: Candle) -> None:
-        if candle.open_ns not in self._tail:
+        if self.closes.at(candle.open_ns) is None:
             self._suspect(candle)
 
     def _suspect(self, candle: Candle) -> None:
-        self._unsure[candle.open_ns] = candle
-        if len(self._unsure) > TAIL:
-            del self._unsure[min(self._unsure)]
+        self.doubtful[candle.open_ns] = candle
+        if len(self.doubtful) > TAIL:
+            del self.doubtful[min(self.doubtful)]
 
     # ---------------------------------------------------------------------------------- what history says
 
@@ -312,7 +257,7 @@ class Ledger:
             row.open_ns for row in rows if row.finality is Finality.FORMING or row.close_ns > settled_ns
         ]
         if page.sessions:
-            self.sessions = sorted({*self.sessions, *page.sessions})[-10:]
+            self.buckets.told(page.sessions)
         before = self.closed_count
         agreed, missed = self._compare(over)
         refused: list[Candle] = []
@@ -325,26 +270,18 @@ class Ledger:
         self._cover(page, want, settled_ns, running)
         for row in refused:
             # a broken law does not make it empty; what was closed before, by a lawful row, stays closed
-            if row.open_ns not in self._tail and self.origin_ns <= row.open_ns < self.frontier_ns:
+            known = self.closes.at(row.open_ns) is not None
+            if not known and self.origin_ns <= row.open_ns < self.frontier_ns:
                 self._open_hole(row.open_ns, row.close_ns)
         return PageOutcome(self.closed_count - before, agreed, missed)
 
     def _compare(self, over: Sequence[Candle]) -> tuple[int, list[int]]:
-        agreed, missed = 0, []
-        for row in over:
-            seen = self._witnessed.get(row.open_ns)
-            if seen is not None:
-                agreed += seen.same_values(row)
-            elif self.epoch and row.open_ns >= self.epoch_ns:
-                forming = self.forming
-                if forming is not None and forming.open_ns == row.open_ns and forming.same_values(row):
-                    agreed += 1
-                else:
-                    missed.append(row.open_ns)
-            forming = self.forming
-            if forming is not None and forming.open_ns == row.open_ns:
-                self._witness(forming)
-                self.forming = None
+        """Compare what history holds with the stream, whose last row of an ended bucket history decides."""
+        agreed, missed = self._witness.compare(over, self.forming)
+        forming = self.forming
+        if forming is not None and any(row.open_ns == forming.open_ns for row in over):
+            self._witness.saw(forming)
+            self.forming = None
         return agreed, missed
 
     def _cover(self, page: Page, want: Want, settled_ns: int, running: Sequence[int]) -> None:
@@ -353,46 +290,24 @@ class Ledger:
         if page.stopped is not Stopped.UNTIL and want.since_ns < head_ns:
             self._unreachable(want.since_ns, head_ns, reached=page.stopped is Stopped.VENUE_START)
             since_ns = min(since_ns, max(head_ns, want.since_ns))
-        since_ns, until_ns = self._whole_buckets(since_ns, until_ns, settled_ns, running)
+        newest_ns = None if self.last_close is None else self.last_close.close_ns
+        since_ns, until_ns = self.buckets.decided((since_ns, until_ns), settled_ns, running, newest_ns)
         if until_ns <= since_ns:
             return
-        for open_ns in [ns for ns in self._unsure if since_ns <= ns < until_ns]:
-            del self._unsure[open_ns]
+        for open_ns in [ns for ns in self.doubtful if since_ns <= ns < until_ns]:
+            del self.doubtful[open_ns]
         self.holes = cut(self.holes, since_ns, until_ns)
         if since_ns > self.frontier_ns and until_ns > self.frontier_ns:
             self._open_hole(self.frontier_ns, since_ns)
         if until_ns > self.frontier_ns:
-            self._learn_empties(self.frontier_ns, until_ns)
+            self.patience.empty((until_ns - self.frontier_ns) // self.buckets.size_ns)
             self.frontier_ns = until_ns
         self._dirty = True
 
-    def _whole_buckets(
-        self, since_ns: int, until_ns: int, settled_ns: int, running: Sequence[int]
-    ) -> tuple[int, int]:
-        """Return the range of time in which every bucket is over and decided by the page."""
-        timeframe, grid = self.series.timeframe, self.support.grid
-        try:
-            first_ns = timeframe.open_at(since_ns, grid)
-            if first_ns < since_ns:
-                first_ns = timeframe.close_of(first_ns, grid)
-            last_ns = timeframe.open_at(until_ns, grid)
-            if last_ns < until_ns:
-                last_ns = timeframe.close_of(last_ns, grid)
-            end_ns = timeframe.open_at(settled_ns, grid)
-        except ValueError:  # the grid does not say: only what must be over whatever the grid is
-            first_ns, last_ns = since_ns, until_ns
-            end_ns = settled_ns - timeframe.nominal_ns
-            newest = self.last_close
-            if newest is not None and newest.close_ns <= settled_ns:
-                end_ns = max(end_ns, newest.close_ns)
-            if running:
-                end_ns = max(end_ns, min(running))
-        return first_ns, min(last_ns, end_ns, *running)
-
     def out_of_reach(self, before_ns: int) -> None:
         """Note that history does not reach back before *before_ns*: what lacks there is not asked for."""
-        before_ns = _first_open(self.series, self.support, before_ns)
-        missing = (hole.since_ns for hole in self.holes if hole.kind in _WORK)
+        before_ns = self.buckets.first_from(before_ns)
+        missing = (hole.since_ns for hole in self.holes if hole.kind in WORK)
         if min(self.frontier_ns, *missing, before_ns) < before_ns:
             self._unreachable(self.origin_ns, before_ns, reached=False)
 
@@ -400,21 +315,17 @@ class Ledger:
         since_ns = max(since_ns, self.origin_ns)
         if until_ns <= since_ns:
             return
-        known = [hole for hole in self.holes if hole.kind in _WORK]
-        parts = [
-            Hole(max(hole.since_ns, since_ns), min(hole.until_ns, until_ns), HoleKind.UNREACHABLE)
-            for hole in known
-            if hole.since_ns < until_ns and since_ns < hole.until_ns
-        ]
-        self.holes = [hole for hole in self.holes if hole.kind not in _WORK] + cut(known, since_ns, until_ns)
+        known = [hole for hole in self.holes if hole.kind in WORK]
+        parts = [attrs.evolve(hole, kind=HoleKind.UNREACHABLE) for hole in within(known, since_ns, until_ns)]
+        self.holes = [hole for hole in self.holes if hole.kind not in WORK] + cut(known, since_ns, until_ns)
         if until_ns > self.frontier_ns:
             parts.append(Hole(max(self.frontier_ns, since_ns), until_ns, HoleKind.UNREACHABLE))
             self.frontier_ns = until_ns
         if not reached:
             self.holes += parts
-        self._tidy()
-        for open_ns in [ns for ns in self._unsure if since_ns <= ns < until_ns]:
-            del self._unsure[open_ns]
+        self.holes = joined(self.holes)
+        for open_ns in [ns for ns in self.doubtful if since_ns <= ns < until_ns]:
+            del self.doubtful[open_ns]
         self._dirty = True
 
     # ------------------------------------------------------------------------------------------- closing
@@ -428,12 +339,6 @@ class Ledger:
             opens = f"{candle.open_ns} ns"
         self.last_refusal = f"{self.series}: refused the candle of {opens}: {law}"
 
-    def _on_grid(self, open_ns: int) -> bool:
-        try:
-            return self.series.timeframe.open_at(open_ns, self.support.grid) == open_ns
-        except ValueError:  # the grid does not say
-            return True
-
     def _close(self, candle: Candle, evidence: Evidence, route: Rung, *, healed: bool = False) -> bool:
         """Close a bucket; False when the row breaks a law, changes nothing, and its bucket is lacking."""
         open_ns = candle.open_ns
@@ -443,23 +348,20 @@ class Ledger:
         if law is not None:
             self.refuse(candle, law)
             return False
-        if not self._on_grid(open_ns):
+        if not self.buckets.opens(open_ns):
             self.refuse(candle, f"no {self.series.timeframe} candle opens then")
             return True
-        known = self._tail.get(open_ns)
-        if known is not None:
-            verdict = judge_values(known[0], known[1], candle, evidence)
-            if verdict is Verdict.KEEP:
-                return True
-            if verdict is Verdict.REVISE:
-                self.revisions += 1
-            self._record(candle, evidence, route, healed=False)
+        verdict = self.closes.judge(candle, evidence)
+        if verdict is not Verdict.INSERT:
+            if verdict is not Verdict.KEEP:
+                self.closes.revisions += verdict is Verdict.REVISE
+                self._record(candle, evidence, route, healed=False)
             return True
         if open_ns >= self.frontier_ns:
             if open_ns > self.frontier_ns:
                 self._open_hole(self.frontier_ns, open_ns)
             self.frontier_ns = candle.close_ns
-            self.emptiness -= self.emptiness * _LEARNING
+            self.patience.traded()
         else:
             self.holes = cut(self.holes, open_ns, candle.close_ns)
             healed = True
@@ -468,14 +370,8 @@ class Ledger:
         return True
 
     def _record(self, candle: Candle, evidence: Evidence, route: Rung, *, healed: bool) -> None:
-        self._tail[candle.open_ns] = (candle, evidence)
-        if len(self._tail) > 2 * TAIL:
-            for open_ns in sorted(self._tail)[:TAIL]:
-                del self._tail[open_ns]
-        if self.last_close is None or candle.open_ns >= self.last_close.open_ns:
-            self.last_close = candle
-        self._unsure.pop(candle.open_ns, None)
-        self._closings.append(Closing(candle, evidence, route, healed))
+        self.closes.add(candle, evidence, route, healed=healed)
+        self.doubtful.pop(candle.open_ns, None)
         self._dirty = True
 
     def _bound(self) -> None:
@@ -484,148 +380,60 @@ class Ledger:
         Never within a page: what the page covers is taken out of the holes, these too, and one page may hold
         more rows than the bound.
         """
-        if len(self._closings) < MOST_WAITING:
-            return
-        given_back = self._closings[: -MOST_WAITING // 2]
-        self._closings = self._closings[-MOST_WAITING // 2 :]
-        self.forgone += len(given_back)
-        for closing in given_back:
-            candle = closing.candle
-            self._tail.pop(candle.open_ns, None)
-            if candle.open_ns < self.frontier_ns:
-                self.holes.append(Hole(candle.open_ns, candle.close_ns, self._lacking))
-        self._tidy()
-
-    @property
-    def _lacking(self) -> HoleKind:
-        known = not isinstance(self.support.grid, Unknown | Session)
-        return HoleKind.MISSING if known else HoleKind.UNKNOWN
+        given_back = [
+            Hole(candle.open_ns, candle.close_ns, self.buckets.lacking)
+            for candle in self.closes.give_back()
+            if candle.open_ns < self.frontier_ns
+        ]
+        if given_back:
+            self.holes = joined([*self.holes, *given_back])
 
     def _open_hole(self, since_ns: int, until_ns: int) -> None:
-        self.holes.append(Hole(since_ns, until_ns, self._lacking))
-        self._tidy()
-
-    def _tidy(self) -> None:
-        """Put the holes in order and join neighbours of one kind."""
-        joined: list[Hole] = []
-        for hole in sorted(self.holes):
-            if joined and joined[-1].kind is hole.kind and joined[-1].until_ns >= hole.since_ns:
-                joined[-1] = attrs.evolve(joined[-1], until_ns=max(joined[-1].until_ns, hole.until_ns))
-            else:
-                joined.append(hole)
-        self.holes = joined
-
-    def _learn_empties(self, since_ns: int, until_ns: int) -> None:
-        buckets = min(64, (until_ns - since_ns) // self.series.timeframe.nominal_ns)
-        for _ in range(buckets):
-            self.emptiness += (1.0 - self.emptiness) * _LEARNING
-
-    # ------------------------------------------------------------------------------------ what is wanted
+        self.holes = joined([*self.holes, Hole(since_ns, until_ns, self.buckets.lacking)])
 
     def reach_back(self, origin_ns: int) -> None:
         """Move the origin back to *origin_ns*; what lies between is a hole to be healed."""
-        origin_ns = _first_open(self.series, self.support, origin_ns)
+        origin_ns = self.buckets.first_from(origin_ns)
         if origin_ns < self.origin_ns:
             self._open_hole(origin_ns, self.origin_ns)
             self.origin_ns = origin_ns
             self._dirty = True
-
-    def over_by(self, now_ns: int) -> int:
-        """Return the end of the last bucket that is over at *now_ns*, at least the frontier."""
-        timeframe, grid = self.series.timeframe, self.support.grid
-        try:
-            return max(self.frontier_ns, timeframe.open_at(now_ns, grid))
-        except ValueError:
-            buckets = (now_ns - self.frontier_ns) // timeframe.nominal_ns
-            return max(self.frontier_ns, self.frontier_ns + buckets * timeframe.nominal_ns)
-
-    def patience(self) -> int:
-        """Return how many buckets may stay empty before history is asked, by what was learned: 1 to 10."""
-        if self.emptiness <= _SURPRISE:
-            return 1
-        return min(_LONGEST_PATIENCE, math.ceil(math.log(_SURPRISE) / math.log(self.emptiness)))
-
-    def wants_live(self, now_ns: int, *, polled: bool) -> Want | None:
-        """Return what history should be asked for beyond the frontier, or None.
-
-        Args:
-            now_ns: The present, less the time to wait: grace for a stream, settling for a poll.
-            polled: Ask for everything up to now; else trust a living stream as far as it may be trusted.
-        """
-        over_ns = self.over_by(now_ns)
-        if over_ns <= self.frontier_ns:
-            return None
-        forming = self.forming
-        unclosed = (forming is not None and forming.close_ns <= over_ns) or any(
-            self.frontier_ns <= open_ns < over_ns for open_ns in self._unsure
-        )
-        empty = (over_ns - self.frontier_ns) // self.series.timeframe.nominal_ns
-        if polled or unclosed or not self.epoch or empty >= self.patience():
-            return self._page_of(self.frontier_ns, over_ns, "to close" if polled else "overdue", live=True)
-        return None
-
-    def wants_heal(self, now_ns: int, before_ns: int | None = None) -> Want | None:
-        """Return what history should be asked for behind the frontier, newest first, or None.
-
-        Args:
-            now_ns: As in `wants_live`.
-            before_ns: Only what opens before this: the rest was asked for in vain.
-        """
-        end_ns = now_ns if before_ns is None else min(now_ns, before_ns)
-        for open_ns in sorted(self._unsure, reverse=True):
-            close_ns = self._unsure[open_ns].close_ns
-            if open_ns < min(end_ns, self.frontier_ns) and close_ns <= now_ns:
-                first_ns = max(min(self._unsure), close_ns - self._page_ns)
-                return Want(first_ns, close_ns, "doubtful", live=False)
-        for hole in reversed(self.holes):
-            if hole.kind in _WORK and hole.since_ns < end_ns:
-                return self._page_of(hole.since_ns, min(hole.until_ns, end_ns), "hole", live=False)
-        return None
-
-    def recent(self, now_ns: int, buckets: int) -> Want | None:
-        """Return the last *buckets* before the frontier, to be read again; None when there are none."""
-        since_ns = max(self.origin_ns, self.frontier_ns - buckets * self.series.timeframe.nominal_ns)
-        until_ns = min(self.frontier_ns, self.over_by(now_ns))
-        if since_ns >= until_ns:
-            return None
-        return Want(since_ns, until_ns, "to compare", live=False, known=True)
-
-    @property
-    def _page_ns(self) -> int:
-        return self.support.page_rows * self.series.timeframe.nominal_ns
-
-    def _page_of(self, since_ns: int, until_ns: int, why: str, *, live: bool) -> Want:
-        first_ns = max(since_ns, until_ns - self._page_ns)
-        if first_ns > since_ns:
-            first_ns = _first_open(self.series, self.support, first_ns)
-        return Want(first_ns, until_ns, why, live=live)
 
     # ------------------------------------------------------------------------------------------ committing
 
     @property
     def progress(self) -> tuple[int, int, int]:
         """A value that changes whenever a page brought something forward."""
-        work = sum(hole.until_ns - hole.since_ns for hole in self.holes if hole.kind in _WORK)
-        return self.frontier_ns, work, len(self._unsure)
+        work = sum(hole.until_ns - hole.since_ns for hole in self.holes if hole.kind in WORK)
+        return self.frontier_ns, work, len(self.doubtful)
+
+    @property
+    def last_close(self) -> Candle | None:
+        """The candle that opens last among the closed ones."""
+        return self.closes.newest
+
+    @property
+    def revisions(self) -> int:
+        """How many closes were revised."""
+        return self.closes.revisions
+
+    @property
+    def forgone(self) -> int:
+        """How many closes were given back as holes, because the store took nothing for too long."""
+        return self.closes.forgone
 
     @property
     def waiting(self) -> int:
         """How many closes wait for the store."""
-        return len(self._closings)
+        return self.closes.waiting
 
     @property
     def dirty(self) -> bool:
         """Whether there is something to commit."""
         return self._dirty
 
-    @property
-    def unsure(self) -> int:
-        """How many rows wait for history to say what became of them."""
-        return len(self._unsure)
-
     def take(self) -> Change:
         """Return what is to be committed, and forget that it is."""
-        closings, self._closings = self._closings, []
         self._dirty = False
         state = SeriesState(
             series=self.series,
@@ -633,4 +441,4 @@ class Ledger:
             frontier_ns=self.frontier_ns,
             holes=tuple(self.holes),
         )
-        return Change(state=state, closings=closings)
+        return Change(state=state, closings=self.closes.take())

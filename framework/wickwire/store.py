@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import enum
 from collections.abc import Sequence
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 import attrs
 
@@ -26,6 +26,7 @@ __all__ = [
     "Store",
     "Verdict",
     "confirmed",
+    "forming",
     "judge",
     "judge_values",
     "settled",
@@ -270,7 +271,27 @@ class MemoryStore:
 
 def settled(series: Series, closing: Closing, stored: SeriesCandle | None, seq: int) -> SeriesCandle:
     """Return the row to keep for *closing*: a first close, or the next revision of *stored*."""
-    candle = closing.candle
+    return _row(
+        series,
+        closing.candle,
+        CandleState.CLOSED if stored is None else CandleState.REVISED,
+        closing.evidence,
+        revision=0 if stored is None else stored.revision + 1,
+        healed=closing.healed,
+        route=closing.route,
+        seq=seq,
+        first_seq=seq if stored is None else stored.first_seq,
+    )
+
+
+def forming(series: Series, candle: Candle, route: Rung) -> SeriesCandle:
+    """Return the row of a running bucket, which no store keeps."""
+    return _row(series, candle, CandleState.FORMING, None, route=route)
+
+
+def _row(
+    series: Series, candle: Candle, state: CandleState, evidence: Evidence | None, **rest: Any
+) -> SeriesCandle:
     return SeriesCandle(
         series,
         candle.open_ns,
@@ -282,13 +303,9 @@ def settled(series: Series, closing: Closing, stored: SeriesCandle | None, seq: 
         candle.volume,
         candle.trade_count,
         candle.vwap,
-        CandleState.CLOSED if stored is None else CandleState.REVISED,
-        closing.evidence,
-        0 if stored is None else stored.revision + 1,
-        closing.healed,
-        closing.route,
-        seq,
-        seq if stored is None else stored.first_seq,
+        state,
+        evidence,
+        **rest,
     )
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from wickwire.ledger import Ledger, Want, cut
+from wickwire.asking import lacking, overdue, recent
+from wickwire.ledger import Ledger, Want
 from wickwire.model import (
     MINUTE_NS,
     SECOND_NS,
@@ -226,7 +226,7 @@ def test_a_row_of_a_bucket_that_is_over_is_a_question_to_history() -> None:
     made.row(row(0, 99))
 
     assert [] == closed(made)
-    want = made.wants_heal(at(2))
+    want = lacking(made, at(2))
     assert want is not None
     assert (at(0), at(1)) == (want.since_ns, want.until_ns)
 
@@ -300,7 +300,7 @@ def test_what_the_venue_no_longer_has_is_unreachable_and_not_asked_again() -> No
     made.page(page, Want(at(0), at(6), "test"), at(10), route=Rung.POLL)
 
     assert [(0, 5, HoleKind.UNREACHABLE)] == holes(made)
-    assert made.wants_heal(at(10)) is None
+    assert lacking(made, at(10)) is None
 
 
 def test_before_the_start_of_the_venues_history_there_is_no_hole() -> None:
@@ -410,14 +410,14 @@ def test_a_living_stream_is_asked_nothing_while_it_closes_by_itself() -> None:
     for minute in range(5):
         made.row(row(minute))
 
-    assert made.wants_live(at(4) + 30 * SECOND_NS, polled=False) is None
+    assert overdue(made, at(4) + 30 * SECOND_NS, polled=False) is None
 
 
 def test_a_bucket_that_ended_without_a_successor_is_asked_for() -> None:
     made = ledger()
     made.row(row(0))
 
-    want = made.wants_live(at(1) + SECOND_NS, polled=False)
+    want = overdue(made, at(1) + SECOND_NS, polled=False)
 
     assert want is not None
     assert (at(0), at(1)) == (want.since_ns, want.until_ns)
@@ -426,7 +426,7 @@ def test_a_bucket_that_ended_without_a_successor_is_asked_for() -> None:
 def test_a_poll_asks_from_the_last_closed_candle_on_so_a_missed_cycle_heals_itself() -> None:
     made = ledger(subscribed=False)
 
-    want = made.wants_live(at(7) + SECOND_NS, polled=True)
+    want = overdue(made, at(7) + SECOND_NS, polled=True)
 
     assert want is not None
     assert (at(0), at(7)) == (want.since_ns, want.until_ns)
@@ -434,24 +434,24 @@ def test_a_poll_asks_from_the_last_closed_candle_on_so_a_missed_cycle_heals_itse
 
 def test_a_series_known_to_be_quiet_may_be_silent_longer() -> None:
     made = ledger()
-    assert 1 == made.patience()
+    assert 1 == made.patience.buckets
 
     history(made, since=0, until=64, as_of_s=64 * 60 + 5)
 
-    assert 10 == made.patience()
-    assert made.wants_live(at(70), polled=False) is None
-    assert made.wants_live(at(75), polled=False) is not None
+    assert 10 == made.patience.buckets
+    assert overdue(made, at(70), polled=False) is None
+    assert overdue(made, at(75), polled=False) is not None
 
 
 def test_a_long_absence_is_asked_for_newest_first_a_page_at_a_time() -> None:
     made = ledger(page_rows=100, subscribed=False)
 
-    want = made.wants_live(at(250), polled=True)
+    want = overdue(made, at(250), polled=True)
 
     assert want is not None
     assert (at(150), at(250)) == (want.since_ns, want.until_ns)
     history(made, *(row(minute) for minute in range(150, 250)), since=150, until=250, as_of_s=251 * 60)
-    older = made.wants_heal(at(250))
+    older = lacking(made, at(250))
     assert older is not None
     assert (at(50), at(150), False) == (older.since_ns, older.until_ns, older.live)
 
@@ -460,7 +460,7 @@ def test_reaching_back_opens_a_hole_to_be_healed() -> None:
     made = ledger(origin=10)
     made.reach_back(at(4))
 
-    want = made.wants_heal(at(20))
+    want = lacking(made, at(20))
 
     assert want is not None
     assert (at(4), at(10)) == (want.since_ns, want.until_ns)
@@ -475,24 +475,6 @@ def test_a_ledger_starts_where_the_store_ended() -> None:
 
     assert at(3) == made.frontier_ns
     assert [(1, 2, HoleKind.MISSING)] == holes(made)
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 20), st.integers(1, 5)), max_size=6),
-    st.integers(0, 20),
-    st.integers(1, 8),
-)
-def test_cutting_holes_removes_exactly_the_range(
-    ranges: Sequence[tuple[int, int]], since: int, length: int
-) -> None:
-    before = [Hole(start, start + size) for start, size in ranges]
-
-    after = cut(before, since, since + length)
-
-    def moments(holes: Sequence[Hole]) -> set[int]:
-        return {moment for hole in holes for moment in range(hole.since_ns, hole.until_ns)}
-
-    assert moments(before) - set(range(since, since + length)) == moments(after)
 
 
 # ------------------------------------------------------------------------------------------- the whole
@@ -596,7 +578,7 @@ class VenueBesideLedger(RuleBasedStateMachine):
     def poll(self) -> None:
         due = at(self.minute)
         for _ in range(50):
-            want = self.ledger.wants_live(due, polled=True) or self.ledger.wants_heal(due)
+            want = overdue(self.ledger, due, polled=True) or lacking(self.ledger, due)
             if want is None:
                 return
             self.ask(want)
@@ -605,7 +587,7 @@ class VenueBesideLedger(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.minute += 1
         self.poll()
-        audit = self.ledger.recent(at(self.minute), 1_000)
+        audit = recent(self.ledger, at(self.minute), 1_000)
         if audit is not None:
             self.ask(audit)
 

@@ -27,8 +27,8 @@ from wickwire import (
     VenueError,
 )
 from wickwire.closer import Condition
+from wickwire.closes import MOST_WAITING
 from wickwire.collector import Collector
-from wickwire.ledger import MOST_WAITING
 from wickwire.simulate.loops import running_clock
 
 POLLED: dict[str, Any] = {"stream": False}

@@ -1,0 +1,342 @@
+"""What history is to be asked for one series, and when. Pure: it is told the time, and asks nobody.
+
+Three kinds of questions compete. *Overdue* is what just ended and is not closed; it comes first. *Lacking* is
+what lies behind: holes and doubts, newest first, what was asked in vain ever more rarely. *Known* is what is
+closed already and is read again: a sample now and then, and each candle of a stream that is on trial.
+
+Whoever drives it repeats: `next` says what to ask now, `answered` or `failed` tells what came of it, until
+`next` returns None; then it sleeps until `wake_ns`, at most.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Final
+
+import attrs
+
+from wickwire.errors import WickwireError
+from wickwire.holes import WORK
+from wickwire.ledger import Ledger, Want
+from wickwire.model import SECOND_NS
+from wickwire.retry import Backoff, Retries
+from wickwire.store import TAIL
+from wickwire.wire import OhlcvSupport
+
+__all__ = ["Asking", "Moment", "lacking", "overdue", "recent"]
+
+MARGIN_S: Final = 1.0
+"""A Date header has whole seconds: a second more makes sure that it lies after the settling time."""
+
+AUDIT_S: Final = 900.0
+"""How often a streamed series re-reads its recent buckets: a stream that stalled across a boundary and
+resumed can be found by nothing else."""
+
+AUDIT_POLLED_S: Final = 3_600.0
+"""How often a polled one does: what is there came from history already, but history may be rewritten."""
+
+AUDIT_BUCKETS: Final = 60
+
+REREAD_BUCKETS: Final = 2
+"""How many closed buckets each poll reads again: it costs no request more."""
+
+LONGEST_UNRESOLVED_S: Final = 3_600.0
+
+EARLY_ASKS: Final = 3
+"""How often history is asked at short intervals for a bucket that it does not have yet."""
+
+SHORTEST_WAIT_S: Final = 0.1
+
+HOLD_S: Final = 5.0
+"""How long history is left alone when the store takes nothing."""
+
+
+@attrs.frozen
+class Moment:
+    """One instant, as two clocks tell it.
+
+    Attributes:
+        ns: The wall clock's, which somebody may set: buckets end by it.
+        s: The event loop's, which nobody sets: waits are counted in it.
+    """
+
+    ns: int
+    s: float
+
+
+# ------------------------------------------------------------------------------------ what a ledger wants
+
+
+def overdue(ledger: Ledger, due_ns: int, *, polled: bool) -> Want | None:
+    """Return what history should be asked for beyond the frontier, or None.
+
+    Args:
+        ledger: What is known.
+        due_ns: The present, less the time to wait: grace for a stream, settling for a poll.
+        polled: Ask for everything up to now; else trust a living stream as far as it may be trusted.
+    """
+    over_ns = ledger.buckets.over_by(due_ns, ledger.frontier_ns)
+    if over_ns <= ledger.frontier_ns:
+        return None
+    forming = ledger.forming
+    unclosed = (forming is not None and forming.close_ns <= over_ns) or any(
+        ledger.frontier_ns <= open_ns < over_ns for open_ns in ledger.doubtful
+    )
+    empty = (over_ns - ledger.frontier_ns) // ledger.buckets.size_ns
+    if polled or unclosed or not ledger.epoch or empty >= ledger.patience.buckets:
+        return _page_of(ledger, ledger.frontier_ns, over_ns, "to close" if polled else "overdue", live=True)
+    return None
+
+
+def lacking(ledger: Ledger, due_ns: int, before_ns: int | None = None) -> Want | None:
+    """Return what history should be asked for behind the frontier, newest first, or None.
+
+    Args:
+        ledger: What is known.
+        due_ns: As in `overdue`.
+        before_ns: Only what opens before this: the rest was asked for in vain.
+    """
+    end_ns = due_ns if before_ns is None else min(due_ns, before_ns)
+    for open_ns in sorted(ledger.doubtful, reverse=True):
+        close_ns = ledger.doubtful[open_ns].close_ns
+        if open_ns < min(end_ns, ledger.frontier_ns) and close_ns <= due_ns:
+            first_ns = max(min(ledger.doubtful), close_ns - _page_ns(ledger))
+            return Want(first_ns, close_ns, "doubtful", live=False)
+    for hole in reversed(ledger.holes):
+        if hole.kind in WORK and hole.since_ns < end_ns:
+            return _page_of(ledger, hole.since_ns, min(hole.until_ns, end_ns), "hole", live=False)
+    return None
+
+
+def recent(ledger: Ledger, due_ns: int, buckets: int) -> Want | None:
+    """Return the last *buckets* before the frontier, to be read again; None when there are none."""
+    since_ns = max(ledger.origin_ns, ledger.frontier_ns - buckets * ledger.buckets.size_ns)
+    until_ns = min(ledger.frontier_ns, ledger.buckets.over_by(due_ns, ledger.frontier_ns))
+    if since_ns >= until_ns:
+        return None
+    return Want(since_ns, until_ns, "to compare", live=False, known=True)
+
+
+def _page_ns(ledger: Ledger) -> int:
+    return ledger.support.page_rows * ledger.buckets.size_ns
+
+
+def _page_of(ledger: Ledger, since_ns: int, until_ns: int, why: str, *, live: bool) -> Want:
+    first_ns = max(since_ns, until_ns - _page_ns(ledger))
+    if first_ns > since_ns:
+        first_ns = ledger.buckets.first_from(first_ns)
+    return Want(first_ns, until_ns, why, live=live)
+
+
+def _reach_ns(support: OhlcvSupport, size_ns: int) -> int | None:
+    """Return how far history reaches back, with a bucket to spare; None where that is not said."""
+    if support.depth_rows is not None:
+        return (support.depth_rows + 2) * size_ns
+    return None if support.depth_s is None else round(support.depth_s * SECOND_NS) + size_ns
+
+
+# ------------------------------------------------------------------------------------------ the schedule
+
+
+@attrs.define(eq=False)
+class _Track:
+    """Questions of one kind: how often the last ones failed, and until when nothing is asked."""
+
+    retries: Retries
+    after_s: float = -math.inf
+
+
+class Asking:
+    """When to ask history for what, for the series of one ledger.
+
+    Attributes:
+        polled: How the series is collected now, told by whoever drives this: what just ended is asked for
+            whatever the stream says.
+        asked_ns: The venue's time when history answered last; 0 before.
+        moved_s: When history last brought what had just ended, by the loop.
+    """
+
+    def __init__(
+        self, ledger: Ledger, now: Moment, rng: random.Random, *, backoff: Backoff, streamed: bool
+    ) -> None:
+        """Ask for what *ledger* wants; *streamed* says whether it has a stream by plan."""
+        self.polled = not streamed
+        self.asked_ns = 0
+        self.moved_s = -math.inf
+        self._ledger = ledger
+        self._rng = rng
+        self._streamed = streamed
+        self._live = _Track(Retries(backoff, rng))
+        self._heal = _Track(Retries(backoff, rng))
+        self._late = 0  # pages in a row that did not have what just ended
+        self._vain = 0  # pages in a row that healed nothing
+        self._vain_until_ns = 0
+        self._heal_before_ns: int | None = None
+        self._compared_ns = 0
+        self._reach_ns = _reach_ns(ledger.support, ledger.buckets.size_ns)
+        self._audit_every_s = AUDIT_S if streamed else AUDIT_POLLED_S
+        self._audit_s = self._next_audit_s(now)
+
+    # ------------------------------------------------------------------------------------------ when
+
+    def wait_ns(self) -> int:
+        """Return how long after the end of a bucket to look at it."""
+        support = self._ledger.support
+        wait_s = support.settle_s if self.polled else max(support.grace_s, support.settle_s)
+        return round((wait_s + MARGIN_S) * SECOND_NS)
+
+    def _due_ns(self, now: Moment) -> int:
+        return now.ns - self.wait_ns()
+
+    def _next_end_ns(self, now: Moment) -> int:
+        """Return when the next bucket is to be looked at."""
+        ledger = self._ledger
+        return ledger.buckets.next_end(self._due_ns(now), ledger.frontier_ns) + self.wait_ns()
+
+    def wake_ns(self, now: Moment) -> int:
+        """Return when to look again, by the wall clock, when nothing happens before."""
+        due_ns = self._due_ns(now)
+        wakes = [self._next_end_ns(now) + self._jitter_ns()]
+        waits_s = []
+        if self._ledger.support.rest:
+            if overdue(self._ledger, due_ns, polled=self.polled):
+                waits_s.append(self._live.after_s - now.s)
+            if lacking(self._ledger, due_ns):
+                waits_s.append(self._heal.after_s - now.s)
+        wakes += [now.ns + round(max(wait_s, SHORTEST_WAIT_S) * SECOND_NS) for wait_s in waits_s]
+        return min(wakes)
+
+    def _jitter_ns(self) -> int:
+        """Spread polls: series that end together do not ask together."""
+        if not self.polled:
+            return 0
+        spread_ns = min(2 * SECOND_NS, self._ledger.buckets.size_ns // 20)
+        return self._rng.randrange(spread_ns + 1)
+
+    def _next_audit_s(self, now: Moment) -> float:
+        return now.s + self._audit_every_s * (0.5 + self._rng.random())
+
+    @property
+    def retrying(self) -> bool:
+        """Whether the last question of a kind failed."""
+        return bool(self._live.retries.attempt or self._heal.retries.attempt)
+
+    # ------------------------------------------------------------------------------------------ what
+
+    def next(self, now: Moment) -> Want | None:
+        """Return what history is to be asked now, or None."""
+        ledger = self._ledger
+        if not ledger.support.rest:
+            return None
+        if ledger.waiting > TAIL:  # more would only fill the memory
+            self._live.after_s = max(self._live.after_s, now.s + HOLD_S)
+            self._heal.after_s = max(self._heal.after_s, now.s + HOLD_S)
+            return None
+        if self._reach_ns is not None:
+            ledger.out_of_reach(now.ns - self._reach_ns)
+        want, due_ns = None, self._due_ns(now)
+        if now.s >= self._live.after_s:
+            want = overdue(ledger, due_ns, polled=self.polled)
+        return want or self._next_lacking(now, due_ns) or self._next_known(now, due_ns)
+
+    def _next_lacking(self, now: Moment, due_ns: int) -> Want | None:
+        """Return what is to be healed now, newest first: what was never asked in vain at once."""
+        newest = lacking(self._ledger, due_ns)
+        if newest is None or (newest.until_ns > self._vain_until_ns and not self._heal.retries.attempt):
+            return newest
+        if now.s < self._heal.after_s:
+            return None
+        if self._heal_before_ns is None:
+            return newest
+        older = lacking(self._ledger, due_ns, self._heal_before_ns)
+        if older is None:  # all were tried: begin anew
+            self._heal_before_ns = None
+        return older or newest
+
+    def _next_known(self, now: Moment, due_ns: int) -> Want | None:
+        """Return what is closed already and should be compared with history, or None.
+
+        While a stream is on trial each of its candles is; else a sample now and then.
+        """
+        ledger = self._ledger
+        if self.polled != self._streamed and now.s >= self._audit_s:
+            self._audit_s = self._next_audit_s(now)
+            return recent(ledger, due_ns, AUDIT_BUCKETS)
+        on_trial = self.polled and self._streamed and ledger.epoch
+        over_ns = ledger.buckets.over_by(due_ns, ledger.frontier_ns)
+        if on_trial and self._compared_ns < over_ns <= ledger.frontier_ns:
+            self._compared_ns = over_ns
+            return recent(ledger, due_ns, 1)
+        return None
+
+    def since_ns(self, want: Want) -> int:
+        """Return from when on to ask for *want*: a polled series reads its last buckets again.
+
+        Not one that has a stream: there the same candle would be compared with it twice.
+        """
+        if self._streamed or not want.live:
+            return want.since_ns
+        size_ns = self._ledger.buckets.size_ns
+        again_ns = max(want.since_ns - REREAD_BUCKETS * size_ns, self._ledger.origin_ns)
+        return min(want.since_ns, max(again_ns, want.until_ns - _page_ns(self._ledger)))
+
+    # ------------------------------------------------------------------------------- what came of it
+
+    def answered(self, want: Want, as_of_ns: int, now: Moment, *, forward: bool) -> None:
+        """Note that history answered, and the ledger took the page.
+
+        Args:
+            want: What was asked.
+            as_of_ns: The venue's time when it answered.
+            now: The present.
+            forward: The page brought something forward (`Ledger.progress`).
+        """
+        self._track(want).retries.succeeded()
+        self.asked_ns = max(self.asked_ns, as_of_ns)
+        if want.known:
+            return
+        if forward:
+            self._compared_ns = max(self._compared_ns, want.until_ns)
+        if want.live:
+            self._waited_for(want, now, forward=forward)
+        elif forward:
+            self._vain = 0
+        else:
+            self._in_vain(want, now)
+
+    def _waited_for(self, want: Want, now: Moment, *, forward: bool) -> None:
+        """Judge a page about what just ended: the venue may be late, by moments or always."""
+        ledger = self._ledger
+        if forward:
+            self.moved_s = now.s
+        newest_ns = 0 if ledger.last_close is None else ledger.last_close.close_ns
+        if max(ledger.frontier_ns, newest_ns) >= want.until_ns:
+            self._late = 0
+        if ledger.frontier_ns >= want.until_ns:
+            return
+        self._late += 1
+        next_s = (self._next_end_ns(now) - now.ns) / SECOND_NS
+        self._postpone(want, min(2.0**self._late, next_s) if self._late <= EARLY_ASKS else next_s, now)
+
+    def _in_vain(self, want: Want, now: Moment) -> None:
+        """A page healed nothing: what is older comes first, since some buckets can never be had."""
+        self._vain += 1
+        self._vain_until_ns = max(self._vain_until_ns, want.until_ns)
+        self._heal_before_ns = want.since_ns
+        self._postpone(want, min(2.0 ** min(self._vain, 12), LONGEST_UNRESOLVED_S), now)
+
+    def failed(self, want: Want, error: WickwireError, now: Moment) -> None:
+        """Note that history failed."""
+        self._postpone(want, self._track(want).retries.failed(error), now)
+
+    def _postpone(self, want: Want, wait_s: float, now: Moment) -> None:
+        self._track(want).after_s = now.s + max(wait_s, SHORTEST_WAIT_S)
+
+    def _track(self, want: Want) -> _Track:
+        return self._live if want.live else self._heal
+
+    def anew(self) -> None:
+        """Ask at once, also for what was asked in vain."""
+        self._live.after_s = self._heal.after_s = -math.inf
+        self._heal_before_ns, self._vain = None, 0

@@ -1,0 +1,148 @@
+"""Where the buckets of one series open and end, as far as that is known. Pure.
+
+Most grids say so for every instant. Where buckets follow trading sessions, or nobody documents them, only
+what pages of history told of sessions is known; beyond that there is what must be over whatever the grid is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import attrs
+
+from wickwire.model import SECOND_NS, Grid, HoleKind, Session, Timeframe, Unknown
+
+__all__ = ["Buckets"]
+
+LONGEST_PERIOD_NS: Final = 900 * SECOND_NS
+"""Where the grid does not say when a bucket ends, it is looked for at least so often."""
+
+SESSIONS_KEPT: Final = 10
+
+
+@attrs.define(eq=False)
+class Buckets:
+    """The buckets of one series.
+
+    Attributes:
+        timeframe: How long one lasts.
+        grid: Where they open, as the adapter says.
+        sessions: Trading sessions `(open_ns, end_ns)` that pages told of, the latest few, in order.
+    """
+
+    timeframe: Timeframe
+    grid: Grid
+    sessions: list[tuple[int, int]] = attrs.field(factory=list)
+
+    @property
+    def size_ns(self) -> int:
+        """The longest that one normally lasts."""
+        return self.timeframe.nominal_ns
+
+    @property
+    def lacking(self) -> HoleKind:
+        """What a range is called in which there may be candles that nobody has."""
+        return HoleKind.UNKNOWN if isinstance(self.grid, Unknown | Session) else HoleKind.MISSING
+
+    def told(self, sessions: Iterable[tuple[int, int]]) -> None:
+        """Keep what a page told of trading sessions."""
+        self.sessions = sorted({*self.sessions, *sessions})[-SESSIONS_KEPT:]
+
+    def _open_at(self, ns: int) -> int | None:
+        """Return when the bucket that holds *ns* opens; None where the grid does not say."""
+        try:
+            return self.timeframe.open_at(ns, self.grid)
+        except ValueError:
+            return None
+
+    def _end_at(self, ns: int) -> int | None:
+        """Return when the bucket that holds *ns* ends; None where the grid does not say."""
+        try:
+            return self.timeframe.close_of(self.timeframe.open_at(ns, self.grid), self.grid)
+        except ValueError:
+            return None
+
+    def first_from(self, since_ns: int) -> int:
+        """Return the first open time at or after *since_ns*: half a bucket would be a hole for ever."""
+        open_ns = self._open_at(since_ns)
+        if open_ns is None or open_ns == since_ns:
+            return since_ns
+        return self.timeframe.close_of(open_ns, self.grid)
+
+    def opens(self, open_ns: int) -> bool:
+        """Say whether a bucket may open at *open_ns*."""
+        return self._open_at(open_ns) in (open_ns, None)
+
+    def over_by(self, now_ns: int, frontier_ns: int) -> int:
+        """Return the end of the last bucket that is over at *now_ns*, at least *frontier_ns*.
+
+        Where the grid does not say, buckets are counted from *frontier_ns* on.
+        """
+        open_ns = self._open_at(now_ns)
+        if open_ns is None:
+            open_ns = frontier_ns + (now_ns - frontier_ns) // self.size_ns * self.size_ns
+        return max(frontier_ns, open_ns)
+
+    def next_end(self, after_ns: int, frontier_ns: int) -> int:
+        """Return when the bucket that holds *after_ns* ends, or when to look whether one did."""
+        end_ns = self._end_at(after_ns)
+        return self._session_end(after_ns, frontier_ns) if end_ns is None else end_ns
+
+    def _session_end(self, after_ns: int, frontier_ns: int) -> int:
+        """As `next_end`, by the sessions that are known."""
+        size_ns = self.size_ns
+        for since_ns, until_ns in self.sessions:
+            if since_ns <= after_ns < until_ns:
+                return min(until_ns, after_ns + size_ns - (after_ns - since_ns) % size_ns)
+        later_ns = [since_ns + size_ns for since_ns, _ in self.sessions if since_ns > after_ns]
+        if later_ns:
+            return min(later_ns)
+        period_ns = min(size_ns, LONGEST_PERIOD_NS)
+        if self.sessions:  # outside of all known sessions, and when the next begins is not known
+            period_ns = LONGEST_PERIOD_NS
+        return after_ns + period_ns - (after_ns - frontier_ns) % period_ns
+
+    def due(self, verified_ns: int, asked_ns: int) -> int:
+        """Return when the next bucket should be verified, after all up to *verified_ns* were.
+
+        Args:
+            verified_ns: Everything before this is known.
+            asked_ns: The venue's time when history answered last.
+        """
+        later = [since_ns for since_ns, until_ns in self.sessions if until_ns > verified_ns]
+        from_ns = max([verified_ns, *later[:1]])  # nothing is due before the next session
+        end_ns = self._end_at(from_ns)
+        if end_ns is not None:
+            return end_ns
+        # history proves such a bucket only when the next one is over as well
+        size_ns = self.size_ns
+        next_ns = max(self._session_end(from_ns, verified_ns), from_ns + size_ns) + size_ns
+        return min(next_ns, max(self._session_end(asked_ns, verified_ns), asked_ns + size_ns))
+
+    def decided(
+        self, covered: tuple[int, int], settled_ns: int, running: Sequence[int], over_ns: int | None
+    ) -> tuple[int, int]:
+        """Return the range of time in which every bucket is over and decided by a page.
+
+        Args:
+            covered: What the page covers; half a bucket at either end is not decided by it.
+            settled_ns: Buckets that ended before this are final.
+            running: Open times of the page's rows that are not.
+            over_ns: A bucket ended then for certain, as far as that is known.
+
+        Returns:
+            Begin and end; the end may lie before the begin, and then nothing is decided.
+        """
+        since_ns, until_ns = covered
+        end_ns = self._open_at(settled_ns)
+        if end_ns is not None:
+            since_ns = self.first_from(since_ns)
+            until_ns = self.first_from(until_ns)
+            return since_ns, min(until_ns, end_ns, *running)
+        end_ns = settled_ns - self.size_ns
+        if over_ns is not None and over_ns <= settled_ns:
+            end_ns = max(end_ns, over_ns)
+        if running:
+            end_ns = max(end_ns, min(running))
+        return since_ns, min(until_ns, end_ns, *running)

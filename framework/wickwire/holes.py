@@ -1,0 +1,49 @@
+"""The arithmetic of ranges without candles. Pure; every function returns new lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import attrs
+
+from wickwire.model import Hole, HoleKind
+
+__all__ = ["WORK", "cut", "joined", "within"]
+
+WORK: Final = (HoleKind.MISSING, HoleKind.UNKNOWN)
+"""Only holes of these kinds are asked for."""
+
+
+def cut(holes: Iterable[Hole], since_ns: int, until_ns: int) -> list[Hole]:
+    """Return *holes* without what lies in `[since_ns, until_ns)`."""
+    left: list[Hole] = []
+    for hole in holes:
+        if hole.until_ns <= since_ns or until_ns <= hole.since_ns:
+            left.append(hole)
+            continue
+        if hole.since_ns < since_ns:
+            left.append(attrs.evolve(hole, until_ns=since_ns))
+        if until_ns < hole.until_ns:
+            left.append(attrs.evolve(hole, since_ns=until_ns))
+    return left
+
+
+def within(holes: Iterable[Hole], since_ns: int, until_ns: int) -> list[Hole]:
+    """Return what of *holes* lies in `[since_ns, until_ns)`."""
+    return [
+        attrs.evolve(hole, since_ns=max(hole.since_ns, since_ns), until_ns=min(hole.until_ns, until_ns))
+        for hole in holes
+        if hole.since_ns < until_ns and since_ns < hole.until_ns
+    ]
+
+
+def joined(holes: Iterable[Hole]) -> list[Hole]:
+    """Return *holes* in order, neighbours of one kind made one."""
+    done: list[Hole] = []
+    for hole in sorted(holes):
+        if done and done[-1].kind is hole.kind and done[-1].until_ns >= hole.since_ns:
+            done[-1] = attrs.evolve(done[-1], until_ns=max(done[-1].until_ns, hole.until_ns))
+        else:
+            done.append(hole)
+    return done

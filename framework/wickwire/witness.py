@@ -1,0 +1,64 @@
+"""What a stream brought in its present epoch, to be compared with what history holds. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from wickwire.model import Candle
+from wickwire.store import TAIL
+
+__all__ = ["Witness"]
+
+
+@attrs.define(eq=False)
+class Witness:
+    """The rows with which a stream ended its buckets, the last `TAIL`.
+
+    Attributes:
+        since_ns: Buckets that open from then on should have come; None while there is no subscription.
+    """
+
+    since_ns: int | None = None
+    _rows: dict[int, Candle] = attrs.field(factory=dict)
+
+    def begin(self, now_ns: int) -> None:
+        """A subscription is confirmed: whatever opens from *now_ns* on should come."""
+        self.since_ns = now_ns
+        self._rows.clear()
+
+    def end(self) -> None:
+        """The subscription ended: nothing is held against the stream."""
+        self.since_ns = None
+        self._rows.clear()
+
+    def saw(self, row: Candle) -> None:
+        """Keep the row that ended a bucket."""
+        self._rows[row.open_ns] = row
+        while len(self._rows) > TAIL:
+            forgotten = self._rows.pop(next(iter(self._rows)))
+            if self.since_ns is not None:
+                self.since_ns = max(self.since_ns, forgotten.close_ns)  # not to be held against the stream
+
+    def compare(self, over: Iterable[Candle], forming: Candle | None) -> tuple[int, list[int]]:
+        """Compare what history holds with what the stream brought.
+
+        Args:
+            over: Rows of history whose buckets are over.
+            forming: The stream's row of the bucket that it has not ended yet.
+
+        Returns:
+            How many rows agree, and the open times that the stream should have brought and did not.
+        """
+        agreed, missed = 0, []
+        for row in over:
+            seen = self._rows.get(row.open_ns)
+            if seen is not None:
+                agreed += seen.same_values(row)
+            elif self.since_ns is not None and row.open_ns >= self.since_ns:
+                if forming is not None and forming.open_ns == row.open_ns and forming.same_values(row):
+                    agreed += 1
+                else:
+                    missed.append(row.open_ns)
+        return agreed, missed

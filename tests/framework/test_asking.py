@@ -1,0 +1,266 @@
+"""What history is asked and when, without a loop and without a venue."""
+
+from __future__ import annotations
+
+import random
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wickwire import Candle, HoleKind, Page, Rung, Series, Timeframe, TransportError, Utc
+from wickwire.asking import AUDIT_BUCKETS, AUDIT_S, EARLY_ASKS, HOLD_S, MARGIN_S, Asking, Moment
+from wickwire.ledger import Ledger, Want
+from wickwire.model import MINUTE_NS, SECOND_NS, Hole
+from wickwire.retry import Backoff
+from wickwire.store import TAIL
+from wickwire.wire import OhlcvSupport
+
+MINUTE = Timeframe.parse("1m")
+SERIES = Series.parse("scripted:BTC/USD@1m")
+SUPPORT = OhlcvSupport(stream=True, rest=True, grid=Utc(), settle_s=5.0, grace_s=3.0, page_rows=60)
+T0 = 1_795_237_200 * SECOND_NS  # 2026-11-21T05:00:00Z
+WAIT_S = SUPPORT.settle_s + MARGIN_S
+
+
+def now(seconds: float) -> Moment:
+    """So many seconds after the start; the loop's clock began elsewhere."""
+    return Moment(T0 + round(seconds * SECOND_NS), 1_000.0 + seconds)
+
+
+def row(minute: int) -> Candle:
+    price = Decimal(100)
+    open_ns = T0 + minute * MINUTE_NS
+    return Candle("BTC/USD", MINUTE, open_ns, open_ns + MINUTE_NS, price, price, price, price, Decimal(1))
+
+
+@attrs.define(eq=False)
+class Case:
+    """An `Asking` beside its ledger, and a venue whose history can be late, broken or away.
+
+    Attributes:
+        broken: Minutes that it serves against the laws of candles, so that they stay lacking.
+        known_until: It knows nothing of later minutes.
+        asked: When what was asked, in seconds and minutes.
+    """
+
+    asking: Asking
+    ledger: Ledger
+    broken: set[int] = attrs.field(factory=set)
+    known_until: int = 2**40
+    away: bool = False
+    asked: list[tuple[float, int, int]] = attrs.field(factory=list)
+
+    def ask(self, seconds: float, most: int = 500) -> None:
+        """Ask until there is nothing to ask now."""
+        for _ in range(most):
+            want = self.asking.next(now(seconds))
+            if want is None:
+                return
+            self.answer(want, seconds)
+        raise AssertionError("history is asked for ever")
+
+    def answer(self, want: Want, seconds: float) -> None:
+        since = (self.asking.since_ns(want) - T0) // MINUTE_NS
+        until = (want.until_ns - T0) // MINUTE_NS
+        self.asked.append((seconds, since, until))
+        if self.away:
+            self.asking.failed(want, TransportError("away"), now(seconds))
+            return
+        known = min(until, self.known_until)
+        rows = [row(minute) for minute in range(since, known)]
+        rows = [
+            attrs.evolve(one, high=Decimal(0)) if since + number in self.broken else one  # type: ignore[misc]  # an event
+            for number, one in enumerate(rows)
+        ]
+        page = Page(candles=rows, covered=(T0 + since * MINUTE_NS, T0 + max(since, known) * MINUTE_NS))
+        before = self.ledger.progress
+        self.ledger.page(page, want, now(seconds).ns, route=Rung.POLL)
+        self.ledger.take()
+        forward = self.ledger.progress != before
+        self.asking.answered(want, now(seconds).ns, now(seconds), forward=forward)
+
+    def run(self, since_s: float, until_s: float) -> None:
+        """Sleep and ask in turn, as the closer does."""
+        at_s = since_s
+        while at_s <= until_s:
+            self.ask(at_s)
+            wake_s = (self.asking.wake_ns(now(at_s)) - T0) / SECOND_NS
+            assert at_s < wake_s <= at_s + 60 + WAIT_S + 2, "it sleeps, and not past the next bucket"
+            at_s = wake_s
+
+    def asked_within(self, since_s: float, until_s: float) -> int:
+        return len([1 for at_s, _, _ in self.asked if since_s <= at_s <= until_s])
+
+
+def case(*, polled: bool = True, seed: int = 1, origin: int = 0, **changes: Any) -> Case:
+    support = attrs.evolve(SUPPORT, **changes)
+    ledger = Ledger.start(SERIES, support, None, T0 + origin * MINUTE_NS)
+    ledger.take()
+    rng = random.Random(seed)
+    return Case(Asking(ledger, now(0), rng, backoff=Backoff(), streamed=not polled), ledger)
+
+
+# ------------------------------------------------------------------------------------------------- when
+
+
+def test_nothing_is_asked_before_a_bucket_ended_and_settled() -> None:
+    made = case()
+    made.ask(60 + WAIT_S - 0.1)
+    assert [] == made.asked
+    made.ask(60 + WAIT_S)
+    assert [(60 + WAIT_S, 0, 1)] == made.asked
+
+
+def test_polls_are_spread_by_two_seconds_and_streams_are_not() -> None:
+    polled = {case(seed=seed).asking.wake_ns(now(10)) for seed in range(200)}
+    assert min(polled) >= T0 + round((60 + WAIT_S) * SECOND_NS)
+    assert SECOND_NS < max(polled) - min(polled) <= 2 * SECOND_NS
+
+    streamed = {case(polled=False, seed=seed).asking.wake_ns(now(10)) for seed in range(9)}
+    assert {T0 + round((60 + WAIT_S) * SECOND_NS)} == streamed
+
+
+def test_nothing_is_asked_where_there_is_no_history() -> None:
+    made = case(rest=False)
+    made.run(0, 3_600)
+    assert [] == made.asked
+
+
+def test_a_living_stream_is_trusted_and_audited() -> None:
+    made = case(polled=False)
+    made.ledger.subscribed(1, T0)
+    for minute in range(60):
+        made.ledger.row(row(minute))
+        made.ledger.row(row(minute + 1))
+        made.ledger.take()
+        made.run(60.0 * (minute + 1), 60.0 * (minute + 1) + 59)
+    assert 2 <= len(made.asked) <= 2 * 3_600 / AUDIT_S
+    assert all(until - since <= AUDIT_BUCKETS for _, since, until in made.asked)
+
+
+def test_each_candle_of_a_stream_on_trial_is_compared_once() -> None:
+    made = case(polled=False)
+    made.asking.polled = True
+    made.ledger.subscribed(1, T0)
+    for minute in range(3):
+        made.ledger.row(row(minute))
+        made.ledger.row(row(minute + 1))
+        made.ledger.take()
+        made.ask(60.0 * (minute + 1) + WAIT_S)
+        made.ask(60.0 * (minute + 1) + WAIT_S + 10)
+    assert [(0, 1), (1, 2), (2, 3)] == [asked[1:] for asked in made.asked]
+
+
+# --------------------------------------------------------------------------------------- what came of it
+
+
+def test_what_the_venue_does_not_have_yet_is_asked_for_soon_and_then_once_a_bucket() -> None:
+    made = case()
+    made.known_until = 0
+    made.run(0, 1_800)
+    first = 60 + WAIT_S
+    assert EARLY_ASKS <= made.asked_within(first, first + 20) <= EARLY_ASKS + 2
+    assert made.asked_within(600, 1_200) <= 11
+
+
+def test_a_new_hole_is_asked_for_at_once_and_an_old_one_ever_more_rarely() -> None:
+    made = case()
+    made.broken = {5}
+    made.run(0, 4 * 3_600)
+    tries = [at_s for at_s, since, until in made.asked if since <= 5 < until <= 9]
+    assert len(tries) > 5
+    assert 60 <= made.asked_within(3 * 3_600, 4 * 3_600) <= 66
+
+    made.ledger.holes = [*made.ledger.holes, Hole(T0 + 230 * MINUTE_NS, T0 + 232 * MINUTE_NS)]
+    made.ask(4 * 3_600 + 30)
+    assert (230, 232) == made.asked[-1][1:]
+
+
+def test_what_is_older_is_healed_although_what_is_newer_never_can_be() -> None:
+    made = case(origin=-300)
+    made.broken = {-10, -100}
+    made.run(0, 600)
+    left = [
+        ((hole.since_ns - T0) // MINUTE_NS, (hole.until_ns - T0) // MINUTE_NS)
+        for hole in made.ledger.holes
+        if hole.kind is HoleKind.MISSING
+    ]
+    assert [(-100, -99), (-10, -9)] == left
+
+
+def test_the_schedule_begins_anew_when_somebody_wants_it_now() -> None:
+    made = case()
+    made.broken = {0}
+    made.run(0, 3 * 3_600)
+    made.ask(3 * 3_600 + 20)
+    before = len(made.asked)
+    made.ask(3 * 3_600 + 20)
+    assert before == len(made.asked)
+    made.asking.anew()
+    made.ask(3 * 3_600 + 20)
+    assert before < len(made.asked)
+
+
+def test_a_venue_that_is_away_is_asked_by_the_backoff_and_found_again() -> None:
+    made = case()
+    made.away = True
+    made.run(0, 3_600)
+    assert (made.asking.retrying, []) == (True, made.ledger.holes)
+    assert made.asked_within(1_800, 3_600) <= 2 * 1_800 / 30, "jitter under a ceiling of 60 s"
+    made.away = False
+    made.run(3_600, 3_800)
+    assert (made.asking.retrying, []) == (False, made.ledger.holes)
+    assert made.ledger.frontier_ns == T0 + 63 * MINUTE_NS
+
+
+def test_history_is_left_alone_while_the_store_takes_nothing() -> None:
+    made = case(origin=-2_000)
+    for minute in range(-2_000, -2_000 + TAIL + 1):
+        made.ledger.page(
+            Page(candles=[row(minute)], covered=(T0 + minute * MINUTE_NS, T0 + (minute + 1) * MINUTE_NS)),
+            Want(T0 + minute * MINUTE_NS, T0 + (minute + 1) * MINUTE_NS, "test"),
+            T0,
+            route=Rung.POLL,
+        )
+    assert made.asking.next(now(0)) is None
+    assert T0 + round(HOLD_S * SECOND_NS) <= made.asking.wake_ns(now(0))
+    made.ledger.take()
+    assert made.asking.next(now(HOLD_S)) is not None
+
+
+# ------------------------------------------------------------------------------------------- in any case
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    broken=st.sets(st.integers(-400, 60), max_size=6),
+    spells=st.lists(st.sampled_from(["good", "late", "away"]), min_size=1, max_size=6),
+    polled=st.booleans(),
+)
+def test_whatever_the_venue_does_it_is_not_hammered_and_all_that_can_be_had_is(
+    *, seed: int, broken: set[int], spells: list[str], polled: bool
+) -> None:
+    made = case(polled=polled, seed=seed, origin=-400)
+    made.broken = broken
+    for number, spell in enumerate([*spells, "good", "good"]):
+        made.away = spell == "away"
+        made.known_until = 10 * number - 3 if spell == "late" else 2**40
+        made.run(600.0 * number, 600.0 * (number + 1) - 1)
+    over = len(spells) + 2
+    assert made.ledger.frontier_ns >= T0 + (10 * over - 2) * MINUTE_NS
+    minutes = 10 * over
+    pages = 400 / SUPPORT.page_rows + 1
+    assert len(made.asked) <= 5 * minutes + 2 * pages + 20 * len(broken)
+
+
+@pytest.mark.parametrize("rows", [10, 5_000])
+def test_no_question_is_longer_than_a_page(rows: int) -> None:
+    made = case(origin=-3_000, page_rows=rows)
+    made.run(0, 600)
+    assert made.asked
+    assert all(until - since <= rows for _, since, until in made.asked)

@@ -1,0 +1,47 @@
+"""What a stream brought, compared with what history holds."""
+
+from __future__ import annotations
+
+from tests.framework.test_closes import row
+from wickwire.model import MINUTE_NS
+from wickwire.store import TAIL
+from wickwire.witness import Witness
+
+
+def begun(minute: int = 0) -> Witness:
+    witness = Witness()
+    witness.begin(minute * MINUTE_NS)
+    return witness
+
+
+def test_rows_with_the_same_values_agree() -> None:
+    witness = begun()
+    witness.saw(row(0, 100))
+    witness.saw(row(1, 101))
+    assert (1, []) == witness.compare([row(0, 100), row(1, 999)], None)
+
+
+def test_what_the_stream_should_have_brought_and_did_not_is_missed() -> None:
+    witness = begun(5)
+    assert (0, [5 * MINUTE_NS]) == witness.compare([row(4), row(5)], None)
+
+
+def test_a_bucket_that_the_stream_did_not_end_agrees_as_far_as_it_came() -> None:
+    witness = begun()
+    assert (1, []) == witness.compare([row(0, 100)], row(0, 100))
+    assert (0, [0]) == witness.compare([row(0, 100)], row(0, 101))
+
+
+def test_without_a_subscription_nothing_is_held_against_the_stream() -> None:
+    witness = begun()
+    witness.saw(row(0))
+    witness.end()
+    assert (0, []) == witness.compare([row(0), row(1)], None)
+    assert (0, []) == Witness().compare([row(0)], None)
+
+
+def test_what_is_forgotten_is_not_missed() -> None:
+    witness = begun()
+    for minute in range(TAIL + 10):
+        witness.saw(row(minute))
+    assert (1, []) == witness.compare([row(0), row(9), row(10)], None)
