@@ -19,9 +19,9 @@ from wickwire.clock import Clock
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError, WireError
 from wickwire.history import History
 from wickwire.limits import effective_limits
-from wickwire.model import Candle, Feed, Quote, Trade
+from wickwire.model import SECOND_NS, Candle, Quote, Trade
 from wickwire.scope import unwrapped
-from wickwire.subscriptions import Key, Route, Subscriptions, TopicPhase
+from wickwire.subscriptions import Route, Subscriptions, TopicPhase
 from wickwire.transport import Stream, Transport
 from wickwire.wire import (
     Accepted,
@@ -76,7 +76,6 @@ class Session:
     Attributes:
         state: How far it is.
         venue_ns: The latest venue time that its data showed.
-        heard_ns: When data last came, by our clock; 0 before the first.
         frames: Frames received.
         events: Events they held.
         frame_s: When the last frame came, in the loop's time.
@@ -109,7 +108,7 @@ class Session:
         self._first_data_s: float | None = None
         self.state = SessionState.CONNECTING
         self.venue_ns = 0
-        self.heard_ns = 0
+        self._heard_s: float | None = None
         self.frames = 0
         self.frame_s = 0.0
         self.events = 0
@@ -141,6 +140,13 @@ class Session:
     def unrouted(self) -> int:
         """Data of topics that nobody asked for."""
         return self._book.unrouted
+
+    @property
+    def heard_ns(self) -> int:
+        """When data last came, by our clock as it is set now; 0 before the first."""
+        if self._heard_s is None:
+            return 0
+        return self._clock.now_ns() - round((asyncio.get_running_loop().time() - self._heard_s) * SECOND_NS)
 
     @property
     def healthy_s(self) -> float:
@@ -215,10 +221,11 @@ class Session:
         """Read for ever. The hot path: what stands in this loop is paid once a frame or once an event."""
         assert self._stream is not None
         receive, parse, memory = self._stream.receive, self._adapter.parse, self._memory
-        book, routes, now_s = self._book, self._book.routes, asyncio.get_running_loop().time
+        book, now_s = self._book, asyncio.get_running_loop().time
+        candles, trades, quotes = book.candles, book.trades, book.quotes
         while True:
             frame = await receive()
-            self.frame_s = now_s()
+            self.frame_s = frame_s = now_s()
             self.frames += 1
             try:
                 events = parse(frame, memory)
@@ -230,33 +237,33 @@ class Session:
             kind = type(events)
             if kind is not tuple and kind is not list and not isinstance(events, Sequence):
                 raise self._adapter.broke(f"parse() returned {events!r:.80}, expected a sequence of events")
-            data = False
+            latest_ns, data = self.venue_ns, False
             for event in events:
-                if isinstance(event, Candle):
-                    key: Key = (event.symbol, event.timeframe)
-                    venue_ns = event.open_ns
-                elif isinstance(event, Trade):
-                    key = (event.symbol, Feed.TRADES)
+                if isinstance(event, Trade):
+                    route = trades.get(event.symbol)
                     venue_ns = event.time_ns
+                elif isinstance(event, Candle):
+                    route = candles.get((event.symbol, event.timeframe))
+                    venue_ns = event.open_ns
                 elif isinstance(event, Quote):
-                    key = (event.symbol, Feed.QUOTES)
+                    route = quotes.get(event.symbol)
                     venue_ns = event.time_ns or 0
                 else:
                     await self._control(event)
                     continue
-                route = routes.get(key)
                 if route is None:
                     book.unrouted += 1
                     continue
                 data = True
-                if venue_ns > self.venue_ns and not event.snapshot:
-                    self.venue_ns = venue_ns
+                if venue_ns > latest_ns and not event.snapshot:
+                    latest_ns = venue_ns
                 route(event)
             if data:
+                self.venue_ns = latest_ns
                 self.events += len(events)
-                self.heard_ns = self._clock.now_ns()
+                self._heard_s = frame_s
                 if self._first_data_s is None:
-                    self._first_data_s = self.frame_s
+                    self._first_data_s = frame_s
 
     def _refuse_frame(self, error: WireError) -> None:
         self.junk += 1

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Protocol, final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar, final
 
 import attrs
 
@@ -23,7 +23,7 @@ from wickwire.wire import Ask, Endpoint, Topic
 if TYPE_CHECKING:
     from wickwire.session import Session
 
-__all__ = ["Key", "Receive", "Route", "Subscriptions", "TopicPhase"]
+__all__ = ["Receive", "Route", "Subscriptions", "TopicPhase"]
 
 ANSWER_DEADLINE_S: Final = 10.0
 """How long a subscription may stay unanswered, without data, before it is asked for again."""
@@ -34,7 +34,7 @@ LONGEST_PATIENCE: Final = 30
 QUARANTINE_S: Final = 600.0
 """How long a refused topic is left alone on the same connection."""
 
-Key = tuple[str, Timeframe | Feed]
+K = TypeVar("K")
 Receive = Callable[[Candle | Trade | Quote], None]
 
 
@@ -97,7 +97,9 @@ class Subscriptions:
     until *changed* is called.
 
     Attributes:
-        routes: What takes the data of a topic, also before it is confirmed.
+        candles: What takes the candles of a symbol and timeframe, also before they are confirmed.
+        trades: What takes the trades of a symbol.
+        quotes: What takes the quotes of a symbol.
         unrouted: Data of topics that nobody asked for.
     """
 
@@ -114,7 +116,10 @@ class Subscriptions:
         self._leaving: dict[Topic, None] = {}
         self._halves: deque[list[Topic]] = deque()
         self._batches = 0
-        self.routes: dict[Key, Receive] = {}
+        # Three, since a key that holds an enum member costs as much to hash as all the rest of the look-up.
+        self.candles: dict[tuple[str, Timeframe], Receive] = {}
+        self.trades: dict[str, Receive] = {}
+        self.quotes: dict[str, Receive] = {}
         self.unrouted = 0
 
     @property
@@ -138,7 +143,7 @@ class Subscriptions:
     def drop(self, topic: Topic) -> None:
         """Unsubscribe from *topic*."""
         subscription = self._topics.pop(topic, None)
-        self.routes.pop((topic.symbol, topic.what), None)
+        self._lead(topic, None)
         if subscription is not None and subscription.asked:
             self._leaving[topic] = None
             self._changed()
@@ -153,9 +158,15 @@ class Subscriptions:
             self._await_answer(subscription)
 
     def _await_answer(self, subscription: _Subscription) -> None:
-        topic = subscription.topic
-        self.routes[topic.symbol, topic.what] = partial(self._early, subscription)
+        self._lead(subscription.topic, partial(self._early, subscription))
         self._changed()
+
+    def _lead(self, topic: Topic, receive: Receive | None) -> None:
+        """Lead the data of *topic* to *receive*, or nowhere."""
+        if isinstance(topic.what, Timeframe):
+            _put(self.candles, (topic.symbol, topic.what), receive)
+        else:
+            _put(self.trades if topic.what is Feed.TRADES else self.quotes, topic.symbol, receive)
 
     def _early(self, subscription: _Subscription, data: Candle | Trade | Quote) -> None:
         """Data of a topic that is not confirmed yet: it confirms what was asked, and is not lost."""
@@ -181,8 +192,7 @@ class Subscriptions:
     def _confirm(self, subscription: _Subscription) -> None:
         if subscription.phase is not TopicPhase.CONFIRMED:
             subscription.phase = TopicPhase.CONFIRMED
-            topic = subscription.topic
-            self.routes[topic.symbol, topic.what] = subscription.route.receive
+            self._lead(subscription.topic, subscription.route.receive)
             subscription.route.subscribed(self._session)
             self._changed()
 
@@ -290,3 +300,10 @@ def _is_due(subscription: _Subscription, now_s: float) -> bool:
     if subscription.phase is TopicPhase.WANTED:
         return True
     return subscription.phase is not TopicPhase.CONFIRMED and subscription.due_s <= now_s
+
+
+def _put(routes: dict[K, Receive], key: K, receive: Receive | None) -> None:
+    if receive is None:
+        routes.pop(key, None)
+    else:
+        routes[key] = receive

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.framework.test_session import Notes
-from wickwire import Endpoint, FaultKind, Feed, Timeframe, Topic, Trade
+from wickwire import Candle, Endpoint, FaultKind, Feed, Timeframe, Topic
 from wickwire.session import Session
 from wickwire.subscriptions import Subscriptions, TopicPhase
 
@@ -75,7 +75,7 @@ class Desk:
             del self.subscribed[topic]
             self.book.refused([topic], FaultKind.SYMBOL, "no", self.now_s)
         elif step == "data" and wanted and known:
-            self.book.routes[topic.symbol, topic.what](cast("Trade", None))
+            self.book.candles[topic.symbol, MINUTE](cast("Candle", None))
 
     def phases(self, topics: Sequence[Topic]) -> set[TopicPhase | None]:
         return {self.book.phase(topic) for topic in topics}
