@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, Final, Literal, assert_never
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -30,7 +30,7 @@ from wickwire import (
 )
 from wickwire_kraken.dialogue import Dialogue, Reply, answer
 from wickwire_kraken.refusals import wire_error
-from wickwire_kraken.rows import OhlcRow, TickerRow, TradeRow, candle, instant, quote, trade
+from wickwire_kraken.rows import OhlcRow, Seconds, TickerRow, TradeRow, candles, instant, quotes, trades
 
 __all__ = ["ENVIRONMENTS", "connect", "parse"]
 
@@ -49,7 +49,6 @@ _V1: Final = "kraken: this is WebSocket v1, which is retired and not read; the a
 
 class _Rows(msgspec.Struct, tag_field="channel"):
     type: Literal["snapshot", "update"]
-    data: list[Any]
 
 
 class Ohlc(_Rows, tag="ohlc"):
@@ -57,17 +56,32 @@ class Ohlc(_Rows, tag="ohlc"):
 
     data: list[OhlcRow]
 
+    def events(self, seconds: Seconds) -> Sequence[Event]:
+        """Return what it means."""
+        return candles(self.data, seconds, self.type == "snapshot")
+
 
 class Trades(_Rows, tag="trade"):
     """Trades: first the last 50, then those of one instant."""
 
     data: list[TradeRow]
 
+    def events(self, seconds: Seconds) -> Sequence[Event]:
+        """Return what it means."""
+        snapshot = self.type == "snapshot"
+        if snapshot:
+            self.data.sort(key=_number)  # in which order they come is nowhere written
+        return trades(self.data, seconds, snapshot)
+
 
 class Ticker(_Rows, tag="ticker"):
     """One quote."""
 
     data: list[TickerRow]
+
+    def events(self, seconds: Seconds) -> Sequence[Event]:
+        """Return what it means."""
+        return quotes(self.data, seconds, self.type == "snapshot")
 
 
 class StatusRow(msgspec.Struct):
@@ -83,17 +97,33 @@ class Status(msgspec.Struct, tag_field="channel", tag="status"):
 
     data: list[StatusRow]
 
+    def events(self, _: Seconds) -> Sequence[Event]:
+        """Return what it means."""
+        return [VenueStatus(None, state.system, _notice(state)) for state in self.data]
+
 
 class Beat(msgspec.Struct, tag_field="channel", tag="heartbeat"):
     """Sent about once a second while something is subscribed."""
 
+    def events(self, _: Seconds) -> Sequence[Event]:
+        """Return what it means."""
+        return _HEARTBEAT
 
-class Book(msgspec.Struct, tag_field="channel", tag="book"):
+
+class _Unasked(msgspec.Struct, tag_field="channel"):
     """Never asked for; a recorded session may hold it."""
 
+    def events(self, _: Seconds) -> Sequence[Event]:
+        """Return nothing."""
+        return ()
 
-class Instrument(msgspec.Struct, tag_field="channel", tag="instrument"):
-    """Never asked for; a recorded session may hold it."""
+
+class Book(_Unasked, tag="book"):
+    """The order book."""
+
+
+class Instrument(_Unasked, tag="instrument"):
+    """Assets and pairs."""
 
 
 class _RawRows(msgspec.Struct):
@@ -101,15 +131,15 @@ class _RawRows(msgspec.Struct):
     data: list[msgspec.Raw]
 
 
-_message: Final = msgspec.json.Decoder(Ohlc | Trades | Ticker | Status | Beat | Book | Instrument).decode
+Message = Ohlc | Trades | Ticker | Status | Beat | Book | Instrument
+_message: Final = msgspec.json.Decoder(Message).decode
 _reply: Final = msgspec.json.Decoder(Reply).decode
 _raw_rows: Final = msgspec.json.Decoder(_RawRows).decode
 
-_EVENTS: Final[dict[type, Callable[..., Event]]] = {Ohlc: candle, Trades: trade, Ticker: quote}
-_ROWS: Final[dict[str, tuple[Callable[[bytes], Any], Callable[..., Event]]]] = {
-    "ohlc": (msgspec.json.Decoder(OhlcRow).decode, candle),
-    "trade": (msgspec.json.Decoder(TradeRow).decode, trade),
-    "ticker": (msgspec.json.Decoder(TickerRow).decode, quote),
+_ROWS: Final[dict[str, tuple[Callable[[bytes], Any], Callable[..., Sequence[Event]]]]] = {
+    "ohlc": (msgspec.json.Decoder(OhlcRow).decode, candles),
+    "trade": (msgspec.json.Decoder(TradeRow).decode, trades),
+    "ticker": (msgspec.json.Decoder(TickerRow).decode, quotes),
 }
 
 
@@ -137,23 +167,8 @@ def parse(frame: bytes, memory: Dialogue) -> Sequence[Event]:
     try:
         if not frame.isascii():
             frame.decode()  # the decoder does not look into strings that it skips
-        message = _message(frame)
-        if isinstance(message, _Rows):
-            rows, snapshot, event_of = message.data, message.type == "snapshot", _EVENTS[type(message)]
-            if len(rows) == 1:
-                return (event_of(rows[0], memory.seconds, snapshot),)
-            if snapshot and event_of is trade:
-                rows.sort(key=_number)  # in which order they come is nowhere written
-            return [event_of(row, memory.seconds, snapshot) for row in rows]
-        match message:
-            case Beat():
-                return _HEARTBEAT
-            case Status(data=states):
-                return [VenueStatus(None, state.system, _notice(state)) for state in states]
-            case Book() | Instrument():
-                return ()
-            case _:
-                assert_never(message)
+        message: Message = _message(frame)
+        return message.events(memory.seconds)
     except (msgspec.ValidationError, WireError) as exc:
         return _second_look(frame, memory, exc)
     except (ValueError, RecursionError) as exc:
@@ -208,7 +223,7 @@ def _reply_events(reply: Reply, memory: Dialogue) -> Sequence[Event]:
 
 def _row_by_row(channel: str, frame: bytes, memory: Dialogue, first: Exception) -> Sequence[Event]:
     """Return the events of the rows that are right, and a `Fault` about the others."""
-    decode, event_of = _ROWS[channel]
+    decode, events_of = _ROWS[channel]
     envelope = _raw_rows(frame)
     snapshot = envelope.type == "snapshot"
     right: list[tuple[int, Event]] = []
@@ -217,7 +232,7 @@ def _row_by_row(channel: str, frame: bytes, memory: Dialogue, first: Exception) 
         try:
             row = decode(raw)
             order = row.trade_id if snapshot and isinstance(row, TradeRow) else place
-            right.append((order, event_of(row, memory.seconds, snapshot)))
+            right += [(order, event) for event in events_of([row], memory.seconds, snapshot)]
         except (ValueError, WireError) as exc:
             wrong.append(wire_error(exc, bytes(raw), f"$.data[{place}]"))
     if not right or not wrong:

@@ -77,7 +77,6 @@ class Session:
         state: How far it is.
         venue_ns: The latest venue time that its data showed.
         frames: Frames received.
-        events: Events they held.
         frame_s: When the last frame came, in the loop's time.
         junk: Frames that were not what the venue documents.
         faults: Troubles that the venue reported.
@@ -111,7 +110,6 @@ class Session:
         self._heard_s: float | None = None
         self.frames = 0
         self.frame_s = 0.0
-        self.events = 0
         self.junk = 0
         self.faults = 0
         self.last_junk = ""
@@ -260,7 +258,6 @@ class Session:
                 route(event)
             if data:
                 self.venue_ns = latest_ns
-                self.events += len(events)
                 self._heard_s = frame_s
                 if self._first_data_s is None:
                     self._first_data_s = frame_s

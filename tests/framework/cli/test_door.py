@@ -41,8 +41,7 @@ def test_an_unknown_command_is_a_wrong_usage(shell):
     done = shell.run("colect", status=2)
 
     assert (
-        done.stderr
-        == "error: there is no command 'colect' (did you mean 'collect'?); see wickwire --help\n"
+        done.stderr == "error: there is no command 'colect' (did you mean 'collect'?); see wickwire --help\n"
     )
 
 
