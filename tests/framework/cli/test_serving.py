@@ -10,7 +10,7 @@ def test_another_process_collects_from_it(shell):
     process = shell.start("simulate", "--at", "2026-11-20T15:00:00Z", "--speed", 50, "--json")
     try:
         served = json.loads(process.stdout.readline())
-        assert served["venues"] == ["kraken", "yahoo"]
+        assert {"kraken", "yahoo"} <= {*served["venues"]}
         redirects = [word for pair in served["redirects"].items() for word in ("--redirect", "=".join(pair))]
         told = ("--since", "2026-11-20T14:00:00Z", "--at", "2026-11-20T15:00:00Z")
         lines = shell.lines("collect", "kraken:BTC/USD@1m", *told, *redirects, "--for", "2s")
