@@ -1,0 +1,164 @@
+"""Coinbase's REST: candles.
+
+Reference: Coinbase Advanced Trade REST, "Get Public Product Candles", read 2026-11; replies that public
+projects recorded where they disagree.
+
+Rows come newest first, every number is a string. Buckets without trades have no row, so a reply proves those
+that lack in it empty, as long as it is whole: a range that is too wide is refused and never cut.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from wickwire import (
+    SECOND_NS,
+    Candle,
+    Conversation,
+    FaultKind,
+    Finality,
+    HttpReply,
+    HttpRequest,
+    OhlcvQuery,
+    Page,
+    VenueError,
+    WireError,
+    hookimpl,
+)
+from wickwire_coinbase.instants import seconds_ns
+from wickwire_coinbase.refusals import refused, wire_error
+from wickwire_coinbase.symbols import GRANULARITIES, LENGTH_NS, to_venue
+
+__all__ = ["PAGE_ROWS", "PRODUCTS_URL", "fetch_ohlcv"]
+
+PRODUCTS_URL: Final = "https://api.coinbase.com/api/v3/brokerage/market/products"
+
+PAGE_ROWS: Final = 347
+"""How many buckets one call asks for. "The number of candles requested should be less than 350", which leaves
+349; one more at either end is asked for, since nothing says whether the bounds are inclusive."""
+
+_LIMIT: Final = "350"  # the largest, and the default
+_MAY_BE_CUT: Final = 300
+"""A reply of so many rows might be one that the venue cut: older pages of the reference name this limit."""
+
+
+class CandleRow(msgspec.Struct, gc=False):
+    """One bucket with at least one trade in it."""
+
+    start: str
+    low: Decimal
+    high: Decimal
+    open: Decimal
+    close: Decimal
+    volume: Decimal
+
+
+class _Reply(msgspec.Struct):
+    candles: list[CandleRow]
+
+
+_reply: Final = msgspec.json.Decoder(_Reply).decode
+
+
+@hookimpl
+def fetch_ohlcv(query: OhlcvQuery) -> Conversation:
+    """Bring candles, with one request unless its reply may have been cut."""
+    granularity = GRANULARITIES.get(query.timeframe)
+    if granularity is None:
+        known = " ".join(map(str, GRANULARITIES))
+        raise VenueError(
+            FaultKind.REQUEST, f"coinbase: no {query.timeframe} candles over REST; there are {known}"
+        )
+    length_ns = LENGTH_NS[query.timeframe]
+    found: dict[int, CandleRow] = {}
+    start_ns, end_ns = max(0, query.since_ns - length_ns), query.until_ns
+    now_ns = None
+    while True:
+        reply = yield _request(query, granularity, start_ns, end_ns)
+        assert isinstance(reply, HttpReply)
+        if now_ns is None:
+            now_ns = query.now_ns if reply.date_ns is None else reply.date_ns
+        rows = _rows(reply, query, length_ns)
+        found = rows | found
+        oldest_ns, newest_ns = min(rows, default=start_ns), max(rows, default=end_ns)
+        if (
+            not start_ns <= oldest_ns <= newest_ns <= end_ns
+        ):  # another range: it proves what it holds, no more
+            return _page(query, found, (oldest_ns, newest_ns + length_ns), now_ns)
+        if len(rows) < _MAY_BE_CUT or not query.since_ns < oldest_ns < end_ns:
+            return _page(query, found, (query.since_ns, query.until_ns), now_ns)
+        end_ns = oldest_ns
+
+
+def _request(query: OhlcvQuery, granularity: str, start_ns: int, end_ns: int) -> HttpRequest:
+    product = quote(to_venue(query.symbol), safe="")
+    params = {
+        "start": str(start_ns // SECOND_NS),
+        "end": str(end_ns // SECOND_NS),
+        "granularity": granularity,
+        "limit": _LIMIT,
+    }
+    return HttpRequest(url=f"{PRODUCTS_URL}/{product}/candles", params=params)
+
+
+def _rows(reply: HttpReply, query: OhlcvQuery, length_ns: int) -> dict[int, CandleRow]:
+    """Return the rows of *reply* by open time.
+
+    Raises:
+        VenueError: The reply says no, or is not Coinbase's.
+        WireError: It is not what Coinbase documents, or its rows are of another granularity.
+    """
+    subject = f"{query.timeframe} candles of {query.symbol}"
+    no = refused(reply, subject, query.now_ns if reply.date_ns is None else reply.date_ns)
+    if no is not None:
+        raise no
+    try:
+        reply.body.decode()  # the decoder does not look into strings that it skips
+        rows = _reply(reply.body).candles
+    except (ValueError, RecursionError) as exc:
+        raise wire_error(exc, reply.body) from exc
+    found: dict[int, CandleRow] = {}
+    for place, row in enumerate(rows):
+        open_ns = seconds_ns(row.start, f"$.candles[{place}].start")
+        if open_ns % length_ns:
+            raise WireError(
+                f"coinbase: no {query.timeframe} bucket starts at {row.start}",
+                frame=reply.body,
+                at=f"$.candles[{place}].start",
+            )
+        found.setdefault(open_ns, row)
+    return found
+
+
+def _page(query: OhlcvQuery, found: dict[int, CandleRow], proven: tuple[int, int], now_ns: int) -> Page:
+    length_ns = LENGTH_NS[query.timeframe]
+    running_ns = now_ns - now_ns % length_ns
+    wanted = sorted(open_ns for open_ns in found if query.since_ns <= open_ns < query.until_ns)
+    candles = [_candle(query, found[open_ns], open_ns, length_ns, running_ns) for open_ns in wanted]
+    since_ns = min(max(query.since_ns, proven[0]), query.until_ns)
+    until_ns = min(query.until_ns, proven[1], running_ns)
+    return Page(candles=candles, covered=(since_ns, max(since_ns, until_ns)))
+
+
+def _candle(query: OhlcvQuery, row: CandleRow, open_ns: int, length_ns: int, running_ns: int) -> Candle:
+    numbers = (row.open, row.high, row.low, row.close, row.volume)
+    if not all(number.is_finite() for number in numbers):
+        raise WireError(f"coinbase: expected finite numbers in the row of {row.start}, got {row}")
+    return Candle(
+        query.symbol,
+        query.timeframe,
+        open_ns,
+        open_ns + length_ns,
+        row.open,
+        row.high,
+        row.low,
+        row.close,
+        row.volume,
+        None,
+        None,
+        Finality.FORMING if open_ns >= running_ns else Finality.UNSAID,
+    )
