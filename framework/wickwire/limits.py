@@ -24,7 +24,14 @@ def effective_limits(venue: Limits, wish: Limits | None, *, where: str = "limits
     if wish is None:
         return venue
     lowered: dict[str, int | Rate] = {}
-    for name in ("connections", "topics_per_connection", "connects", "messages", "rest"):
+    for name in (
+        "connections",
+        "connections_per_lane",
+        "topics_per_connection",
+        "connects",
+        "messages",
+        "rest",
+    ):
         allowed, wanted = getattr(venue, name), getattr(wish, name)
         if wanted is not None:
             if allowed is not None and _higher(wanted, allowed):

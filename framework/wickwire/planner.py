@@ -354,6 +354,9 @@ class _Room:
             if line.key == key and alone not in line.alone and (most is None or line.topics < most):
                 break
         else:
+            full = self._lane_is_full(key)
+            if full:
+                return full
             if self.limits.connections is not None and len(self.lines) >= self.limits.connections:
                 plural = "" if self.limits.connections == 1 else "s"
                 return f"no place is left on the {self.limits.connections} connection{plural} allowed"
@@ -364,6 +367,14 @@ class _Room:
         if alone is not None:
             line.alone.add(alone)
         return attrs.evolve(chosen, cost=Cost(connections=opened))
+
+    def _lane_is_full(self, key: tuple[str, str]) -> str:
+        """Return why no further connection may be opened to an endpoint, or nothing."""
+        most = self.limits.connections_per_lane
+        if most is None or sum(line.key == key for line in self.lines) < most:
+            return ""
+        plural = "" if most == 1 else "s"
+        return f"no place is left on the {most} connection{plural} allowed to this endpoint"
 
     def _over_rest(self, chosen: Plan) -> Plan | str:
         rate = self.limits.rest

@@ -107,6 +107,7 @@ class Limits:
 
     Attributes:
         connections: Streams open at once.
+        connections_per_lane: Streams open at once of one variant and `Lane.key`: of one endpoint.
         topics_per_connection: Subscriptions on one stream.
         connects: Rate of opening streams.
         messages: Rate of frames sent, per stream.
@@ -115,6 +116,7 @@ class Limits:
     """
 
     connections: int | None = attrs.field(default=None, validator=_ABOVE_ZERO)
+    connections_per_lane: int | None = attrs.field(default=None, validator=_ABOVE_ZERO)
     topics_per_connection: int | None = attrs.field(default=None, validator=_ABOVE_ZERO)
     connects: Rate | None = None
     messages: Rate | None = None
@@ -132,6 +134,7 @@ class Description:
         channels: Names of the stream channels used; empty when REST-only.
         timeframes: Every timeframe it knows, stream or REST.
         credentials: Names of the secrets it needs; empty for public data.
+        stream_credentials: Names of the secrets without which nothing is streamed, though history is served.
         environments: Names that `Account.environment` may take, the default first.
         limits: What it allows.
         variants: Names that the part after the dot of `venue.variant` may take; empty when it has none.
@@ -144,6 +147,7 @@ class Description:
     channels: tuple[str, ...] = ()
     timeframes: tuple[Timeframe, ...] = ()
     credentials: tuple[str, ...] = ()
+    stream_credentials: tuple[str, ...] = ()
     environments: tuple[str, ...] = ("production",)
     limits: Limits = attrs.field(factory=Limits)
     variants: tuple[str, ...] = ()

@@ -292,6 +292,23 @@ def test_series_share_connections_up_to_what_is_allowed():
     )
 
 
+def test_each_endpoint_has_places_of_its_own():
+    """Two variants, and two lanes of one, are endpoints; whoever comes second to one is polled."""
+    adapter = lantern(
+        description=attrs.evolve(
+            LANTERN,
+            variants=("iex", "sip"),
+            limits=Limits(connections_per_lane=1, topics_per_connection=1),
+        ),
+        lane=lambda topic: Lane(topic.symbol[:1]),
+    )
+    names = ("lantern.iex:A/USD@1m", "lantern.sip:A/USD@1m", "lantern.iex:B/USD@1m", "lantern.iex:AA/USD@1m")
+    plans = plan_all([Series.parse(name) for name in names], {"lantern": adapter}, {})
+
+    assert [Rung.STREAM] * 3 + [Rung.POLL] == [one.rung for one in plans]
+    assert plans[3].why.startswith("no place is left on the 1 connection allowed to this endpoint; polled")
+
+
 def test_a_series_that_can_only_be_streamed_is_refused_by_name_when_no_place_is_left():
     plans = together(
         "lantern:A/USD@1h", "lantern:B/USD@1h", limits=Limits(connections=1, topics_per_connection=1)

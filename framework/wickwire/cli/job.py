@@ -27,7 +27,7 @@ class Job:
     """What was asked for on the command line.
 
     Attributes:
-        settings: From the config.
+        settings: From the config; with secrets invented where the venues are simulated or recorded.
         series: What to collect.
         store: URL of the store.
         since: From when on, where it matters.
@@ -73,6 +73,8 @@ class Job:
             )
         if self.seed is not None and not self.simulate:
             raise UsageError("--seed: it chooses a simulated market; use it with --simulate")
+        if self.simulate or self.replay:
+            object.__setattr__(self, "settings", attrs.evolve(self.settings, invented=True))
 
 
 def refuse(job: Job) -> None:

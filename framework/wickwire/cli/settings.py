@@ -15,7 +15,7 @@ import click
 from wickwire.binding import listed, suggestion
 from wickwire.config import Config, read_config
 from wickwire.discovery import Kind
-from wickwire.errors import ConfigError, UsageError
+from wickwire.errors import ConfigError, UsageError, VenueError
 from wickwire.model import Rung, Series
 from wickwire.registry import Registry
 from wickwire.wire import Account
@@ -38,9 +38,11 @@ class Settings:
 
     Attributes:
         config: The config; empty where there is none.
+        invented: Secrets that it does not name are invented: simulated and recorded venues take any.
     """
 
     config: Config
+    invented: bool = False
 
     @cached_property
     def registry(self) -> Registry:
@@ -99,7 +101,22 @@ class Settings:
             ConfigError: A variable that the config names is not set.
         """
         venues = dict.fromkeys(one.venue for one in series)
-        return {venue: self.config.account(venue, os.environ) for venue in venues}
+        accounts = {venue: self.config.account(venue, os.environ) for venue in venues}
+        if self.invented:
+            for one in series:
+                accounts[one.venue] = self._invented(one, accounts[one.venue])
+        return accounts
+
+    def _invented(self, series: Series, account: Account) -> Account:
+        """Return *account* with something in place of the secrets that *series* needs and it lacks."""
+        try:
+            told = self.registry.load(series.venue).description_for(
+                attrs.evolve(account, feed=series.variant)
+            )
+        except VenueError:  # it does not even tell which
+            return account
+        made = {name: f"invented-{name}" for name in (*told.credentials, *told.stream_credentials)}
+        return attrs.evolve(account, secrets={**made, **account.secrets})
 
     def plans(self, series: Sequence[Series], route: str | None = None) -> Sequence[Plan]:
         """Return how *series* would be collected; a refused one says why.
