@@ -6,13 +6,14 @@ finding and importing plugins is the registry's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import CodeType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from wickwire.binding import Binding, described, identify, kind_of, listed, with_article
+from wickwire.binding import Binding, code_of, described, identify, kind_of, listed, with_article
 from wickwire.errors import PluginError, VenueError, WickwireError
 from wickwire.hookspecs import STREAM_HOOKS
 from wickwire.wire import Account, Description, Endpoint, Lane, OhlcvSupport, Topic
@@ -65,6 +66,7 @@ class Adapter:
         to_venue: `(symbol)`; the symbol itself where the adapter has none.
         from_venue: `(text)`; the text itself where the adapter has none.
         simulate: `(market)`; None where the adapter has none.
+        code: The code of the plugin's own functions, to the names of the hooks that they are.
     """
 
     name: str
@@ -91,11 +93,16 @@ class Adapter:
     to_venue: Callable[[str], str] = attrs.field(repr=False)
     from_venue: Callable[[str], str] = attrs.field(repr=False)
     simulate: Callable[[Market], VenueServer] | None = attrs.field(repr=False)
+    code: Mapping[CodeType, str] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def who(self) -> str:
+        """How messages name it, such as `adapter 'lantern' (wickwire-lantern 0.3.1)`."""
+        return identify("adapter", self.name, self.distribution, self.version)
 
     def broke(self, what: str) -> PluginError:
         """Return the error for a broken contract, *what* such as "parse() returned None, not events"."""
-        who = identify("adapter", self.name, self.distribution, self.version)
-        return PluginError(f"{who}: {what}", plugin=self.name)
+        return PluginError(f"{self.who}: {what}", plugin=self.name)
 
     def description_for(self, account: Account) -> Description:
         """Return what the venue is for *account*.
@@ -202,6 +209,7 @@ def bind(name: str, plugin: object, *, distribution: str = "", version: str = ""
         to_venue=hooks.get("to_venue", _same),
         from_venue=hooks.get("from_venue", _same),
         simulate=hooks.get("simulate"),
+        code=code_of(plugin),
     )
     try:
         return attrs.evolve(adapter, description=adapter.description_for(Account()))

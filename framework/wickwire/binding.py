@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Final, NoReturn
 
 import attrs
@@ -22,6 +22,7 @@ from wickwire.hookspecs import ADAPTER_HOOKS, PLUGIN_HOOKS, PROJECT, REQUIRED_HO
 __all__ = [
     "Binding",
     "Function",
+    "code_of",
     "described",
     "identify",
     "kind_of",
@@ -63,6 +64,15 @@ def marked_hooks(plugin: object) -> Mapping[str, Function]:
         if options is not None:
             marked[options["specname"] or attribute] = getattr(plugin, attribute)
     return marked
+
+
+def code_of(plugin: object) -> Mapping[CodeType, str]:
+    """Return the code of the adapter hooks of *plugin*, decorated ones without what decorates them."""
+    return {
+        inspect.unwrap(function).__code__: hook
+        for hook, function in marked_hooks(plugin).items()
+        if hook in ADAPTER_HOOKS and hasattr(inspect.unwrap(function), "__code__")
+    }
 
 
 # ------------------------------------------------------------------------------------------- the checks

@@ -30,6 +30,7 @@ from wickwire.scope import unwrapped
 from wickwire.store import MemoryStore, Store, forming
 from wickwire.transport import Transport
 from wickwire.venue import Venue
+from wickwire.watchdog import Watchdog
 from wickwire.wire import Account
 from wickwire.writer import Writer
 
@@ -70,6 +71,7 @@ class Collector:
         backoff: Backoff | Mapping[str, Backoff] | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         """Make a collector; nothing connects before `async with`.
 
@@ -83,6 +85,8 @@ class Collector:
             backoff: How long to wait between attempts, for all or by venue.
             clock: What stamps; by default the system's.
             rng: Where jitter comes from; seed it to repeat a run.
+            watchdog: What looks for plugins that hold the event loop; by default one that reports them and
+                leaves the process alone.
         """
         self._registry = registry or Registry()
         self._given_store = store
@@ -94,6 +98,7 @@ class Collector:
         self._backoff = {} if backoff is None else backoff
         self._clock = clock or SystemClock()
         self._rng = rng or random.Random()
+        self._watchdog = watchdog or Watchdog(self._registry)
         self._venues: dict[str, Venue] = {}
         self._readers: WeakKeyDictionary[CandleReader, None] = WeakKeyDictionary()
         self._feed_readers: WeakKeyDictionary[AnyFeedReader, tuple[Feed, Container[Series] | None]]
@@ -118,6 +123,8 @@ class Collector:
             StoreError: The store cannot be opened.
         """
         async with AsyncExitStack() as stack:
+            if not getattr(asyncio.get_running_loop(), "virtual", False):
+                stack.enter_context(self._watchdog.watching())
             self._store = self._open_store()
             await self._store.open()
             stack.push_async_callback(self._store.aclose)
@@ -514,6 +521,7 @@ class Collector:
         """Say how everything is doing, at this moment."""
         if self._writer is None:
             raise UsageError(_NOT_RUNNING)
+        alarm = self._watchdog.alarm
         venues, now_s = self._venues, asyncio.get_running_loop().time()
         candles = [of_closer(closer) for venue in venues.values() for closer in venue.closers.values()]
         feeds = [
@@ -524,10 +532,12 @@ class Collector:
         return Health(
             at_ns=self._clock.now_ns(),
             series=[*candles, *feeds],
-            venues=[of_venue(scope, venue) for scope, venue in venues.items()],
+            venues=[of_venue(scope, venue, alarm) for scope, venue in venues.items()],
             committed=self._writer.committed,
             batches=self._writer.batches,
             store_trouble=self._writer.trouble,
+            alarm="" if alarm is None else str(alarm),
+            holds=self._watchdog.holds,
         )
 
 

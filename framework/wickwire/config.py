@@ -6,6 +6,7 @@ the attribute that holds it; `docs/configuration.md` shows them all.
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 import math
 import re
@@ -24,9 +25,10 @@ from wickwire.errors import ConfigError, UsageError
 from wickwire.model import Rung, Series
 from wickwire.planner import PINS
 from wickwire.retry import Backoff
+from wickwire.watchdog import HungHook
 from wickwire.wire import Account, Limits
 
-__all__ = ["Config", "PluginsConfig", "VenueConfig", "parse_config", "read_config"]
+__all__ = ["CollectorConfig", "Config", "PluginsConfig", "VenueConfig", "parse_config", "read_config"]
 
 _VENUE: Final = re.compile(r"^[a-z][a-z0-9_]{0,31}$")
 _VARIABLE: Final = re.compile(r"^env:([A-Za-z_][A-Za-z0-9_]*)$")
@@ -109,12 +111,27 @@ class VenueConfig:
 
 
 @attrs.frozen(kw_only=True)
+class CollectorConfig:
+    """How the collector itself behaves.
+
+    Attributes:
+        hung_hook: What follows when a plugin's hook does not return: "exit" ends the process with status 5,
+            "report" only says so.
+        hung_hook_s: How long to wait for it, before the end, in seconds.
+    """
+
+    hung_hook: HungHook = HungHook.EXIT
+    hung_hook_s: float = attrs.field(default=30.0, converter=float, validator=attrs.validators.gt(0))
+
+
+@attrs.frozen(kw_only=True)
 class Config:
     """All settings.
 
     Attributes:
         series: What to collect where the command names nothing, in order of importance.
         store: URL of the store; None leaves the choice to the command.
+        collector: How the collector itself behaves.
         plugins: Which plugins may be loaded.
         venues: How venues are used, by name; those that are not named are used as they come.
         source: The file, for messages.
@@ -122,6 +139,7 @@ class Config:
 
     series: tuple[Series, ...] = ()
     store: str | None = None
+    collector: CollectorConfig = attrs.field(factory=CollectorConfig)
     plugins: PluginsConfig = attrs.field(factory=PluginsConfig)
     venues: Mapping[str, VenueConfig] = attrs.field(factory=dict)
     source: str = attrs.field(default="config", metadata={"key": False})
@@ -276,6 +294,9 @@ class _Reader:
         except msgspec.ValidationError as exc:
             if hint is Rung:
                 self.wrong(where, _unpinnable(raw))
+            if isinstance(hint, type) and issubclass(hint, enum.Enum):
+                known = " or ".join(repr(one.value) for one in hint)
+                self.wrong(where, f"expected {known}, got {raw!r}")
             text = str(exc).replace("`", "")
             self.wrong(where, text[:1].lower() + text[1:])
         if hint is Rung and made not in PINS:

@@ -22,6 +22,8 @@ __all__ = ["Found", "Kind", "MissingExtraError", "files", "imported", "installed
 
 # PEP 508: the name comes first, and what an extra brings says `extra == "redis"` in its marker
 _EXTRA: Final = re.compile(r"^([A-Za-z0-9._-]+).*\bextra\s*==\s*['\"]([^'\"]+)['\"]")
+_LOCAL: Final = "_wickwire_local_"
+"""What the modules of adapters in single files are called, before the name of the venue."""
 
 
 @final
@@ -47,6 +49,7 @@ class Found:
         distribution: What was installed to bring it, or the path of a local file; may be empty.
         version: The distribution's version; may be empty.
         disabled: Why it is not to be loaded; empty when it may be.
+        package: Top package of its modules; empty where that is not known.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Found:
     distribution: str = ""
     version: str = ""
     disabled: str = ""
+    package: str = ""
     load: Callable[[], object] = attrs.field(repr=False, eq=False)
     entry_point: EntryPoint | None = attrs.field(default=None, repr=False, eq=False)
 
@@ -75,6 +79,7 @@ def installed() -> Iterator[Found]:
                 kind=kind,
                 distribution=distribution,
                 version=version,
+                package=point.module.partition(".")[0],
                 load=point.load,
                 entry_point=point,
             )
@@ -84,7 +89,9 @@ def files(local: Mapping[str, Path]) -> Iterator[Found]:
     """Yield the adapters that are single files, without importing any."""
     for name, path in local.items():
         load = functools.partial(_imported_file, name, path)
-        yield Found(name=name, kind=Kind.ADAPTER, distribution=str(path), load=load)
+        yield Found(
+            name=name, kind=Kind.ADAPTER, distribution=str(path), package=f"{_LOCAL}{name}", load=load
+        )
 
 
 def _origin(point: EntryPoint) -> tuple[str, str]:
@@ -155,7 +162,7 @@ def _imported_file(name: str, path: Path) -> object:
     who = identify(Kind.ADAPTER.value, name, str(path), "")
     if not path.is_file():
         raise PluginError(f"{who}: there is no such file", plugin=name)
-    module_name = f"_wickwire_local_{name}"
+    module_name = f"{_LOCAL}{name}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise PluginError(f"{who}: is not a Python file; its name has to end in .py", plugin=name)

@@ -10,6 +10,7 @@ from wickwire.closer import LIVE_S, Closer, Condition, Switch
 from wickwire.fanout import AnyFeedRoute
 from wickwire.model import Candle, Hole, Rung, Series
 from wickwire.venue import Venue
+from wickwire.watchdog import Hold
 
 __all__ = ["Health", "SeriesHealth", "VenueHealth", "of_closer", "of_feed", "of_venue"]
 
@@ -104,6 +105,8 @@ class Health:
         committed: Candles that the store took as news since the start.
         batches: Transactions in which it did.
         store_trouble: The store's last error; empty when it works.
+        alarm: Which plugin's hook holds the event loop, or did in the last minute; empty when none does.
+        holds: The last 20 calls that held it for too long, of plugins and others.
     """
 
     at_ns: int
@@ -112,6 +115,8 @@ class Health:
     committed: int
     batches: int = 0
     store_trouble: str
+    alarm: str = ""
+    holds: Sequence[Hold] = ()
 
 
 def of_closer(closer: Closer) -> SeriesHealth:
@@ -162,9 +167,10 @@ def _condition(route: AnyFeedRoute, age_s: float | None) -> Condition:
     return Condition.STALE if route.received else Condition.STARTING
 
 
-def of_venue(scope: str, venue: Venue) -> VenueHealth:
-    """Return how a venue is doing."""
+def of_venue(scope: str, venue: Venue, alarm: Hold | None = None) -> VenueHealth:
+    """Return how a venue is doing, while *alarm* is what a plugin does."""
     troubles = [
+        str(alarm) if alarm is not None and alarm.plugin == venue.adapter.name else "",
         venue.failure,
         str(venue.history.clocks),
         *(link.trouble for link in venue.links if link.session is None),

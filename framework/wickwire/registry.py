@@ -9,7 +9,7 @@ import enum
 import functools
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
@@ -133,6 +133,16 @@ class Registry:
         if name not in self._adapters:
             self._load(Kind.ADAPTER, name)
         return self._adapters[name]
+
+    @property
+    def loaded(self) -> Sequence[Adapter]:
+        """The adapters that were loaded so far."""
+        return tuple(self._adapters.values())
+
+    @functools.cached_property
+    def packages(self) -> Mapping[str, Found]:
+        """Whose code it is, by the top package of a module, as far as metadata tells."""
+        return {one.package: one for one in self.discover() if one.package}
 
     def load_plugin(self, name: str) -> None:
         """Import a plugin that is not an adapter and let it take part from now on. Safe to repeat.

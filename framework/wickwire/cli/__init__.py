@@ -76,7 +76,7 @@ class Commands(click.Group):
     cls=Commands,
     context_settings=CONTEXT,
     epilog="Exit status: 0 done, 1 failed, 2 wrong usage or settings, 3 the plan refuses a series, 4 holes "
-    "found, 130 interrupted with Ctrl-C.",
+    "found, 5 a plugin hangs, 130 interrupted with Ctrl-C.",
 )
 @click.version_option(package_name="wickwire", message="wickwire %(version)s")
 @loud_options

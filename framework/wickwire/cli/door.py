@@ -34,6 +34,7 @@ class ExitCode(enum.IntEnum):
     USAGE = 2
     REFUSED = 3
     HOLES = 4
+    HUNG = 5
     INTERRUPTED = 130
 
 

@@ -86,7 +86,8 @@ def refuse(job: Job) -> None:
     """
     if job.record is not None and not job.record.absolute().parent.is_dir():
         raise ConfigError(f"recording {job.record}: there is no directory '{job.record.parent}'; create it")
-    plans = job.settings.plans(job.series, job.route)
+    with job.settings.watchdog.watching():
+        plans = job.settings.plans(job.series, job.route)
     refused = [f"{plan.series}: {plan.why}" for plan in plans if plan.rung is Rung.REFUSE]
     if refused:
         raise PlanError("; ".join(refused))
@@ -95,6 +96,13 @@ def refuse(job: Job) -> None:
 @asynccontextmanager
 async def in_world(job: Job) -> AsyncIterator[World]:
     """Provide the venues that *job* wants."""
+    with job.settings.watchdog.watching():
+        async with _world_of(job) as world:
+            yield world
+
+
+@asynccontextmanager
+async def _world_of(job: Job) -> AsyncIterator[World]:
     registry, now_ns = job.settings.registry, SystemClock().now_ns()
     at_ns = None if job.at is None else job.at.ns(now_ns)
     if job.replay:

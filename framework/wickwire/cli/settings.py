@@ -18,6 +18,7 @@ from wickwire.discovery import Kind
 from wickwire.errors import ConfigError, UsageError, VenueError
 from wickwire.model import Rung, Series
 from wickwire.registry import Registry
+from wickwire.watchdog import Watchdog
 from wickwire.wire import Account
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ class Settings:
         """The plugins that may be loaded."""
         plugins = self.config.plugins
         return Registry(allow=plugins.allow, deny=plugins.deny, local=plugins.local)
+
+    @cached_property
+    def watchdog(self) -> Watchdog:
+        """What looks for plugins that hold the event loop."""
+        collector = self.config.collector
+        return Watchdog(self.registry, collector.hung_hook, deadline_s=collector.hung_hook_s)
 
     def wanted(self, series: Sequence[Series]) -> Sequence[Series]:
         """Return *series*, or, where the command names none, those of the config.
@@ -170,6 +177,7 @@ class Settings:
             accounts=accounts,
             clock=world.clock,
             rng=random.Random(seed),
+            watchdog=self.watchdog,
         )
 
 

@@ -121,7 +121,12 @@ class VirtualLoop(_OwnTime):
 
     Threads have no place here, as nobody can say how long one takes: executors other than `InlineExecutor`
     are refused, and with them name resolution and `asyncio.to_thread`. Nor have sockets.
+
+    Attributes:
+        virtual: Real time means nothing on it, so nobody should measure it.
     """
+
+    virtual: Final = True
 
     def __init__(self, *, seed: int | None = None, start_ns: int = VIRTUAL_START_NS) -> None:
         """Make a loop whose clock says *start_ns*."""
