@@ -143,10 +143,9 @@ def _page(query: OhlcvQuery, window: _Window, told: Told, result: Result) -> Pag
         opens = (candle.open_ns for candle in candles)
         since_ns = min(_bucket(told.listed_ns, told), window.until_ns, *opens)
         since_ns, stopped = max(since_ns, window.since_ns), Stopped.VENUE_START
-    proven_ns = since_ns
-    silent = not result.timestamp and told.last_ns is not None
-    if not (silent and window.since_ns <= (told.last_ns or 0) < window.until_ns):
-        proven_ns = max(since_ns, min(window.until_ns, _proven(reading, told, window)))
+    proven_ns = max(since_ns, min(window.until_ns, _proven(reading, told, window)))
+    if not result.timestamp:
+        proven_ns = max(since_ns, min(proven_ns, _proven_by_nothing(told, window)))
     return Page(
         candles=candles,
         covered=(since_ns, proven_ns),
@@ -176,6 +175,17 @@ def _proven(reading: Reading, told: Told, window: _Window) -> int:
     bounds += reading.doubts_ns
     # the live row comes whatever was asked: before the window it says nothing about what is in it
     return min([proven_ns, *(bound for bound in bounds if bound >= window.since_ns)])
+
+
+def _proven_by_nothing(told: Told, window: _Window) -> int:
+    """Return until when a reply without any row proves that there is none.
+
+    It contradicts itself when its own last price lies in the window. Else it may still be an upstream fault:
+    with the last price comes a row, whatever window was asked for. So it proves what is a day old.
+    """
+    if told.last_ns is not None and window.since_ns <= told.last_ns < window.until_ns:
+        return window.since_ns
+    return told.as_of_ns - DAY_NS
 
 
 def _is_closed(told: Told) -> bool:

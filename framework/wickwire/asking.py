@@ -37,6 +37,7 @@ AUDIT_POLLED_S: Final = 3_600.0
 """How often a polled one does: what is there came from history already, but history may be rewritten."""
 
 AUDIT_BUCKETS: Final = 60
+"""How many buckets an audit reads again at least; more where more have ended since the one before."""
 
 REREAD_BUCKETS: Final = 2
 """How many closed buckets each poll reads again: it costs no request more."""
@@ -177,6 +178,7 @@ class Asking:
         self._reach_ns = _reach_ns(ledger.support, ledger.buckets.size_ns)
         self._audit_every_s = AUDIT_S if streamed else AUDIT_POLLED_S
         self._audit_s = self._next_audit_s(now)
+        self._audited_ns = now.ns
 
     # ------------------------------------------------------------------------------------------ when
 
@@ -204,6 +206,8 @@ class Asking:
                 waits_s.append(self._live.after_s - now.s)
             if lacking(self._ledger, due_ns):
                 waits_s.append(self._heal.after_s - now.s)
+            if self._is_to_be_audited:  # also when the next bucket is that of Monday
+                waits_s.append(self._audit_s - now.s)
         wakes += [now.ns + round(max(wait_s, SHORTEST_WAIT_S) * SECOND_NS) for wait_s in waits_s]
         return min(wakes)
 
@@ -261,14 +265,26 @@ class Asking:
         """
         ledger = self._ledger
         if self.polled != self._streamed and now.s >= self._audit_s:
-            self._audit_s = self._next_audit_s(now)
-            return recent(ledger, due_ns, AUDIT_BUCKETS)
+            return self._audit(now, due_ns)
         on_trial = self.polled and self._streamed and ledger.epoch
         over_ns = ledger.buckets.over_by(due_ns, ledger.frontier_ns)
         if on_trial and self._compared_ns < over_ns <= ledger.frontier_ns:
             self._compared_ns = over_ns
             return recent(ledger, due_ns, 1)
         return None
+
+    @property
+    def _is_to_be_audited(self) -> bool:
+        """Whether something closed since the last audit, and the route is the planned one."""
+        newest = self._ledger.last_close
+        return self.polled != self._streamed and newest is not None and newest.close_ns > self._audited_ns
+
+    def _audit(self, now: Moment, due_ns: int) -> Want | None:
+        """Return what has ended since the last audit, so that no bucket slips between two; a page at most."""
+        ended = (due_ns - self._audited_ns) // self._ledger.buckets.size_ns + REREAD_BUCKETS
+        self._audited_ns, self._audit_s = due_ns, self._next_audit_s(now)
+        buckets = min(max(ended, AUDIT_BUCKETS), self._ledger.support.page_rows)
+        return recent(self._ledger, due_ns, buckets)
 
     def since_ns(self, want: Want) -> int:
         """Return from when on to ask for *want*: a polled series reads its last buckets again.
@@ -317,6 +333,7 @@ class Asking:
             return
         self._late += 1
         next_s = (self._next_end_ns(now) - now.ns) / SECOND_NS
+        next_s = min(next_s, LONGEST_UNRESOLVED_S)  # the next bucket may be that of Monday
         self._postpone(want, min(2.0**self._late, next_s) if self._late <= EARLY_ASKS else next_s, now)
 
     def _in_vain(self, want: Want, now: Moment) -> None:

@@ -307,8 +307,10 @@ class Session:
     def _note_status(self, event: VenueStatus) -> None:
         state = self._words.of(event.state)
         if event.symbol is None and state != self.status:
-            self.status = state
+            before, self.status = self.status, state
             log.info("venue status", extra={"venue": self._adapter.name, "state": state})
+            if before:  # what was traded while it was in trouble may never be said
+                self._book.doubted(f"the venue went from {before} to {state}")
 
     def _fault(self, event: Fault) -> None:
         self.faults += 1

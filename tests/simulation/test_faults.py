@@ -2,50 +2,70 @@
 
 from __future__ import annotations
 
-import random
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tests.simulation.faults import FAULTS, Fault
 from tests.simulation.world import World, simulate
-from wickwire import Rung
+from wickwire import Feed, Rung, load_adapter
 from wickwire.closer import Condition
+from wickwire.simulate import SeededMarket
+from wickwire.simulate.loops import VIRTUAL_START_NS
 
 NAMES = ("kraken:BTC/USD@1m", "kraken:ETH/USD@1m", "kraken:BTC/USD@5m")
 
-# fault, details, whether the series has to fall back to polling meanwhile
-FAULTS: list[tuple[str, dict[str, Any], bool]] = [
-    ("mute", {}, True),
-    ("mute_symbol", {"symbol": "BTC/USD"}, False),
-    ("no_heartbeat", {}, False),
-    ("refuse_connections", {}, False),
-    ("html_520", {}, False),
-    ("rest_error", {}, False),
-    ("maintenance", {}, False),
-    ("slow", {}, False),
-    ("exceeded_rate", {}, False),
-]
+WELL = {Condition.LIVE, Condition.QUIET, Condition.POLLED}
 
 
-@pytest.mark.parametrize(("fault", "details", "falls"), FAULTS, ids=[name for name, _, _ in FAULTS])
-def test_a_fault_of_ten_minutes_leaves_the_data_whole(
-    fault: str, details: dict[str, Any], *, falls: bool
-) -> None:
+@pytest.mark.parametrize("venue", ["kraken", "yahoo"])
+def test_every_switch_of_a_simulator_is_played(venue: str) -> None:
+    make = load_adapter(venue).simulate
+    assert make is not None
+    assert make(SeededMarket(1, VIRTUAL_START_NS)).faults.keys() == {
+        fault.name for fault in FAULTS if fault.venue == venue
+    }
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_fault_of_ten_minutes_leaves_the_data_whole(fault: Fault, seed: int) -> None:
+    play_alone(fault, seed)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(3, 23))
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_fault_of_ten_minutes_leaves_the_data_whole_with_many_seeds(fault: Fault, seed: int) -> None:
+    play_alone(fault, seed)
+
+
+def play_alone(fault: Fault, seed: int) -> None:
+    """Play one fault; the seed draws the market, the waits, and the order in which ready tasks run."""
+
     async def play(world: World) -> None:
         await world.minutes(5)
-        world.servers["kraken"].inject(fault, **details)
+        world.inject(fault)
         await world.minutes(10)
-        if falls:
-            assert {Rung.POLL} == {health.rung for health in world.collector.health().series}
-        world.servers["kraken"].inject(fault, on=False, **details)
-        await world.minutes(20)
+        if fault.falls:
+            assert {Rung.POLL} == rungs(world)
+        world.heal(fault)
+        await world.minutes(fault.settles_min)
 
-        assert [] == [line for name in NAMES for line in await world.differences(name)]
-        health = world.collector.health()
-        assert {Rung.STREAM} == {each.rung for each in health.series}
-        assert {each.condition for each in health.series} <= {Condition.LIVE, Condition.QUIET}
+        assert [] == await world.broken(first_closes=not fault.misleads)
+        assert len(world.delivered) >= len(fault.series) - bool(world.trades)
+        assert {Rung.STREAM if fault.venue == "kraken" else Rung.POLL} == rungs(world)
+        assert {each.condition for each in world.collector.health().series} <= WELL
 
-    simulate(play, *NAMES)
+    starts_ns = fault.starts_ns[seed % len(fault.starts_ns)]
+    simulate(play, *fault.series, seed=seed, shuffle=True, start_ns=starts_ns)
+
+
+def rungs(world: World) -> set[Rung]:
+    """Return the routes of the candle series."""
+    return {each.rung for each in world.collector.health().series if each.series.what is not Feed.TRADES}
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1006, 1008, 1011, 1012, 1013])
@@ -146,23 +166,68 @@ def test_an_unknown_pair_is_refused_by_name_and_the_others_go_on() -> None:
     simulate(play, "kraken:BTC/USD@1m", "kraken:NOPE/USD@1m")
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_whatever_happens_in_whatever_order_the_data_is_whole_in_the_end(seed: int) -> None:
-    """Faults are drawn by the seed; so is the order in which ready tasks run."""
-    rng = random.Random(seed)
+# ------------------------------------------------------------------------------------- one upon the other
+
+
+BOTH = ("kraken:BTC/USD@1m", "kraken:ETH/USD@5m", "yahoo:BTC/USD@1m", "yahoo:AAPL@5m")
+Script = Sequence[tuple[float, Fault, float]]
+"""Steps: minutes to wait, what begins then, and for how many minutes."""
+
+scripts = st.lists(
+    st.tuples(
+        st.integers(0, 60).map(lambda tenths: tenths / 10),
+        st.sampled_from([fault for fault in FAULTS if fault.starts_ns == FAULTS[0].starts_ns]),
+        st.integers(1, 120).map(lambda tenths: tenths / 10),
+    ),
+    min_size=2,
+    max_size=6,
+)
+
+
+@settings(max_examples=5)
+@given(script=scripts, seed=st.integers(0, 2**16))
+def test_whatever_happens_in_whatever_order_the_data_is_whole_in_the_end(script: Script, seed: int) -> None:
+    play_together(script, seed)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3_600)
+@settings(max_examples=500)
+@given(script=scripts, seed=st.integers(0, 2**16))
+def test_whatever_happens_in_hundreds_of_ways_the_data_is_whole_in_the_end(script: Script, seed: int) -> None:
+    play_together(script, seed)
+
+
+def play_together(script: Script, seed: int) -> None:
+    """Play faults of both venues, one upon the other, around the ends of a session."""
 
     async def play(world: World) -> None:
-        server = world.servers["kraken"]
-        for _ in range(12):
-            fault, details, _ = rng.choice(FAULTS)
-            server.inject(fault, **details)
-            if rng.random() < 0.5:
-                server.inject("hangup", code=rng.choice([1000, 1006, 1012, 1013]))
-            await world.minutes(rng.uniform(0.1, 6))
-            server.inject(fault, on=False, **details)
-            await world.minutes(rng.uniform(0.1, 6))
-        await world.minutes(25)
-        assert [] == [line for name in NAMES for line in await world.differences(name)]
-        assert {Rung.STREAM} == {each.rung for each in world.collector.health().series}
+        await world.minutes(3)
+        ends: list[tuple[float, int, Fault]] = []
+        now_min = 0.0
+        for number, (wait_min, fault, lasts_min) in enumerate(script):
+            now_min = await heal_until(world, ends, now_min, now_min + wait_min)
+            world.inject(fault)
+            ends.append((now_min + lasts_min, number, fault))
+        await heal_until(world, ends, now_min, max(end_min for end_min, _, _ in ends))
+        await world.minutes(110 if any(fault.venue == "yahoo" for _, fault, _ in script) else 35)
 
-    simulate(play, *NAMES, seed=seed, shuffle=True)
+        # silence of less than a minute, even of everything, looks like a quiet market
+        misled = any(fault.misleads or fault.name == "mute" for _, fault, _ in script)
+        assert [] == await world.broken(first_closes=not misled)
+        assert {each.condition for each in world.collector.health().series} <= WELL
+
+    simulate(play, *BOTH, seed=seed, shuffle=True, start_ns=FAULTS[0].starts_ns[seed % 2])
+
+
+async def heal_until(
+    world: World, ends: list[tuple[float, int, Fault]], now_min: float, until_min: float
+) -> float:
+    """Let time pass, and end each fault when its time has come; return *until_min*."""
+    for end in sorted(end for end in ends if end[0] <= until_min):
+        await world.minutes(end[0] - now_min)
+        now_min = end[0]
+        ends.remove(end)
+        world.heal(end[2])
+    await world.minutes(until_min - now_min)
+    return until_min

@@ -6,14 +6,27 @@ import asyncio
 import logging
 import random
 import struct
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
 
-from wickwire import SECOND_NS, Candle, HoleKind, MemoryStore, Rate, Rung, Series, SeriesCandle, Session, Timeframe, Utc
+from tests.simulation.faults import Fault
+from wickwire import (
+    SECOND_NS,
+    Candle,
+    HoleKind,
+    MemoryStore,
+    Rate,
+    Series,
+    SeriesCandle,
+    Session,
+    Timeframe,
+    Trade,
+    Utc,
+)
 from wickwire.closer import Condition, Switch
 from wickwire.collector import Collector
 from wickwire.registry import Registry
@@ -107,6 +120,7 @@ class World:
         complaints: What it logged as errors.
         switches: Every change of route.
         delivered: Every candle handed out.
+        trades: Every trade handed out.
         handed_ns: When the first close of a candle was handed out, by series and open time.
         late: Trades that a venue reported after their bucket was over: symbol, time, price and size.
         scales: What all prices of a series are divided by now: Yahoo rescales history at a split.
@@ -121,6 +135,7 @@ class World:
     complaints: Complaints = attrs.field(factory=Complaints)
     switches: list[Switch] = attrs.field(factory=list)
     delivered: list[SeriesCandle] = attrs.field(factory=list)
+    trades: list[Trade] = attrs.field(factory=list)
     handed_ns: dict[tuple[Series, int], int] = attrs.field(factory=dict)
     late: list[tuple[str, int, Decimal, Decimal]] = attrs.field(factory=list)
     scales: dict[str, Decimal] = attrs.field(factory=dict)
@@ -129,10 +144,30 @@ class World:
         """Let so many minutes pass."""
         await asyncio.sleep(count * 60)
 
+    def inject(self, fault: Fault) -> None:
+        """Let a fault begin; one that only new subscriptions meet cuts the stream."""
+        server, details = self.servers[fault.venue], dict(fault.details)
+        if fault.name == "late_trade":
+            at_ns = running_clock().now_ns() - round(details["ago_s"] * SECOND_NS)
+            self.late.append((details["symbol"], at_ns, Decimal(details["price"]), Decimal(details["size"])))
+        server.inject(fault.name, **details)
+        if fault.cut:
+            server.inject("hangup", code=1006)
+
+    def heal(self, fault: Fault) -> None:
+        """Let a fault end, where it is not over already."""
+        if fault.off is not None:
+            self.servers[fault.venue].inject(fault.name, **fault.off)
+
     def heard(self, candle: SeriesCandle) -> None:
         """Note a candle that the collector handed out."""
         self.delivered.append(candle)
         self.handed_ns.setdefault((candle.series, candle.open_ns), running_clock().now_ns())
+
+    async def listen(self, trades: AsyncIterator[Trade]) -> None:
+        """Note every trade that the collector hands out."""
+        async for trade in trades:
+            self.trades.append(trade)
 
     # ------------------------------------------------------------------------------------ broken promises
 
@@ -149,16 +184,14 @@ class World:
             if isinstance(each.series.what, Timeframe)
         ]
         refused = {
-            str(each.series)
-            for each in self.collector.health().series
-            if each.condition is Condition.REFUSED
+            str(each.series) for each in self.collector.health().series if each.condition is Condition.REFUSED
         }
         lines = [line for name in names if name not in refused for line in await self.differences(name)]
         lines += [f"{name} is refused" for name in refused]
         if first_closes:
             lines += [line for name in names for line in self.false_closes(name)]
         lines += [f"{name} was closed before its end" for name in names if self._early(name)]
-        lines += [*self.over_budget(), *self.complaints.lines]
+        lines += [*self.invented_trades(), *self.over_budget(), *self.complaints.lines]
         if self.collector.listener_errors:
             lines.append(f"{self.collector.listener_errors} errors of listeners")
         return lines
@@ -167,16 +200,15 @@ class World:
         """Compare what is stored of a series with the truth: every line is a broken promise."""
         series = Series.parse(text)
         [state] = [state for state in await self.store.states() if state.series == series]
-        truth = {
-            candle.open_ns: candle for candle in self.truth(text, state.origin_ns, state.frontier_ns)
-        }
-        stored = {c.open_ns: c for c in await self.store.candles(series, 0, 2**62, limit=10**6)}
+        truth = {candle.open_ns: candle for candle in self.truth(text, state.origin_ns, state.frontier_ns)}
+        rows = await self.store.candles(series, 0, 2**62, limit=10**6)
+        stored = {row.open_ns: row for row in rows}
         lines = [f"{text} missing {truth[ns].open_time}" for ns in truth.keys() - stored.keys()]
         lines += [f"{text} invented {stored[ns].open_time}" for ns in stored.keys() - truth.keys()]
         lines += [
             f"{text} wrong {stored[ns]} instead of {truth[ns]}"
             for ns in truth.keys() & stored.keys()
-            if not _same(truth[ns], stored[ns])
+            if not truth[ns].same_values(stored[ns])
         ]
         now_ns = running_clock().now_ns()
         late_s = (now_ns - state.frontier_ns) / SECOND_NS - series.timeframe.nominal_ns / SECOND_NS
@@ -203,7 +235,7 @@ class World:
         return [
             f"{text} first closed {firsts[candle.open_ns]} instead of {candle}"
             for candle in truth
-            if candle.open_ns in firsts and not _same(candle, firsts[candle.open_ns])
+            if candle.open_ns in firsts and not candle.same_values(firsts[candle.open_ns])
         ]
 
     def _early(self, text: str) -> bool:
@@ -212,6 +244,19 @@ class World:
             for candle in self.delivered
             if str(candle.series) == text
         )
+
+    def invented_trades(self) -> list[str]:
+        """Return the trades handed out that never happened like that. They may be lost, or come twice."""
+        if not self.trades:
+            return []
+        times = [trade.time_ns for trade in self.trades]
+        true = {
+            (symbol, trade.time_ns, trade.price, trade.size, trade.side)
+            for symbol in {trade.symbol for trade in self.trades}
+            for trade in self.market.trades(symbol, min(times), max(times) + 1)
+        }
+        told = {(each.symbol, each.time_ns, each.price, each.size, each.side) for each in self.trades}
+        return [f"invented {trade}" for trade in told - true]
 
     def over_budget(self) -> list[str]:
         """Return where more was asked within some time than the venue's limits allow."""
@@ -249,40 +294,32 @@ class World:
         """Return *candle* with the trades that were reported late; open and close stay."""
         for symbol, at_ns, price, size in self.late:
             if symbol == candle.symbol and candle.open_ns <= at_ns < candle.close_ns:
-                candle = attrs.evolve(
-                    candle,
-                    high=max(candle.high, price),
-                    low=min(candle.low, price),
-                    volume=candle.volume + size,
-                    trade_count=(candle.trade_count or 0) + 1,
-                    vwap=None,
-                )
+                high, low = max(candle.high, price), min(candle.low, price)
+                volume, count = candle.volume + size, (candle.trade_count or 0) + 1
+                candle = _changed(candle, (candle.open, high, low, candle.close), volume, count)
         return candle
 
 
-def _as_yahoo_prints(candle: Candle, scale: Decimal) -> Candle:
+def _as_yahoo_prints(candle: Candle, ratio: Decimal) -> Candle:
     """Return what Yahoo says of a candle: prices as single-precision floats, crypto's volume in dollars."""
-    is_crypto = "/" in candle.symbol
-    prices = [
-        Decimal(repr(struct.unpack("<f", struct.pack("<f", float(price * (1 / scale))))[0]))
+    scale = 1 / ratio
+    first, high, low, last = (
+        Decimal(repr(struct.unpack("<f", struct.pack("<f", float(price * scale)))[0]))
         for price in (candle.open, candle.high, candle.low, candle.close)
-    ]
-    volume = candle.volume * (candle.vwap or candle.close) if is_crypto else candle.volume
-    scaled = int(volume) if is_crypto else int(int(volume) / (1 / scale))
-    return Candle(
-        candle.symbol,
-        candle.timeframe,
-        candle.open_ns,
-        candle.close_ns,
-        *prices,
-        Decimal(scaled),
-        None,
-        None,
     )
+    if "/" in candle.symbol:
+        volume = int(candle.volume * (candle.vwap or candle.close))
+    else:
+        volume = int(int(candle.volume) / scale)
+    return _changed(candle, (first, high, low, last), Decimal(volume), None)
 
 
-def _same(truth: Candle, stored: SeriesCandle) -> bool:
-    return truth.same_values(stored)
+def _changed(
+    candle: Candle, prices: tuple[Decimal, Decimal, Decimal, Decimal], volume: Decimal, count: int | None
+) -> Candle:
+    first, high, low, last = prices
+    bucket = (candle.symbol, candle.timeframe, candle.open_ns, candle.close_ns)
+    return Candle(*bucket, first, high, low, last, volume, count, None)
 
 
 def _merged(origins: Sequence[str], times: Mapping[str, Sequence[float]]) -> list[float]:
@@ -332,11 +369,15 @@ def simulate(
             world = World(market, servers, transport, counted, store, collector)
             collector.on_switch(world.switches.append)
             collector.on_candle(world.heard)
+            trades = collector.trades()
             logging.getLogger("wickwire").addHandler(world.complaints)
             try:
                 for name in names:
                     await collector.add(name)
-                await play(world)
+                async with asyncio.TaskGroup() as tasks:
+                    listening = tasks.create_task(world.listen(trades))
+                    await play(world)
+                    listening.cancel()
             finally:
                 logging.getLogger("wickwire").removeHandler(world.complaints)
 
