@@ -236,6 +236,7 @@ class Asking:
         if ledger.waiting > TAIL:  # more would only fill the memory
             self._live.after_s = max(self._live.after_s, now.s + HOLD_S)
             self._heal.after_s = max(self._heal.after_s, now.s + HOLD_S)
+            self._audit_s = max(self._audit_s, now.s + HOLD_S)
             return None
         if self._reach_ns is not None:
             ledger.out_of_reach(now.ns - self._reach_ns)
