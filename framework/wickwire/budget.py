@@ -14,6 +14,7 @@ from typing import Final, final
 
 import attrs
 
+from wickwire.limits import stricter
 from wickwire.wire import Limits, Rate
 
 __all__ = ["Budget", "Meter", "Priority"]
@@ -65,6 +66,13 @@ class Turnstile:
         self._closed_until_s = float("-inf")
         self.used = 0
 
+    def lower(self, rate: Rate | None) -> None:
+        """Guard *rate* as well."""
+        if self._meter is None:
+            self._meter = None if rate is None else Meter(rate)
+        else:
+            self._meter.rate = stricter(self._meter.rate, rate) or self._meter.rate
+
     @property
     def waiting(self) -> int:
         """How many callers are waiting."""
@@ -110,9 +118,13 @@ class Budget:
 
     def __init__(self, limits: Limits) -> None:
         """Start unused under *limits*."""
-        self.limits = limits
         self._rest = Turnstile(limits.rest)
         self._connects = Turnstile(limits.connects)
+
+    def lower(self, limits: Limits) -> None:
+        """Keep to *limits* as well: what is said of one variant of a venue may be meant for all."""
+        self._rest.lower(limits.rest)
+        self._connects.lower(limits.connects)
 
     async def rest(self, cost: int, priority: Priority) -> None:
         """Wait until *cost* of REST may be used."""

@@ -15,8 +15,10 @@ from weakref import WeakKeyDictionary
 
 import attrs
 
+from wickwire.budget import Budget
 from wickwire.clock import Clock, SystemClock
 from wickwire.closer import Closer, Switch
+from wickwire.dialing import Dialing
 from wickwire.errors import PlanError, PluginError, StoreError, TransportError, UsageError, WickwireError
 from wickwire.fanout import AnyFeedReader, AnyFeedRoute, CandleReader, FeedReader
 from wickwire.health import Health, of_closer, of_feed, of_venue
@@ -29,9 +31,9 @@ from wickwire.retry import Backoff, Retries
 from wickwire.scope import unwrapped
 from wickwire.store import MemoryStore, Store, forming
 from wickwire.transport import Transport
-from wickwire.venue import Venue
+from wickwire.venue import Access, Venue
 from wickwire.watchdog import Watchdog
-from wickwire.wire import Account
+from wickwire.wire import Account, Limits
 from wickwire.writer import Writer
 
 __all__ = ["Collector", "Listener"]
@@ -100,6 +102,7 @@ class Collector:
         self._rng = rng or random.Random()
         self._watchdog = watchdog or Watchdog(self._registry)
         self._venues: dict[str, Venue] = {}
+        self._accesses: dict[str, Access] = {}
         self._readers: WeakKeyDictionary[CandleReader, None] = WeakKeyDictionary()
         self._feed_readers: WeakKeyDictionary[AnyFeedReader, tuple[Feed, Container[Series] | None]]
         self._feed_readers = WeakKeyDictionary()
@@ -304,13 +307,16 @@ class Collector:
                 raise UsageError(_NOT_RUNNING)
             adapter, account = self._registry.load(series.venue), self.account(series)
             allowed = adapter.description_for(account).limits
+            limits = effective_limits(allowed, account.limits, where=f"venues.{series.venue}.limits")
+            rng = self._child_rng()
             venue = Venue(
                 adapter,
                 account,
-                effective_limits(allowed, account.limits, where=f"venues.{series.venue}.limits"),
+                limits,
+                self._access(series.venue, limits),
                 self._transport,
                 self._clock,
-                self._child_rng(),
+                rng,
                 backoff=self._backoff_of(series.venue),
                 committer=self._writer.notice,
                 switched=self._tell_switch,
@@ -319,6 +325,15 @@ class Collector:
             task = self._tasks.create_task(self._run_venue(series.scope, venue), name=f"venue {series.scope}")
             self._scopes.append(task)
         return venue
+
+    def _access(self, venue: str, limits: Limits) -> Access:
+        """Return what the variants of a venue share, since they speak to it on one account."""
+        access = self._accesses.get(venue)
+        if access is None:
+            access = Access(Budget(limits), Dialing(self._backoff_of(venue), self._child_rng()))
+            self._accesses[venue] = access
+        access.budget.lower(limits)
+        return access
 
     def _backoff_of(self, venue: str) -> Backoff:
         given = self._backoff

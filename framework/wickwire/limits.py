@@ -7,7 +7,7 @@ import attrs
 from wickwire.errors import ConfigError
 from wickwire.wire import Limits, Rate
 
-__all__ = ["effective_limits"]
+__all__ = ["effective_limits", "stricter"]
 
 
 def effective_limits(venue: Limits, wish: Limits | None, *, where: str = "limits") -> Limits:
@@ -41,6 +41,14 @@ def effective_limits(venue: Limits, wish: Limits | None, *, where: str = "limits
                 )
             lowered[name] = wanted
     return attrs.evolve(venue, **lowered)  # type: ignore[arg-type]  # each limit has its own type
+
+
+def stricter(one: Rate | None, other: Rate | None) -> Rate | None:
+    """Return a rate that keeps to both."""
+    if one is None or other is None:
+        return one or other
+    slower = one if one.amount * other.per_s <= other.amount * one.per_s else other
+    return attrs.evolve(slower, burst=min(one.burst, other.burst))
 
 
 def _higher(wanted: int | Rate, allowed: int | Rate) -> bool:

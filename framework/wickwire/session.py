@@ -85,9 +85,26 @@ class Session:
     """
 
     def __init__(
-        self, adapter: Adapter, account: Account, transport: Transport, history: History, clock: Clock
+        self,
+        adapter: Adapter,
+        account: Account,
+        transport: Transport,
+        history: History,
+        clock: Clock,
+        *,
+        flowing: Callable[[], None] | None = None,
     ) -> None:
-        """Prepare a connection to *adapter*'s venue; nothing happens before `run`."""
+        """Prepare a connection to *adapter*'s venue; nothing happens before `run`.
+
+        Args:
+            adapter: Whose venue.
+            account: Which account.
+            transport: How to reach it.
+            history: What converses over HTTP.
+            clock: What stamps.
+            flowing: Called when the first data came.
+        """
+        self._flowing = flowing
         self._adapter = adapter
         self._account = account
         self._transport = transport
@@ -261,6 +278,8 @@ class Session:
                 self._heard_s = frame_s
                 if self._first_data_s is None:
                     self._first_data_s = frame_s
+                    if self._flowing is not None:
+                        self._flowing()
 
     def _refuse_frame(self, error: WireError) -> None:
         self.junk += 1

@@ -14,6 +14,7 @@ from wickwire.adapter import Adapter
 from wickwire.budget import Budget
 from wickwire.clock import Clock
 from wickwire.closer import Closer, Switch
+from wickwire.dialing import Attempt, Dialing
 from wickwire.errors import WickwireError
 from wickwire.fanout import FeedRoute
 from wickwire.history import History
@@ -27,7 +28,7 @@ from wickwire.subscriptions import Route
 from wickwire.transport import Transport
 from wickwire.wire import Account, Limits, Topic
 
-__all__ = ["Link", "Venue"]
+__all__ = ["Access", "Link", "Venue"]
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,19 @@ class Link:
         return alone is None or alone not in self.topics.values()
 
 
+@attrs.frozen
+class Access:
+    """What all variants of a venue share on one account.
+
+    Attributes:
+        budget: What may be used.
+        dialing: Who may open a connection.
+    """
+
+    budget: Budget
+    dialing: Dialing
+
+
 class Venue:
     """Everything that runs for one venue and account.
 
@@ -71,7 +85,7 @@ class Venue:
         feeds: The trades and quotes series, by series.
         links: The connections.
         history: What is asked over HTTP.
-        budget: What may be used.
+        budget: What may be used, by all variants of the venue together.
         failure: Why the scope ended; empty while it runs.
     """
 
@@ -80,6 +94,7 @@ class Venue:
         adapter: Adapter,
         account: Account,
         limits: Limits,
+        access: Access,
         transport: Transport,
         clock: Clock,
         rng: random.Random,
@@ -92,7 +107,8 @@ class Venue:
         self.adapter = adapter
         self.account = account
         self.limits = limits
-        self.budget = Budget(limits)
+        self.budget = access.budget
+        self._dialing = access.dialing
         self.history = History(adapter, account, transport, self.budget, clock)
         self.closers: dict[Series, Closer] = {}
         self.feeds: dict[Series, FeedRoute[Trade] | FeedRoute[Quote]] = {}
@@ -228,29 +244,43 @@ class Venue:
         """Open one connection after the other for ever: the one retry loop of streams."""
         retries = Retries(self._backoff, random.Random(self._rng.random()))
         while True:
-            await self.budget.connect()
-            session = Session(self.adapter, self.account, self._transport, self.history, self._clock)
-            for topic in link.topics:
-                session.want(topic, *self._routes[topic])
-            link.session = session
-            link.attempts += 1
-            try:
-                await session.run()
-            except WickwireError as exc:
-                wait_s = retries.failed(exc, session.healthy_s)
-                why = self.history.words.of(exc)
-                log.log(
-                    logging.INFO if why == link.trouble else logging.WARNING,
-                    "stream ended",
-                    extra={
-                        "venue": self.adapter.name,
-                        "link": link.number,
-                        "why": why,
-                        "wait_s": round(wait_s, 3),
-                    },
-                )
-                link.trouble, link.session = why, None
-                await asyncio.sleep(wait_s)
+            wait_s = 0.0
+            async with self._dialing.turn() as attempt:
+                await self.budget.connect()
+                session = self._session_of(link, attempt)
+                try:
+                    await session.run()
+                except WickwireError as exc:
+                    wait_s = retries.failed(exc, session.healthy_s)
+                    attempt.failed(exc, session.healthy_s, wait_s, retries.attempt)
+                    self._note_end(link, exc, wait_s)
+            await asyncio.sleep(wait_s)
+
+    def _session_of(self, link: Link, attempt: Attempt) -> Session:
+        """Return a new connection for what rides on *link*."""
+        session = Session(
+            self.adapter, self.account, self._transport, self.history, self._clock, flowing=attempt.flows
+        )
+        attempt.ready = lambda: session.state is SessionState.READY
+        for topic in link.topics:
+            session.want(topic, *self._routes[topic])
+        link.session = session
+        link.attempts += 1
+        return session
+
+    def _note_end(self, link: Link, error: WickwireError, wait_s: float) -> None:
+        why = self.history.words.of(error)
+        log.log(
+            logging.INFO if why == link.trouble else logging.WARNING,
+            "stream ended",
+            extra={
+                "venue": self.adapter.name,
+                "link": link.number,
+                "why": why,
+                "wait_s": round(wait_s, 3),
+            },
+        )
+        link.trouble, link.session = why, None
 
     @property
     def sessions(self) -> Sequence[Session]:

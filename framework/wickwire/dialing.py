@@ -1,0 +1,159 @@
+"""Who may open a connection now, of all that are wanted to one venue on one account.
+
+While data flows, a connection that fails waits for itself alone. When none flows any more it is no matter of
+one connection: then one tries, for all, and the others wait for what becomes of it. So a venue that is down
+meets one client that asks ever more rarely, and not as many as there are connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import attrs
+
+from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
+from wickwire.retry import Advice, Backoff, Retries, advise
+
+__all__ = ["Attempt", "Dialing"]
+
+TRIAL_S: Final = 5.0
+"""How long the others wait for the one that tries. One that is ready by then, and has no data, will do: the
+market may be quiet."""
+
+_SOON_S: Final = 1e-6
+"""Less is no wait: it may be too short to move a loop's clock at all."""
+
+_COMMON: Final = frozenset(
+    {
+        FaultKind.WAIT,
+        FaultKind.OUTAGE,
+        FaultKind.RESTART,
+        FaultKind.CREDENTIALS,
+        FaultKind.SLOT_TAKEN,
+        FaultKind.PROTOCOL,
+    }
+)
+"""Kinds of no that are about the venue or the account; the others may be about one topic or one feed."""
+
+
+@attrs.define(eq=False)
+class Attempt:
+    """One connection, from its turn to its end.
+
+    Attributes:
+        ready: Says whether it may be subscribed on.
+        began_s: When its turn came, in the loop's time.
+    """
+
+    _dialing: Dialing
+    ready: Callable[[], bool] = bool
+    began_s: float = 0.0
+
+    def flows(self) -> None:
+        """Note that data came."""
+        self._dialing.flows(self)
+
+    def failed(self, error: WickwireError, healthy_s: float, wait_s: float, tries: int) -> None:
+        """Note its end.
+
+        Args:
+            error: Why.
+            healthy_s: For how many seconds data had been flowing.
+            wait_s: How long its own backoff makes it wait.
+            tries: How many failures its own backoff knows of.
+        """
+        self._dialing.failed(self, error, healthy_s, wait_s, tries)
+
+
+class Dialing:
+    """The state that the connections to one venue and account share."""
+
+    def __init__(self, backoff: Backoff, rng: random.Random) -> None:
+        """Let everybody through until something fails."""
+        self._retries = Retries(backoff, rng)
+        self._queue: dict[Attempt, None] = {}
+        self._flowing: dict[Attempt, None] = {}
+        self._trying: Attempt | None = None
+        self._failing = False
+        self._closed_until_s = self._failed_s = float("-inf")
+        self._healthy_s = 0.0
+        self._moved = asyncio.Event()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Attempt]:
+        """Wait until a connection may be tried, and hold its place for as long as the block runs."""
+        attempt = Attempt(self)
+        self._queue[attempt] = None
+        try:
+            await self._admitted(attempt)
+        finally:
+            del self._queue[attempt]
+            self._stir()
+        try:
+            yield attempt
+        finally:
+            self._flowing.pop(attempt, None)
+            if self._trying is attempt:
+                self._trying = None
+            self._stir()
+
+    async def _admitted(self, attempt: Attempt) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            wait_s = self._wait_s(attempt, loop.time())
+            if wait_s is not None and wait_s < _SOON_S:
+                attempt.began_s = loop.time()
+                if self._failing:
+                    self._trying = attempt
+                return
+            moved = self._moved
+            try:
+                async with asyncio.timeout(wait_s):
+                    await moved.wait()
+            except TimeoutError:
+                continue
+
+    def _wait_s(self, attempt: Attempt, now_s: float) -> float | None:
+        """Return how long *attempt* has to wait; None for as long as nothing moves."""
+        if next(iter(self._queue)) is not attempt:
+            return None
+        trying = self._trying
+        if trying is not None and now_s - trying.began_s >= TRIAL_S - _SOON_S:
+            self._trying, self._failing = None, self._failing and not trying.ready()
+        elif trying is not None:
+            return trying.began_s + TRIAL_S - now_s
+        return max(self._closed_until_s - now_s, 0.0)
+
+    def _stir(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    def flows(self, attempt: Attempt) -> None:
+        """Note that data came on a connection: the venue is there."""
+        self._flowing[attempt] = None
+        self._failing, self._trying = False, None
+        self._stir()
+
+    def failed(
+        self, attempt: Attempt, error: WickwireError, healthy_s: float, wait_s: float, tries: int
+    ) -> None:
+        """Note that a connection ended; see `Attempt.failed`."""
+        self._flowing.pop(attempt, None)
+        if not (
+            isinstance(error, TransportError) or (isinstance(error, VenueError) and error.kind in _COMMON)
+        ):
+            return
+        now_s = asyncio.get_running_loop().time()
+        self._healthy_s = max(self._healthy_s, healthy_s)
+        if advise(error) is Advice.WAIT:  # that is said to the account, whatever else flows
+            self._closed_until_s = max(self._closed_until_s, now_s + wait_s)
+        if self._flowing or attempt.began_s < self._failed_s:  # its own trouble, or known already
+            return
+        ours_s = self._retries.failed(error, self._healthy_s)
+        self._failing, self._failed_s, self._healthy_s = True, now_s, 0.0
+        longer = self._retries.attempt > tries  # else it has waited for all of them
+        self._closed_until_s = max(self._closed_until_s, now_s + (ours_s if longer else wait_s))
