@@ -1,7 +1,7 @@
 """How each series is to be collected, decided before anything connects, and why. Pure.
 
 The ladder is stream, resample, build, poll, refuse: the first rung that the venue offers and its limits
-carry is taken. Resampling and building from trades have no entry in `_LADDER` yet.
+carry is taken. What each rung offers is told in `ladder`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from wickwire.errors import PluginError, WickwireError
+from wickwire.ladder import LADDER, Case, Cost, Offer
 from wickwire.limits import effective_limits
-from wickwire.model import HOUR_NS, SECOND_NS, Feed, Rung, Series
+from wickwire.model import HOUR_NS, SECOND_NS, Feed, Rung, Series, Timeframe
 from wickwire.wire import Account, Description, Lane, Limits, OhlcvSupport, Topic
 
 if TYPE_CHECKING:
@@ -22,30 +23,18 @@ if TYPE_CHECKING:
 
 __all__ = ["PINS", "Cost", "Plan", "explain", "plan", "plan_all"]
 
-_PARTICIPLE: Final = {Rung.STREAM: "streamed", Rung.POLL: "polled"}
+_PARTICIPLE: Final = {
+    Rung.STREAM: "streamed",
+    Rung.RESAMPLE: "resampled",
+    Rung.BUILD: "built from trades",
+    Rung.POLL: "polled",
+}
+_TOLD: Final = (Rung.STREAM, Rung.POLL)
+
+PINS: Final = (*LADDER, Rung.REFUSE)
+"""What a series may be pinned to."""
+
 _HOUR_S: Final = HOUR_NS / SECOND_NS
-
-
-@attrs.frozen(kw_only=True)
-class Cost:
-    """What collecting a series takes from the venue's limits, where nothing goes wrong.
-
-    Attributes:
-        connections: Connections opened for it; of several series on one connection, the first bears it.
-        rest_per_hour: REST requests in an hour while the market is open.
-    """
-
-    connections: int = 0
-    rest_per_hour: float = 0.0
-
-    def __str__(self) -> str:
-        parts = []
-        if self.connections:
-            parts.append("1 connection" if self.connections == 1 else f"{self.connections} connections")
-        if self.rest_per_hour:
-            exact = f"{self.rest_per_hour:,.0f}" if self.rest_per_hour >= 1 else f"{self.rest_per_hour:.2g}"
-            parts.append(f"{exact} REST calls an hour")
-        return " and ".join(parts) or "nothing more"
 
 
 @attrs.frozen(kw_only=True)
@@ -54,13 +43,16 @@ class Plan:
 
     Attributes:
         series: With its canonical symbol, as far as that could be found out.
-        topic: What an adapter is asked for.
+        topic: What is subscribed to: the series itself, or what it is made of; where nothing is, the series.
         rung: How it is collected; REFUSE when it cannot be.
         why: One sentence for people, without a full stop.
-        falls_to: The next rung, should this one fail at run time; None when there is none.
+        falls_to: The rung that it falls to, should this one fail at run time: POLL, or None. What fails a
+            stream, its connection, fails what is made of streams too.
         cost: What it takes.
         lane: Which connection its topic may ride.
-        support: What the adapter said; None for trades and quotes, and where it could not be asked.
+        support: What holds for it on that rung, as the adapter says; None for trades and quotes, and where
+            the adapter could not be asked.
+        folds: The smaller timeframe that its history is folded from; None where the venue serves its own.
         pinned: The user chose the rung.
     """
 
@@ -69,68 +61,11 @@ class Plan:
     rung: Rung
     why: str
     falls_to: Rung | None = None
-    cost: Cost = Cost()
+    cost: Cost = attrs.field(factory=Cost)
     lane: Lane = attrs.field(factory=Lane)
     support: OhlcvSupport | None = None
+    folds: Timeframe | None = None
     pinned: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class _Case:
-    """What the rungs are judged by."""
-
-    series: Series
-    adapter: Adapter
-    venue: Description
-    support: OhlcvSupport | None
-
-    @property
-    def what(self) -> str:
-        """What is wanted, for a sentence: `1m candles`, `trades`."""
-        what = self.series.what
-        return what.value if isinstance(what, Feed) else f"{what} candles"
-
-
-@attrs.frozen
-class _Offer:
-    """A rung that the venue offers: what it is, in a sentence, and what it takes."""
-
-    text: str
-    cost: Cost
-
-
-def _stream(case: _Case) -> _Offer | str:
-    """Offer the stream, or say why there is none."""
-    title = case.venue.title
-    if not case.adapter.streams:
-        return f"{title} has no stream"
-    feeds = case.venue.feeds
-    streamed = case.support.stream if case.support else feeds is None or case.series.what in feeds
-    if not streamed:
-        return f"{title} does not stream {case.what}"
-    return _Offer(f"{title} streams {case.what}", Cost(connections=1))
-
-
-def _poll(case: _Case) -> _Offer | str:
-    """Offer polling, or say why it cannot be."""
-    title = case.venue.title
-    if case.support is None:
-        return f"{case.what} come over a stream only"
-    if not case.adapter.serves_history:
-        return f"{title} serves no history"
-    if not case.support.rest:
-        return f"{title} does not serve {case.what} over REST"
-    per_hour = HOUR_NS / case.series.timeframe.nominal_ns
-    return _Offer(
-        f"polled over REST {case.support.settle_s:g} s after each close", Cost(rest_per_hour=per_hour)
-    )
-
-
-# From the top: the first that is offered is taken. A rung that is not here is never chosen.
-_LADDER: Final[Mapping[Rung, Callable[[_Case], _Offer | str]]] = {Rung.STREAM: _stream, Rung.POLL: _poll}
-
-PINS: Final = (*_LADDER, Rung.REFUSE)
-"""What a series may be pinned to."""
 
 
 # -------------------------------------------------------------------------------------------- one series
@@ -163,12 +98,14 @@ class _Judged:
         ladder: What each rung offers, or why it does not.
         known: The venue's timeframes or feeds, for a refusal.
         limits: What the venue allows the account.
+        lane_of: Which connection a topic may ride.
     """
 
     blank: Plan
-    ladder: Mapping[Rung, _Offer | str] = attrs.field(factory=dict)
+    ladder: Mapping[Rung, Offer | str] = attrs.field(factory=dict)
     known: str = ""
     limits: Limits = attrs.field(factory=Limits)
+    lane_of: Callable[[Topic], Lane] = attrs.field(default=lambda _topic: Lane())
 
     def climb(self, pin: Rung | None, taken: Mapping[Rung, str]) -> Plan:
         """Return the plan on the pinned rung, or on the first that is offered and not *taken* by others."""
@@ -176,32 +113,44 @@ class _Judged:
         ladder = {**self.ladder, **taken}
         if not ladder:
             return blank
-        offers = [(rung, answer) for rung, answer in ladder.items() if isinstance(answer, _Offer)]
+        offers = {rung: answer for rung, answer in ladder.items() if isinstance(answer, Offer)}
         if pin is not None:
-            return _pinned(blank, pin, ladder, offers)
+            return self._laned(_pinned(blank, pin, ladder, offers))
+        # that there is nothing to make them of is no news, unless the user asked for it
+        told = {rung: str(answer) for rung, answer in ladder.items() if rung in _TOLD or rung in taken}
         if not offers:
-            return attrs.evolve(blank, why=self.known or ", and ".join(map(str, ladder.values())))
-        (rung, offer), *below = offers
-        above = itertools.takewhile(lambda answer: answer is not offer, ladder.values())
-        return attrs.evolve(
-            blank,
-            rung=rung,
-            why="; ".join([*map(str, above), offer.text]),
-            falls_to=below[0][0] if below else None,
-            cost=offer.cost,
-        )
+            return attrs.evolve(blank, why=self.known or ", and ".join(told.values()))
+        rung, offer = next(iter(offers.items()))
+        above = [told[one] for one in itertools.takewhile(lambda one: one is not rung, ladder) if one in told]
+        falls_to = Rung.POLL if rung is not Rung.POLL and Rung.POLL in offers else None
+        made = attrs.evolve(_on(blank, rung, offer), why="; ".join([*above, offer.text]), falls_to=falls_to)
+        return self._laned(made)
+
+    def _laned(self, made: Plan) -> Plan:
+        return made if made.rung is Rung.REFUSE else attrs.evolve(made, lane=self.lane_of(made.topic))
 
 
-def _pinned(
-    blank: Plan, pin: Rung, ladder: Mapping[Rung, _Offer | str], offers: Sequence[tuple[Rung, _Offer]]
-) -> Plan:
+def _on(blank: Plan, rung: Rung, offer: Offer) -> Plan:
+    """Return the plan on a rung that is offered."""
+    return attrs.evolve(
+        blank,
+        rung=rung,
+        why=offer.text,
+        cost=offer.cost,
+        topic=offer.topic,
+        support=offer.support,
+        folds=offer.folds,
+    )
+
+
+def _pinned(blank: Plan, pin: Rung, ladder: Mapping[Rung, Offer | str], offers: Mapping[Rung, Offer]) -> Plan:
     """Return the plan on the rung that the user chose, or a refusal."""
     if pin is Rung.REFUSE:
         return attrs.evolve(blank, why="pinned to refuse")
-    answer = ladder.get(pin, "this version of wickwire cannot do that")
-    if isinstance(answer, _Offer):
-        return attrs.evolve(blank, rung=pin, why=f"pinned to {pin.value}; {answer.text}", cost=answer.cost)
-    instead = f"; without the pin it would be {_PARTICIPLE[offers[0][0]]}" if offers else ""
+    answer = ladder[pin]
+    if isinstance(answer, Offer):
+        return attrs.evolve(_on(blank, pin, answer), why=f"pinned to {pin.value}; {answer.text}")
+    instead = f"; without the pin it would be {_PARTICIPLE[next(iter(offers))]}" if offers else ""
     return attrs.evolve(blank, why=f"pinned to {pin.value}, but {answer}{instead}")
 
 
@@ -224,13 +173,16 @@ def _judge(series: Series, adapter: Adapter, account: Account) -> _Judged:
     if not isinstance(series.what, Feed):
         support = adapter.support_for(series.symbol, series.what, account)
         blank = attrs.evolve(blank, support=support)
-        if support.why_not and not (support.stream or support.rest):
-            return _Judged(blank=attrs.evolve(blank, why=_said(venue.title, support.why_not)))
-    case = _Case(series=series, adapter=adapter, venue=venue, support=support)
+    case = Case(series=series, adapter=adapter, account=account, venue=venue, support=support)
+    ladder = {rung: judged(case) for rung, judged in LADDER.items()}
+    offered = any(isinstance(answer, Offer) for answer in ladder.values())
+    if support is not None and support.why_not and not offered:
+        return _Judged(blank=attrs.evolve(blank, why=_said(venue.title, support.why_not)))
     return _Judged(
-        blank=attrs.evolve(blank, lane=adapter.lane_of(topic)),
-        ladder={rung: judged(case) for rung, judged in _LADDER.items()},
+        blank=blank,
+        ladder=ladder,
         known=_known(case),
+        lane_of=adapter.lane_of,
         limits=effective_limits(venue.limits, account.limits, where=f"venues.{series.venue}.limits"),
     )
 
@@ -257,7 +209,7 @@ def _said(title: str, text: str) -> str:
     return text if title.partition(" ")[0] in text else f"{title}: {text}"
 
 
-def _known(case: _Case) -> str:
+def _known(case: Case) -> str:
     """Return what the venue has instead, where it has nothing of what is wanted."""
     timeframes = case.venue.timeframes
     if isinstance(case.series.what, Feed) or not timeframes or case.series.what in timeframes:
@@ -319,8 +271,7 @@ class _Line:
     """One connection to be."""
 
     key: tuple[str, str]
-    alone: set[object] = attrs.field(factory=set)
-    topics: int = 0
+    topics: dict[Topic, object] = attrs.field(factory=dict)
 
 
 @attrs.define
@@ -337,7 +288,7 @@ class _Room:
         while True:
             chosen = judged.climb(pin, taken)
             match chosen.rung:
-                case Rung.STREAM:
+                case Rung.STREAM | Rung.RESAMPLE | Rung.BUILD:
                     placed = self._on_a_line(chosen)
                 case Rung.POLL:
                     placed = self._over_rest(chosen)
@@ -348,10 +299,14 @@ class _Room:
             taken[chosen.rung] = placed
 
     def _on_a_line(self, chosen: Plan) -> Plan | str:
-        key, alone = (chosen.series.variant, chosen.lane.key), chosen.lane.alone
+        key, topic, alone = (chosen.series.variant, chosen.lane.key), chosen.topic, chosen.lane.alone
+        lines = [line for line in self.lines if line.key == key]
+        if any(topic in line.topics for line in lines):  # what several series are made of is asked for once
+            return attrs.evolve(chosen, cost=Cost())
         most = self.limits.topics_per_connection
-        for line in self.lines:
-            if line.key == key and alone not in line.alone and (most is None or line.topics < most):
+        for line in lines:
+            free = most is None or len(line.topics) < most
+            if free and (alone is None or alone not in line.topics.values()):
                 break
         else:
             full = self._lane_is_full(key)
@@ -363,9 +318,7 @@ class _Room:
             line = _Line(key)
             self.lines.append(line)
         opened = 0 if line.topics else 1
-        line.topics += 1
-        if alone is not None:
-            line.alone.add(alone)
+        line.topics[topic] = alone
         return attrs.evolve(chosen, cost=Cost(connections=opened))
 
     def _lane_is_full(self, key: tuple[str, str]) -> str:

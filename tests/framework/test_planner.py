@@ -167,7 +167,7 @@ def test_a_plan_explains_itself(made, line):
             planned("lantern:GLOW/USD@1m", pin=Rung.BUILD),
             Rung.REFUSE,
             (
-                "pinned to build, but this version of wickwire cannot do that; "
+                "pinned to build, but Lantern streams no trades that 1m candles could be built from; "
                 "without the pin it would be streamed"
             ),
         ),
