@@ -182,6 +182,9 @@ class Closer:
         if self.ledger.dirty:
             self._notice()  # that it is collected, and from when on, outlives a crash too
 
+    def caught_up(self, *, truncated: bool) -> None:
+        """Nothing to do: the rows of a snapshot say themselves that they are."""
+
     def doubted(self, why: str) -> None:
         """Distrust the forming row."""
         self._lost_why = why

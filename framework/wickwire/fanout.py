@@ -183,6 +183,9 @@ class FeedRoute(Generic[E]):
         self._session, self.heard_s = session, session.frame_s
         self.live, self.refusal, self.why = True, "", ""
 
+    def caught_up(self, *, truncated: bool) -> None:
+        """Nothing to do: events are passed on as they come."""
+
     def doubted(self, why: str) -> None:
         """Count that events may have been lost."""
         self.doubts += 1

@@ -7,7 +7,7 @@ raises goes to the caller, who retries.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,7 +20,16 @@ from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
 from wickwire.model import Candle, wrong_unit
 from wickwire.retry import asked_s
 from wickwire.transport import Transport
-from wickwire.wire import Account, HttpReply, HttpRequest, OhlcvQuery, Page, StreamRequest, Topic
+from wickwire.wire import (
+    Account,
+    HttpReply,
+    HttpRequest,
+    OhlcvQuery,
+    Page,
+    StreamHistory,
+    StreamRequest,
+    Topic,
+)
 from wickwire.words import Words
 
 __all__ = ["MAX_REQUESTS", "PAUSE_S", "FetchedPage", "History"]
@@ -59,6 +68,7 @@ class History:
         self._budget = budget
         self._clock = clock
         self.words = Words(account)
+        self.over_stream: Callable[[StreamRequest], Awaitable[StreamHistory]] | None = None
         self.clocks = Comparison()
         self._refusals = 0
         self.requests = 0
@@ -92,13 +102,12 @@ class History:
                 if done:
                     self.last_error, self._refusals = "", 0
                     return step  # type: ignore[return-value]  # a generator returns what its type says
-                request = self._checked(step)
                 try:
-                    reply = await self._send(request, priority)
+                    reply = await self._answer(step, priority)
                 except TransportError as exc:
                     done, step = self._advance(partial(talk.throw, exc))
                     continue
-                if dates is not None and reply.date_ns is not None:
+                if dates is not None and isinstance(reply, HttpReply) and reply.date_ns is not None:
                     dates.append(reply.date_ns)
                 done, step = self._advance(partial(talk.send, reply))
             raise self._adapter.broke(f"one conversation sent more than {MAX_REQUESTS} requests")
@@ -139,6 +148,18 @@ class History:
                 )
         return page
 
+    async def _answer(self, request: object, priority: Priority) -> HttpReply | StreamHistory:
+        if isinstance(request, HttpRequest):
+            return await self._send(request, priority)
+        if isinstance(request, StreamRequest):
+            if self.over_stream is None:
+                raise self._adapter.broke("connect() asks for history over a stream, which needs a connection")
+            self.requests += 1
+            return await self.over_stream(request)
+        raise self._adapter.broke(
+            f"a conversation yielded {type(request).__name__}, not an HttpRequest or StreamRequest"
+        )
+
     async def _send(self, request: HttpRequest, priority: Priority) -> HttpReply:
         await self._budget.rest(request.cost, priority)
         self.requests += 1
@@ -163,13 +184,6 @@ class History:
             raise
         except Exception as exc:  # whatever a plugin's code raises
             raise self._adapter.broke(f"a conversation raised {type(exc).__name__}: {exc}") from exc
-
-    def _checked(self, request: object) -> HttpRequest:
-        if isinstance(request, HttpRequest):
-            return request
-        if isinstance(request, StreamRequest):
-            raise self._adapter.broke("asked for history over a stream, which this version cannot do")
-        raise self._adapter.broke(f"a conversation yielded {type(request).__name__}, not an HttpRequest")
 
     def _note(self, error: WickwireError) -> None:
         self.failures += 1

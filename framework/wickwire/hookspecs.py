@@ -205,9 +205,9 @@ def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
         account: Whose keys and environment to use.
 
     Yields:
-        `HttpRequest`, answered by an `HttpReply`, whatever its status. At most 100 of them. `StreamRequest`
-        (answered by a `StreamHistory`) is reserved for venues whose history comes over a stream: this version
-        refuses it.
+        `HttpRequest`, answered by an `HttpReply`, whatever its status. At most 100 of them. `StreamRequest`,
+        where history comes over a stream: its topic is subscribed to, with its `since_ns`, on a connection
+        apart from the live ones, until `parse` returns `SnapshotDone`; answered by a `StreamHistory`.
 
     Returns:
         The page: rows with their finality, and the range that it proves.

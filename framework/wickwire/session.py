@@ -138,6 +138,10 @@ class Session:
         """Subscribe to *topic* as soon as possible; *since_ns* says from when on, each time it is asked."""
         self._book.want(topic, route, since_ns)
 
+    def reroute(self, topic: Topic, route: Route) -> None:
+        """Bring the data of *topic*, which is wanted here, to *route* from now on."""
+        self._book.reroute(topic, route)
+
     def drop(self, topic: Topic) -> None:
         """Unsubscribe from *topic*."""
         self._book.drop(topic)
@@ -293,8 +297,10 @@ class Session:
         match event:
             case Heartbeat(time_ns=int(venue_ns)):
                 self._history.told_time(venue_ns)
-            case Heartbeat() | SnapshotDone():
+            case Heartbeat():
                 pass
+            case SnapshotDone():
+                self._book.caught_up(event.topic, truncated=event.truncated)
             case Send():
                 await self._say(event.frame)
             case Ready():

@@ -59,6 +59,10 @@ class Route(Protocol):
         """The subscription is confirmed: what comes from now on is one uninterrupted epoch."""
         ...
 
+    def caught_up(self, *, truncated: bool) -> None:
+        """The snapshot that follows a subscription is complete, or the venue cut it."""
+        ...
+
     def doubted(self, why: str) -> None:
         """Something may have been lost; the subscription goes on."""
         ...
@@ -139,6 +143,13 @@ class Subscriptions:
         subscription = self._topics[topic] = _Subscription(topic, route, since_ns)
         self._leaving.pop(topic, None)
         self._await_answer(subscription)
+
+    def reroute(self, topic: Topic, route: Route) -> None:
+        """Bring the data of *topic* to *route* from now on; how far the subscription is stays."""
+        subscription = self._topics[topic]
+        subscription.route = route
+        if subscription.phase is TopicPhase.CONFIRMED:
+            self.routes[topic.symbol, topic.what] = route.receive
 
     def drop(self, topic: Topic) -> None:
         """Unsubscribe from *topic*."""
@@ -227,6 +238,13 @@ class Subscriptions:
         waiting = [sub for sub in self._topics.values() if sub.phase is TopicPhase.ASKED]
         oldest = min((sub.batch for sub in waiting), default=0)
         return [sub.topic for sub in waiting if sub.batch == oldest]
+
+    def caught_up(self, topic: Topic, *, truncated: bool) -> None:
+        """Pass on that a snapshot is complete; it confirms what was asked, as data does."""
+        for subscription in self._known([topic]):
+            if subscription.phase is TopicPhase.ASKED:
+                self._confirm(subscription)
+            subscription.route.caught_up(truncated=truncated)
 
     def withdrawn(self, topic: Topic, open_ns: int) -> None:
         """Pass on that the venue withdrew a candle."""

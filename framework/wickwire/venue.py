@@ -12,16 +12,20 @@ import attrs
 
 from wickwire.adapter import Adapter
 from wickwire.budget import Budget
+from wickwire.builder import CandleMaker, TradeMaker
 from wickwire.clock import Clock
 from wickwire.closer import Closer, Switch
 from wickwire.dialing import Attempt, Dialing
 from wickwire.errors import WickwireError
 from wickwire.fanout import FeedRoute
+from wickwire.folding import FoldedHistory, Pages
 from wickwire.history import History
+from wickwire.history_stream import HistoryStream
 from wickwire.ledger import Ledger
 from wickwire.model import Feed, Quote, Rung, Series, Trade
 from wickwire.planner import Plan
 from wickwire.retry import Backoff, Retries
+from wickwire.routes import MadeRoute, Riders
 from wickwire.scope import unwrapped
 from wickwire.session import Session, SessionState
 from wickwire.subscriptions import Route
@@ -110,6 +114,8 @@ class Venue:
         self.budget = access.budget
         self._dialing = access.dialing
         self.history = History(adapter, account, transport, self.budget, clock)
+        self._streamed = HistoryStream(self.budget.connect, self._history_session)
+        self.history.over_stream = self._streamed.collect
         self.closers: dict[Series, Closer] = {}
         self.feeds: dict[Series, FeedRoute[Trade] | FeedRoute[Quote]] = {}
         self.plans: dict[Series, Plan] = {}
@@ -123,7 +129,7 @@ class Venue:
         self._switched = switched
         self._tasks: asyncio.TaskGroup | None = None
         self._running: dict[Series, asyncio.Task[None]] = {}
-        self._routes: dict[Topic, tuple[Route, Callable[[], int | None]]] = {}
+        self._riders: dict[Topic, Riders] = {}
         self._numbers = 0
         self._end = asyncio.Event()
 
@@ -135,12 +141,14 @@ class Venue:
             with unwrapped():
                 async with asyncio.TaskGroup() as tasks:
                     self._tasks = tasks
+                    streamed = tasks.create_task(self._streamed.run(), name=f"history {self.adapter.name}")
                     for closer in self.closers.values():
                         self._start(closer)
                     for link in self.links:
                         self._dial(link)
                     await self._end.wait()
-                    for task in [*self._running.values(), *(link.task for link in self.links if link.task)]:
+                    dialled = (link.task for link in self.links if link.task)
+                    for task in [*self._running.values(), *dialled, streamed]:
                         task.cancel()
         finally:
             self._tasks = None  # what is added while the scope is down starts with it
@@ -164,10 +172,13 @@ class Venue:
 
     def add_candles(self, plan: Plan, ledger: Ledger) -> Closer:
         """Collect a candle series by *plan*, knowing *ledger*."""
+        pages: Pages = self.history
+        if plan.folds is not None:
+            pages = FoldedHistory(pages, plan.folds, ledger.support.grid)
         closer = Closer(
             plan,
             ledger,
-            self.history,
+            pages,
             self._clock,
             random.Random(self._rng.random()),
             backoff=self._backoff,
@@ -177,8 +188,17 @@ class Venue:
         self.closers[plan.series] = closer
         self.plans[plan.series] = plan
         self._start(closer)
-        if plan.rung is Rung.STREAM:
-            self._ride(plan, closer, closer.since_ns)
+        match plan.rung:
+            case Rung.STREAM:
+                self._ride(plan, closer, closer.since_ns)
+            case Rung.RESAMPLE:
+                maker = CandleMaker(plan.series.timeframe, ledger.support.grid)
+                self._ride(plan, MadeRoute(closer, maker), lambda: None)
+            case Rung.BUILD:
+                trades = TradeMaker(plan.series.timeframe, ledger.support.grid)
+                self._ride(plan, MadeRoute(closer, trades), lambda: None)
+            case _:
+                pass
         return closer
 
     def add_feed(self, plan: Plan) -> FeedRoute[Trade] | FeedRoute[Quote]:
@@ -201,16 +221,24 @@ class Venue:
             if task is not None:
                 task.cancel()
         self.feeds.pop(series, None)
-        self._routes.pop(plan.topic, None)
-        for link in list(self.links):
-            if plan.topic in link.topics:
-                del link.topics[plan.topic]
-                if link.session is not None:
-                    link.session.drop(plan.topic)
-                if not link.topics:
-                    self.links.remove(link)
-                    if link.task is not None:
-                        link.task.cancel()
+        riders = self._riders.get(plan.topic)
+        if riders is None or series not in riders:
+            return
+        link = next(link for link in self.links if plan.topic in link.topics)
+        riders.remove(series, link.session)
+        if not riders:
+            self._leave(link, plan.topic)
+
+    def _leave(self, link: Link, topic: Topic) -> None:
+        """Unsubscribe from *topic*; a connection that carries nothing else is closed."""
+        del self._riders[topic]
+        del link.topics[topic]
+        if link.session is not None:
+            link.session.drop(topic)
+        if not link.topics:
+            self.links.remove(link)
+            if link.task is not None:
+                link.task.cancel()
 
     def _start(self, closer: Closer) -> None:
         if self._tasks is not None:
@@ -220,20 +248,29 @@ class Venue:
     # -------------------------------------------------------------------------------------------- links
 
     def _ride(self, plan: Plan, route: Route, since_ns: Callable[[], int | None]) -> None:
-        """Put a topic on a connection that its lane allows, a new one if need be."""
-        lane = plan.lane
+        """Put a series on the connection that carries its topic, or that its lane allows; else on a new one."""
+        lane, topic = plan.lane, plan.topic
+        riders = self._riders.get(topic)
+        if riders is not None:
+            link = next(link for link in self.links if topic in link.topics)
+            riders.add(plan.series, route, since_ns, link.session)
+            return
+        riders = self._riders[topic] = Riders(topic)
+        riders.add(plan.series, route, since_ns, None)
         most = self.limits.topics_per_connection or TOPICS_PER_LINK
-        self._routes[plan.topic] = (route, since_ns)
         for link in self.links:
             if link.key == lane.key and len(link.topics) < most and link.takes(lane.alone):
-                link.topics[plan.topic] = lane.alone
+                link.topics[topic] = lane.alone
                 if link.session is not None:
-                    link.session.want(plan.topic, route, since_ns)
+                    link.session.want(topic, riders.route, riders.since_ns)
                 return
         self._numbers += 1
-        link = Link(self._numbers, lane.key, {plan.topic: lane.alone})
+        link = Link(self._numbers, lane.key, {topic: lane.alone})
         self.links.append(link)
         self._dial(link)
+
+    def _history_session(self) -> Session:
+        return Session(self.adapter, self.account, self._transport, self.history, self._clock)
 
     def _dial(self, link: Link) -> None:
         if self._tasks is not None:
@@ -263,7 +300,8 @@ class Venue:
         )
         attempt.ready = lambda: session.state is SessionState.READY
         for topic in link.topics:
-            session.want(topic, *self._routes[topic])
+            riders = self._riders[topic]
+            session.want(topic, riders.route, riders.since_ns)
         link.session = session
         link.attempts += 1
         return session

@@ -452,7 +452,13 @@ class HttpReply:
 
 @attrs.frozen(kw_only=True)
 class StreamRequest:
-    """History over a stream: subscribe, collect until `SnapshotDone`, leave. Reserved: refused as yet."""
+    """History over a stream: subscribe, collect until `SnapshotDone`, leave.
+
+    Attributes:
+        topic: What to subscribe to.
+        since_ns: From when on.
+        timeout_s: How long to wait for the first row, and for each further one.
+    """
 
     topic: Topic
     since_ns: int

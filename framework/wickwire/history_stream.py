@@ -1,0 +1,167 @@
+"""History that a venue serves over a stream only: one connection apart from the live ones, kept while needed.
+
+Apart, because asking again on a live connection would replace what is subscribed there; and what comes here
+never enters the live path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, final
+
+import attrs
+
+from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
+from wickwire.model import Candle, Quote, Trade
+from wickwire.scope import unwrapped
+from wickwire.session import Session
+from wickwire.wire import StreamHistory, StreamRequest, Topic
+
+__all__ = ["IDLE_S", "HistoryStream"]
+
+IDLE_S: Final = 30.0
+"""How long the connection is kept when nothing is asked: the next page often comes soon."""
+
+
+@attrs.define(eq=False)
+class _Collecting:
+    """What one request brought so far: the route of its topic."""
+
+    request: StreamRequest
+    candles: list[Candle] = attrs.field(factory=list)
+    news: asyncio.Event = attrs.field(factory=asyncio.Event)
+    complete: bool = False
+    ended: bool = False
+    error: WickwireError | None = None
+
+    def since_ns(self) -> int:
+        """From when on rows are wanted."""
+        return self.request.since_ns
+
+    def receive(self, data: Candle | Trade | Quote, /) -> None:
+        """Take one row; what comes behind the end of the snapshot is live, and not asked for."""
+        if isinstance(data, Candle) and not self.ended:
+            self.candles.append(data)
+            self.news.set()
+
+    def caught_up(self, *, truncated: bool) -> None:
+        """Note that the snapshot is there."""
+        self.ended, self.complete = True, not truncated
+        self.news.set()
+
+    def subscribed(self, session: Session) -> None:
+        """Nothing to do: the rows say it."""
+
+    def doubted(self, why: str) -> None:
+        """Give up: a row may be missing."""
+        self.lost(why)
+
+    def withdrawn(self, open_ns: int) -> None:
+        """Forget a row."""
+        self.candles = [candle for candle in self.candles if candle.open_ns != open_ns]
+
+    def lost(self, why: str) -> None:
+        """Give up: the connection ended."""
+        self._fail(TransportError(f"{self.request.topic}: the connection for its history ended: {why}"))
+
+    def refused(self, kind: FaultKind, why: str) -> None:
+        """Give up: the venue will not."""
+        self._fail(VenueError(kind, f"{self.request.topic}: {why}"))
+
+    def _fail(self, error: WickwireError) -> None:
+        if not self.ended and self.error is None:
+            self.error = error
+            self.news.set()
+
+
+@final
+class HistoryStream:
+    """Collects history over one connection of its own; `run` has to be running."""
+
+    def __init__(self, connect: Callable[[], Awaitable[None]], session: Callable[[], Session]) -> None:
+        """Open connections made by *session*, each when *connect* allows it."""
+        self._connect = connect
+        self._new_session = session
+        self._session: Session | None = None
+        self._collecting: dict[Topic, _Collecting] = {}
+        self._turns: dict[Topic, asyncio.Lock] = {}
+        self._changed = asyncio.Event()
+
+    async def collect(self, request: StreamRequest) -> StreamHistory:
+        """Subscribe, collect until the snapshot is complete, and leave.
+
+        Returns:
+            The rows in the order received; incomplete when none came for as long as the request allows, or
+            when the venue cut it.
+
+        Raises:
+            TransportError: The connection failed or ended.
+            VenueError: The venue refused.
+        """
+        topic = request.topic
+        async with self._turns.setdefault(topic, asyncio.Lock()):
+            collecting = self._collecting[topic] = _Collecting(request)
+            if self._session is not None:
+                self._session.want(topic, collecting, collecting.since_ns)
+            self._changed.set()
+            try:
+                await _rows(collecting)
+            finally:
+                del self._collecting[topic]
+                self._changed.set()
+                if self._session is not None:
+                    self._session.drop(topic)
+        if collecting.error is not None:
+            raise collecting.error
+        return StreamHistory(candles=collecting.candles, complete=collecting.complete)
+
+    async def run(self) -> None:
+        """Keep a connection while there is something to collect, for ever."""
+        while True:
+            while not self._collecting:
+                self._changed.clear()
+                await self._changed.wait()
+            await self._connect()
+            try:
+                with unwrapped():
+                    await self._serve(self._new_session())
+            except WickwireError as exc:
+                for collecting in self._collecting.values():
+                    collecting.lost(str(exc))
+            finally:
+                self._session = None
+            if self._collecting:  # whoever asked is told first, and asks again when it wants to
+                await asyncio.sleep(0)
+
+    async def _serve(self, session: Session) -> None:
+        for topic, collecting in self._collecting.items():
+            session.want(topic, collecting, collecting.since_ns)
+        self._session = session
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(session.run(), name="history connection")
+            while await self._is_needed():
+                pass
+            self._session = None
+            running.cancel()
+
+    async def _is_needed(self) -> bool:
+        """Wait for a change; return whether there is something to collect, now or within the idle time."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(None if self._collecting else IDLE_S):
+                await self._changed.wait()
+        except TimeoutError:
+            return bool(self._collecting)
+        return True
+
+
+async def _rows(collecting: _Collecting) -> None:
+    """Wait for the end of a snapshot, for as long as rows come."""
+    while not collecting.ended and collecting.error is None:
+        collecting.news.clear()
+        try:
+            async with asyncio.timeout(collecting.request.timeout_s):
+                await collecting.news.wait()
+        except TimeoutError:
+            collecting.ended = True
