@@ -21,7 +21,7 @@ from wickwire.asking import MARGIN_S, Asking, Moment
 from wickwire.budget import Priority
 from wickwire.clock import Clock
 from wickwire.errors import FaultKind, VenueError, WickwireError
-from wickwire.history import History
+from wickwire.folding import Pages
 from wickwire.ledger import Ledger, Want
 from wickwire.model import DAY_NS, SECOND_NS, Candle, Quote, Rung, Series, Trade, iso
 from wickwire.planner import Plan
@@ -99,7 +99,7 @@ class Closer:
         self,
         plan: Plan,
         ledger: Ledger,
-        history: History,
+        history: Pages,
         clock: Clock,
         rng: random.Random,
         *,
@@ -118,7 +118,7 @@ class Closer:
         self._newest_ns = -1
         self._agreed = 0
         self._again_s = -math.inf
-        self._asking = Asking(ledger, self._now(), rng, backoff=backoff, streamed=plan.rung is Rung.STREAM)
+        self._asking = Asking(ledger, self._now(), rng, backoff=backoff, streamed=plan.rung.streams)
         self._woken = asyncio.Event()
         self._settled = asyncio.Event()
         self._lost_why = "not subscribed yet"
@@ -190,6 +190,12 @@ class Closer:
         self._lost_why = why
         self.ledger.doubt()
 
+    def made_anew(self, candle: Candle) -> None:
+        """Take what became of a bucket that was over, where candles are made here."""
+        if self.ledger.made_anew(candle):
+            self._notice()
+        self._woken.set()
+
     def withdrawn(self, open_ns: int) -> None:
         """Forget a row that the venue withdrew."""
         self.ledger.removed(open_ns)
@@ -248,12 +254,12 @@ class Closer:
     @property
     def _falls(self) -> bool:
         """Whether it would be polled, were the stream away for long enough."""
-        return self.rung is Rung.STREAM and self.ledger.epoch == 0 and self.plan.falls_to is Rung.POLL
+        return self.rung.streams and self.ledger.epoch == 0 and self.plan.falls_to is Rung.POLL
 
     def _look(self) -> None:
         """Decide on the route, and close what a sibling proves."""
         ledger, session = self.ledger, self._session
-        if self.plan.rung is not Rung.STREAM:
+        if not self.plan.rung.streams:
             return
         if session is not None and ledger.sibling(
             session.venue_ns, session.heard_ns, round(ledger.support.grace_s * SECOND_NS)
@@ -317,18 +323,18 @@ class Closer:
 
     def _judge(self, agreed: int, missed: object) -> None:
         """Draw the conclusion of what history says about the stream."""
-        if self.plan.rung is not Rung.STREAM or self.ledger.epoch == 0:
+        if not self.plan.rung.streams or self.ledger.epoch == 0:
             return
         if missed:
             assert isinstance(missed, list)
             self._agreed = 0
-            if self.rung is Rung.STREAM and self.plan.falls_to is Rung.POLL:
+            if self.rung.streams and self.plan.falls_to is Rung.POLL:
                 self._switch(Rung.POLL, f"history holds {iso(missed[-1])}, which the stream did not bring")
             self._subscribe_again()
             return
         self._agreed += agreed
         if self.rung is Rung.POLL and self._agreed >= AGREEMENTS:
-            self._switch(Rung.STREAM, f"stream and history agree on {self._agreed} candles")
+            self._switch(self.plan.rung, f"stream and history agree on {self._agreed} candles")
 
     def _subscribe_again(self) -> None:
         now_s = _now_s()

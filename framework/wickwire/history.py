@@ -153,7 +153,7 @@ class History:
             return await self._send(request, priority)
         if isinstance(request, StreamRequest):
             if self.over_stream is None:
-                raise self._adapter.broke("connect() asks for history over a stream, which needs a connection")
+                raise self._adapter.broke("it asked for history over a stream, where there is none")
             self.requests += 1
             return await self.over_stream(request)
         raise self._adapter.broke(

@@ -100,6 +100,7 @@ class Ledger:
         patience: How many buckets may be empty before history is asked.
         closes: The last closes, and those that wait for the store.
         closed_count: Candles closed since the start.
+        rung: How the rows of the stream come about.
         refused: Rows refused by the laws of candles.
         last_refusal: The last of them, for people.
     """
@@ -118,6 +119,7 @@ class Ledger:
     closed_count: int = 0
     refused: int = 0
     last_refusal: str = ""
+    rung: Rung = Rung.STREAM
     buckets: Buckets = attrs.field(init=False)
     _witness: Witness = attrs.field(factory=Witness)
     _dirty: bool = False
@@ -164,17 +166,17 @@ class Ledger:
                     self._distrust(forming)
                 self.forming = None
             self._witness.saw(candle)
-            self._close(candle, Evidence.VENUE, Rung.STREAM)
+            self._close(candle, Evidence.VENUE if self._native else Evidence.BUILT, self.rung)
         elif forming is None:
             self.forming = candle
         elif candle.open_ns > forming.open_ns:
             self._witness.saw(forming)
             evidence = Evidence.SNAPSHOT if candle.snapshot else Evidence.SUCCESSOR
-            self._close(forming, evidence, Rung.STREAM)
+            self._close(forming, Evidence.BUILT if self.rung is Rung.BUILD else evidence, self.rung)
             self.forming = candle
         elif candle.snapshot:
             self._witness.saw(candle)
-            self._close(candle, Evidence.SNAPSHOT, Rung.STREAM)
+            self._close(candle, Evidence.SNAPSHOT, self.rung)
         else:
             self._restated(candle)
         return self._dirty
@@ -184,6 +186,23 @@ class Ledger:
         known = self.closes.at(candle.open_ns)
         if known is None or not candle.same_values(known):
             self._suspect(candle)
+
+    @property
+    def _native(self) -> bool:
+        return self.rung is Rung.STREAM
+
+    def made_anew(self, candle: Candle) -> bool:
+        """A candle that is made here came out differently after it was over; history is asked as well."""
+        if self.closes.at(candle.open_ns) is not None:
+            self._witness.saw(candle)
+            self._close(candle, Evidence.BUILT, self.rung)
+        if self.support.rest:
+            self._suspect(candle)
+        return self._dirty
+
+    def expect(self, since_ns: int) -> None:
+        """Only buckets that open from *since_ns* on should come over the stream: they are whole there."""
+        self._witness.expect(since_ns)
 
     def removed(self, open_ns: int) -> None:
         """The venue withdrew a row: forget it while it forms, ask history when it was closed."""
@@ -223,7 +242,7 @@ class Ledger:
         if forming is None or venue_ns < forming.close_ns or heard_ns < forming.close_ns + grace_ns:
             return False
         self._witness.saw(forming)
-        self._close(forming, Evidence.SIBLING, Rung.STREAM)
+        self._close(forming, Evidence.SIBLING, self.rung)
         self.forming = None
         return self._dirty
 

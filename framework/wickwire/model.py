@@ -203,6 +203,11 @@ class Rung(enum.Enum):
     POLL = "poll"
     REFUSE = "refuse"
 
+    @property
+    def streams(self) -> bool:
+        """Whether rows come over a stream, as they are or to be made into candles."""
+        return self in (Rung.STREAM, Rung.RESAMPLE, Rung.BUILD)
+
 
 @event
 class Candle:
@@ -249,7 +254,10 @@ class Candle:
         return when(self.close_ns)
 
     def same_values(self, other: Candle | SeriesCandle) -> bool:
-        """Say whether both hold the same prices, volume and, where both say them, count and vwap."""
+        """Say whether both hold the same prices, volume and, where both say them, count and vwap.
+
+        Average prices agree when they do to the digits that both have, give or take one of the last.
+        """
         return (
             self.close == other.close
             and self.volume == other.volume
@@ -257,8 +265,22 @@ class Candle:
             and self.low == other.low
             and self.open == other.open
             and (self.trade_count == other.trade_count or None in (self.trade_count, other.trade_count))
-            and (self.vwap == other.vwap or None in (self.vwap, other.vwap))
+            and _agree(self.vwap, other.vwap)
         )
+
+
+def _agree(one: Decimal | None, other: Decimal | None) -> bool:
+    """Say whether two quotients are the same but for rounding."""
+    if one == other or one is None or other is None:
+        return True
+    step = Decimal(1).scaleb(max(_last_digit(one), _last_digit(other)))
+    return abs(one - other) <= step
+
+
+def _last_digit(number: Decimal) -> int:
+    """Return the exponent of its last digit; of what is no number, one that agrees with nothing."""
+    exponent = number.as_tuple().exponent
+    return exponent if isinstance(exponent, int) else -999
 
 
 @event

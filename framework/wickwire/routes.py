@@ -1,4 +1,4 @@
-"""What stands between a topic and the series that live on it: several of them, or candles to be made first."""
+"""What stands between a topic and the series that live on it: there are several, or candles to be made."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import final
 import attrs
 
 from wickwire.builder import Late, Maker, Restated
+from wickwire.clock import Clock
 from wickwire.closer import Closer
 from wickwire.errors import FaultKind
 from wickwire.model import Candle, Quote, Series, Trade
@@ -24,45 +25,52 @@ Since = Callable[[], int | None]
 class MadeRoute:
     """Makes candles of what a topic brings, for the closer of their series. See `session.Route`."""
 
-    def __init__(self, closer: Closer, maker: Maker) -> None:
+    def __init__(self, closer: Closer, maker: Maker, clock: Clock) -> None:
         """Bring what *maker* makes to *closer*."""
         self._closer = closer
         self._maker = maker
-        self._whole_ns: int | None = None
+        self._clock = clock
+        self._began_ns = 0
+        self._is_whole = False
 
     def receive(self, data: Candle | Trade | Quote, /) -> None:
         """Take one event of the topic."""
         made = self._maker.take(data)
-        if self._whole_ns is None:
-            self._whole_ns = self._maker.whole_ns
-            if self._whole_ns is not None:
-                self._closer.ledger.witness_from(self._whole_ns)
+        if not self._is_whole and self._maker.whole_ns is not None:
+            self._is_whole = True
+            self._closer.ledger.expect(max(self._began_ns, self._maker.whole_ns))
         if made is None:
             return
         match made:
             case Candle():
                 self._closer.receive(made)
             case Restated():
-                self._closer.restated(made.candle)
+                self._closer.made_anew(made.candle)
             case Late():
                 self._closer.withdrawn(made.open_ns)
 
     def _restart(self) -> None:
+        """Begin anew; until something comes, no bucket is expected before the next but one."""
         self._maker.restart()
-        self._whole_ns = None
+        self._is_whole = False
+        self._began_ns = self._clock.now_ns()
+        ledger = self._closer.ledger
+        timeframe, grid = ledger.series.timeframe, ledger.support.grid
+        next_ns = timeframe.close_of(timeframe.open_at(self._began_ns, grid), grid)
+        ledger.expect(timeframe.close_of(next_ns, grid))
 
     def subscribed(self, session: Session) -> None:
         """Start a new epoch: what went before is not known."""
-        self._restart()
         self._closer.subscribed(session)
+        self._restart()
 
     def caught_up(self, *, truncated: bool) -> None:
         """Nothing to do: whether a bucket is whole is told by what came."""
 
     def doubted(self, why: str) -> None:
         """Something may be missing: the running bucket is not whole."""
-        self._restart()
         self._closer.doubted(why)
+        self._restart()
 
     def withdrawn(self, open_ns: int) -> None:
         """Leave what a withdrawn piece lies in to history."""
@@ -72,8 +80,8 @@ class MadeRoute:
 
     def lost(self, why: str) -> None:
         """End the epoch."""
-        self._restart()
         self._closer.lost(why)
+        self._maker.restart()
 
     def refused(self, kind: FaultKind, why: str) -> None:
         """Pass on that the topic will not come."""

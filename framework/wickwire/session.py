@@ -293,7 +293,7 @@ class Session:
 
     # ----------------------------------------------------------------------------------- what was said
 
-    async def _control(self, event: object) -> None:  # noqa: C901 - one arm an event
+    async def _control(self, event: object) -> None:  # noqa: C901, PLR0912 - one arm an event
         match event:
             case Heartbeat(time_ns=int(venue_ns)):
                 self._history.told_time(venue_ns)

@@ -102,13 +102,13 @@ def judge_values(
 ) -> Verdict:
     """Decide what a closing does to a candle of the same open time that is known already.
 
-    A revision needs higher evidence, or equal evidence from a source that may correct itself (history, the
-    venue's own flag).
+    A revision needs higher evidence, or equal evidence from a source that may correct itself: history, the
+    venue's own flag, and what is built anew when the venue corrects what it was built from.
     """
     better = stored_evidence is None or evidence > stored_evidence
     if candle.same_values(stored):
         return Verdict.CONFIRM if better else Verdict.KEEP
-    if better or (evidence == stored_evidence and evidence >= Evidence.HISTORY):
+    if better or (evidence == stored_evidence and evidence >= Evidence.BUILT):
         return Verdict.REVISE
     return Verdict.KEEP
 

@@ -185,6 +185,7 @@ class Venue:
             committer=self._commit,
             switched=self._switched,
         )
+        ledger.rung = plan.rung if plan.rung.streams else Rung.STREAM
         self.closers[plan.series] = closer
         self.plans[plan.series] = plan
         self._start(closer)
@@ -193,10 +194,10 @@ class Venue:
                 self._ride(plan, closer, closer.since_ns)
             case Rung.RESAMPLE:
                 maker = CandleMaker(plan.series.timeframe, ledger.support.grid)
-                self._ride(plan, MadeRoute(closer, maker), lambda: None)
+                self._ride(plan, MadeRoute(closer, maker, self._clock), lambda: None)
             case Rung.BUILD:
                 trades = TradeMaker(plan.series.timeframe, ledger.support.grid)
-                self._ride(plan, MadeRoute(closer, trades), lambda: None)
+                self._ride(plan, MadeRoute(closer, trades, self._clock), lambda: None)
             case _:
                 pass
         return closer
@@ -248,7 +249,7 @@ class Venue:
     # -------------------------------------------------------------------------------------------- links
 
     def _ride(self, plan: Plan, route: Route, since_ns: Callable[[], int | None]) -> None:
-        """Put a series on the connection that carries its topic, or that its lane allows; else on a new one."""
+        """Put a series on the connection that carries its topic, or that its lane allows, or a new one."""
         lane, topic = plan.lane, plan.topic
         riders = self._riders.get(topic)
         if riders is not None:

@@ -28,6 +28,11 @@ class Witness:
         self.since_ns = now_ns
         self._rows.clear()
 
+    def expect(self, since_ns: int) -> None:
+        """Only what opens from *since_ns* on should come: what was before is not the stream's to bring."""
+        if self.since_ns is not None:
+            self.since_ns = since_ns
+
     def end(self) -> None:
         """The subscription ended: nothing is held against the stream."""
         self.since_ns = None

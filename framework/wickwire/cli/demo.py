@@ -66,7 +66,7 @@ class Told:
         """Whether each streamed series was polled for a while and is streamed again."""
         streamed = [Series.parse(text) for text in EXACT]
         routes = {one: [switch.rung for switch in self.switches if switch.series == one] for one in streamed}
-        return all(Rung.POLL in rungs and rungs[-1] is Rung.STREAM for rungs in routes.values())
+        return all(Rung.POLL in rungs and rungs[-1].streams for rungs in routes.values())
 
     @property
     def complaints(self) -> Sequence[str]:
@@ -219,7 +219,7 @@ def _sum_up(told: Told, job: Job) -> None:
     echo("")
     total = sum(one.closed for one in told.verdicts)
     away = len({switch.series for switch in told.switches if switch.rung is Rung.POLL})
-    back = len({switch.series for switch in told.switches if switch.rung is Rung.STREAM})
+    back = len({switch.series for switch in told.switches if switch.rung.streams})
     if not all(one.exact for one in told.verdicts):
         echo("32 bit: the venue keeps prices as 32-bit floats, and they agree as far as these go.")
     echo(f"{minutes:.0f} simulated minutes, {total} candles, all of them compared with the market.")

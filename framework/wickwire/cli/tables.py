@@ -53,9 +53,20 @@ _COLORS: Final = {
     Condition.STOPPED: "dim",
 }
 _STATE_COLORS: Final = {"ok": "green", "broken": "bold red", "disabled": "dim", "missing-extra": "yellow"}
-_PAST: Final = {Rung.STREAM: "streamed", Rung.POLL: "polled"}
+_PAST: Final = {
+    Rung.STREAM: "streamed",
+    Rung.RESAMPLE: "resampled",
+    Rung.BUILD: "built from trades",
+    Rung.POLL: "polled",
+}
 _MARKS: Final = {"ok": ("ok", "green"), "note": ("note", "yellow"), "bad": ("bad", "bold red")}
-_RUNG_COLORS: Final = {Rung.STREAM: "green", Rung.POLL: "cyan", Rung.REFUSE: "bold red"}
+_RUNG_COLORS: Final = {
+    Rung.STREAM: "green",
+    Rung.RESAMPLE: "green",
+    Rung.BUILD: "green",
+    Rung.POLL: "cyan",
+    Rung.REFUSE: "bold red",
+}
 
 
 def console(file: OutletFile | None = None) -> Console:
@@ -175,7 +186,8 @@ def verdict_table(verdicts: Sequence[Verdict]) -> RenderableType:
     for one in verdicts:
         wrong = one.wrong + one.invented
         bad = [text(count, "bold red" if count else "green") for count in (one.missing, one.doubled, wrong)]
-        streamed, polled = one.routes.get(Rung.STREAM, 0), one.routes.get(Rung.POLL, 0)
+        streamed = sum(count for rung, count in one.routes.items() if rung.streams)
+        polled = one.routes.get(Rung.POLL, 0)
         rows.add_row(
             text(one.series),
             text(one.closed),
