@@ -39,6 +39,7 @@ from wickwire import (
     Series,
     SeriesCandle,
     Side,
+    SnapshotDone,
     StreamClosed,
     Timeframe,
     Topic,
@@ -130,6 +131,8 @@ def _event(said: dict[str, Any], frame: bytes) -> Generator[Event]:  # noqa: C90
             yield Ready()
         case {"beat": _}:
             yield Heartbeat()
+        case {"done": topic, **how}:
+            yield SnapshotDone(_topic(topic), truncated=bool(how.get("truncated")))
         case {"accepted": topics}:
             yield Accepted([_topic(text) for text in topics])
         case {"refused": topics, "why": why}:

@@ -1,0 +1,127 @@
+"""History that a venue serves over a stream only: on a connection of its own, page by page."""
+
+from __future__ import annotations
+
+import asyncio
+
+import attrs
+
+from tests.framework.scripted import MINUTE_NS, Scripted, ScriptedStream, brief
+from tests.framework.test_collector import World, play
+from wickwire import Conversation, OhlcvQuery, Page, StreamHistory, StreamRequest, Topic, hookimpl
+from wickwire.collector import Collector
+from wickwire.history_stream import IDLE_S
+from wickwire.simulate.loops import running_clock
+
+
+@attrs.define
+class OverAStream(Scripted):
+    """A venue without REST."""
+
+    __hash__ = object.__hash__
+
+    @hookimpl
+    def fetch_ohlcv(self, query: OhlcvQuery) -> Conversation:
+        told = yield StreamRequest(
+            topic=Topic(query.symbol, query.timeframe), since_ns=query.since_ns, timeout_s=5.0
+        )
+        assert isinstance(told, StreamHistory)
+        reached_ns = query.until_ns if told.complete else query.since_ns
+        return Page(
+            candles=[candle for candle in told.candles if candle.open_ns < query.until_ns],
+            covered=(query.since_ns, reached_ns),
+            as_of_ns=query.now_ns,
+        )
+
+
+class StreamWorld(World):
+    """A world whose history comes over streams, all of which a test holds."""
+
+    def __init__(self) -> None:
+        super().__init__(plugin=OverAStream(stream=False))
+
+    @property
+    def open_streams(self) -> list[ScriptedStream]:
+        return [stream for stream in self.transport.streams if stream.closed is None]
+
+    def picture(self, *minutes: int) -> list[object]:
+        """What a venue answers: rows of a snapshot, and its end."""
+        rows = [{"candle": {"minute": minute, "close": minute, "snapshot": True}} for minute in minutes]
+        return [*rows, {"done": "BTC/USD@1m"}]
+
+
+async def asked(world: StreamWorld) -> ScriptedStream:
+    """Wait until history is asked for; return the connection on which it is."""
+    while not (world.open_streams and world.open_streams[-1].asked):  # noqa: ASYNC110 - virtual time
+        await asyncio.sleep(0.5)
+    return world.open_streams[-1]
+
+
+def test_a_series_is_polled_over_a_connection_of_its_own() -> None:
+    """Its rows close candles as any history does, and what comes behind the end of the picture does not."""
+
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        first = world.minute
+        for number in range(3):
+            stream = await asked(world)
+            assert [["BTC/USD@1m"]] == stream.asked[-1:]
+            minute = first + number
+            stream.say(*world.picture(*range(first, minute + 1)), {"candle": {"minute": 99, "close": 1}})
+            stream.sent.clear()
+            await world.next_minute(1)
+        assert [(first + number, first + number, "HISTORY") for number in range(2)] == [
+            brief(candle) for candle in await world.stored()
+        ][:2]
+
+    play(test, StreamWorld())
+
+
+def test_the_connection_is_kept_while_it_is_needed_and_closed_when_it_is_idle() -> None:
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        stream = await asked(world)
+        stream.say(*world.picture(world.minute - 1))
+        await asyncio.sleep(1)
+        assert stream.closed is None
+        assert '{"leave": ["BTC/USD@1m"]}' in stream.sent
+        await asyncio.sleep(IDLE_S + 1)
+        assert stream.closed is not None
+
+    play(test, StreamWorld())
+
+
+def test_a_picture_that_never_ends_is_given_up_and_asked_for_again() -> None:
+    """Nothing is proven by it: no candle is closed, none is called empty."""
+
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        stream = await asked(world)
+        stream.sent.clear()
+        await asyncio.sleep(60)
+        assert stream.asked or len(world.transport.streams) > 1
+        assert [] == await world.stored()
+        [state] = await world.store.states()
+        assert state.frontier_ns <= running_clock().now_ns() - MINUTE_NS
+
+    play(test, StreamWorld())
+
+
+def test_a_connection_that_ends_meanwhile_is_an_error_that_is_tried_again() -> None:
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        first = world.minute
+        stream = await asked(world)
+        stream.say(world.picture(first)[0])
+        await asyncio.sleep(0.5)
+        stream.hang_up()
+        await asyncio.sleep(0.1)
+        [series] = collector.health().series
+        assert "closed with 1006" in series.trouble
+        again = await asked(world)
+        assert again is not stream
+        again.say(*world.picture(first))
+        await asyncio.sleep(0.5)
+        assert [(first, first, "HISTORY")] == [brief(candle) for candle in await world.stored()]
+
+    play(test, StreamWorld())
