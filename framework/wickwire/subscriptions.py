@@ -149,7 +149,7 @@ class Subscriptions:
         subscription = self._topics[topic]
         subscription.route = route
         if subscription.phase is TopicPhase.CONFIRMED:
-            self.routes[topic.symbol, topic.what] = route.receive
+            self._lead(topic, route.receive)
 
     def drop(self, topic: Topic) -> None:
         """Unsubscribe from *topic*."""

@@ -119,7 +119,7 @@ class Scripted:
         return Page(candles=rows, covered=(query.since_ns, query.until_ns))
 
 
-def _event(said: dict[str, Any], frame: bytes) -> Generator[Event]:  # noqa: C901 - one arm a message
+def _event(said: dict[str, Any], frame: bytes) -> Generator[Event]:  # noqa: C901, PLR0912 - one arm a message
     match said:
         case {"candle": row}:
             yield _candle(row)

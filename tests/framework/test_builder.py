@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from itertools import pairwise
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -48,8 +49,9 @@ def candle(minute, *, timeframe=M1, prices=("10", "12", "9", "11"), volume="1", 
     """A candle that opens *minute* minutes after the start."""
     open_ns = START + minute * MINUTE_NS
     close_ns = timeframe.close_of(open_ns, Utc())
+    first, high, low, last = map(Decimal, prices)
     return Candle(
-        "BTC/USD", timeframe, open_ns, close_ns, *map(Decimal, prices), Decimal(volume), count, **rest
+        "BTC/USD", timeframe, open_ns, close_ns, first, high, low, last, Decimal(volume), count, **rest
     )
 
 
@@ -57,8 +59,17 @@ def candle(minute, *, timeframe=M1, prices=("10", "12", "9", "11"), volume="1", 
 
 
 def made(maker, events):
-    """What *maker* makes of *events*, one after the other."""
-    return [maker.take(event) for event in events]
+    """The rows of running buckets that *maker* makes of *events*, one after the other."""
+    rows = [maker.take(event) for event in events]
+    assert all(row is None or isinstance(row, Candle) for row in rows)
+    return [cast("Candle", row) for row in rows]
+
+
+def row_of(answer):
+    """The row in what a maker answers."""
+    row = answer.candle if isinstance(answer, Restated) else answer
+    assert isinstance(row, Candle)
+    return row
 
 
 @given(st.lists(st.tuples(st.floats(0, 600, allow_nan=False), PRICES, SIZES), min_size=2, max_size=60))
@@ -121,7 +132,7 @@ def test_after_a_restart_only_later_buckets_are_whole():
     maker.restart()
 
     assert [None, None] == made(maker, [trade(80), trade(119)])
-    assert maker.take(trade(125)).open_ns == START + 2 * MINUTE_NS == maker.whole_ns
+    assert row_of(maker.take(trade(125))).open_ns == START + 2 * MINUTE_NS == maker.whole_ns
 
 
 def test_a_late_trade_restates_its_bucket():
@@ -152,8 +163,8 @@ def test_corrections_and_cancellations_change_what_was_made(running):
     corrected = maker.take(trade(200, "12", name="b2", action=TradeAction.CORRECTED, replaces="b"))
     canceled = maker.take(trade(210, "11", name="c", action=TradeAction.CANCELED, replaces="c"))
 
-    rows = [corrected, canceled] if running else [corrected.candle, canceled.candle]
-    assert all(isinstance(one, Candle) for one in rows)
+    assert {not running} == {isinstance(answer, Restated) for answer in (corrected, canceled)}
+    rows = [row_of(corrected), row_of(canceled)]
     assert [(Decimal(12), Decimal(11), 3), (Decimal(12), Decimal(12), 2)] == [
         (row.high, row.close, row.trade_count) for row in rows
     ]
@@ -225,7 +236,7 @@ def test_a_piece_restated_in_the_running_bucket_counts_as_it_is_now():
     maker = CandleMaker(M5, Utc())
     made(maker, [candle(0), candle(1), candle(2)])
 
-    row = maker.take(candle(1, prices=("10", "99", "9", "11"), volume="7"))
+    row = row_of(maker.take(candle(1, prices=("10", "99", "9", "11"), volume="7")))
 
     assert (Decimal(99), Decimal(9)) == (row.high, row.volume)
 
@@ -253,7 +264,7 @@ def test_the_bucket_in_which_the_pieces_begin_is_not_whole():
     maker = CandleMaker(M5, Utc())
 
     assert [None, None] == made(maker, [candle(3), candle(4)])
-    assert maker.take(candle(5)).open_ns == START + 5 * MINUTE_NS
+    assert row_of(maker.take(candle(5))).open_ns == START + 5 * MINUTE_NS
 
 
 # ------------------------------------------------------------------------------------------------- grids
@@ -364,10 +375,15 @@ def test_hours_add_up_to_a_day_of_23_hours():
     close_ns = D1.close_of(open_ns, NEW_YORK)
     maker = CandleMaker(D1, NEW_YORK)
     hours = range(open_ns, close_ns + HOUR_NS, HOUR_NS)
-    rows = [
-        maker.take(Candle("AAPL", H1, opens, closes, *[Decimal(1)] * 5, 1, finality=Finality.CLOSED))
-        for opens, closes in pairwise([*hours, close_ns + 2 * HOUR_NS])
-    ]
+    one = Decimal(1)
+    spans = pairwise([*hours, close_ns + 2 * HOUR_NS])
+    rows = made(
+        maker,
+        [
+            Candle("AAPL", H1, opens, closes, one, one, one, one, one, 1, finality=Finality.CLOSED)
+            for opens, closes in spans
+        ],
+    )
 
     assert (23, Finality.CLOSED) == (rows[22].trade_count, rows[22].finality)
     assert rows[23].open_ns == close_ns

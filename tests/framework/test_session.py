@@ -46,6 +46,9 @@ class Notes:
     def subscribed(self, session: Session) -> None:
         self.told.append("subscribed")
 
+    def caught_up(self, *, truncated: bool) -> None:
+        self.told.append(f"caught up{', cut' if truncated else ''}")
+
     def doubted(self, why: str) -> None:
         self.told.append(f"doubted: {why}")
 
