@@ -256,7 +256,7 @@ class Candle:
     def same_values(self, other: Candle | SeriesCandle) -> bool:
         """Say whether both hold the same prices, volume and, where both say them, count and vwap.
 
-        Average prices agree when they do to the digits that both have, give or take one of the last.
+        Average prices agree when one is the other rounded: they are quotients, cut somewhere.
         """
         return (
             self.close == other.close
@@ -274,7 +274,7 @@ def _agree(one: Decimal | None, other: Decimal | None) -> bool:
     if one == other or one is None or other is None:
         return True
     step = Decimal(1).scaleb(max(_last_digit(one), _last_digit(other)))
-    return abs(one - other) <= step
+    return 2 * abs(one - other) <= step
 
 
 def _last_digit(number: Decimal) -> int:

@@ -99,10 +99,6 @@ def test_relative_paths_start_at_the_file(tmp_path):
         ("venues.kraken = 5", "venues.kraken: expected a table, got an int"),
         ("venues.'a b' = {}", 'venues."a b": expected lower-case letters'),
         ("store = ''", "store: is empty; write sqlite:wickwire.db or memory:"),
-        (
-            "venues.x.pins = { 'x:A@1m' = 'build' }",  # a rung that the planner cannot climb yet
-            'venues.x.pins."x:A@1m": expected one of stream, poll, refuse, got \'build\'',
-        ),
         ("venues.x.limit = {}", "venues.x.limit: there is no such setting (did you mean 'limits'?)"),
         ("venues.x.limits.rest = '1/s'", "venues.x.limits.rest: expected a table, got a str"),
         ("venues.x.limits.rest = {}", "venues.x.limits.rest: needs amount"),
@@ -116,7 +112,7 @@ def test_relative_paths_start_at_the_file(tmp_path):
         ("venues.x.backoff.cap_s = 0.1", "venues.x.backoff: Backoff.cap_s must be at least first_s"),
         (
             "venues.x.pins = { 'x:A@1m' = 'fast' }",
-            'venues.x.pins."x:A@1m": expected one of stream, poll, refuse, got \'fast\'',
+            'venues.x.pins."x:A@1m": expected one of stream, resample, build, poll, refuse, got \'fast\'',
         ),
         ("venues.x.pins = { 'A@1m' = 'poll' }", "venues.x.pins.\"A@1m\": not a series: 'A@1m'"),
         ("venues.x.pins = { 'y:A@1m' = 'poll' }", 'venues.x.pins."y:A@1m": belongs under [venues.y.pins]'),

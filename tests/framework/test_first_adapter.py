@@ -78,7 +78,8 @@ def test_it_is_short():
 def test_it_is_an_adapter(adapter):
     assert (adapter.streams, adapter.serves_history) == (True, True)
     assert plan(Series.parse("beacon:BTC/USD@1m"), adapter, Account()).rung is Rung.STREAM
-    assert plan(Series.parse("beacon:BTC/USD@3m"), adapter, Account()).rung is Rung.REFUSE
+    assert plan(Series.parse("beacon:BTC/USD@3m"), adapter, Account()).rung is Rung.RESAMPLE
+    assert plan(Series.parse("beacon:BTC/USD@30s"), adapter, Account()).rung is Rung.REFUSE
 
 
 def test_answers_find_their_questions(adapter):

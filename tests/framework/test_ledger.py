@@ -384,7 +384,7 @@ def test_only_better_evidence_revises_or_equal_from_a_source_that_may_correct_it
     stored: Evidence, later: Evidence
 ) -> None:
     old = settled(SERIES, Closing(row(0, 100), stored, Rung.STREAM), None, 1)
-    revises = later > stored or (later == stored and later in (Evidence.HISTORY, Evidence.VENUE))
+    revises = later > stored or (later == stored and later >= Evidence.BUILT)
 
     assert (judge(old, row(0, 101), later) is Verdict.REVISE) is revises
     assert judge(old, row(0, 100), later) is (Verdict.CONFIRM if later > stored else Verdict.KEEP)

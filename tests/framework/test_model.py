@@ -217,6 +217,8 @@ def test_prices_at_and_below_zero_are_legal_where_the_adapter_says_so():
         ({"low": Decimal(8)}, False),
         ({"volume": Decimal(6)}, False),
         ({"vwap": Decimal("10.6")}, False),
+        ({"vwap": Decimal("10.5499")}, True),
+        ({"vwap": Decimal("10.5501")}, False),
     ],
 )
 def test_values_are_the_same_when_numbers_are_and_silence_contradicts_nothing(change, same):

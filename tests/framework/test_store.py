@@ -102,7 +102,7 @@ HISTORY, SUCCESSOR, VENUE = Evidence.HISTORY, Evidence.SUCCESSOR, Evidence.VENUE
         (SUCCESSOR, "11", Evidence.SIBLING, Verdict.KEEP),
         (SUCCESSOR, "11", SUCCESSOR, Verdict.KEEP),
         (SUCCESSOR, "11", Evidence.SNAPSHOT, Verdict.REVISE),
-        (Evidence.BUILT, "11", Evidence.BUILT, Verdict.KEEP),
+        (Evidence.BUILT, "11", Evidence.BUILT, Verdict.REVISE),
         (HISTORY, "11", HISTORY, Verdict.REVISE),
         (HISTORY, "11", VENUE, Verdict.REVISE),
         (VENUE, "11", VENUE, Verdict.REVISE),

@@ -57,7 +57,7 @@ class Model:
         if old is not None and Decimal(old.price) == Decimal(price):
             old.rank = max(old.rank, rank)
             return []
-        if old is not None and not (rank > old.rank or rank == old.rank >= Evidence.HISTORY):
+        if old is not None and not (rank > old.rank or rank == old.rank >= Evidence.BUILT):
             return []
         self.seq += 1
         first_seq, revision = (self.seq, 0) if old is None else (old.first_seq, old.revision + 1)
