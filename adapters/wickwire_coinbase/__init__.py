@@ -10,7 +10,7 @@ Rooms: `stream` (connect, parse) with `rows` (what a row becomes), `memory` (wha
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wickwire import Description, Feed, Limits, OhlcvSupport, Rate, Timeframe, Utc, hookimpl
 from wickwire_coinbase.dialogue import subscribe
@@ -27,6 +27,9 @@ from wickwire_coinbase.symbols import (
 )
 from wickwire_coinbase.trades import fetch_trades
 
+if TYPE_CHECKING:
+    from wickwire.simulate.server import Market, VenueServer
+
 __all__ = [
     "connect",
     "describe",
@@ -35,6 +38,7 @@ __all__ = [
     "from_venue",
     "list_instruments",
     "parse",
+    "simulate",
     "subscribe",
     "supports_ohlcv",
     "to_venue",
@@ -104,3 +108,11 @@ def supports_ohlcv(symbol: str, timeframe: Timeframe) -> OhlcvSupport:
         grid=Utc(),
         notes=tuple(notes),
     )
+
+
+@hookimpl
+def simulate(market: Market) -> VenueServer:
+    """Make the simulated Coinbase."""
+    from wickwire_coinbase.simulator import CoinbaseServer  # noqa: PLC0415 - only simulations pay for it
+
+    return CoinbaseServer(market)

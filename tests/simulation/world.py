@@ -347,6 +347,7 @@ def simulate(
     seed: int = 1,
     shuffle: bool = False,
     start_ns: int = VIRTUAL_START_NS,
+    synthetic_count: int = 0,
     **more: Any,
 ) -> None:
     """Run *play* in a world in which *names* are collected."""
@@ -355,7 +356,7 @@ def simulate(
         clock = running_clock()
         await asyncio.sleep(7)  # not at the very turn of a minute
         registry = Registry()
-        market = SeededMarket(seed, clock.now_ns() - DAY_NS)
+        market = SeededMarket(seed, clock.now_ns() - DAY_NS, synthetic_count=synthetic_count)
         servers: dict[str, VenueServer] = {}
         for venue in {Series.parse(name).venue: None for name in names}:
             make = registry.load(venue).simulate

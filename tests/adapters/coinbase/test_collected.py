@@ -1,0 +1,241 @@
+"""Coinbase collected by the whole runtime on virtual time: streamed, polled, cut, and under every fault."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.simulation.world import World, simulate
+from wickwire import Evidence, Rung
+from wickwire.closer import Condition
+
+FIVE = ("coinbase:BTC/USD@5m", "coinbase:ETH/USD@5m", "coinbase:LTC/USD@5m")
+POLLED = "coinbase:BTC/USD@15m"
+
+# fault, details, whether the streamed series have to fall back to polling meanwhile
+FAULTS: list[tuple[str, dict[str, Any], bool]] = [
+    ("mute", {}, True),
+    ("mute_symbol", {"symbol": "BTC/USD"}, False),
+    ("no_heartbeat", {}, False),
+    ("refuse_connections", {}, False),
+    ("limited", {}, False),
+    ("double_messages", {}, False),
+    ("interleave", {}, False),
+    ("empty_rows", {}, False),
+    ("slow", {}, False),
+    ("html_503", {}, False),
+    ("rest_error", {}, False),
+    ("rest_error", {"status": 429}, False),
+    ("exclusive", {}, False),
+    ("late_ack", {}, False),
+]
+
+
+def collect(play: Callable[[World], Awaitable[None]], *names: str, **more: Any) -> None:
+    """Run *play* while three products are streamed and one longer candle is polled."""
+
+    async def all_of_it(world: World) -> None:
+        await world.collector.add(POLLED, route="poll")
+        await play(world)
+
+    simulate(all_of_it, *FIVE, *names, **more)
+
+
+def rungs(world: World) -> set[Rung]:
+    return {each.rung for each in world.collector.health().series if str(each.series) in FIVE}
+
+
+def test_two_hours_without_a_fault_are_the_truth_by_stream_and_by_poll() -> None:
+    async def play(world: World) -> None:
+        await world.minutes(120)
+        assert [] == await world.broken()
+        assert not world.switches
+        [venue] = world.collector.health().venues
+        assert (0, 0) == (venue.junk, venue.unrouted)
+        closes = [candle for candle in world.delivered if str(candle.series) == FIVE[0]]
+        assert [Rung.STREAM] * len(closes) == [candle.route for candle in closes]
+        assert sum(candle.evidence is Evidence.SUCCESSOR for candle in closes) > len(closes) // 2
+
+    collect(play)
+
+
+@pytest.mark.parametrize(
+    ("fault", "details", "falls"), FAULTS, ids=[f"{name}{details or ''}" for name, details, _ in FAULTS]
+)
+def test_a_fault_of_half_an_hour_leaves_the_data_whole(
+    fault: str, details: dict[str, Any], *, falls: bool
+) -> None:
+    async def play(world: World) -> None:
+        await world.minutes(12)
+        world.servers["coinbase"].inject(fault, **details)
+        await world.minutes(30)
+        if falls:
+            assert {Rung.POLL} == rungs(world)
+        symbol = {name: value for name, value in details.items() if name == "symbol"}
+        world.servers["coinbase"].inject(fault, on=False, **symbol)
+        await world.minutes(45)
+        assert [] == await world.broken()
+        assert {Rung.STREAM} == rungs(world)
+        conditions = {each.condition for each in world.collector.health().series}
+        assert conditions <= {Condition.LIVE, Condition.QUIET, Condition.POLLED}
+
+    collect(play)
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1006, 1011, 1013])
+def test_a_cut_leaves_the_data_whole(code: int) -> None:
+    async def play(world: World) -> None:
+        await world.minutes(12)
+        for half_frame in (False, True, False):
+            world.servers["coinbase"].inject("hangup", code=code, half_frame=half_frame)
+            await world.minutes(17.3)
+        await world.minutes(10)
+        assert [] == await world.broken()
+
+    collect(play)
+
+
+def test_lost_messages_are_a_gap_and_every_bucket_it_may_concern_is_asked_from_history() -> None:
+    async def play(world: World) -> None:
+        await world.minutes(12)
+        for _ in range(5):
+            world.servers["coinbase"].inject("lose_messages", count=7)
+            await world.minutes(9.9)
+        await world.minutes(6)
+        assert [] == await world.broken()
+        [venue] = world.collector.health().venues
+        assert venue.requests > 20
+        assert venue.attempts == venue.wanted_connections, "no connection was given up over it"
+
+    collect(play)
+
+
+def test_older_states_of_a_candle_make_history_decide() -> None:
+    """Each streamed bucket in which they came is confirmed over REST, and none is closed wrongly before."""
+
+    async def play(world: World) -> None:
+        world.servers["coinbase"].inject("interleave")
+        await world.minutes(90)
+        assert [] == await world.broken()
+        assert not [candle for candle in world.delivered if candle.revision]
+        [venue] = world.collector.health().venues
+        assert venue.requests > 40
+
+    collect(play)
+
+
+def test_a_bucket_that_the_stream_lost_is_healed() -> None:
+    async def play(world: World) -> None:
+        await world.minutes(12)
+        world.servers["coinbase"].inject("drop_candle", symbol="BTC/USD")
+        await world.minutes(60)
+        assert [] == await world.broken()
+
+    collect(play)
+
+
+def test_a_trade_that_comes_late_is_a_revision_found_by_the_audit() -> None:
+    async def play(world: World) -> None:
+        await world.minutes(22)
+        world.servers["coinbase"].inject("late_trade", symbol="BTC/USD")
+        await world.minutes(70)
+        assert "coinbase:BTC/USD@5m" in {str(candle.series) for candle in world.delivered if candle.revision}
+        assert not world.switches, "one revised candle is no reason to leave the stream"
+
+    collect(play)
+
+
+def test_junk_is_counted_and_nothing_else_happens() -> None:
+    async def play(world: World) -> None:
+        await world.minutes(7)
+        exchange = '{"type":"match","trade_id":1,"side":"buy","size":"1","price":"1","product_id":"BTC-USD"}'
+        for frame in ("", "{", "[]", '{"channel":"candles"}', exchange, '{"channel":"of next year"}'):
+            world.servers["coinbase"].inject("junk", frame=frame)
+            await world.minutes(1.5)
+        await world.minutes(12)
+        assert [] == await world.broken()
+        [venue] = world.collector.health().venues
+        assert venue.junk == 5
+        assert venue.attempts == venue.wanted_connections
+
+    collect(play)
+
+
+@pytest.mark.parametrize("leave_out", [False, True], ids=["as an error", "by leaving it out"])
+def test_an_unknown_product_is_refused_by_name_and_the_others_go_on(*, leave_out: bool) -> None:
+    wrong = "coinbase:NOPE/USD@5m"
+
+    async def play(world: World) -> None:
+        world.servers["coinbase"].inject("hangup")
+        world.servers["coinbase"].inject("leave_out", on=leave_out)
+        await world.minutes(30)
+        assert ["coinbase:NOPE/USD@5m is refused"] == await world.broken()
+        health = {str(each.series): each for each in world.collector.health().series}
+        assert Condition.REFUSED is health[wrong].condition
+        assert "NOPE" in health[wrong].trouble
+        assert {Rung.STREAM} == rungs(world)
+
+    collect(play, wrong)
+
+
+def test_usdc_and_dollars_receive_the_same_candles_and_leave_one_by_one() -> None:
+    dollars, usdc = "coinbase:BTC/USD@5m", "coinbase:BTC/USDC@5m"
+
+    async def play(world: World) -> None:
+        await world.minutes(41)
+        told: dict[str, dict[int, Any]] = {dollars: {}, usdc: {}}
+        for candle in world.delivered:
+            told[str(candle.series)][candle.open_ns] = candle
+        assert len(told[usdc]) >= 7
+        for open_ns in told[usdc]:
+            assert told[usdc][open_ns].close == told[dollars][open_ns].close
+        await world.collector.remove(usdc)
+        await world.minutes(30)
+        assert [] == await world.differences(dollars)
+        assert {Rung.STREAM} == rungs(world)
+
+    simulate(play, dollars, usdc)
+
+
+def test_products_are_spread_over_connections_within_the_limits() -> None:
+    """The simulated venue answers a ninth message of one second with an error."""
+    names = [f"coinbase:SYNTH{number:03}/USD@5m" for number in range(210)]
+
+    async def play(world: World) -> None:
+        await world.minutes(11)
+        health = world.collector.health()
+        [venue] = health.venues
+        assert (3, 3, 3) == (venue.wanted_connections, venue.connections, venue.attempts)
+        assert {Rung.STREAM} == {each.rung for each in health.series}
+        assert {Condition.LIVE, Condition.QUIET} >= {each.condition for each in health.series}
+        assert [] == [line for name in names[::25] for line in await world.differences(name)]
+        assert [] == world.over_budget()
+
+    simulate(play, *names, synthetic_count=210)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_happens_in_whatever_order_the_data_is_whole_in_the_end(seed: int) -> None:
+    """Faults are drawn by the seed; so is the order in which ready tasks run."""
+    rng = random.Random(seed)
+
+    async def play(world: World) -> None:
+        server = world.servers["coinbase"]
+        for _ in range(10):
+            fault, details, _ = rng.choice(FAULTS)
+            server.inject(fault, **details)
+            if rng.random() < 0.4:
+                server.inject("hangup", code=rng.choice([1000, 1006, 1013]))
+            if rng.random() < 0.4:
+                server.inject("lose_messages", count=rng.randrange(1, 9))
+            await world.minutes(rng.uniform(0.1, 12))
+            server.inject(fault, on=False, **{k: v for k, v in details.items() if k == "symbol"})
+            await world.minutes(rng.uniform(0.1, 12))
+        await world.minutes(75)
+        assert [] == await world.broken()
+        assert {Rung.STREAM} == rungs(world)
+
+    collect(play, seed=seed, shuffle=True)
