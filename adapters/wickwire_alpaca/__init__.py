@@ -60,8 +60,9 @@ HEADERS: Final = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-res
 def describe(account: Account) -> Description:
     """Say what Alpaca is to *account*; a plan that is not known counts as the free one."""
     plan = PLANS.get(account.plan, "basic")
+    streams = account.feed != "sip" or plan != "basic"
     return Description(
-        title="Alpaca",
+        title="Alpaca" if streams else "Alpaca SIP on the free plan",
         documents=DOCUMENTS,
         channels=("bars", "updatedBars", "dailyBars", "trades", "quotes"),
         timeframes=TIMEFRAMES,
@@ -76,7 +77,7 @@ def describe(account: Account) -> Description:
             reply_headers=HEADERS,
         ),
         variants=tuple(STOCKS),
-        feeds=(Feed.TRADES, Feed.QUOTES),
+        feeds=(Feed.TRADES, Feed.QUOTES) if streams else (),
     )
 
 

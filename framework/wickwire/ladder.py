@@ -135,6 +135,12 @@ def _stream(case: Case) -> Offer | str:
     title = case.venue.title
     if not case.adapter.streams:
         return f"{title} has no stream"
+    missing = [name for name in case.venue.stream_credentials if not case.account.secrets.get(name)]
+    if missing:
+        return (
+            f"{title} streams nothing without {' and '.join(missing)}, to be named under "
+            f"[venues.{case.series.venue}.secrets] in the config"
+        )
     feeds = case.venue.feeds
     streamed = case.support.stream if case.support else feeds is None or case.series.what in feeds
     if not streamed:

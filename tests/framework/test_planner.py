@@ -265,6 +265,17 @@ def test_a_broken_hook_is_an_error_that_names_the_plugin():
         planned("lantern:GLOW/USD@1m", lantern(supports_ohlcv=lambda: None))
 
 
+def test_secrets_that_only_the_stream_needs_are_named_and_history_goes_on():
+    adapter = lantern(description=attrs.evolve(LANTERN, stream_credentials=("key", "secret")))
+    half, whole = ({"key": "K"}, {"key": "K", "secret": "S"})
+
+    without = planned("lantern:GLOW/USD@1m", adapter, Account(secrets=half))
+    assert without.rung is Rung.POLL
+    assert without.why.startswith("Lantern streams nothing without secret, to be named under [venues.")
+    assert planned("lantern:GLOW/USD@1m", adapter, Account(secrets=whole)).rung is Rung.STREAM
+    assert "without key and secret" in planned("lantern:GLOW/USD@trades", adapter).why
+
+
 # ------------------------------------------------------------------------------------- many series
 
 

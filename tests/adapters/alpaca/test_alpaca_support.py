@@ -21,8 +21,9 @@ from tests.adapters.alpaca.talk import (
     TEST,
     W1,
 )
-from wickwire import Account, Feed, Lane, Timeframe, Topic, Unknown, Zone
+from wickwire import Account, Feed, Lane, Rung, Series, Timeframe, Topic, Unknown, Zone
 from wickwire.adapter import bind
+from wickwire.planner import plan
 
 NEW_YORK, CHICAGO = Zone("America/New_York"), Zone("America/Chicago")
 ADAPTER = bind("alpaca", wickwire_alpaca)
@@ -163,6 +164,44 @@ def test_the_free_plan_has_sip_a_quarter_of_an_hour_late_and_says_so():
     assert (paid.stream, paid.settle_s) == (True, 35.0)
 
 
+def planned(text, account):
+    return plan(Series.parse(text), ADAPTER, account)
+
+
+def test_the_plan_explains_the_quarter_of_an_hour():
+    free, paid = planned("alpaca.sip:AAPL@1m", SIP), planned("alpaca.sip:AAPL@1m", PLUS)
+
+    assert (free.rung, paid.rung) == (Rung.POLL, Rung.STREAM)
+    assert free.why == (
+        "Alpaca SIP on the free plan does not stream 1m candles; polled over REST 935 s after each close"
+    )
+    assert planned("alpaca.sip:AAPL@trades", SIP).rung is Rung.REFUSE
+
+
+def test_the_plan_says_what_keys_would_change():
+    crypto, stock = planned("alpaca:BTC/USD@1m", NOBODY), planned("alpaca.iex:AAPL@1m", NOBODY)
+
+    assert crypto.why.startswith("Alpaca streams nothing without key and secret")
+    assert (crypto.rung, stock.rung) == (Rung.POLL, Rung.REFUSE)
+    assert "Alpaca needs key and secret" in stock.why
+
+
+def test_hours_are_made_of_streamed_minutes_where_the_grid_is_known():
+    rungs = [
+        planned(f"alpaca.iex:AAPL@{text}", IEX).rung for text in ("30s", "1m", "5m", "1h", "4h", "1d", "1w")
+    ]
+
+    assert rungs == [
+        Rung.BUILD,
+        Rung.STREAM,
+        Rung.RESAMPLE,
+        Rung.RESAMPLE,
+        Rung.POLL,
+        Rung.STREAM,
+        Rung.RESAMPLE,
+    ]
+
+
 def test_the_delayed_feed_is_streamed_to_everybody_a_quarter_of_an_hour_late():
     told = support("AAPL", M1, DELAYED)
 
@@ -204,7 +243,7 @@ def test_the_description_tells_limits_by_plan_and_keys_by_feed():
     assert free.credentials == ("key", "secret")
     assert (crypto.credentials, crypto.stream_credentials) == ((), ("key", "secret"))
     assert free.variants == ("iex", "sip", "delayed_sip", "test")
-    assert free.feeds == (Feed.TRADES, Feed.QUOTES)
+    assert (free.feeds, paid.feeds) == ((), (Feed.TRADES, Feed.QUOTES))
 
 
 def test_stocks_and_crypto_ride_on_two_connections():
