@@ -10,15 +10,23 @@ import asyncio
 import enum
 import heapq
 import itertools
+import re
+from collections.abc import Mapping
 from typing import Final, final
 
 import attrs
 
 from wickwire.limits import stricter
+from wickwire.model import SECOND_NS
+from wickwire.retry import LONGEST_ASKED_S
 from wickwire.wire import Limits, Rate
 
 __all__ = ["Budget", "Meter", "Priority"]
 
+_UNIX_S: Final = 1e9
+"""What is above is an instant, what is below a duration."""
+
+_NUMBER: Final = re.compile(r"^\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*$")
 
 _SOON_S: Final = 1e-6
 """Less is no wait: it may be too short to move a loop's clock at all."""
@@ -33,7 +41,7 @@ class Priority(enum.IntEnum):
     HEAL = 1
     """A hole, a doubt."""
     BACKFILL = 2
-    """History that somebody asked for."""
+    """History from before a series was collected, that somebody asked for."""
 
 
 @attrs.define
@@ -53,6 +61,11 @@ class Meter:
         """Count *cost* as used at *now_s*."""
         self._full_at_s = max(self._full_at_s, now_s) + self.rate.per_s / self.rate.amount * cost
 
+    def leave(self, left: float, now_s: float) -> None:
+        """Let no more than *left* go at once from *now_s*: somebody else used the rest."""
+        used = max(self.rate.burst - left, 0.0)
+        self._full_at_s = max(self._full_at_s, now_s + self.rate.per_s / self.rate.amount * used)
+
 
 class Turnstile:
     """Lets callers through one meter, the most urgent first, in order of arrival among equals."""
@@ -65,6 +78,11 @@ class Turnstile:
         self._moved = asyncio.Event()
         self._closed_until_s = float("-inf")
         self.used = 0
+
+    def leave(self, left: float, now_s: float) -> None:
+        """Let no more than *left* through at once."""
+        if self._meter is not None:
+            self._meter.leave(left, now_s)
 
     def lower(self, rate: Rate | None) -> None:
         """Guard *rate* as well."""
@@ -120,6 +138,7 @@ class Budget:
         """Start unused under *limits*."""
         self._rest = Turnstile(limits.rest)
         self._connects = Turnstile(limits.connects)
+        self._headers = limits.reply_headers
 
     def lower(self, limits: Limits) -> None:
         """Keep to *limits* as well: what is said of one variant of a venue may be meant for all."""
@@ -138,6 +157,24 @@ class Budget:
         """Stop all REST for *seconds*; shared by everybody on this account."""
         self._rest.pause(seconds, asyncio.get_running_loop().time())
 
+    def told(self, headers: Mapping[str, str], now_ns: int) -> None:
+        """Take what a reply says is left of REST, which others on this account may have used.
+
+        Args:
+            headers: Of the reply, by lower-case name.
+            now_ns: The present, by the wall clock.
+        """
+        if not self._headers:
+            return
+        _, left_name, next_name = self._headers
+        left, next_s = _number(headers.get(left_name)), _number(headers.get(next_name))
+        if left is None:
+            return
+        self._rest.leave(left, asyncio.get_running_loop().time())
+        if left < 1 and next_s is not None:
+            wait_s = next_s - now_ns / SECOND_NS if next_s >= _UNIX_S else next_s
+            self.pause_rest(min(max(wait_s, 0.0), LONGEST_ASKED_S))
+
     @property
     def rest_used(self) -> int:
         """REST cost used so far."""
@@ -147,3 +184,9 @@ class Budget:
     def rest_waiting(self) -> int:
         """How many requests wait for their turn."""
         return self._rest.waiting
+
+
+def _number(text: str | None) -> float | None:
+    """Return what a header says, or None where it is no plain number."""
+    match = _NUMBER.match(text or "")
+    return None if match is None else float(match[1])

@@ -106,8 +106,22 @@ class Closer:
         backoff: Backoff,
         committer: Callable[[Closer], None],
         switched: Callable[[Switch], None],
+        past_ns: int = 0,
     ) -> None:
-        """Keep *ledger* whole; tell *committer* when there is something to commit."""
+        """Keep *ledger* whole.
+
+        Args:
+            plan: How.
+            ledger: What is known.
+            history: What is asked.
+            clock: What stamps.
+            rng: Where jitter comes from.
+            backoff: How long to wait between attempts.
+            committer: Told when there is something to commit.
+            switched: Told of each change of route.
+            past_ns: What ended before was never live here: somebody asked for it, and it can wait.
+        """
+        self._past_ns = past_ns
         self.plan = plan
         self.ledger = ledger
         self._history = history
@@ -295,7 +309,7 @@ class Closer:
             now_ns=self._clock.now_ns(),
         )
         try:
-            fetched = await self._history.page(query, Priority.LIVE if want.live else Priority.HEAL)
+            fetched = await self._history.page(query, self._priority(want))
         except WickwireError as exc:
             self._asking.failed(want, exc, self._now())
             self._failed(exc)
@@ -310,6 +324,12 @@ class Closer:
         self._judge(outcome.agreed, outcome.missed)
         forward = self.ledger.progress != before
         self._asking.answered(want, fetched.as_of_ns, self._now(), forward=forward)
+
+    def _priority(self, want: Want) -> Priority:
+        """Return who goes first where requests are scarce: what just ended, then holes, then past history."""
+        if want.until_ns <= self._past_ns:
+            return Priority.BACKFILL
+        return Priority.LIVE if want.live else Priority.HEAL
 
     def _failed(self, error: WickwireError) -> None:
         why = self._history.words.of(error)
@@ -346,6 +366,7 @@ class Closer:
 
     def reach_back(self, since_ns: int) -> None:
         """Also collect everything from *since_ns* on."""
+        self._past_ns = max(self._past_ns, self.ledger.origin_ns)
         self.ledger.reach_back(since_ns)
         if self.ledger.dirty:
             self._notice()

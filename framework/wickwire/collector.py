@@ -235,15 +235,17 @@ class Collector:
             return name
         assert self._store is not None
         loaded = await self._store.load(name)
+        past_ns = 0
         if since is not None:
             origin_ns = _instant(since)
+            past_ns = self._first_open(plan) if loaded is None else loaded.state.origin_ns
         elif loaded is not None:
             origin_ns = loaded.state.origin_ns
         else:
             origin_ns = self._first_open(plan)
         if name not in venue.plans:  # somebody else may have added it while the store was asked
             assert plan.support is not None
-            venue.add_candles(plan, Ledger.start(name, plan.support, loaded, origin_ns))
+            venue.add_candles(plan, Ledger.start(name, plan.support, loaded, origin_ns), past_ns)
         return name
 
     async def remove(self, series: str | Series) -> None:

@@ -164,6 +164,7 @@ class History:
         await self._budget.rest(request.cost, priority)
         self.requests += 1
         reply = await self._transport.request(request)
+        self._budget.told(reply.headers, self._clock.now_ns())
         if reply.date_ns is not None:
             self.told_time(reply.date_ns)
         return reply

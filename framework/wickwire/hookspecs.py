@@ -154,7 +154,8 @@ def subscribe(asks: Sequence[Ask], removed: Sequence[Topic], memory: Any) -> Seq
     """Return the frames that bring about one batch of changes.
 
     Called when the connection is ready and whenever what is wanted changes. *asks* never holds more than
-    `Endpoint.topics_per_frame` topics.
+    `Endpoint.topics_per_frame` topics. Where a frame is larger than `Endpoint.max_send_bytes` none of them is
+    sent, and it is called again with half of the topics.
 
     Args:
         asks: Topics to subscribe to.

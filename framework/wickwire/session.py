@@ -369,12 +369,36 @@ class Session:
                 except TimeoutError:
                     pass
                 continue
-            for send in self._frames(asks, removed):
+            for send in self._fitting(asks, removed):
                 await self._say(send.frame)
+
+    def _fitting(self, asks: Sequence[Ask], removed: Sequence[Topic]) -> Sequence[Send]:
+        """Return the frames of one change; none where they are too large, and it is asked again by halves."""
+        assert self._endpoint is not None
+        sends, most = self._frames(asks, removed), self._endpoint.max_send_bytes
+        largest = max((_bytes(send.frame) for send in sends), default=0)
+        if largest <= most:
+            return sends
+        if len(removed) > 1:  # these are answered by nobody, so all go at once
+            middle = len(removed) // 2
+            return [*self._fitting((), removed[:middle]), *self._fitting((), removed[middle:])]
+        topics = [ask.topic for ask in asks]
+        if len(topics) > 1:
+            self._book.halve(topics)
+        else:
+            why = f"it takes a frame of {largest} bytes; the venue takes {most} at most"
+            self._refused(Refused(topics or removed, FaultKind.REQUEST, why))
+        return ()
 
     async def _say(self, frame: str | bytes) -> None:
         """Send one frame, at the pace that the venue allows for everything that is sent."""
         assert self._stream is not None
+        assert self._endpoint is not None
+        if _bytes(frame) > self._endpoint.max_send_bytes:
+            raise self._adapter.broke(
+                f"it wants to send a frame of {_bytes(frame)} bytes; its endpoint says that the venue takes "
+                f"{self._endpoint.max_send_bytes} at most"
+            )
         if self._meter is not None:
             now_s = asyncio.get_running_loop().time()
             wait_s = self._meter.wait_s(1, now_s)
@@ -429,3 +453,7 @@ class Session:
                 self.frame_s = asyncio.get_running_loop().time()
             else:
                 await self._say(keepalive.frame)
+
+
+def _bytes(frame: str | bytes) -> int:
+    return len(frame) if isinstance(frame, bytes) or frame.isascii() else len(frame.encode())

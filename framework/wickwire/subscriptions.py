@@ -216,11 +216,7 @@ class Subscriptions:
         if not topics:
             topics = self._oldest_batch()
             if len(topics) > 1:  # the venue did not say which: the halves will
-                middle = len(topics) // 2
-                for subscription in self._known(topics):
-                    subscription.phase = TopicPhase.WANTED
-                self._halves += [list(topics[:middle]), list(topics[middle:])]
-                self._changed()
+                self.halve(topics)
                 return ()
         left_alone: list[Topic] = []
         for subscription in self._known(topics):
@@ -233,6 +229,14 @@ class Subscriptions:
             left_alone.append(subscription.topic)
         self._changed()
         return left_alone
+
+    def halve(self, topics: Sequence[Topic]) -> None:
+        """Ask for *topics* again, in two changes instead of one."""
+        middle = len(topics) // 2
+        for subscription in self._known(topics):
+            subscription.phase = TopicPhase.WANTED
+        self._halves += [list(topics[:middle]), list(topics[middle:])]
+        self._changed()
 
     def _oldest_batch(self) -> Sequence[Topic]:
         waiting = [sub for sub in self._topics.values() if sub.phase is TopicPhase.ASKED]

@@ -170,8 +170,8 @@ class Venue:
 
     # --------------------------------------------------------------------------------------------- series
 
-    def add_candles(self, plan: Plan, ledger: Ledger) -> Closer:
-        """Collect a candle series by *plan*, knowing *ledger*."""
+    def add_candles(self, plan: Plan, ledger: Ledger, past_ns: int = 0) -> Closer:
+        """Collect a candle series by *plan*, knowing *ledger*; what ended before *past_ns* can wait."""
         pages: Pages = self.history
         if plan.folds is not None:
             pages = FoldedHistory(pages, plan.folds, ledger.support.grid)
@@ -184,6 +184,7 @@ class Venue:
             backoff=self._backoff,
             committer=self._commit,
             switched=self._switched,
+            past_ns=past_ns,
         )
         ledger.rung = plan.rung if plan.rung.streams else Rung.STREAM
         self.closers[plan.series] = closer

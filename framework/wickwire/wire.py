@@ -112,7 +112,9 @@ class Limits:
         connects: Rate of opening streams.
         messages: Rate of frames sent, per stream.
         rest: Rate of REST requests; a request counts its `HttpRequest.cost`.
-        reply_headers: Names of reply headers that tell what is left, where there are any.
+        reply_headers: Names of three reply headers, in lower case: how many requests the window of *rest*
+            allows, how many are left in it, and when the next one begins, in Unix seconds or in seconds from
+            now. `()` where there are none. What they say lowers the budget, and never raises it.
     """
 
     connections: int | None = attrs.field(default=None, validator=_ABOVE_ZERO)
@@ -121,7 +123,7 @@ class Limits:
     connects: Rate | None = None
     messages: Rate | None = None
     rest: Rate | None = None
-    reply_headers: tuple[str, ...] = ()
+    reply_headers: tuple[str, str, str] | tuple[()] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -286,7 +288,8 @@ class Endpoint:
         max_age_s: The venue, or a token, ends the connection after this time.
         max_frame_bytes: Larger frames close the connection.
         topics_per_frame: Most asks in one call of `subscribe`.
-        max_send_bytes: Largest frame that the venue takes.
+        max_send_bytes: Largest frame that the venue takes. Where `subscribe` returns a larger one, it is
+            asked again with half of the topics; whatever else is larger is a fault of the adapter.
         changes_in_flight: Calls of `subscribe` that may await answers at once; 1 where replies carry no id.
         acknowledges: False where the first datum is the only confirmation.
         memory: Makes the adapter's state for one connection.

@@ -437,7 +437,7 @@ def test_a_plan_never_exceeds_the_limits(pairs, connections, topics):
 
 
 def test_a_wish_can_only_lower():
-    venue = Limits(connections=5, rest=Rate(10, 1), reply_headers=("x-left",))
+    venue = Limits(connections=5, rest=Rate(10, 1), reply_headers=("x-most", "x-left", "x-next"))
 
     lowered = effective_limits(venue, Limits(connections=2, rest=Rate(1, 2), topics_per_connection=9))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -214,6 +215,67 @@ def test_a_refusal_that_names_nobody_is_found_by_halving() -> None:
         assert phases.count(TopicPhase.CONFIRMED) == 7
 
     with_session(test, *symbols(8), endpoint={"changes_in_flight": 1})
+
+
+def test_a_subscription_that_is_too_large_for_one_frame_is_asked_for_in_halves() -> None:
+    """And answered as if it had never been one."""
+
+    async def test(bench: Bench) -> None:
+        await asyncio.sleep(0.01)
+        asked = [topic for frame in bench.stream.asked for topic in frame]
+        assert sorted(asked) == sorted(str(topic) for topic in symbols(20))
+        assert all(len(frame) <= 100 for frame in bench.stream.sent)
+        bench.stream.say({"accepted": asked})
+        await asyncio.sleep(0.01)
+        assert 20 == bench.notes.told.count("subscribed")
+
+        for topic in symbols(20):
+            bench.session.drop(topic)
+        await asyncio.sleep(0.01)
+        left = [
+            topic for frame in bench.stream.sent if "leave" in frame for topic in json.loads(frame)["leave"]
+        ]
+        assert sorted(left) == sorted(asked)
+        assert all(len(frame) <= 100 for frame in bench.stream.sent)
+
+    with_session(test, *symbols(20), endpoint={"max_send_bytes": 100})
+
+
+def test_halves_too_wait_for_their_turn() -> None:
+    async def test(bench: Bench) -> None:
+        await asyncio.sleep(0.01)
+        [first] = bench.stream.asked
+        bench.stream.say({"accepted": first})
+        await asyncio.sleep(0.01)
+        assert 2 == len(bench.stream.asked)
+
+    with_session(test, *symbols(8), endpoint={"max_send_bytes": 100, "changes_in_flight": 1})
+
+
+def test_a_topic_that_is_too_large_by_itself_is_refused_by_name() -> None:
+    long = Topic("A" * 100, TOPIC.what)
+
+    async def test(bench: Bench) -> None:
+        await asyncio.sleep(0.01)
+        assert [["BTC/USD@1m"]] == bench.stream.asked
+        [told] = bench.notes.told
+        assert str(told).startswith("refused: request: it takes a frame of 116 bytes; the venue takes 100")
+        assert bench.session.phase(long) is TopicPhase.REFUSED
+
+    with_session(test, TOPIC, long, endpoint={"max_send_bytes": 100})
+
+
+def test_what_is_too_large_and_no_subscription_is_a_fault_of_the_adapter() -> None:
+    """Counted in bytes as they go out, not in characters."""
+
+    async def test(bench: Bench) -> None:
+        bench.stream.say({"answer": "é" * 51})
+        await asyncio.sleep(0.01)
+
+    ended = with_session(test, endpoint={"max_send_bytes": 100})
+
+    assert isinstance(ended, PluginError)
+    assert "it wants to send a frame of 102 bytes" in str(ended)
 
 
 def test_what_is_never_answered_is_asked_for_again() -> None:
