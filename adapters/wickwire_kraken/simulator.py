@@ -9,16 +9,13 @@ is in `simulator_exchange`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from wickwire.simulate.server import Answer, Connection, Incoming, Market
-from wickwire_kraken.simulator_exchange import FAULTS, Exchange
+from wickwire_kraken.simulator_exchange import Exchange
 from wickwire_kraken.simulator_rest import answer
 from wickwire_kraken.simulator_stream import KrakenConnection
 
 __all__ = ["KrakenServer"]
-
-NEEDS_SYMBOL: Final = frozenset({"mute_symbol", "late_trade", "lose_trades", "drop_candle"})
 
 
 class KrakenServer:
@@ -57,20 +54,9 @@ class KrakenServer:
         Raises:
             ValueError: No such fault, or it does not take these details; the text lists what there is.
         """
-        if fault not in FAULTS:
-            raise ValueError(f"no fault {fault!r}; there are {', '.join(FAULTS)}")
-        sentence, known = FAULTS[fault]
-        strange = sorted(details.keys() - known)
-        if strange:
-            raise ValueError(f"fault {fault!r} takes {', '.join(sorted(known))}, not {', '.join(strange)}")
-        symbol = details.get("symbol")
-        if (fault in NEEDS_SYMBOL or symbol is not None) and symbol not in self._exchange.pairs:
-            raise ValueError(
-                f"fault {fault!r} needs a symbol that is traded here, got {symbol!r}: {sentence}"
-            )
-        self._exchange.switch(fault, details)
+        self._exchange.inject(fault, details)
 
     @property
     def faults(self) -> Mapping[str, str]:
         """Names of the faults, each with one sentence."""
-        return {name: sentence for name, (sentence, _) in FAULTS.items()}
+        return self._exchange.faults.sentences

@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 
 from wickwire import DAY_NS, MINUTE_NS, SECOND_NS, Candle, Timeframe, Utc
+from wickwire.simulate.faults import KnownFault, Switchboard
 from wickwire.simulate.server import Hangup, Incoming, Market, Outgoing
 from wickwire_kraken.simulator_pairs import Pair, pairs_of
 
@@ -25,44 +26,56 @@ CONNECTS_ALLOWED: Final = 150
 CONNECTS_PER_NS: Final = 10 * MINUTE_NS
 """New connections per address, then a ban as long: told by projects that met it, not by Kraken."""
 
-FAULTS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
-    name: (sentence, frozenset(details.split()))
-    for name, details, sentence in (
-        ("mute", "on", "Data stops on every stream; acks and heartbeats go on."),
-        ("mute_symbol", "symbol on", "Data of one symbol stops."),
-        (
-            "silent_ack",
-            "symbol acked on",
-            "A new subscription is acked and stays silent until made anew; with acked=False no ack comes.",
-        ),
-        ("no_heartbeat", "on", "Heartbeats stop."),
-        ("refuse", "symbol text on", "Subscriptions to one symbol (all without) are refused with a text."),
-        (
-            "hangup",
-            "code reason half_frame",
-            "Every open stream ends once: close code 1006 is a cut; half_frame breaks a message before.",
-        ),
-        ("refuse_connections", "status on", "New streams are answered with an HTTP status, 503 by default."),
-        ("exceeded_rate", "on", "Every message is lost and answered with Exceeded msg rate."),
-        ("message_rate", "per_s", "Messages beyond so many a second are lost; 50 by default."),
-        ("html_520", "status on", "REST answers with an HTML page, HTTP 520 by default."),
-        ("rest_error", "text on", "REST answers with this error, EService:Unavailable by default."),
-        ("rest_rate", "burst per_s", "REST takes so many requests at once and so many more a second."),
-        (
-            "late_trade",
-            "symbol ago_s price size",
-            "A trade appears in a bucket that is over: REST OHLC changes, the stream never says it.",
-        ),
-        ("lose_trades", "symbol count", "The next trades of a symbol are missing from the trade channel."),
-        ("duplicate_trades", "count on", "A new trade subscription repeats old trades as an update."),
-        ("drop_candle", "symbol interval open_ns", "One bucket, the next by default, is missing in ohlc."),
-        ("maintenance", "system on", "The system status changes: maintenance stops data and REST too."),
-        ("slow", "delay_s on", "Stream data comes late, 5 s by default."),
-        ("bad_checksum", "on", "Book messages carry a wrong CRC."),
-        ("junk", "frame", "Every open stream gets this frame once."),
-    )
-}
-"""Name to what it does and which details it takes."""
+FAULTS: Final = (
+    KnownFault("mute", "on", "Data stops on every stream; acks and heartbeats go on."),
+    KnownFault("mute_symbol", "symbol on", "Data of one symbol stops.", needs_symbol=True),
+    KnownFault(
+        "silent_ack",
+        "symbol acked on",
+        "A new subscription is acked and stays silent until made anew; with acked=False no ack comes.",
+    ),
+    KnownFault("no_heartbeat", "on", "Heartbeats stop."),
+    KnownFault(
+        "refuse", "symbol text on", "Subscriptions to one symbol (all without) are refused with a text."
+    ),
+    KnownFault(
+        "hangup",
+        "code reason half_frame",
+        "Every open stream ends once: close code 1006 is a cut; half_frame breaks a message before.",
+    ),
+    KnownFault(
+        "refuse_connections", "status on", "New streams are answered with an HTTP status, 503 by default."
+    ),
+    KnownFault("exceeded_rate", "on", "Every message is lost and answered with Exceeded msg rate."),
+    KnownFault("message_rate", "per_s", "Messages beyond so many a second are lost; 50 by default."),
+    KnownFault("html_520", "status on", "REST answers with an HTML page, HTTP 520 by default."),
+    KnownFault("rest_error", "text on", "REST answers with this error, EService:Unavailable by default."),
+    KnownFault("rest_rate", "burst per_s", "REST takes so many requests at once and so many more a second."),
+    KnownFault(
+        "late_trade",
+        "symbol ago_s price size",
+        "A trade appears in a bucket that is over: REST OHLC changes, the stream never says it.",
+        needs_symbol=True,
+    ),
+    KnownFault(
+        "lose_trades",
+        "symbol count",
+        "The next trades of a symbol are missing from the trade channel.",
+        needs_symbol=True,
+    ),
+    KnownFault("duplicate_trades", "count on", "A new trade subscription repeats old trades as an update."),
+    KnownFault(
+        "drop_candle",
+        "symbol interval open_ns",
+        "One bucket, the next by default, is missing in ohlc.",
+        needs_symbol=True,
+    ),
+    KnownFault("maintenance", "system on", "The system status changes: maintenance stops data and REST too."),
+    KnownFault("slow", "delay_s on", "Stream data comes late, 5 s by default."),
+    KnownFault("bad_checksum", "on", "Book messages carry a wrong CRC."),
+    KnownFault("junk", "frame", "Every open stream gets this frame once."),
+)
+"""What each of them does, and which details it takes."""
 
 
 @attrs.frozen
@@ -104,7 +117,7 @@ class Exchange:
         pairs: What is traded, by display name.
         now_ns: The latest instant that anybody told.
         system: The word of the status channel.
-        switched: Faults that are on, by name and symbol ("" for all), with their details.
+        faults: Which of them are on.
         announcements: What every open connection is to hear; each remembers how much it has heard.
         late: Late trades by symbol.
         lost: Instants of trades that the trade channel leaves out, by symbol.
@@ -123,7 +136,7 @@ class Exchange:
     pairs: Mapping[str, Pair] = attrs.field()
     now_ns: int = attrs.field()
     system: str = "online"
-    switched: dict[tuple[str, str], dict[str, Any]] = attrs.field(factory=dict)
+    faults: Switchboard = attrs.field()
     announcements: list[Outgoing | StatusChange] = attrs.field(factory=list)
     late: dict[str, list[LateTrade]] = attrs.field(factory=dict)
     lost: dict[str, set[int]] = attrs.field(factory=dict)
@@ -141,6 +154,10 @@ class Exchange:
     def _pairs(self) -> Mapping[str, Pair]:
         return pairs_of(self.market)
 
+    @faults.default
+    def _faults(self) -> Switchboard:
+        return Switchboard(FAULTS, self.pairs)
+
     @now_ns.default
     def _now_ns(self) -> int:
         return self.market.start_ns
@@ -149,16 +166,12 @@ class Exchange:
         """Take note of the time; it never goes back."""
         self.now_ns = max(self.now_ns, now_ns)
 
-    def fault(self, name: str, symbol: str = "") -> Mapping[str, Any] | None:
-        """Return the details of a fault that is on for *symbol* or for all, else None."""
-        return self.switched.get((name, symbol), self.switched.get((name, "")))
-
     def silent(self, symbol: str) -> bool:
         """Say whether data of *symbol* is held back now."""
         return (
-            ("mute", "") in self.switched
-            or ("mute_symbol", symbol) in self.switched
-            or self.system == "maintenance"
+            self.system == "maintenance"
+            or self.faults.on("mute") is not None
+            or self.faults.on("mute_symbol", symbol) is not None
         )
 
     def candles(self, symbol: str, timeframe: Timeframe, since_ns: int, until_ns: int) -> Sequence[Candle]:
@@ -178,7 +191,7 @@ class Exchange:
     def refusal_of(self, incoming: Incoming, now_ns: int) -> tuple[int, str] | None:
         """Return status and reason where a new stream is not opened, else None."""
         self.tell(now_ns)
-        refused = self.fault("refuse_connections")
+        refused = self.faults.on("refuse_connections")
         if refused is not None:
             return int(refused.get("status", 503)), "Service Unavailable"
         if incoming.path.rstrip("/") != "/v2":
@@ -202,23 +215,21 @@ class Exchange:
 
     # --------------------------------------------------------------------------------------- faults
 
-    def switch(self, name: str, details: Mapping[str, Any]) -> None:
-        """Switch a fault on or off, or do it once. `KrakenServer.inject` has checked the names."""
-        given = dict(details)
-        on = bool(given.pop("on", True))
-        symbol = str(given.get("symbol", ""))
-        if self._happens_once(name, symbol, given):
-            return
-        if on:
-            self.switched[name, symbol] = given
-        else:
-            self.switched.pop((name, symbol), None)
-        if name == "maintenance":
-            self.system = str(given.get("system", "maintenance")) if on else "online"
-            self.announcements.append(StatusChange(self.system))
+    def inject(self, name: str, details: Mapping[str, Any]) -> None:
+        """Switch a fault on or off, or do it once.
 
-    def _happens_once(self, name: str, symbol: str, given: Mapping[str, Any]) -> bool:
-        """Do a fault that is no switch; False when it is one."""
+        Raises:
+            ValueError: As `KrakenServer.inject` has it.
+        """
+        self.faults.check(name, details)
+        if self._happens_once(name, details) or name != "maintenance":
+            return
+        self.system = str(details.get("system", name)) if self.faults.on(name) is not None else "online"
+        self.announcements.append(StatusChange(self.system))
+
+    def _happens_once(self, name: str, given: Mapping[str, Any]) -> bool:
+        """Do a fault that is no switch; a switch is switched, and it is False."""
+        symbol = str(given.get("symbol", ""))
         match name:
             case "hangup":
                 if given.get("half_frame"):
@@ -241,6 +252,7 @@ class Exchange:
                 following = timeframe.close_of(timeframe.open_at(self.now_ns, GRID), GRID)
                 self.dropped.add((symbol, interval, int(given.get("open_ns", following))))
             case _:
+                self.faults.switch(name, given)
                 return False
         return True
 

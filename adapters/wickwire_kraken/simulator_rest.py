@@ -37,7 +37,7 @@ class _Refusal(Exception):
 def answer(exchange: Exchange, incoming: Incoming, now_ns: int) -> Answer:
     """Answer one request."""
     exchange.tell(now_ns)
-    page = exchange.fault("html_520")
+    page = exchange.faults.on("html_520")
     if page is not None:
         return Answer(status=int(page.get("status", 520)), body=OUTAGE_PAGE, content_type="text/html")
     try:
@@ -48,7 +48,7 @@ def answer(exchange: Exchange, incoming: Incoming, now_ns: int) -> Answer:
 
 
 def _result(exchange: Exchange, incoming: Incoming, now_ns: int) -> object:
-    trouble = exchange.fault("rest_error")
+    trouble = exchange.faults.on("rest_error")
     if trouble is not None:
         raise _Refusal(trouble.get("text", "EService:Unavailable"))
     if not exchange.takes_request(now_ns):

@@ -90,7 +90,7 @@ class KrakenConnection:
         if out and isinstance(out[-1], Hangup):
             return out
         over = self._messages.count(now_ns) > self._exchange.messages_per_s
-        if over or self._exchange.fault("exceeded_rate") is not None:
+        if over or self._exchange.faults.on("exceeded_rate") is not None:
             return [*out, OVER_RATE]
         return [*out, *self._answers(frame, now_ns)]
 
@@ -109,7 +109,7 @@ class KrakenConnection:
         out += self._turned()
         if self._heartbeat_ns is not None and self._heartbeat_ns <= now_ns:
             self._heartbeat_ns += SECOND_NS * (1 + (now_ns - self._heartbeat_ns) // SECOND_NS)
-            if self._exchange.fault("no_heartbeat") is None:
+            if self._exchange.faults.on("no_heartbeat") is None:
                 out.append(HEARTBEAT)
         return out
 
@@ -147,7 +147,7 @@ class KrakenConnection:
         out: list[Outgoing] = []
         fresh: list[Subscription] = []
         for symbol in request.symbols:
-            silence = self._exchange.fault("silent_ack", symbol)
+            silence = self._exchange.faults.on("silent_ack", symbol)
             if silence is not None and not silence.get("acked", True):
                 continue
             refusal = self._refusal(request, symbol)
@@ -169,7 +169,7 @@ class KrakenConnection:
         return out
 
     def _refusal(self, request: Request, symbol: str) -> str | None:
-        refused = self._exchange.fault("refuse", symbol)
+        refused = self._exchange.faults.on("refuse", symbol)
         if refused is not None:
             return str(refused.get("text", f"Currency pair not supported {symbol}"))
         if symbol.count("/") != 1 or symbol.startswith("/") or symbol.endswith("/"):
@@ -237,7 +237,7 @@ class KrakenConnection:
                     if snapshot
                     else []
                 )
-                repeat = self._exchange.fault("duplicate_trades")
+                repeat = self._exchange.faults.on("duplicate_trades")
                 if repeat is not None:
                     again = self._last_trades(pair, int(repeat.get("count", REPEATED_TRADES)))
                     out.append(trade_frame(pair, again, "update"))
@@ -300,7 +300,7 @@ class KrakenConnection:
         changed = [changes(before.bids, after.bids, depth), changes(before.asks, after.asks, depth)]
         if not any(changed):
             return []
-        wrong = self._exchange.fault("bad_checksum") is not None
+        wrong = self._exchange.faults.on("bad_checksum") is not None
         return [book_frame(pair, changed, at_ns, checksum(pair, after) ^ wrong)]
 
     def _turned(self) -> Sequence[Outgoing]:
@@ -334,7 +334,7 @@ class KrakenConnection:
         return out
 
     def _delay_ns(self) -> int:
-        slow = self._exchange.fault("slow")
+        slow = self._exchange.faults.on("slow")
         return 0 if slow is None else round(float(slow.get("delay_s", 5)) * SECOND_NS)
 
 

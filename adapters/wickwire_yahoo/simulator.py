@@ -15,6 +15,7 @@ from typing import Any, Final
 import attrs
 
 from wickwire import SECOND_NS
+from wickwire.simulate.faults import KnownFault, Switchboard
 from wickwire.simulate.server import Answer, Connection, Incoming, Market
 from wickwire_yahoo.simulator_chart import chart, told
 from wickwire_yahoo.simulator_quotes import Quoted, quoted_of, seconds
@@ -33,39 +34,47 @@ BANNED_AGENTS: Final = ("curl/", "go-http-client", "java/", "python", "wget/")
 OUTAGE_PAGE: Final = b"<!DOCTYPE html><html><body><h1>Will be right back...</h1></body></html>"
 NOT_FOUND: Final = "No data found, symbol may be delisted"
 
-FAULTS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
-    name: (sentence, frozenset(details.split()))
-    for name, details, sentence in (
-        ("throttle", "retry_after_s on", "Every request is answered with 429 as text."),
-        (
-            "rate",
-            "calls per_s",
-            "More calls than this in a time are answered with 429: 100 in 60 s by default.",
-        ),
-        ("outage", "status on", "Every request is answered with an HTML page, HTTP 200 by default."),
-        (
-            "server_error",
-            "status on",
-            "Every request is answered with an error without JSON, 503 by default.",
-        ),
-        ("no_result", "whole on", "result is null without an error; with whole=True chart itself is null."),
-        ("empty", "arrays on", "The timestamp key is missing; with arrays=True all arrays are empty."),
-        ("no_valid_ranges", "on", "meta lacks validRanges."),
-        ("delisted", "symbol on", "A symbol is answered with 404."),
-        ("mute", "on", "Prices stand still: rows end at the moment of the fault."),
-        ("delayed", "delay_s on", "Data is late, 15 minutes by default, and nothing says so."),
-        ("live_row", "on", "On from the start; off: the last price comes without a row of its own."),
-        ("split_period", "on", "On from the start; off: a running week or month is one row."),
-        ("null_rows", "on", "On from the start; off: buckets without a trade are left out, never null."),
-        ("duplicate_day", "on", "Daily charts have two rows for today."),
-        ("late_volume", "lag_s on", "A bar's volume is short for a while after its end, 60 s by default."),
-        ("coarse", "on", "A request for 30m is answered with bars of an hour."),
-        ("split", "symbol ratio", "All history of a symbol is rescaled and a split is reported."),
-        ("currency", "symbol currency on", "A symbol's currency is told as another, GBp by default."),
-    )
-}
-"""Name to what it does and which details it takes."""
-NEEDS_SYMBOL: Final = frozenset({"delisted", "split", "currency"})
+FAULTS: Final = (
+    KnownFault("throttle", "retry_after_s on", "Every request is answered with 429 as text."),
+    KnownFault(
+        "rate", "calls per_s", "More calls than this in a time are answered with 429: 100 in 60 s by default."
+    ),
+    KnownFault("outage", "status on", "Every request is answered with an HTML page, HTTP 200 by default."),
+    KnownFault(
+        "server_error", "status on", "Every request is answered with an error without JSON, 503 by default."
+    ),
+    KnownFault(
+        "no_result", "whole on", "result is null without an error; with whole=True chart itself is null."
+    ),
+    KnownFault("empty", "arrays on", "The timestamp key is missing; with arrays=True all arrays are empty."),
+    KnownFault("no_valid_ranges", "on", "meta lacks validRanges."),
+    KnownFault("delisted", "symbol on", "A symbol is answered with 404.", needs_symbol=True),
+    KnownFault("mute", "on", "Prices stand still: rows end at the moment of the fault."),
+    KnownFault("delayed", "delay_s on", "Data is late, 15 minutes by default, and nothing says so."),
+    KnownFault("live_row", "on", "On from the start; off: the last price comes without a row of its own."),
+    KnownFault("split_period", "on", "On from the start; off: a running week or month is one row."),
+    KnownFault(
+        "null_rows", "on", "On from the start; off: buckets without a trade are left out, never null."
+    ),
+    KnownFault("duplicate_day", "on", "Daily charts have two rows for today."),
+    KnownFault(
+        "late_volume", "lag_s on", "A bar's volume is short for a while after its end, 60 s by default."
+    ),
+    KnownFault("coarse", "on", "A request for 30m is answered with bars of an hour."),
+    KnownFault(
+        "split",
+        "symbol ratio",
+        "All history of a symbol is rescaled and a split is reported.",
+        needs_symbol=True,
+    ),
+    KnownFault(
+        "currency",
+        "symbol currency on",
+        "A symbol's currency is told as another, GBp by default.",
+        needs_symbol=True,
+    ),
+)
+"""What each of them does, and which details it takes."""
 HABITS: Final = ("live_row", "split_period", "null_rows")
 """What is on from the start."""
 
@@ -89,7 +98,9 @@ class YahooServer:
         """Serve everything that *market* trades."""
         self._market = market
         self._quoted = quoted_of(market)
-        self._switched: dict[tuple[str, str], dict[str, Any]] = {(name, ""): {} for name in HABITS}
+        self._faults = Switchboard(FAULTS, self._quoted)
+        for habit in HABITS:
+            self._faults.switch(habit, {})
         self._calls: list[int] = []
         self._calls_allowed, self._calls_per_ns = 100, 60 * SECOND_NS
         self._scales: dict[str, tuple[Decimal, int]] = {}
@@ -111,36 +122,26 @@ class YahooServer:
         Raises:
             ValueError: No such fault, or it does not take these details; the text lists what there is.
         """
-        if fault not in FAULTS:
-            raise ValueError(f"no fault {fault!r}; there are {', '.join(FAULTS)}")
-        sentence, known = FAULTS[fault]
-        strange = sorted(details.keys() - known)
-        if strange:
-            raise ValueError(f"fault {fault!r} takes {', '.join(sorted(known))}, not {', '.join(strange)}")
-        given: dict[str, Any] = dict(details)
-        symbol = str(given.get("symbol", ""))
-        if fault in NEEDS_SYMBOL and symbol not in self._quoted:
-            raise ValueError(f"fault {fault!r} needs one of Yahoo's symbols, got {symbol!r}: {sentence}")
+        self._faults.check(fault, details)
+        given: Mapping[str, Any] = details
         if fault == "rate":
             self._calls_allowed = int(given.get("calls", 100))
             self._calls_per_ns = round(float(given.get("per_s", 60)) * SECOND_NS)
         elif fault == "split":
-            self._scales[symbol] = (Decimal(str(given.get("ratio", 4))), self._now_ns)
-        elif given.pop("on", True):
-            self._switched[fault, symbol] = {"since_ns": self._now_ns, **given}
+            self._scales[given["symbol"]] = (Decimal(str(given.get("ratio", 4))), self._now_ns)
         else:
-            self._switched.pop((fault, symbol), None)
+            self._faults.switch(fault, given, since_ns=self._now_ns)
 
     @property
     def faults(self) -> Mapping[str, str]:
         """Names of the faults, each with one sentence."""
-        return {name: sentence for name, (sentence, _) in FAULTS.items()}
+        return self._faults.sentences
 
     # ------------------------------------------------------------------------------------------ the edge
 
     def _edge(self, incoming: Incoming, now_ns: int) -> Answer | None:
         """Refuse before anything is looked up: by the client's look, by rate, or because all is down."""
-        outage, error, throttle = (self._fault(name) for name in ("outage", "server_error", "throttle"))
+        outage, error, throttle = (self._faults.on(name) for name in ("outage", "server_error", "throttle"))
         if outage is not None:
             return Answer(status=int(outage.get("status", 200)), body=OUTAGE_PAGE, content_type="text/html")
         if error is not None:
@@ -174,9 +175,9 @@ class YahooServer:
 
     def _chart(self, name: str, incoming: Incoming, now_ns: int) -> Answer:
         quoted = self._quoted.get(name)
-        if quoted is None or self._fault("delisted", name) is not None:
+        if quoted is None or self._faults.on("delisted", name) is not None:
             return _json(404, {"chart": {"result": None, "error": _error("Not Found", NOT_FOUND)}})
-        no_result = self._fault("no_result")
+        no_result = self._faults.on("no_result")
         if no_result is not None:
             nothing = None if no_result.get("whole") else {"result": None, "error": None}
             return _json(200, {"chart": nothing})
@@ -189,9 +190,9 @@ class YahooServer:
 
     def _result(self, quoted: Quoted, query: Mapping[str, str], now_ns: int) -> dict[str, Any]:
         window = window_of(query, quoted, self._market.start_ns, now_ns)
-        if self._fault("coarse") is not None and window.interval == "30m":
+        if self._faults.on("coarse") is not None and window.interval == "30m":
             window = attrs.evolve(window, interval="60m")
-        currency = self._fault("currency", quoted.name)
+        currency = self._faults.on("currency", quoted.name)
         if currency is not None:
             quoted = attrs.evolve(quoted, currency=str(currency.get("currency", "GBp")))
         ratio, split_ns = self._scales.get(quoted.name, (Decimal(1), 0))
@@ -204,31 +205,31 @@ class YahooServer:
             scale=1 / ratio,
             prepost=query.get("includePrePost", "").lower() == "true",
         )
-        if self._fault("no_valid_ranges") is not None:
+        if self._faults.on("no_valid_ranges") is not None:
             del result["meta"]["validRanges"]
         wanted = query.get("events", "").replace("|", ",").split(",")
         if split_ns and {"split", "splits"} & {*wanted}:
             result["events"] = _split(ratio, seconds(split_ns))
-        empty = self._fault("empty")
+        empty = self._faults.on("empty")
         if empty is not None:
             _strip(result, arrays=bool(empty.get("arrays")))
         return result
 
     def _seen_ns(self, now_ns: int) -> int:
         """Return up to when prices are known to this server."""
-        delayed, mute = self._fault("delayed"), self._fault("mute")
+        delayed, mute = self._faults.on("delayed"), self._faults.on("mute")
         if mute is not None:
             now_ns = min(now_ns, int(mute["since_ns"]))
         late_ns = 0 if delayed is None else round(float(delayed.get("delay_s", 900)) * SECOND_NS)
         return max(now_ns - late_ns, self._market.start_ns)
 
     def _oddities(self) -> Oddities:
-        late = self._fault("late_volume")
+        late = self._faults.on("late_volume")
         return Oddities(
-            live_row=self._fault("live_row") is not None,
-            split_period=self._fault("split_period") is not None,
-            null_rows=self._fault("null_rows") is not None,
-            duplicate_day=self._fault("duplicate_day") is not None,
+            live_row=self._faults.on("live_row") is not None,
+            split_period=self._faults.on("split_period") is not None,
+            null_rows=self._faults.on("null_rows") is not None,
+            duplicate_day=self._faults.on("duplicate_day") is not None,
             volume_lag_s=0.0 if late is None else float(late.get("lag_s", 60)),
         )
 
@@ -248,9 +249,6 @@ class YahooServer:
                 quote = self._market.quote(quoted.symbol, self._seen_ns(now_ns))
                 rows.append({"symbol": name, "bid": told(quote.bid), "ask": told(quote.ask)})
         return _json(200, {"quoteResponse": {"result": rows, "error": None}})
-
-    def _fault(self, name: str, symbol: str = "") -> Mapping[str, Any] | None:
-        return self._switched.get((name, symbol))
 
 
 def _split(ratio: Decimal, at_s: int) -> Mapping[str, object]:

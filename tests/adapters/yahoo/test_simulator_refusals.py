@@ -243,5 +243,5 @@ def test_every_fault_has_a_sentence_and_wrong_ones_are_named(server: YahooServer
         server.inject("x")
     with pytest.raises(ValueError, match="takes on, not symbol"):
         server.inject("mute", symbol="AAPL")
-    with pytest.raises(ValueError, match="needs one of Yahoo's symbols, got 'BTC/USD'"):
+    with pytest.raises(ValueError, match="needs a symbol that is traded here, got 'BTC/USD'"):
         server.inject("delisted", symbol="BTC/USD")
