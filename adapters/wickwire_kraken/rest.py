@@ -9,7 +9,7 @@ usable result. Prices are strings, times are seconds, the cursor of Trades is na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from typing import Final, Literal, TypeVar
@@ -19,6 +19,7 @@ import msgspec
 from wickwire import (
     MINUTE_NS,
     SECOND_NS,
+    BadRow,
     Candle,
     Conversation,
     Finality,
@@ -95,6 +96,9 @@ class Envelope(msgspec.Struct):
 
 _envelope: Final = msgspec.json.Decoder(Envelope).decode
 _ohlc_rows: Final = msgspec.json.Decoder(list[OhlcRow]).decode
+_raw_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_ohlc_row: Final = msgspec.json.Decoder(OhlcRow).decode
+_open_s: Final = msgspec.json.Decoder(int).decode
 _trade_rows: Final = msgspec.json.Decoder(list[TradeRow]).decode
 _cursor: Final = msgspec.json.Decoder(str).decode
 _pair: Final = msgspec.json.Decoder(Pair).decode
@@ -112,11 +116,20 @@ def fetch_ohlcv(query: OhlcvQuery) -> Conversation:
     reply = yield _request("OHLC", query.symbol, interval=str(minutes), since=str(after_s))
     assert isinstance(reply, HttpReply)
     result = _result(reply, f"OHLC of {query.symbol}", query.now_ns)
-    rows = _rows(result, _ohlc_rows, query.symbol, reply)
-    opens = _opens(rows, length_ns, reply)
+    at, raw = _only_pair(result, query.symbol, reply)
+    rows, bad = _ohlc(raw, length_ns, at)
+    opens = _opens([*(row.open_s * SECOND_NS for row in rows), *bad], length_ns, reply)
     covered, stopped = _covered(query, opens, length_ns)
-    candles = [_candle(query, row, length_ns, opens[-1]) for row in rows if _wanted(query, row)]
-    return Page(candles=candles, covered=covered, stopped=stopped)
+    return Page(
+        candles=[_candle(query, row, length_ns, opens[-1]) for row in rows if _wanted(query, row)],
+        covered=covered,
+        stopped=stopped,
+        bad_rows=[
+            BadRow(open_ns, open_ns + length_ns, why)
+            for open_ns, why in bad.items()
+            if query.since_ns <= open_ns < query.until_ns
+        ],
+    )
 
 
 @hookimpl
@@ -127,7 +140,8 @@ def fetch_trades(query: TradeQuery) -> Generator[HttpRequest, HttpReply, TradePa
     while True:
         reply = yield _request("Trades", query.symbol, since=str(cursor), count=str(_TRADES_A_REPLY))
         result = _result(reply, f"Trades of {query.symbol}", query.now_ns)
-        trades = [_trade(query.symbol, row) for row in _rows(result, _trade_rows, query.symbol, reply)]
+        at, raw = _only_pair(result, query.symbol, reply)
+        trades = [_trade(query.symbol, row) for row in _decoded(_trade_rows, raw, at)]
         found += (trade for trade in trades if query.since_ns <= trade.time_ns < query.until_ns)
         if len(trades) < _TRADES_A_REPLY:
             reached_ns = query.now_ns if reply.date_ns is None else reply.date_ns
@@ -175,9 +189,6 @@ def _wanted(query: OhlcvQuery, row: OhlcRow) -> bool:
 
 def _candle(query: OhlcvQuery, row: OhlcRow, length_ns: int, running_ns: int) -> Candle:
     open_ns = row.open_s * SECOND_NS
-    numbers = (row.open, row.high, row.low, row.close, row.vwap, row.volume)
-    if not all(number.is_finite() for number in numbers):
-        raise WireError(f"kraken: expected finite numbers in the row of {row.open_s}, got {numbers}")
     return Candle(
         query.symbol,
         query.timeframe,
@@ -194,14 +205,73 @@ def _candle(query: OhlcvQuery, row: OhlcRow, length_ns: int, running_ns: int) ->
     )
 
 
-def _opens(rows: Sequence[OhlcRow], length_ns: int, reply: HttpReply) -> list[int]:
+def _ohlc(raw: msgspec.Raw, length_ns: int, at: str) -> tuple[list[OhlcRow], dict[int, str]]:
+    """Return the rows that are right, and what is wrong with each of the others, by its open time.
+
+    Raises:
+        WireError: No row is right, or nobody can say which bucket a wrong one is about.
+    """
+    try:
+        rows = _ohlc_rows(raw)
+        if all(map(_is_finite, rows)):
+            return rows, {}
+    except (ValueError, RecursionError):
+        pass  # the good rows are still wanted
+    pieces = _decoded(_raw_list, raw, at)
+    judged = [_judged(piece, f"{at}[{place}]") for place, piece in enumerate(pieces)]
+    rows = [row for row in judged if isinstance(row, OhlcRow)]
+    wrong = {place: row for place, row in enumerate(judged) if isinstance(row, WireError)}
+    if not rows:
+        raise wrong[0]
+    return rows, {_place_ns(place, judged, pieces, length_ns): str(why) for place, why in wrong.items()}
+
+
+def _judged(piece: msgspec.Raw, at: str) -> OhlcRow | WireError:
+    try:
+        row = _ohlc_row(piece)
+    except (ValueError, RecursionError) as exc:
+        return wire_error(exc, bytes(piece), at)
+    if _is_finite(row):
+        return row
+    return WireError("kraken: expected finite numbers", frame=bytes(piece), at=at)
+
+
+def _is_finite(row: OhlcRow) -> bool:
+    numbers = (row.open, row.high, row.low, row.close, row.vwap, row.volume)
+    return all(number.is_finite() for number in numbers)
+
+
+def _place_ns(
+    place: int, judged: Sequence[OhlcRow | WireError], pieces: Sequence[msgspec.Raw], length_ns: int
+) -> int:
+    """Return when the bucket of a wrong row opens: as it says itself, or as its neighbours say.
+
+    Raises:
+        WireError: What it says does not fit between its neighbours.
+    """
+    good = [(at, row.open_s * SECOND_NS) for at, row in enumerate(judged) if isinstance(row, OhlcRow)]
+    before = next(((at, ns) for at, ns in reversed(good) if at < place), None)
+    after = next(((at, ns) for at, ns in good if at > place), None)
+    near_at, near_ns = before or after or good[0]
+    try:
+        open_ns = _open_s(_raw_list(pieces[place])[0]) * SECOND_NS
+    except (ValueError, RecursionError, IndexError):
+        open_ns = near_ns + (place - near_at) * length_ns  # every bucket has a row
+    wrong = judged[place]
+    assert isinstance(wrong, WireError)
+    if (before is not None and open_ns <= before[1]) or (after is not None and open_ns >= after[1]):
+        raise wrong
+    return open_ns
+
+
+def _opens(opens: Iterable[int], length_ns: int, reply: HttpReply) -> list[int]:
     """Return when the rows open, in order.
 
     Raises:
         WireError: They are apart by something else than the interval asked for; since a bucket without
             trades has a row too, neighbours are apart by exactly that.
     """
-    opens = sorted({row.open_s * SECOND_NS for row in rows})
+    opens = sorted(set(opens))
     apart_ns = min((later - open_ns for open_ns, later in pairwise(opens)), default=length_ns)
     if apart_ns != length_ns:
         apart, asked = (f"{ns // MINUTE_NS} min" for ns in (apart_ns, length_ns))
@@ -285,14 +355,14 @@ def _result(reply: HttpReply, subject: str, now_ns: int | None) -> Result:
     return envelope.result
 
 
-def _rows(result: Result, decode: Callable[[msgspec.Raw], list[T]], symbol: str, reply: HttpReply) -> list[T]:
-    """Return the rows of the only pair, which the venue calls by a name of its own choice."""
+def _only_pair(result: Result, symbol: str, reply: HttpReply) -> tuple[str, msgspec.Raw]:
+    """Return where the rows stand and the rows themselves: the venue calls the pair as it likes."""
     names = [name for name in result if name != "last"]
     if len(names) != 1:
         raise WireError(f"kraken: expected one pair, got {names[:5]}", frame=reply.body, at="$.result")
     if is_another(names[0], symbol):
         raise WireError(f"kraken: asked for {symbol}, got {names[0][:40]!r}", frame=reply.body, at="$.result")
-    return _decoded(decode, result[names[0]], f"$.result.{names[0]}")
+    return f"$.result.{names[0]}", result[names[0]]
 
 
 def _decoded(decode: Callable[[msgspec.Raw], T], raw: msgspec.Raw, at: str) -> T:

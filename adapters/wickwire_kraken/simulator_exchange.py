@@ -70,6 +70,7 @@ FAULTS: Final = (
         "One bucket, the next by default, is missing in ohlc.",
         needs_symbol=True,
     ),
+    KnownFault("bad_rows", "on", "Every other row of REST OHLC has an open that is no number."),
     KnownFault("maintenance", "system on", "The system status changes: maintenance stops data and REST too."),
     KnownFault("slow", "delay_s on", "Stream data comes late, 5 s by default."),
     KnownFault("bad_checksum", "on", "Book messages carry a wrong CRC."),

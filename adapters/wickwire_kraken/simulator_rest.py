@@ -138,6 +138,8 @@ def _ohlc(exchange: Exchange, query: Mapping[str, str], now_ns: int) -> object:
     running_ns = timeframe.open_at(now_ns, GRID)
     last_ns = timeframe.open_at(running_ns - 1, GRID)
     shown = [row for row in rows[:-1] if int(str(row[0])) > since_s]
+    if exchange.faults.on("bad_rows") is not None:
+        shown = [[row[0], "n/a", *row[2:]] if int(str(row[0])) // 60 % 2 else row for row in shown]
     return {key: [*shown, *rows[-1:]], "last": last_ns // SECOND_NS}
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from wickwire import HOUR_NS, Candle, Finality, Unit, WireError, Zone, iso, when
 from wickwire_yahoo.told import Reading, Row, Told, extended
 
-__all__ = ["calendar"]
+__all__ = ["calendar", "morning"]
 
 _EVENING: Final = 22
 """Around clock changes some days are stamped at 22:00 or 23:00 of the evening before (part 4.3)."""
@@ -29,7 +29,7 @@ def calendar(rows: Sequence[Row], told: Told) -> Reading:
     for number, row in enumerate(rows, 1):
         is_last = number == len(rows)
         live = is_last and row.stamp_ns == told.live_ns
-        stamp_ns = row.stamp_ns if live else _morning(row.stamp_ns, told)
+        stamp_ns = row.stamp_ns if live else morning(row.stamp_ns, told)
         open_ns = timeframe.open_at(stamp_ns, zone)
         close_ns = timeframe.close_of(open_ns, zone)
         whole = timeframe.unit is Unit.DAY or told.date_of(stamp_ns) == told.date_of(open_ns)
@@ -49,7 +49,7 @@ def calendar(rows: Sequence[Row], told: Told) -> Reading:
     return Reading(candles)
 
 
-def _morning(stamp_ns: int, told: Told) -> int:
+def morning(stamp_ns: int, told: Told) -> int:
     """Return an instant on the day that a row means."""
     local = when(stamp_ns).astimezone(ZoneInfo(told.tz))
     evening = local.hour >= _EVENING and local.minute == local.second == 0

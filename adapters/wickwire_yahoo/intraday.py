@@ -10,7 +10,7 @@ from typing import Final
 from wickwire import HOUR_NS, MINUTE_NS, Candle, Finality, Session
 from wickwire_yahoo.told import Reading, Row, Told, extended
 
-__all__ = ["intraday", "looks_coarser"]
+__all__ = ["close_of", "intraday", "looks_coarser"]
 
 _COMB: Final = 12
 """So many gaps must agree before spacing proves anything: thin shares have odd gaps."""
@@ -40,7 +40,7 @@ def intraday(rows: Sequence[Row], told: Told) -> Reading:
                 if row.is_tick:
                     continue
                 candles.pop()
-            close_ns = _close_of(row.stamp_ns, told)
+            close_ns = close_of(row.stamp_ns, told)
             candles.append(
                 row.candle(told, row.stamp_ns, close_ns, told.finality(close_ns, live=at_last_price))
             )
@@ -77,7 +77,7 @@ def _is_placed(row: Row, told: Told, last: Candle | None, anchors: dict[date, in
     return reopens and (last is None or last.close_ns <= stamp_ns)
 
 
-def _close_of(open_ns: int, told: Told) -> int:
+def close_of(open_ns: int, told: Told) -> int:
     """Return the end of the bar that opens at *open_ns*: the last one of a session is cut by its end."""
     close_ns = told.interval.timeframe.close_of(open_ns, told.place.grid)
     session = told.session_at(open_ns)
@@ -101,5 +101,5 @@ def _take_live(row: Row, told: Told, candles: list[Candle]) -> list[int]:
         open_ns = row.stamp_ns - (row.stamp_ns - session[0]) % interval.timeframe.nominal_ns
     else:
         return [row.stamp_ns]
-    candles.append(row.candle(told, open_ns, _close_of(open_ns, told), Finality.FORMING))
+    candles.append(row.candle(told, open_ns, close_of(open_ns, told), Finality.FORMING))
     return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Final
 from urllib.parse import quote
 
@@ -11,6 +11,7 @@ import attrs
 from wickwire import (
     DAY_NS,
     SECOND_NS,
+    BadRow,
     FaultKind,
     Finality,
     HttpReply,
@@ -23,10 +24,10 @@ from wickwire import (
     WireError,
     Zone,
 )
-from wickwire_yahoo.calendar import calendar
+from wickwire_yahoo.calendar import calendar, morning
 from wickwire_yahoo.chart import Result, read
 from wickwire_yahoo.intervals import INTERVALS, Interval
-from wickwire_yahoo.intraday import intraday, looks_coarser
+from wickwire_yahoo.intraday import close_of, intraday, looks_coarser
 from wickwire_yahoo.symbols import from_venue, place_of, to_venue
 from wickwire_yahoo.told import DELAY_NS, Reading, Told, rows_of, told_by
 
@@ -134,7 +135,7 @@ def _nothing(query: OhlcvQuery, window: _Window, date_ns: int | None) -> Page:
 
 
 def _page(query: OhlcvQuery, window: _Window, told: Told, result: Result) -> Page:
-    rows = rows_of(result)
+    rows, bad = rows_of(result)
     within_a_day = told.interval.timeframe.nominal_ns < DAY_NS
     reading = intraday(rows, told) if within_a_day else calendar(rows, told)
     candles = [candle for candle in reading.candles if window.since_ns <= candle.open_ns < window.until_ns]
@@ -150,9 +151,24 @@ def _page(query: OhlcvQuery, window: _Window, told: Told, result: Result) -> Pag
         candles=candles,
         covered=(since_ns, proven_ns),
         stopped=stopped,
+        bad_rows=[row for ns, why in bad.items() for row in _bad_row(ns, why, told, window)],
         sessions=told.sessions,
         as_of_ns=told.as_of_ns,
     )
+
+
+def _bad_row(stamp_ns: int, why: str, told: Told, window: _Window) -> Iterator[BadRow]:
+    """Yield what is to be told of a bad row, where it is about a bucket that was asked for."""
+    if told.interval.timeframe.nominal_ns >= DAY_NS:
+        open_ns = _bucket(morning(stamp_ns, told), told)
+        close_ns = told.interval.timeframe.close_of(open_ns, Zone(told.tz))
+    elif told.is_outside(stamp_ns):
+        return
+    else:
+        open_ns = _bucket(stamp_ns, told)
+        close_ns = close_of(open_ns, told)
+    if window.since_ns <= open_ns < window.until_ns:
+        yield BadRow(open_ns, close_ns, why)
 
 
 def _proven(reading: Reading, told: Told, window: _Window) -> int:

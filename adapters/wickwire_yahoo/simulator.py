@@ -48,6 +48,7 @@ FAULTS: Final = (
     ),
     KnownFault("empty", "arrays on", "The timestamp key is missing; with arrays=True all arrays are empty."),
     KnownFault("no_valid_ranges", "on", "meta lacks validRanges."),
+    KnownFault("bad_rows", "on", "Every other row lacks its high."),
     KnownFault("delisted", "symbol on", "A symbol is answered with 404.", needs_symbol=True),
     KnownFault("mute", "on", "Prices stand still: rows end at the moment of the fault."),
     KnownFault("delayed", "delay_s on", "Data is late, 15 minutes by default, and nothing says so."),
@@ -210,6 +211,9 @@ class YahooServer:
         wanted = query.get("events", "").replace("|", ",").split(",")
         if split_ns and {"split", "splits"} & {*wanted}:
             result["events"] = _split(ratio, seconds(split_ns))
+        if self._faults.on("bad_rows") is not None and "timestamp" in result:
+            high = result["indicators"]["quote"][0]["high"]
+            high[:] = [None if at % 2 else price for at, price in enumerate(high)]
         empty = self._faults.on("empty")
         if empty is not None:
             _strip(result, arrays=bool(empty.get("arrays")))

@@ -208,15 +208,15 @@ def told_by(meta: Meta, query: OhlcvQuery, interval: Interval, place: Place, dat
     )
 
 
-def rows_of(result: Result) -> list[Row]:
-    """Return the rows that hold all four prices, by time.
+def rows_of(result: Result) -> tuple[list[Row], dict[int, str]]:
+    """Return the rows that hold all four prices, by time; and by its stamp what is wrong with each bad one.
 
     Raises:
-        WireError: The columns have different lengths, or a number is none that can be kept.
+        WireError: The columns have different lengths, or a stamp is no time.
     """
     stamps = result.timestamp or []
     if not stamps:
-        return []
+        return [], {}
     quotes = result.indicators.quote[0] if result.indicators.quote else None
     if quotes is None:
         raise WireError("yahoo: rows without prices", at="$.chart.result[0].indicators.quote")
@@ -227,13 +227,20 @@ def rows_of(result: Result) -> list[Row]:
             f"yahoo: {len(stamps)} timestamps, but columns of {lengths}",
             at="$.chart.result[0].indicators.quote[0]",
         )
-    rows = []
+    rows: list[Row] = []
+    bad: dict[int, str] = {}
     for stamp, *numbers in zip(stamps, *columns, strict=True):
-        first, high, low, last, volume = map(_number, numbers)
+        stamp_ns = _ns(stamp, "timestamp")
+        try:
+            first, high, low, last, volume = map(_number, numbers)
+        except WireError as exc:
+            bad[stamp_ns] = str(exc)
+            continue
         if first is not None and high is not None and low is not None and last is not None:
-            rows.append(Row(_ns(stamp, "timestamp"), first, high, low, last, volume or Decimal(0)))
-        # else a hole (part 9, trap 2)
-    return sorted(rows, key=lambda row: row.stamp_ns)
+            rows.append(Row(stamp_ns, first, high, low, last, volume or Decimal(0)))
+        elif numbers[:4] != [None] * 4:  # a row of nulls is how Yahoo writes that nobody traded
+            bad[stamp_ns] = "yahoo: a row that lacks some of its prices"
+    return sorted(rows, key=lambda row: row.stamp_ns), bad
 
 
 def _number(value: Decimal | None) -> Decimal | None:

@@ -29,7 +29,7 @@ class SeriesHealth:
         lag_s: How long after its end the newest candle was closed here.
         closed: Candles closed since the start.
         revisions: Closed candles whose values changed later.
-        refused_rows: Rows refused by the laws of candles.
+        refused_rows: Rows refused by the laws of candles, or not readable.
         forgone: Closes that became holes again, because the store took nothing for too long.
         holes: What is missing, and why.
         switches: Changes of route, the last 100.

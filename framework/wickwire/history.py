@@ -22,6 +22,7 @@ from wickwire.retry import asked_s
 from wickwire.transport import Transport
 from wickwire.wire import (
     Account,
+    BadRow,
     HttpReply,
     HttpRequest,
     OhlcvQuery,
@@ -135,6 +136,9 @@ class History:
                 raise self._adapter.broke(f"covered has to be two instants in ns, got {page.covered!r:.80}")
         if not isinstance(page.candles, Sequence):
             raise self._adapter.broke(f"candles has to be a sequence, got {type(page.candles).__name__}")
+        bad_rows: object = page.bad_rows
+        if not isinstance(bad_rows, Sequence) or not all(isinstance(row, BadRow) for row in bad_rows):
+            raise self._adapter.broke(f"bad_rows has to be a sequence of BadRow, got {bad_rows!r:.80}")
         for row in page.candles:
             if not isinstance(row, Candle):
                 raise self._adapter.broke(f"fetch_ohlcv() returned a row that is no Candle: {row!r:.80}")

@@ -40,7 +40,7 @@ from wickwire.model import (
 )
 from wickwire.patience import Patience
 from wickwire.store import TAIL, Change, Loaded, SeriesState, Verdict
-from wickwire.wire import OhlcvSupport, Page, Stopped
+from wickwire.wire import BadRow, OhlcvSupport, Page, Stopped
 from wickwire.witness import Witness
 
 __all__ = ["Ledger", "PageOutcome", "Want"]
@@ -278,7 +278,9 @@ class Ledger:
             self.buckets.told(page.sessions)
         before = self.closed_count
         agreed, missed = self._compare(over)
-        refused: list[Candle] = []
+        refused: list[Candle | BadRow] = list(page.bad_rows)
+        for bad in page.bad_rows:
+            self.refuse(bad, bad.why)
         for row in over:
             marked = self.support.marks_closed and row.finality is Finality.CLOSED
             late = not want.live or settled_ns - row.close_ns > self.series.timeframe.nominal_ns
@@ -286,11 +288,11 @@ class Ledger:
             if not self._close(row, evidence, route, healed=late):
                 refused.append(row)
         self._cover(page, want, settled_ns, running)
-        for row in refused:
-            # a broken law does not make it empty; what was closed before, by a lawful row, stays closed
-            known = self.closes.at(row.open_ns) is not None
-            if not known and self.origin_ns <= row.open_ns < self.frontier_ns:
-                self._open_hole(row.open_ns, row.close_ns)
+        for lacking in refused:
+            # such a row does not make it empty; what was closed before, by a good one, stays closed
+            known = want.known or self.closes.at(lacking.open_ns) is not None
+            if not known and self.origin_ns <= lacking.open_ns < self.frontier_ns:
+                self._open_hole(lacking.open_ns, lacking.close_ns)
         return PageOutcome(self.closed_count - before, agreed, missed)
 
     def _compare(self, over: Sequence[Candle]) -> tuple[int, list[int]]:
@@ -348,14 +350,14 @@ class Ledger:
 
     # ------------------------------------------------------------------------------------------- closing
 
-    def refuse(self, candle: Candle, law: str) -> None:
-        """Count a row that breaks a law, and keep which."""
+    def refuse(self, row: Candle | BadRow, why: str) -> None:
+        """Count a row that breaks a law or cannot be read, and keep which."""
         self.refused += 1
         try:
-            opens = iso(candle.open_ns)
+            opens = iso(row.open_ns)
         except ValueError:
-            opens = f"{candle.open_ns} ns"
-        self.last_refusal = f"{self.series}: refused the candle of {opens}: {law}"
+            opens = f"{row.open_ns} ns"
+        self.last_refusal = f"{self.series}: refused the candle of {opens}: {why}"
 
     def _close(self, candle: Candle, evidence: Evidence, route: Rung, *, healed: bool = False) -> bool:
         """Close a bucket; False when the row breaks a law, changes nothing, and its bucket is lacking."""

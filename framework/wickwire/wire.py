@@ -21,6 +21,7 @@ __all__ = [
     "Accepted",
     "Account",
     "Ask",
+    "BadRow",
     "Conversation",
     "Description",
     "Endpoint",
@@ -524,6 +525,21 @@ class Stopped(enum.Enum):
     """The venue's history does not reach back to `since`, or one reply does not reach up to `until`."""
 
 
+@attrs.frozen
+class BadRow:
+    """A row of history that could not be read, and the bucket that it is about.
+
+    Attributes:
+        open_ns: Where the bucket opens.
+        close_ns: Where it ends.
+        why: What is wrong with the row, for people.
+    """
+
+    open_ns: int
+    close_ns: int
+    why: str
+
+
 @attrs.frozen(kw_only=True)
 class Page:
     """One page of history.
@@ -531,10 +547,11 @@ class Page:
     Attributes:
         candles: In any order; forming rows are included and marked `Finality.FORMING`.
         covered: `(since_ns, until_ns)`: a bucket that opens inside and is over by the time of the reply, but
-            is not among *candles*, is proven empty. Say less rather than more.
+            among neither *candles* nor *bad_rows*, is proven empty. Say less rather than more.
         stopped: Why it ends where it ends. With VENUE_LIMIT, what was asked for before `covered[0]` can never
             be had and is not asked for again; with VENUE_START, there is nothing before it. What lies after
             `covered[1]` is simply asked for again. A page that proves nothing covers `(since_ns, since_ns)`.
+        bad_rows: Rows that were left out, so that one does not cost all the others. Their buckets are holes.
         sessions: Trading sessions `(open_ns, end_ns)` that the reply told of, oldest first.
         as_of_ns: The venue's time for which the rows hold, where the reply says it better than its Date
             header does.
@@ -543,6 +560,7 @@ class Page:
     candles: Sequence[Candle]
     covered: tuple[int, int]
     stopped: Stopped = Stopped.UNTIL
+    bad_rows: Sequence[BadRow] = ()
     sessions: Sequence[tuple[int, int]] = ()
     as_of_ns: int | None = None
 

@@ -28,7 +28,7 @@ from wickwire.model import (
     Utc,
 )
 from wickwire.store import TAIL, Closing, Loaded, SeriesState, Verdict, judge, settled
-from wickwire.wire import OhlcvSupport, Page, Stopped
+from wickwire.wire import BadRow, OhlcvSupport, Page, Stopped
 
 MINUTE = Timeframe.parse("1m")
 SERIES = Series.parse("kraken:BTC/USD@1m")
@@ -334,6 +334,28 @@ def test_a_row_that_history_serves_against_the_laws_does_not_make_its_bucket_emp
     assert [(0, Evidence.HISTORY), (2, Evidence.HISTORY)] == closed(made)
     assert [(1, 2, HoleKind.MISSING)] == holes(made)
     assert 1 == made.refused
+
+
+def test_a_row_that_history_serves_and_nobody_can_read_does_not_make_its_bucket_empty() -> None:
+    made = ledger()
+    bad = [BadRow(at(1), at(2), "no number"), BadRow(at(2), at(3), "no number")]
+
+    history(made, row(0), row(2), since=0, until=4, as_of_s=600, bad_rows=bad)
+
+    assert [(0, Evidence.HISTORY), (2, Evidence.HISTORY)] == closed(made)
+    assert [(1, 2, HoleKind.MISSING)] == holes(made), "and a good row of the same bucket counts"
+    assert (2, "no number" in made.last_refusal) == (made.refused, True)
+
+    history(made, row(1), since=1, until=2, as_of_s=700)
+    assert [] == holes(made)
+
+
+def test_a_bad_row_of_the_running_bucket_opens_no_hole() -> None:
+    made = ledger()
+
+    history(made, row(0), since=0, until=1, as_of_s=70, bad_rows=[BadRow(at(1), at(2), "no number")])
+
+    assert (at(1), []) == (made.frontier_ns, holes(made))
 
 
 def test_history_that_agrees_with_the_stream_says_so() -> None:

@@ -23,7 +23,7 @@ class KnownFault:
 
     Attributes:
         name: What it is injected by.
-        details: The names of the details that it takes, written with spaces between; `on` among them makes it a switch.
+        details: The details that it takes, written with spaces between. With `on` it is a switch.
         sentence: What it does, for people.
         needs_symbol: It is about one symbol, which has to be named.
     """

@@ -234,14 +234,56 @@ def test_weeks_begin_where_their_rows_begin():
     assert page.stopped is Stopped.UNTIL
 
 
+def altered(*rows_of_reply):
+    return ok(msgspec.json.encode({"error": [], "result": {"XXBTZUSD": rows_of_reply, "last": 0}}))
+
+
+def row(minute, *, count=5):
+    return [OPEN_NS // SECOND_NS + 60 * minute, "2", "4", "1", "3", "2.5", "7.50", count]
+
+
 @pytest.mark.parametrize("field", [1, 5, 6])
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "n/a", "", None])
-def test_a_row_that_is_no_candle_is_refused(field, number):
-    body = msgspec.json.decode(wire("rest_ohlc"))
-    body["result"]["XXBTZUSD"][0][field] = number
+def test_a_row_that_is_no_candle_is_left_out_alone_and_its_bucket_is_not_proven_empty(field, number):
+    bad = row(-2)
+    bad[field] = number
 
+    _, page = candles(altered(row(-3), bad, row(-1), row(0)), since_ns=OPEN_NS - 3 * MINUTE_NS)
+
+    assert [-3, -1, 0] == [(candle.open_ns - OPEN_NS) // MINUTE_NS for candle in page.candles]
+    assert (page.covered, page.stopped) == ((OPEN_NS - 3 * MINUTE_NS, OPEN_NS), Stopped.UNTIL)
+    [left_out] = page.bad_rows
+    assert (left_out.open_ns, left_out.close_ns) == (OPEN_NS - 2 * MINUTE_NS, OPEN_NS - MINUTE_NS)
+    assert "$.result.XXBTZUSD[1]" in left_out.why
+
+
+@pytest.mark.parametrize("bad", [[], ["x"], "x", {}, None, 7, [None, "2", "4", "1", "3", "2.5", "7.50", 5]])
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_row_that_does_not_say_its_time_stands_where_its_neighbours_say(bad, place):
+    whole = [row(-3), row(-2), row(-1), row(0)]
+    whole[place] = bad
+
+    _, page = candles(altered(*whole), since_ns=OPEN_NS - 3 * MINUTE_NS)
+
+    assert [OPEN_NS + (place - 3) * MINUTE_NS] == [left_out.open_ns for left_out in page.bad_rows]
+    assert page.covered == (OPEN_NS - 3 * MINUTE_NS, OPEN_NS)
+
+
+def test_a_running_row_that_is_bad_is_still_the_running_one():
+    _, page = candles(altered(row(-2), row(-1), [*row(0)[:-1], "many"]), since_ns=OPEN_NS - 2 * MINUTE_NS)
+
+    assert [Finality.UNSAID] * 2 == [candle.finality for candle in page.candles]
+
+
+@pytest.mark.parametrize("time", [-9, 0])
+def test_a_bad_row_that_nobody_can_place_refuses_the_reply(time):
     with pytest.raises(WireError):
-        candles(ok(msgspec.json.encode(body)))
+        candles(altered(row(-3), [*row(time)[:-1], "many"], row(-1), row(0)))
+
+
+def test_rows_without_a_good_one_are_refused():
+    with pytest.raises(WireError):
+        candles(altered(["x"], ["y"]))
 
 
 # ------------------------------------------------------------------------------------------------- trades
@@ -463,10 +505,8 @@ def test_a_reply_that_is_not_documented_is_refused(body):
 
 
 def test_a_refused_reply_names_the_place():
-    body = wire("rest_ohlc").replace(b'"3.20110000"', b'"n/a"')
-
     with pytest.raises(WireError) as caught:
-        candles(ok(body))
+        candles(altered([*row(0)[:6], "n/a", 5]))
 
     assert caught.value.at == "$.result.XXBTZUSD[0][6]"
 

@@ -236,3 +236,11 @@ def test_too_many_requests_are_refused_until_time_passes(server: KrakenServer) -
 
     assert errors == [[], [], [], ["EGeneral:Too many requests"]]
     assert reply_of(server, NOW + SECOND_NS, "Time")["error"] == []
+
+
+def test_bad_rows_are_every_other_one_of_history(server: KrakenServer) -> None:
+    server.inject("bad_rows")
+    rows = result_of(server, NOW, "OHLC", pair="XBTUSD", interval="1")["XXBTZUSD"]
+
+    assert {True, False} == {row[1] == "n/a" for row in rows[:-1]}
+    assert rows[-1][1] != "n/a"

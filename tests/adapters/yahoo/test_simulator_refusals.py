@@ -245,3 +245,11 @@ def test_every_fault_has_a_sentence_and_wrong_ones_are_named(server: YahooServer
         server.inject("mute", symbol="AAPL")
     with pytest.raises(ValueError, match="needs a symbol that is traded here, got 'BTC/USD'"):
         server.inject("delisted", symbol="BTC/USD")
+
+
+def test_bad_rows_lack_their_high(server: YahooServer) -> None:
+    server.inject("bad_rows")
+    found = rows(result(server, "AAPL", interval="5m", range="1d"))
+
+    assert {row[2] is None for row in found[1::2]} == {True}
+    assert any(row[2] is not None and row[1] is not None for row in found[::2])

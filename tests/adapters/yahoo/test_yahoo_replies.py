@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.adapters.yahoo.talk import bars, body, page, query, wire
-from wickwire import FaultKind, Stopped, VenueError, WireError
+from tests.adapters.yahoo.talk import at, bars, body, days, page, query, wire
+from wickwire import SECOND_NS, FaultKind, Stopped, VenueError, WireError
 
 ASKED = query(1_795_185_000, 1_795_186_800)
+OPEN, END = at("2026-11-20 09:30"), at("2026-11-20 16:00")
 
 
 def refusal(content: bytes, status: int, headers: Mapping[str, str] | None = None) -> VenueError:
@@ -138,22 +139,46 @@ def test_infinite_adjusted_closes_are_left_alone():
     assert page(asked, broken) == page(asked, wire("daily"))
 
 
-@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b'"NaN"', b"null"])
-def test_a_price_that_is_no_number_makes_a_hole(number: bytes):
-    asked = query(1_794_805_200, 1_795_237_200, timeframe="1d")
+DAYS = query(1_794_805_200, 1_795_237_200, timeframe="1d")
+SECOND_DAY = (at("2026-11-17 00:00"), at("2026-11-18 00:00"))
 
-    found = page(asked, wire("daily").replace(b"267.5,", number + b","))
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *(b"NaN", b"Infinity", b'"NaN"', b"null"),
+        *(b"1e999999999", b"1" + b"0" * 5_000, b"1e-999", b"0." + b"1" * 10_000),
+    ],
+)
+def test_a_row_with_a_price_that_is_none_is_left_out_alone_and_its_day_is_not_proven_empty(number: bytes):
+    found = page(DAYS, wire("daily").replace(b"267.5,", number + b","))
 
     assert len(found.candles) == 4
+    assert [SECOND_DAY] == [(row.open_ns // SECOND_NS, row.close_ns // SECOND_NS) for row in found.bad_rows]
+    assert found.covered == page(DAYS, wire("daily")).covered
 
 
-@pytest.mark.parametrize("number", [b"1e999999999", b"1" + b"0" * 5_000, b"1e-999", b"0." + b"1" * 10_000])
-def test_numbers_beyond_all_reason_are_refused(number: bytes):
-    with pytest.raises(WireError):
-        page(
-            query(1_794_805_200, 1_795_237_200, timeframe="1d"),
-            wire("daily").replace(b"267.5,", number + b","),
-        )
+def test_a_row_of_nulls_is_no_bad_row():
+    asked = query(OPEN, OPEN + 900)
+    rows = [*bars(OPEN), (OPEN + 300, None, None, None, None, None), *bars(OPEN + 600)]
+
+    assert not page(asked, body(rows)).bad_rows
+
+
+def test_a_bad_row_at_the_end_of_a_session_ends_with_it():
+    half_past = OPEN + 6 * 3_600
+    rows = [*bars(OPEN), (half_past, 100, None, 98, 101, 5)]
+    found = page(query(OPEN, END, timeframe="1h"), body(rows, tradingPeriods=days((OPEN, END))))
+
+    assert [(half_past, END)] == [
+        (row.open_ns // SECOND_NS, row.close_ns // SECOND_NS) for row in found.bad_rows
+    ]
+
+
+def test_a_bad_row_outside_of_the_session_or_the_window_is_nobodys():
+    rows = [(OPEN - 300, 1, None, 1, 1, 0), (OPEN + 900, 1, None, 1, 1, 0), *bars(OPEN)]
+
+    assert not page(query(OPEN - 600, OPEN + 900), body(rows, tradingPeriods=days((OPEN, END)))).bad_rows
 
 
 def test_columns_of_different_lengths_are_refused():
