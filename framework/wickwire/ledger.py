@@ -287,13 +287,19 @@ class Ledger:
             evidence = Evidence.VENUE if marked else Evidence.HISTORY
             if not self._close(row, evidence, route, healed=late):
                 refused.append(row)
+        # such a row does not make its bucket empty; what was closed before, by a good one, stays closed
+        lacking = [(row.open_ns, row.close_ns) for row in refused if self._lacks(row.open_ns, known=want.known)]
         self._cover(page, want, settled_ns, running)
-        for lacking in refused:
-            # such a row does not make it empty; what was closed before, by a good one, stays closed
-            known = want.known or self.closes.at(lacking.open_ns) is not None
-            if not known and self.origin_ns <= lacking.open_ns < self.frontier_ns:
-                self._open_hole(lacking.open_ns, lacking.close_ns)
+        for open_ns, close_ns in lacking:
+            if self.origin_ns <= open_ns < self.frontier_ns:
+                self._open_hole(open_ns, close_ns)
         return PageOutcome(self.closed_count - before, agreed, missed)
+
+    def _lacks(self, open_ns: int, *, known: bool) -> bool:
+        """Say whether a bucket is not closed; of one that is *known* and long ago, by the holes alone."""
+        if known:
+            return any(hole.since_ns <= open_ns < hole.until_ns for hole in self.holes)
+        return self.closes.at(open_ns) is None
 
     def _compare(self, over: Sequence[Candle]) -> tuple[int, list[int]]:
         """Compare what history holds with the stream, whose last row of an ended bucket history decides."""
