@@ -288,7 +288,9 @@ class Ledger:
             if not self._close(row, evidence, route, healed=late):
                 refused.append(row)
         # such a row does not make its bucket empty; what was closed before, by a good one, stays closed
-        lacking = [(row.open_ns, row.close_ns) for row in refused if self._lacks(row.open_ns, known=want.known)]
+        lacking = [
+            (row.open_ns, row.close_ns) for row in refused if self._lacks(row.open_ns, known=want.known)
+        ]
         self._cover(page, want, settled_ns, running)
         for open_ns, close_ns in lacking:
             if self.origin_ns <= open_ns < self.frontier_ns:
