@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
 
 from wickwire.errors import WickwireError
-from wickwire.holes import WORK
+from wickwire.holes import WORK, joined, without
 from wickwire.ledger import Ledger, Want
-from wickwire.model import SECOND_NS
+from wickwire.model import SECOND_NS, Hole
 from wickwire.retry import Backoff, Retries
 from wickwire.store import TAIL
 from wickwire.wire import OhlcvSupport
@@ -90,24 +91,37 @@ def overdue(ledger: Ledger, due_ns: int, *, polled: bool) -> Want | None:
     return None
 
 
-def lacking(ledger: Ledger, due_ns: int, before_ns: int | None = None) -> Want | None:
+def lacking(
+    ledger: Ledger, due_ns: int, *, before_ns: int | None = None, tried: Sequence[Hole] = ()
+) -> Want | None:
     """Return what history should be asked for behind the frontier, newest first, or None.
 
     Args:
         ledger: What is known.
         due_ns: As in `overdue`.
-        before_ns: Only what opens before this: the rest was asked for in vain.
+        before_ns: Only what opens before this.
+        tried: Nothing that lies in one of these; in order, not overlapping.
     """
     end_ns = due_ns if before_ns is None else min(due_ns, before_ns)
-    for open_ns in sorted(ledger.doubtful, reverse=True):
-        close_ns = ledger.doubtful[open_ns].close_ns
-        if open_ns < min(end_ns, ledger.frontier_ns) and close_ns <= due_ns:
-            first_ns = max(min(ledger.doubtful), close_ns - _page_ns(ledger))
-            return Want(first_ns, close_ns, "doubtful", live=False)
-    for hole in reversed(ledger.holes):
-        if hole.kind in WORK and hole.since_ns < end_ns:
+    doubtful = without(_doubtful(ledger), tried)
+    for row in reversed(doubtful):
+        if row.since_ns < min(end_ns, ledger.frontier_ns) and row.until_ns <= due_ns:
+            first_ns = max(doubtful[0].since_ns, row.until_ns - _page_ns(ledger))
+            return Want(first_ns, row.until_ns, "doubtful", live=False)
+    for hole in reversed(without(_missing(ledger), tried)):
+        if hole.since_ns < end_ns:
             return _page_of(ledger, hole.since_ns, min(hole.until_ns, end_ns), "hole", live=False)
     return None
+
+
+def _doubtful(ledger: Ledger) -> list[Hole]:
+    """Return where the doubtful rows are, as ranges."""
+    return [Hole(open_ns, ledger.doubtful[open_ns].close_ns) for open_ns in sorted(ledger.doubtful)]
+
+
+def _missing(ledger: Ledger) -> list[Hole]:
+    """Return the holes that may be healed; their kind is of no interest here."""
+    return [Hole(hole.since_ns, hole.until_ns) for hole in ledger.holes if hole.kind in WORK]
 
 
 def recent(ledger: Ledger, due_ns: int, buckets: int) -> Want | None:
@@ -172,7 +186,7 @@ class Asking:
         self._heal = _Track(Retries(backoff, rng))
         self._late = 0  # pages in a row that did not have what just ended
         self._vain = 0  # pages in a row that healed nothing
-        self._vain_until_ns = 0
+        self._tried: list[Hole] = []  # where pages healed nothing
         self._heal_before_ns: int | None = None
         self._compared_ns = 0
         self._reach_ns = _reach_ns(ledger.support, ledger.buckets.size_ns)
@@ -247,17 +261,17 @@ class Asking:
 
     def _next_lacking(self, now: Moment, due_ns: int) -> Want | None:
         """Return what is to be healed now, newest first: what was never asked in vain at once."""
-        newest = lacking(self._ledger, due_ns)
-        if newest is None or (newest.until_ns > self._vain_until_ns and not self._heal.retries.attempt):
-            return newest
+        if not self._heal.retries.attempt:
+            untried = lacking(self._ledger, due_ns, tried=self._tried)
+            if untried is not None:
+                return untried
         if now.s < self._heal.after_s:
             return None
-        if self._heal_before_ns is None:
-            return newest
-        older = lacking(self._ledger, due_ns, self._heal_before_ns)
-        if older is None:  # all were tried: begin anew
+        older = lacking(self._ledger, due_ns, before_ns=self._heal_before_ns)
+        if older is None and self._heal_before_ns is not None:  # all were tried: begin anew
             self._heal_before_ns = None
-        return older or newest
+            return lacking(self._ledger, due_ns)
+        return older
 
     def _next_known(self, now: Moment, due_ns: int) -> Want | None:
         """Return what is closed already and should be compared with history, or None.
@@ -338,11 +352,15 @@ class Asking:
         self._postpone(want, min(2.0**self._late, next_s) if self._late <= EARLY_ASKS else next_s, now)
 
     def _in_vain(self, want: Want, now: Moment) -> None:
-        """A page healed nothing: what is older comes first, since some buckets can never be had."""
-        self._vain += 1
-        self._vain_until_ns = max(self._vain_until_ns, want.until_ns)
+        """A page healed nothing, and some buckets can never be had: those are asked for ever more rarely."""
+        asked = Hole(want.since_ns, want.until_ns)
+        again = not without([asked], self._tried)
+        self._vain = self._vain + 1 if again else max(self._vain, 1)
         self._heal_before_ns = want.since_ns
         self._postpone(want, min(2.0 ** min(self._vain, 12), LONGEST_UNRESOLVED_S), now)
+        tried = joined([*self._tried, asked])
+        healed = without(tried, joined([*_doubtful(self._ledger), *_missing(self._ledger)]))
+        self._tried = without(tried, healed)
 
     def failed(self, want: Want, error: WickwireError, now: Moment) -> None:
         """Note that history failed."""
@@ -357,4 +375,4 @@ class Asking:
     def anew(self) -> None:
         """Ask at once, also for what was asked in vain."""
         self._live.after_s = self._heal.after_s = -math.inf
-        self._heal_before_ns, self._vain = None, 0
+        self._heal_before_ns, self._vain, self._tried = None, 0, []

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
 
 from wickwire.model import Hole, HoleKind
 
-__all__ = ["WORK", "cut", "joined", "within"]
+__all__ = ["WORK", "cut", "joined", "within", "without"]
 
 WORK: Final = (HoleKind.MISSING, HoleKind.UNKNOWN)
 """Only holes of these kinds are asked for."""
@@ -26,6 +27,25 @@ def cut(holes: Iterable[Hole], since_ns: int, until_ns: int) -> list[Hole]:
             left.append(attrs.evolve(hole, until_ns=since_ns))
         if until_ns < hole.until_ns:
             left.append(attrs.evolve(hole, since_ns=until_ns))
+    return left
+
+
+def without(holes: Iterable[Hole], others: Sequence[Hole]) -> list[Hole]:
+    """Return *holes* without what lies in one of *others*; both are in order and do not overlap."""
+    left: list[Hole] = []
+    first = 0
+    for hole in holes:
+        since_ns = hole.since_ns
+        while first < len(others) and others[first].until_ns <= since_ns:
+            first += 1
+        for other in itertools.islice(others, first, None):
+            if other.since_ns >= hole.until_ns:
+                break
+            if since_ns < other.since_ns:
+                left.append(attrs.evolve(hole, since_ns=since_ns, until_ns=other.since_ns))
+            since_ns = max(since_ns, other.until_ns)
+        if since_ns < hole.until_ns:
+            left.append(attrs.evolve(hole, since_ns=since_ns))
     return left
 
 

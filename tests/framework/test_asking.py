@@ -252,6 +252,13 @@ def test_whatever_the_venue_does_it_is_not_hammered_and_all_that_can_be_had_is(
         made.known_until = 10 * number - 3 if spell == "late" else 2**40
         made.run(600.0 * number, 600.0 * (number + 1) - 1)
     over = len(spells) + 2
+    lost = {minute for minute in broken if minute < 10 * over}
+    holes = made.ledger.holes
+    assert lost >= {
+        minute
+        for hole in holes
+        for minute in range((hole.since_ns - T0) // MINUTE_NS, (hole.until_ns - T0) // MINUTE_NS)
+    }
     assert made.ledger.frontier_ns >= T0 + (10 * over - 2) * MINUTE_NS
     minutes = 10 * over
     pages = 400 / SUPPORT.page_rows + 1

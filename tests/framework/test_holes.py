@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wickwire import HoleKind
-from wickwire.holes import cut, joined, within
+from wickwire.holes import cut, joined, within, without
 from wickwire.model import Hole
 
 KINDS = st.sampled_from([HoleKind.MISSING, HoleKind.UNREACHABLE])
@@ -48,3 +48,13 @@ def test_joined_holes_are_in_order_and_as_few_as_can_be(before: list[Hole]) -> N
     assert not any(
         one.kind is other.kind and one.until_ns >= other.since_ns for one, other in itertools.pairwise(after)
     )
+
+
+@given(some(), some())
+def test_what_lies_in_others_is_taken_out(before: list[Hole], others: list[Hole]) -> None:
+    plain = [Hole(hole.since_ns, hole.until_ns) for hole in before]
+    taken = joined([Hole(hole.since_ns, hole.until_ns) for hole in others])
+    left = without(joined(plain), taken)
+
+    assert moments(plain) - moments(taken) == moments(left)
+    assert left == joined(left)
