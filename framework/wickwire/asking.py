@@ -1,8 +1,10 @@
 """What history is to be asked for one series, and when. Pure: it is told the time, and asks nobody.
 
-Three kinds of questions compete. *Overdue* is what just ended and is not closed; it comes first. *Lacking* is
-what lies behind: holes and doubts, newest first, what was asked in vain ever more rarely. *Known* is what is
-closed already and is read again: a sample now and then, and each candle of a stream that is on trial.
+Four kinds of questions compete. *Overdue* is what just ended and is not closed; it comes first. *Lacking*
+is what lies behind: holes and doubts, newest first, what was asked in vain ever more rarely. *Known* is what
+is closed already and is read again: a sample now and then, and each candle of a stream that is on trial. The
+*first look* is what a polled series begins with where nothing lacks: it asks for the running bucket, so that
+a symbol, a key or a venue that does not work shows at once, and not when the bucket ends.
 
 Whoever drives it repeats: `next` says what to ask now, `answered` or `failed` tells what came of it, until
 `next` returns None; then it sleeps until `wake_ns`, at most.
@@ -25,7 +27,7 @@ from wickwire.retry import Backoff, Retries
 from wickwire.store import TAIL
 from wickwire.wire import OhlcvSupport
 
-__all__ = ["Asking", "Moment", "lacking", "overdue", "recent"]
+__all__ = ["Asking", "Moment", "first_look", "lacking", "overdue", "recent"]
 
 MARGIN_S: Final = 1.0
 """A Date header has whole seconds: a second more makes sure that it lies after the settling time."""
@@ -39,6 +41,9 @@ AUDIT_POLLED_S: Final = 3_600.0
 
 AUDIT_BUCKETS: Final = 60
 """How many buckets an audit reads again at least; more where more have ended since the one before."""
+
+LOOK_BUCKETS: Final = 3
+"""How many buckets the first look asks for, the running one included."""
 
 REREAD_BUCKETS: Final = 2
 """How many closed buckets each poll reads again: it costs no request more."""
@@ -133,6 +138,14 @@ def recent(ledger: Ledger, due_ns: int, buckets: int) -> Want | None:
     return Want(since_ns, until_ns, "to compare", live=False, known=True)
 
 
+def first_look(ledger: Ledger, now_ns: int) -> Want:
+    """Return the running bucket and some before it; what is known of them already changes nothing."""
+    size_ns, buckets = ledger.buckets.size_ns, min(LOOK_BUCKETS, ledger.support.page_rows)
+    until_ns = min(ledger.buckets.next_end(now_ns, ledger.frontier_ns), now_ns + size_ns)
+    since_ns = ledger.buckets.first_from(until_ns - buckets * size_ns)
+    return Want(since_ns, until_ns, "first look", live=False, first=True)
+
+
 def _page_ns(ledger: Ledger) -> int:
     return ledger.support.page_rows * ledger.buckets.size_ns
 
@@ -184,6 +197,7 @@ class Asking:
         self._streamed = streamed
         self._live = _Track(Retries(backoff, rng))
         self._heal = _Track(Retries(backoff, rng))
+        self._look = _Track(Retries(backoff, rng))
         self._late = 0  # pages in a row that did not have what just ended
         self._vain = 0  # pages in a row that healed nothing
         self._tried: list[Hole] = []  # where pages healed nothing
@@ -222,6 +236,8 @@ class Asking:
                 waits_s.append(self._heal.after_s - now.s)
             if self._is_to_be_audited:  # also when the next bucket is that of Monday
                 waits_s.append(self._audit_s - now.s)
+            if self._unheard:
+                waits_s.append(self._look.after_s - now.s)
         wakes += [now.ns + round(max(wait_s, SHORTEST_WAIT_S) * SECOND_NS) for wait_s in waits_s]
         return min(wakes)
 
@@ -237,8 +253,13 @@ class Asking:
 
     @property
     def retrying(self) -> bool:
-        """Whether the last question of a kind failed."""
+        """Whether the last question for something that lacks failed."""
         return bool(self._live.retries.attempt or self._heal.retries.attempt)
+
+    @property
+    def _unheard(self) -> bool:
+        """Whether nobody knows yet if history answers, and nothing else is being asked to find out."""
+        return self.polled and not self.asked_ns and not self.retrying
 
     # ------------------------------------------------------------------------------------------ what
 
@@ -248,8 +269,8 @@ class Asking:
         if not ledger.support.rest:
             return None
         if ledger.waiting > TAIL:  # more would only fill the memory
-            self._live.after_s = max(self._live.after_s, now.s + HOLD_S)
-            self._heal.after_s = max(self._heal.after_s, now.s + HOLD_S)
+            for track in (self._live, self._heal, self._look):
+                track.after_s = max(track.after_s, now.s + HOLD_S)
             self._audit_s = max(self._audit_s, now.s + HOLD_S)
             return None
         if self._reach_ns is not None:
@@ -257,7 +278,10 @@ class Asking:
         want, due_ns = None, self._due_ns(now)
         if now.s >= self._live.after_s:
             want = overdue(ledger, due_ns, polled=self.polled)
-        return want or self._next_lacking(now, due_ns) or self._next_known(now, due_ns)
+        want = want or self._next_lacking(now, due_ns) or self._next_known(now, due_ns)
+        if want is None and self._unheard and now.s >= self._look.after_s:
+            want = first_look(ledger, now.ns)
+        return want
 
     def _next_lacking(self, now: Moment, due_ns: int) -> Want | None:
         """Return what is to be healed now, newest first: what was never asked in vain at once."""
@@ -325,7 +349,7 @@ class Asking:
         """
         self._track(want).retries.succeeded()
         self.asked_ns = max(self.asked_ns, as_of_ns)
-        if want.known:
+        if want.known or want.first:
             return
         if forward:
             self._compared_ns = max(self._compared_ns, want.until_ns)
@@ -370,6 +394,8 @@ class Asking:
         self._track(want).after_s = now.s + max(wait_s, SHORTEST_WAIT_S)
 
     def _track(self, want: Want) -> _Track:
+        if want.first:
+            return self._look
         return self._live if want.live else self._heal
 
     def anew(self) -> None:

@@ -137,7 +137,7 @@ class Closer:
         self._settled = asyncio.Event()
         self._lost_why = "not subscribed yet"
         self._refusal = ""
-        self._failing: object = None
+        self._failing: dict[str, object] = {}
         self._started_ns = clock.now_ns()
         self._lost_s = _now_s()
         self._horizon_ns = 0
@@ -192,6 +192,7 @@ class Closer:
         self._session = session
         self._agreed = 0
         self._refusal = ""
+        self._failing.pop("stream", None)
         self.ledger.subscribed(self.ledger.epoch_count + 1, self._clock.now_ns())
         if self.ledger.dirty:
             self._notice()  # that it is collected, and from when on, outlives a crash too
@@ -226,6 +227,7 @@ class Closer:
 
     def refused(self, kind: FaultKind, why: str) -> None:
         """The stream will not come: fall to polling at once."""
+        self._warn("stream", kind, why)
         self._refusal = f"{kind.value}: {why}"
         self.lost(f"the venue refused the subscription ({why})")
         self._woken.set()
@@ -314,7 +316,8 @@ class Closer:
             self._asking.failed(want, exc, self._now())
             self._failed(exc)
             return
-        self._failing, self.trouble, self.hopeless = None, "", None
+        self._failing.pop("history", None)
+        self.trouble, self.hopeless = "", None
         if self.plan.rung is Rung.POLL:
             self._refusal = ""
         before = self.ledger.progress
@@ -333,13 +336,17 @@ class Closer:
 
     def _failed(self, error: WickwireError) -> None:
         why = self._history.words.of(error)
-        kind = error.kind if isinstance(error, VenueError) else type(error)
-        if kind != self._failing:  # the same trouble in other words is no news
-            log.warning("history failed", extra={"series": str(self.series), "why": why})
-        self._failing, self.trouble = kind, why
+        self._warn("history", error.kind if isinstance(error, VenueError) else type(error), why)
+        self.trouble = why
         self.hopeless = error if advise(error) is Advice.FIX else None
         if isinstance(error, VenueError) and error.kind is FaultKind.SYMBOL:
             self._refusal = why
+
+    def _warn(self, where: str, kind: object, why: str) -> None:
+        """Say what fails once: the same trouble in other words, or from the other side too, is no news."""
+        if kind not in self._failing.values():
+            log.warning("%s failed", where, extra={"series": str(self.series), "why": why})
+        self._failing[where] = kind
 
     def _judge(self, agreed: int, missed: object) -> None:
         """Draw the conclusion of what history says about the stream."""
@@ -397,10 +404,19 @@ class Closer:
         """Why the venue refuses this series; empty when it does not."""
         return self._refusal
 
+    @property
+    def verified(self) -> bool:
+        """Whether the venue answered for it since the start: a confirmed subscription, or history."""
+        return bool(self._asking.asked_ns or self.ledger.epoch_count)
+
     def state(self) -> Condition:
         """Say how the series is doing, at this moment."""
         if self._stopped:
             return Condition.STOPPED
+        if not self.verified:
+            if self._refusal or isinstance(self.hopeless, VenueError):
+                return Condition.REFUSED
+            return Condition.STARTING if _now_s() - self._lost_s < LIVE_S else Condition.STALE
         ledger, now_ns = self.ledger, self._clock.now_ns()
         wait_ns = self._asking.wait_ns()
         due_ns = ledger.buckets.due(ledger.frontier_ns, self._asking.asked_ns)
@@ -430,8 +446,11 @@ class Closer:
 
     @property
     def forming(self) -> Candle | None:
-        """The row of the running bucket, where a stream brings it."""
-        return self.ledger.forming
+        """The row of the running bucket: the stream's, or as history showed it last."""
+        ledger = self.ledger
+        if ledger.forming is not None or ledger.running is None:
+            return ledger.forming
+        return ledger.running if ledger.running.close_ns > self._clock.now_ns() else None
 
 
 def _now_s() -> float:

@@ -456,7 +456,7 @@ class Collector:
     # ------------------------------------------------------------------------------------------- asking
 
     async def latest(self, series: str | Series) -> SeriesCandle | None:
-        """Return the newest candle: the forming one where a stream brings it, else the last closed."""
+        """Return the newest candle: the forming one, as far as it is known, else the last closed."""
         name = self._canonical(series)
         venue = self._venues.get(name.scope)
         closer = None if venue is None else venue.closers.get(name)

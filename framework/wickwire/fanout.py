@@ -7,6 +7,7 @@ Trades and quotes have none: the oldest are dropped, and counted.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Container, Sequence
 from typing import Final, Generic, Self, TypeVar
@@ -18,6 +19,8 @@ from wickwire.session import Session
 from wickwire.store import Store
 
 __all__ = ["AnyFeedReader", "AnyFeedRoute", "CandleReader", "FeedReader", "FeedRoute"]
+
+log = logging.getLogger(__name__)
 
 BOUND: Final = 1_024
 """How many items wait for one consumer."""
@@ -201,6 +204,8 @@ class FeedRoute(Generic[E]):
 
     def refused(self, kind: FaultKind, why: str) -> None:
         """Note the venue's words."""
+        if not self.refusal:
+            log.warning("stream failed", extra={"series": str(self.series), "why": why})
         self.lost(f"{kind.value}: {why}")
         self.refusal = self.why
 

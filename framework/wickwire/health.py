@@ -25,7 +25,8 @@ class SeriesHealth:
         rung: How it is collected now.
         why: Why so.
         last_close: The newest closed candle, where it carries candles.
-        forming: The running bucket, where a stream brings it.
+        verified: The venue answered for it since the start.
+        forming: The running bucket: the stream's, or as history showed it last.
         lag_s: How long after its end the newest candle was closed here.
         closed: Candles closed since the start.
         revisions: Closed candles whose values changed later.
@@ -44,6 +45,7 @@ class SeriesHealth:
     condition: Condition
     rung: Rung
     why: str
+    verified: bool = True
     last_close: Candle | None = None
     forming: Candle | None = None
     lag_s: float | None = None
@@ -127,8 +129,9 @@ def of_closer(closer: Closer) -> SeriesHealth:
         condition=closer.state(),
         rung=closer.rung,
         why=closer.why,
+        verified=closer.verified,
         last_close=ledger.last_close,
-        forming=ledger.forming,
+        forming=closer.forming,
         lag_s=closer.lag_s,
         closed=ledger.closed_count,
         revisions=ledger.revisions,
@@ -152,6 +155,7 @@ def of_feed(route: AnyFeedRoute, why: str, now_s: float) -> SeriesHealth:
         condition=_condition(route, age_s),
         rung=Rung.STREAM,
         why=why,
+        verified=route.live or route.received > 0,
         received=route.received,
         age_s=age_s,
         dropped=route.dropped,

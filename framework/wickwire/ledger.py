@@ -58,6 +58,7 @@ class Want:
         why: For people.
         live: It is about the newest buckets, not about an older hole.
         known: It is about buckets that are known already and are read again.
+        first: Nothing lacks: it asks whether the venue answers at all, and what runs just now.
     """
 
     since_ns: int
@@ -65,6 +66,7 @@ class Want:
     why: str
     live: bool = True
     known: bool = False
+    first: bool = False
 
 
 @attrs.frozen
@@ -93,6 +95,7 @@ class Ledger:
         frontier_ns: See the module.
         holes: Without candles, in order.
         forming: The row of the running bucket in this epoch.
+        running: The newest row of a bucket that was not over when history showed it; nothing is closed by it.
         epoch: Number of the current subscription; 0 while there is none.
         epoch_count: Subscriptions so far.
         buckets: Where its buckets open and end, as far as that is known.
@@ -111,6 +114,7 @@ class Ledger:
     frontier_ns: int
     holes: list[Hole] = attrs.field(factory=list)
     forming: Candle | None = None
+    running: Candle | None = None
     epoch: int = 0
     epoch_count: int = 0
     doubtful: dict[int, Candle] = attrs.field(factory=dict)
@@ -271,9 +275,9 @@ class Ledger:
         settled_ns = as_of_ns - round(self.support.settle_s * 1e9)
         rows = sorted(page.candles, key=lambda row: row.open_ns)
         over = [row for row in rows if row.finality is not Finality.FORMING and row.close_ns <= settled_ns]
-        running = [
-            row.open_ns for row in rows if row.finality is Finality.FORMING or row.close_ns > settled_ns
-        ]
+        running = [row for row in rows if row.finality is Finality.FORMING or row.close_ns > settled_ns]
+        if running and broken_law(running[-1], signed_prices=self.support.signed_prices) is None:
+            self.running = running[-1]
         if page.sessions:
             self.buckets.told(page.sessions)
         before = self.closed_count
@@ -291,7 +295,7 @@ class Ledger:
         lacking = [
             (row.open_ns, row.close_ns) for row in refused if self._lacks(row.open_ns, known=want.known)
         ]
-        self._cover(page, want, settled_ns, running)
+        self._cover(page, want, settled_ns, [row.open_ns for row in running])
         for open_ns, close_ns in lacking:
             if self.origin_ns <= open_ns < self.frontier_ns:
                 self._open_hole(open_ns, close_ns)

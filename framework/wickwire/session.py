@@ -324,7 +324,7 @@ class Session:
     def _refused(self, event: Refused) -> None:
         now_s, why = asyncio.get_running_loop().time(), self._words.of(event.text)
         for topic in self._book.refused(event.topics, event.kind, why, now_s):
-            log.warning(
+            log.info(  # the route warns, once
                 "subscription refused",
                 extra={"venue": self._adapter.name, "topic": str(topic), "why": why},
             )

@@ -492,7 +492,8 @@ class OhlcvQuery:
         symbol: Canonical symbol.
         timeframe: Length of a candle.
         since_ns: Open time of the first candle wanted.
-        until_ns: Open times before this are wanted.
+        until_ns: Open times before this are wanted. It may lie ahead, by a bucket at most: then the running
+            bucket is wanted too.
         now_ns: The present, since hooks read no clock. Prefer `HttpReply.date_ns` where it is there.
     """
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wickwire import Candle, HoleKind, Page, Rung, Series, Timeframe, TransportError, Utc
-from wickwire.asking import AUDIT_BUCKETS, AUDIT_S, EARLY_ASKS, HOLD_S, MARGIN_S, Asking, Moment
+from wickwire.asking import AUDIT_BUCKETS, AUDIT_S, EARLY_ASKS, HOLD_S, MARGIN_S, Asking, Moment, first_look
 from wickwire.ledger import Ledger, Want
-from wickwire.model import MINUTE_NS, SECOND_NS, Hole
+from wickwire.model import MINUTE_NS, SECOND_NS, Hole, Session
 from wickwire.retry import Backoff
 from wickwire.store import TAIL
 from wickwire.wire import OhlcvSupport
@@ -107,16 +107,68 @@ def case(*, polled: bool = True, seed: int = 1, origin: int = 0, **changes: Any)
 # ------------------------------------------------------------------------------------------------- when
 
 
+def test_a_polled_series_begins_with_a_look_at_the_running_bucket() -> None:
+    made = case(origin=-10)
+    made.ledger.frontier_ns = T0  # it was collected before
+    made.run(20, 59)
+    assert [(20, -2, 1)] == made.asked
+
+
+def test_the_first_look_costs_nothing_where_something_is_asked_anyway() -> None:
+    made = case(origin=-10)
+    made.run(20, 59)
+    assert [(20, -10, 0)] == made.asked
+
+
+def test_a_first_look_that_fails_is_repeated_by_the_backoff_until_something_is_answered() -> None:
+    made = case(polled=True)
+    made.away = True
+    made.run(0, 3_600)
+    assert 60 < made.asked_within(0, 3_600) <= 3_600 / 20, "not twice, when a bucket is due as well"
+    made.away = False
+    made.run(3_600, 3_600 + 3 * 60)
+    assert [asked for asked in made.asked if asked[0] > 3_600][1:] == made.asked[-2:], "then once a bucket"
+
+
+def test_nobody_waits_for_a_first_look_that_fails() -> None:
+    made = case()
+    made.away = True
+    made.ask(0)
+    assert made.asked
+    assert not made.asking.retrying, "nothing lacks"
+
+
+def test_a_streamed_series_takes_no_look_unless_it_falls_to_polling() -> None:
+    made = case(polled=False)
+    made.run(0, 50)
+    assert [] == made.asked
+    made.asking.polled = True
+    made.run(50, 59)
+    assert [(50, -2, 1)] == made.asked
+
+
+def test_between_sessions_the_first_look_is_at_the_last_and_not_at_the_next() -> None:
+    made = case(polled=False, grid=Session("New York"))
+    made.ledger.buckets.told([(T0 - 600 * MINUTE_NS, T0), (T0 + 4_000 * MINUTE_NS, T0 + 4_400 * MINUTE_NS)])
+    want = first_look(made.ledger, T0 + 5 * MINUTE_NS)
+    assert want.since_ns < T0 + 5 * MINUTE_NS < want.until_ns <= T0 + 6 * MINUTE_NS
+
+
 def test_nothing_is_asked_before_a_bucket_ended_and_settled() -> None:
     made = case()
+    made.ask(0)
     made.ask(60 + WAIT_S - 0.1)
-    assert [] == made.asked
+    assert [(0, -2, 1)] == made.asked, "the first look"
     made.ask(60 + WAIT_S)
-    assert [(60 + WAIT_S, 0, 1)] == made.asked
+    assert (60 + WAIT_S, 0, 1) == made.asked[-1]
 
 
 def test_polls_are_spread_by_two_seconds_and_streams_are_not() -> None:
-    polled = {case(seed=seed).asking.wake_ns(now(10)) for seed in range(200)}
+    polled = set()
+    for seed in range(200):
+        made = case(seed=seed)
+        made.ask(10)
+        polled.add(made.asking.wake_ns(now(10)))
     assert min(polled) >= T0 + round((60 + WAIT_S) * SECOND_NS)
     assert SECOND_NS < max(polled) - min(polled) <= 2 * SECOND_NS
 

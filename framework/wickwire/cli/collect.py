@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -36,6 +37,8 @@ from wickwire.health import Health, SeriesHealth
 from wickwire.model import Feed, Series
 
 __all__ = ["collect", "collecting", "run_job"]
+
+_MUTE: Final = "the venue did not answer in this time; give it longer"
 
 
 @click.command()
@@ -168,16 +171,30 @@ def _refused(collector: Collector, series: Series) -> bool:
 
 
 def complain(health: Health, stop: Stop) -> None:
-    """Say what is wrong when nothing at all came; whoever stopped it by hand has seen it.
+    """Say what is wrong when nothing came, or a series was never answered for.
+
+    Whoever stopped it by hand has seen it.
 
     Raises:
-        TransportError: Nothing was collected, and why.
+        TransportError: Something was not collected, and why.
     """
+    if stop.ending not in (None, Ending.ELAPSED):
+        return
     wrong = troubles(health)
-    if stop.ending in (None, Ending.ELAPSED) and wrong and all(map(_came_nothing, health.series)):
+    if wrong and all(map(_came_nothing, health.series)):
         raise TransportError(
             f"nothing was collected: {'; '.join(f'{where}: {what}' for where, what in wrong)}"
         )
+    unheard = [one for one in health.series if not one.verified]
+    if unheard:
+        reasons = [f"{one.series}: {one.trouble or _reason(health, one)}" for one in unheard]
+        raise TransportError(f"not everything was collected: {'; '.join(reasons)}")
+
+
+def _reason(health: Health, one: SeriesHealth) -> str:
+    """Return why a series that tells nothing itself was not answered for."""
+    scope = one.series.scope
+    return next((venue.trouble for venue in health.venues if venue.venue == scope and venue.trouble), _MUTE)
 
 
 def _came_nothing(one: SeriesHealth) -> bool:

@@ -171,6 +171,41 @@ def test_a_host_that_cannot_be_reached_is_named(shell, series):
     assert "127.0.0.1:1" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("series", ["yahoo:NOSUCH@1mo", "kraken:NO/SUCH@1d"])
+def test_an_unknown_symbol_is_said_before_its_first_candle_is_due(shell, series):
+    done = shell.run("collect", series, "--simulate", "--for", "50s", "--store", "memory:", status=1)
+
+    warning, error = [line for line in done.stderr.splitlines() if not line.startswith("simulated ")]
+    assert warning.startswith("warning: ")
+    assert error.startswith("error: nothing was collected: ")
+    assert series in error
+
+
+def test_one_series_that_never_came_is_no_success(shell):
+    done = shell.run(
+        *("collect", "kraken:BTC/USD@1d", "yahoo:NOSUCH@1d", "--simulate"),
+        *("--for", "3s", "--store", "memory:"),
+        status=1,
+    )
+
+    assert "error: not everything was collected: yahoo:NOSUCH@1d" in done.stderr
+    assert "kraken" not in done.stderr.splitlines()[-1]
+
+
+def test_a_venue_that_says_nothing_at_all_is_no_success(shell):
+    """It accepts the connection and is mute: within --for no request has failed yet."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        there = f"http://127.0.0.1:{server.getsockname()[1]}"
+        redirects = [f"https://query{number}.finance.yahoo.com={there}" for number in (1, 2)]
+        done = shell.run(
+            *("collect", "yahoo:AAPL@1d", "--redirect", redirects[0], "--redirect", redirects[1]),
+            *("--for", "2s", "--store", "memory:"),
+            status=1,
+        )
+
+    assert "yahoo:AAPL@1d: the venue did not answer in this time" in done.stderr.splitlines()[-1]
+
+
 def redirected(origin):
     return "--redirect", f"{origin}=http://127.0.0.1:1"
 
