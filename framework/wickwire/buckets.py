@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from wickwire.model import SECOND_NS, Grid, HoleKind, Session, Timeframe, Unknown
+from wickwire.model import SECOND_NS, Candle, Grid, HoleKind, Session, Timeframe, Unknown
 
 __all__ = ["Buckets"]
 
@@ -73,6 +73,23 @@ class Buckets:
     def opens(self, open_ns: int) -> bool:
         """Say whether a bucket may open at *open_ns*."""
         return self._open_at(open_ns) in (open_ns, None)
+
+    def ends(self, open_ns: int, close_ns: int) -> bool:
+        """Say whether the bucket that opens at *open_ns* may end at *close_ns*.
+
+        Where sessions or nobody says when it does, it may be cut short.
+        """
+        if isinstance(self.grid, Unknown | Session):
+            return close_ns - open_ns <= self.size_ns
+        return self._end_at(open_ns) in (close_ns, None)
+
+    def end_of(self, row: Candle) -> int:
+        """Return when the bucket of *row* ends, whatever the row says, as far as the grid says it."""
+        end_ns = self._end_at(row.open_ns)
+        if end_ns is None:
+            latest_ns = row.open_ns + self.size_ns
+            end_ns = min(row.close_ns, latest_ns) if row.close_ns > row.open_ns else latest_ns
+        return end_ns
 
     def over_by(self, now_ns: int, frontier_ns: int) -> int:
         """Return the end of the last bucket that is over at *now_ns*, at least *frontier_ns*.

@@ -66,6 +66,14 @@ class Comparison:
         self.ahead_s = (now_ns - venue_ns) / 1e9
         return self.wrong != before
 
+    def latest_ns(self, now_ns: int) -> int:
+        """Return the latest time that may be the venue's present, when ours is *now_ns*.
+
+        A clock of ours that is wrong is put right by what the venue told; while it told nothing, ours counts.
+        """
+        ahead_s = self.ahead_s if self.ahead_s is not None and self.wrong else 0.0
+        return now_ns + round((CLOCKS_AGREE_S - ahead_s) * 1e9)
+
     @property
     def wrong(self) -> bool:
         """Whether the two differ by more than any delay explains."""

@@ -23,7 +23,7 @@ from wickwire.clock import Clock
 from wickwire.errors import FaultKind, VenueError, WickwireError
 from wickwire.folding import Pages
 from wickwire.ledger import Ledger, Want
-from wickwire.model import DAY_NS, SECOND_NS, Candle, Quote, Rung, Series, Trade, iso
+from wickwire.model import SECOND_NS, Candle, Quote, Rung, Series, Trade, iso
 from wickwire.planner import Plan
 from wickwire.retry import Advice, Backoff, advise
 from wickwire.session import Session
@@ -40,10 +40,6 @@ PATIENCE_S: Final = 5.0
 """How long a stream may be away before the series is polled: a quick reconnect is no change of route."""
 
 AGREEMENTS: Final = 2
-
-FUTURE_NS: Final = DAY_NS
-"""Rows that open later than this are refused: one would close everything before it. A wrong time zone, ours
-or theirs, is off by hours; milliseconds read as seconds by millennia."""
 
 LIVE_S: Final = 60.0
 """How old the last row may be for a series to count as live."""
@@ -172,7 +168,7 @@ class Closer:
 
     def _is_plausible(self, data: Candle) -> bool:
         """Say whether a row may be of now, and if so up to when others may."""
-        horizon_ns = self._clock.now_ns() + FUTURE_NS
+        horizon_ns = self._history.clocks.latest_ns(self._clock.now_ns())
         if data.open_ns > horizon_ns:
             self.ledger.refuse(data, "it lies in the future; the venue's clock or this machine's is wrong")
             return False

@@ -8,6 +8,7 @@ import attrs
 
 from wickwire.budget import Priority
 from wickwire.builder import folded
+from wickwire.clock import Comparison
 from wickwire.history import FetchedPage
 from wickwire.model import Grid, Timeframe
 from wickwire.wire import OhlcvQuery, Page, Stopped
@@ -20,6 +21,7 @@ class Pages(Protocol):
     """What history is asked of: the venue, or something that folds what the venue says."""
 
     words: Words
+    clocks: Comparison
 
     async def page(self, query: OhlcvQuery, priority: Priority) -> FetchedPage:
         """Fetch one page; raises as `History.page`."""
@@ -56,6 +58,7 @@ class FoldedHistory:
         self._piece = piece
         self._grid = grid
         self.words = pages.words
+        self.clocks = pages.clocks
 
     async def page(self, query: OhlcvQuery, priority: Priority) -> FetchedPage:
         """Fetch one page; raises as `History.page`."""

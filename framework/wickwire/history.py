@@ -17,7 +17,7 @@ from wickwire.adapter import Adapter
 from wickwire.budget import Budget, Priority
 from wickwire.clock import Clock, Comparison
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
-from wickwire.model import Candle, wrong_unit
+from wickwire.model import SECOND_NS, Candle, Finality, wrong_unit
 from wickwire.retry import asked_s
 from wickwire.transport import Transport
 from wickwire.wire import (
@@ -91,7 +91,17 @@ class History:
         page = self._judged(query, await self.converse(talk, priority, dates))
         if page.as_of_ns is not None:
             return FetchedPage(page, page.as_of_ns)
-        return FetchedPage(page, min(dates, default=asked_ns))
+        return FetchedPage(page, min(dates) if dates else self._proven_ns(page, asked_ns))
+
+    def _proven_ns(self, page: Page, asked_ns: int) -> int:
+        """Return the time that the venue's clock must have reached, where the replies did not say it.
+
+        What it told elsewhere counts, or that its rows had opened: our clock alone proves nothing.
+        """
+        if self.clocks.ahead_s is not None:
+            return asked_ns - round(self.clocks.ahead_s * SECOND_NS)
+        ended = (row.close_ns for row in page.candles if row.finality is Finality.CLOSED)
+        return min(asked_ns, max([*ended, *(row.open_ns for row in page.candles)], default=0))
 
     async def converse(
         self, talk: Generator[Any, Any, R], priority: Priority, dates: list[int] | None = None

@@ -292,13 +292,11 @@ class Ledger:
             if not self._close(row, evidence, route, healed=late):
                 refused.append(row)
         # such a row does not make its bucket empty; what was closed before, by a good one, stays closed
-        lacking = [
-            (row.open_ns, row.close_ns) for row in refused if self._lacks(row.open_ns, known=want.known)
-        ]
+        lacking = [row for row in refused if self._lacks(row.open_ns, known=want.known)]
         self._cover(page, want, settled_ns, [row.open_ns for row in running])
-        for open_ns, close_ns in lacking:
-            if self.origin_ns <= open_ns < self.frontier_ns:
-                self._open_hole(open_ns, close_ns)
+        for row in lacking:
+            if self.origin_ns <= row.open_ns < self.frontier_ns:
+                self._reopen(row)
         return PageOutcome(self.closed_count - before, agreed, missed)
 
     def _lacks(self, open_ns: int, *, known: bool) -> bool:
@@ -383,6 +381,9 @@ class Ledger:
         if not self.buckets.opens(open_ns):
             self.refuse(candle, f"no {self.series.timeframe} candle opens then")
             return True
+        if not self.buckets.ends(open_ns, candle.close_ns):
+            self.refuse(candle, f"it ends at {iso(candle.close_ns)}, not when the next one opens")
+            return False
         verdict = self.closes.judge(candle, evidence)
         if verdict is not Verdict.INSERT:
             if verdict is not Verdict.KEEP:
@@ -422,6 +423,13 @@ class Ledger:
 
     def _open_hole(self, since_ns: int, until_ns: int) -> None:
         self.holes = joined([*self.holes, Hole(since_ns, until_ns, self.buckets.lacking)])
+
+    def _reopen(self, row: Candle) -> None:
+        """Ask for a bucket again whose row was refused, unless it lies in a hole of another kind already."""
+        lacking = [Hole(row.open_ns, self.buckets.end_of(row), self.buckets.lacking)]
+        for hole in self.holes:
+            lacking = cut(lacking, hole.since_ns, hole.until_ns)
+        self.holes = joined([*self.holes, *lacking])
 
     def reach_back(self, origin_ns: int) -> None:
         """Move the origin back to *origin_ns*; what lies between is a hole to be healed."""

@@ -358,6 +358,11 @@ class SeriesCandle:
 
 def _strange_number(candle: Candle) -> str | None:
     """Return what is wrong with a number that is not even one; type checkers do not see every adapter."""
+    count = 0 if candle.trade_count is None else candle.trade_count
+    for whole in (candle.open_ns, candle.close_ns, count):
+        told: object = whole
+        if not isinstance(told, int):
+            return f"{told!r:.40} is a {type(told).__name__}, not an int: times are in ns, counts are whole"
     numbers = (candle.open, candle.high, candle.low, candle.close, candle.volume, candle.vwap)
     for number in numbers:
         given: object = number
@@ -371,9 +376,9 @@ def _strange_number(candle: Candle) -> str | None:
 def broken_law(candle: Candle, *, signed_prices: bool = False) -> str | None:
     """Return which law of candles a row breaks, or None.
 
-    The laws: numbers are Decimals and finite; prices are above zero, unless *signed_prices* (spreads, yields
-    and the oil of April 2020 are not); low <= open, close <= high; volume and count >= 0; count and times
-    fit into 64 bits, as stores keep them; it ends after it opens.
+    The laws: times and counts are ints, other numbers Decimals and finite; prices are above zero, unless
+    *signed_prices* (spreads, yields and the oil of April 2020 are not); low <= open, close <= high; volume
+    and count >= 0; count and times fit into 64 bits, as stores keep them; it ends after it opens.
     """
     strange = _strange_number(candle)
     if strange is not None:

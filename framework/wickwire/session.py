@@ -123,7 +123,7 @@ class Session:
         self._opened_s = 0.0
         self._first_data_s: float | None = None
         self.state = SessionState.CONNECTING
-        self.venue_ns = 0
+        self.venue_ns = self._horizon_ns = 0
         self._heard_s: float | None = None
         self.frames = 0
         self.frame_s = 0.0
@@ -278,12 +278,18 @@ class Session:
                     latest_ns = venue_ns
                 route(event)
             if data:
-                self.venue_ns = latest_ns
+                if latest_ns <= self._horizon_ns or self._is_plausible(latest_ns):
+                    self.venue_ns = latest_ns
                 self._heard_s = frame_s
                 if self._first_data_s is None:
                     self._first_data_s = frame_s
                     if self._flowing is not None:
                         self._flowing()
+
+    def _is_plausible(self, venue_ns: int) -> bool:
+        """Say whether the venue's clock may show *venue_ns* by now: one wrong time would close candles."""
+        self._horizon_ns = self._history.clocks.latest_ns(self._clock.now_ns())
+        return venue_ns <= self._horizon_ns
 
     def _refuse_frame(self, error: WireError) -> None:
         self.junk += 1

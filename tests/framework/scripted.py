@@ -51,6 +51,7 @@ from wickwire import (
     hookimpl,
 )
 from wickwire.adapter import Adapter, bind
+from wickwire.simulate.loops import running_clock
 
 MINUTE = Timeframe.parse("1m")
 MINUTE_NS = 60 * SECOND_NS
@@ -232,6 +233,7 @@ class ScriptedTransport:
     streams: list[ScriptedStream] = attrs.field(factory=list)
     requests: list[HttpRequest] = attrs.field(factory=list)
     refuse: Exception | None = None
+    dated: bool = True
     greet: Callable[[ScriptedStream], None] | None = None
     closed: bool = False
 
@@ -249,6 +251,9 @@ class ScriptedTransport:
         reply = self.answer(request)
         if isinstance(reply, TransportError):
             raise reply
+        if self.dated and reply.date_ns is None:
+            now_ns = running_clock().now_ns()
+            reply = attrs.evolve(reply, date_ns=now_ns - now_ns % SECOND_NS)  # as HTTP has it
         return reply
 
     async def aclose(self) -> None:

@@ -26,7 +26,9 @@ from wickwire.model import (
     Timeframe,
     Unknown,
     Utc,
+    broken_law,
 )
+from wickwire.model import Session as GridSession
 from wickwire.store import TAIL, Closing, Loaded, SeriesState, Verdict, judge, settled
 from wickwire.wire import BadRow, OhlcvSupport, Page, Stopped
 
@@ -622,3 +624,51 @@ class VenueBesideLedger(RuleBasedStateMachine):
 
 VenueBesideLedger.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
 TestWhateverHappensTheStoreHoldsTheTruth = VenueBesideLedger.TestCase
+
+
+# ------------------------------------------------------------------------------- rows that cannot be true
+
+
+@pytest.mark.parametrize("ends_s", [59.999, 120.0, 30.0])
+def test_a_row_that_does_not_end_where_its_bucket_does_is_refused(ends_s: float) -> None:
+    """An inclusive end would leave a hole of a millisecond after each candle; a long one hides buckets."""
+    made = ledger()
+
+    history(made, row(0, close_ns=at(0) + round(ends_s * SECOND_NS)), row(1), since=0, until=2, as_of_s=300)
+
+    assert [(1, Evidence.HISTORY)] == closed(made)
+    assert [(0, 1, HoleKind.MISSING)] == holes(made)
+    assert "not when the next one opens" in made.last_refusal
+
+
+def test_where_sessions_cut_buckets_short_a_row_may_end_early_and_not_late() -> None:
+    made = ledger(grid=GridSession("XNYS"), subscribed=False)
+    short, long = row(0, close_ns=at(0) + 30 * SECOND_NS), row(1, close_ns=at(3))
+
+    history(made, short, long, since=0, until=3, as_of_s=1_000)
+
+    assert [(0, Evidence.HISTORY)] == closed(made)
+
+
+def test_a_refused_row_out_of_reach_makes_no_second_hole() -> None:
+    """A store keeps one hole at one place."""
+    made = ledger(subscribed=False)
+
+    bad = row(0, low=Decimal(200))
+    history(made, bad, row(1), row(2), since=1, until=3, as_of_s=600, stopped=Stopped.VENUE_LIMIT)
+    want = Want(at(0), at(3), "test")
+    page = Page(candles=[bad], covered=(at(1), at(3)), stopped=Stopped.VENUE_LIMIT)
+    made.page(page, want, at(10), route=Rung.POLL)
+
+    assert [(0, 1, HoleKind.UNREACHABLE)] == holes(made)
+
+
+@pytest.mark.parametrize(
+    "change", [{"trade_count": Decimal(5)}, {"trade_count": 5.5}, {"open_ns": float(T0)}, {"close_ns": None}]
+)
+def test_counts_and_times_are_whole_numbers(change: dict[str, Any]) -> None:
+    """A store could not keep anything else, and would hold up everybody's."""
+    law = broken_law(row(0, **change))
+
+    assert law is not None
+    assert "not an int" in law
