@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from wickwire.model import SECOND_NS, Candle, Grid, HoleKind, Session, Timeframe, Unknown
+from wickwire.model import SECOND_NS, Grid, HoleKind, Session, Timeframe, Unknown
 
 __all__ = ["Buckets"]
 
@@ -83,12 +83,12 @@ class Buckets:
             return close_ns - open_ns <= self.size_ns
         return self._end_at(open_ns) in (close_ns, None)
 
-    def end_of(self, row: Candle) -> int:
-        """Return when the bucket of *row* ends, whatever the row says, as far as the grid says it."""
-        end_ns = self._end_at(row.open_ns)
+    def end_of(self, open_ns: int, close_ns: int) -> int:
+        """Return when the bucket that opens at *open_ns* ends; *close_ns*, where the grid is silent."""
+        end_ns = self._end_at(open_ns)
         if end_ns is None:
-            latest_ns = row.open_ns + self.size_ns
-            end_ns = min(row.close_ns, latest_ns) if row.close_ns > row.open_ns else latest_ns
+            latest_ns = open_ns + self.size_ns
+            end_ns = min(close_ns, latest_ns) if close_ns > open_ns else latest_ns
         return end_ns
 
     def over_by(self, now_ns: int, frontier_ns: int) -> int:

@@ -294,9 +294,9 @@ class Ledger:
         # such a row does not make its bucket empty; what was closed before, by a good one, stays closed
         lacking = [row for row in refused if self._lacks(row.open_ns, known=want.known)]
         self._cover(page, want, settled_ns, [row.open_ns for row in running])
-        for row in lacking:
-            if self.origin_ns <= row.open_ns < self.frontier_ns:
-                self._reopen(row)
+        for each in lacking:
+            if self.origin_ns <= each.open_ns < self.frontier_ns:
+                self._reopen(each.open_ns, each.close_ns)
         return PageOutcome(self.closed_count - before, agreed, missed)
 
     def _lacks(self, open_ns: int, *, known: bool) -> bool:
@@ -424,9 +424,9 @@ class Ledger:
     def _open_hole(self, since_ns: int, until_ns: int) -> None:
         self.holes = joined([*self.holes, Hole(since_ns, until_ns, self.buckets.lacking)])
 
-    def _reopen(self, row: Candle) -> None:
+    def _reopen(self, open_ns: int, close_ns: int) -> None:
         """Ask for a bucket again whose row was refused, unless it lies in a hole of another kind already."""
-        lacking = [Hole(row.open_ns, self.buckets.end_of(row), self.buckets.lacking)]
+        lacking = [Hole(open_ns, self.buckets.end_of(open_ns, close_ns), self.buckets.lacking)]
         for hole in self.holes:
             lacking = cut(lacking, hole.since_ns, hole.until_ns)
         self.holes = joined([*self.holes, *lacking])
