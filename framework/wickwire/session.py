@@ -217,7 +217,7 @@ class Session:
         self.frame_s = self._opened_s = asyncio.get_running_loop().time()
         self.state = SessionState.AUTHENTICATING
         for send in endpoint.hello:
-            await self._say(send.frame)
+            await self._say(send.frame, secret=send.secret)
         if endpoint.ready is Readiness.ON_OPEN:
             self._begin()
 
@@ -308,7 +308,7 @@ class Session:
             case SnapshotDone():
                 self._book.caught_up(event.topic, truncated=event.truncated)
             case Send():
-                await self._say(event.frame)
+                await self._say(event.frame, secret=event.secret)
             case Ready():
                 if not self._ready.is_set():
                     self._begin()
@@ -376,7 +376,7 @@ class Session:
                     pass
                 continue
             for send in self._fitting(asks, removed):
-                await self._say(send.frame)
+                await self._say(send.frame, secret=send.secret)
 
     def _fitting(self, asks: Sequence[Ask], removed: Sequence[Topic]) -> Sequence[Send]:
         """Return the frames of one change; none where they are too large, and it is asked again by halves."""
@@ -396,7 +396,7 @@ class Session:
             self._refused(Refused(topics or removed, FaultKind.REQUEST, why))
         return ()
 
-    async def _say(self, frame: str | bytes) -> None:
+    async def _say(self, frame: str | bytes, *, secret: bool = False) -> None:
         """Send one frame, at the pace that the venue allows for everything that is sent."""
         assert self._stream is not None
         assert self._endpoint is not None
@@ -411,7 +411,7 @@ class Session:
             self._meter.spend(1, now_s)
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
-        await self._stream.send(frame)
+        await self._stream.send(frame, secret=secret)
 
     def _frames(self, asks: Sequence[Ask], removed: Sequence[Topic]) -> Sequence[Send]:
         with self._hook("subscribe"):

@@ -64,6 +64,7 @@ def _without_query(url: str) -> str:
 
 
 _FOR_EVER_S: Final = 1e9
+_SHOWN: Final = 80
 _ABOVE_ZERO: Final = attrs.validators.optional(attrs.validators.gt(0))
 
 
@@ -245,6 +246,13 @@ class Send:
 
     frame: str | bytes
     secret: bool = False
+
+    def __repr__(self) -> str:
+        """Show the beginning of the frame, and of a secret one its length alone."""
+        if self.secret:
+            return f"Send(<secret, {len(self.frame)} long>)"
+        shown = repr(self.frame)
+        return f"Send({shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'})"
 
 
 @final

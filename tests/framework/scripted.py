@@ -140,8 +140,8 @@ def _event(said: dict[str, Any], frame: bytes) -> Generator[Event]:  # noqa: C90
             yield Refused([_topic(text) for text in topics], FaultKind.SYMBOL, why)
         case {"fault": kind, "why": why}:
             yield Fault(FaultKind(kind), why)
-        case {"answer": text}:
-            yield Send(text)
+        case {"answer": text, **how}:
+            yield Send(text, bool(how.get("secret")))
         case {"bug": _}:
             raise ZeroDivisionError("a bug in the adapter")
         case {"nonsense": _}:
@@ -184,6 +184,7 @@ class ScriptedStream:
     """One connection, both ends: what a test says comes out of `receive`, what was sent is in `sent`."""
 
     sent: list[str | bytes] = attrs.field(factory=list)
+    secret: list[str | bytes] = attrs.field(factory=list)
     closed: StreamClosed | None = None
     _inbox: deque[bytes] = attrs.field(factory=deque)
     _more: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -207,10 +208,12 @@ class ScriptedStream:
             await self._more.wait()
         return self._inbox.popleft()
 
-    async def send(self, frame: str | bytes) -> None:
+    async def send(self, frame: str | bytes, *, secret: bool = False) -> None:
         if self.closed is not None:
             raise self.closed
         self.sent.append(frame)
+        if secret:
+            self.secret.append(frame)
 
     async def ping(self) -> None:
         self.sent.append("PING")

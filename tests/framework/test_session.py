@@ -371,6 +371,18 @@ def test_an_answer_that_the_adapter_owes_is_sent() -> None:
         bench.stream.say({"answer": "token"})
         await asyncio.sleep(0.01)
         assert "token" == bench.stream.sent[-1]
+        assert [] == bench.stream.secret
+
+    with_session(test)
+
+
+def test_that_an_answer_is_secret_reaches_the_transport() -> None:
+    """There, recorders stand in its way."""
+
+    async def test(bench: Bench) -> None:
+        bench.stream.say({"answer": "token", "secret": True})
+        await asyncio.sleep(0.01)
+        assert ["token"] == bench.stream.secret
 
     with_session(test)
 

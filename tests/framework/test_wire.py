@@ -23,6 +23,7 @@ from wickwire import (
     OhlcvSupport,
     Rate,
     Readiness,
+    Send,
     Timeframe,
     Topic,
     Unknown,
@@ -87,6 +88,8 @@ def test_secrets_are_never_shown():
         Account(secrets={"key": secret}),
         Endpoint(url=URL, headers={"authorization": secret}),
         HttpRequest(url="https://api.example/x", headers={"authorization": secret}, body=secret.encode()),
+        Send(f'{{"token":"{secret}"}}', secret=True),
+        Endpoint(url=URL, hello=(Send(secret.encode(), secret=True),)),
     )
 
     for value in values:

@@ -122,7 +122,7 @@ class MemoryStream:
             self._driver.resume()
         return frame
 
-    async def send(self, frame: str | bytes) -> None:
+    async def send(self, frame: str | bytes, *, secret: bool = False) -> None:  # noqa: ARG002 - for recorders
         """Send `str` as text, `bytes` as binary.
 
         Raises:

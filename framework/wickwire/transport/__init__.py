@@ -23,8 +23,8 @@ class Stream(Protocol):
         """
         ...
 
-    async def send(self, frame: str | bytes) -> None:
-        """Send `str` as text, `bytes` as binary.
+    async def send(self, frame: str | bytes, *, secret: bool = False) -> None:
+        """Send `str` as text, `bytes` as binary; of a *secret* one nobody keeps more than its length.
 
         Raises:
             StreamClosed: The stream ended.

@@ -56,7 +56,8 @@ class HttpClient:
         self._tls = tls
         self._user_agent = user_agent
         self._max_reply_bytes = max_reply_bytes
-        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        # A pool for each origin: one that never answers must not take the places of the others.
+        self._transports: dict[tuple[Origin, str | None], httpx.AsyncHTTPTransport] = {}
 
     async def send(self, address: Address, request: HttpRequest, *, proxy: str | None) -> HttpReply:
         """Send *request* to *address*, which need not be where its URL leads, and return the reply.
@@ -111,9 +112,10 @@ class HttpClient:
         return prepared
 
     def _transport(self, origin: Origin, proxy: str | None) -> httpx.AsyncHTTPTransport:
-        if proxy not in self._transports:
+        place = (origin, proxy)
+        if place not in self._transports:
             try:
-                self._transports[proxy] = httpx.AsyncHTTPTransport(
+                self._transports[place] = httpx.AsyncHTTPTransport(
                     verify=self._tls, trust_env=False, limits=_LIMITS, proxy=proxy
                 )
             except ImportError as exc:
@@ -123,7 +125,7 @@ class HttpClient:
             except (ValueError, httpx.InvalidURL):
                 # The text may hold the proxy's address with user and password.
                 raise ConfigError("the proxy's address in HTTPS_PROXY or ALL_PROXY is not valid") from None
-        return self._transports[proxy]
+        return self._transports[place]
 
     async def _exchange(self, transport: httpx.AsyncHTTPTransport, outgoing: httpx.Request) -> HttpReply:
         response = await transport.handle_async_request(outgoing)

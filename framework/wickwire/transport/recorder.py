@@ -29,7 +29,7 @@ from wickwire.transport.recording import (
     Received,
     Sent,
 )
-from wickwire.transport.scrub import Scrubber
+from wickwire.transport.scrub import MASK, Scrubber
 from wickwire.wire import Endpoint, HttpReply, HttpRequest
 
 __all__ = ["Recorder", "RecordingTransport"]
@@ -93,9 +93,12 @@ class Recorder:
         text, data = self._payload(frame)
         self._put(Received(at=self._now, connection=connection, text=text, base64=data))
 
-    def sent(self, connection: int, frame: str | bytes) -> None:
-        """Record a message of ours."""
-        if isinstance(frame, str):
+    def sent(self, connection: int, frame: str | bytes, *, secret: bool = False) -> None:
+        """Record a message of ours; of a *secret* one, that it was sent and how long it was."""
+        if secret:
+            text = f"{MASK} ({len(frame)} {'characters' if isinstance(frame, str) else 'bytes'})"
+            line = Sent(at=self._now, connection=connection, text=text)
+        elif isinstance(frame, str):
             line = Sent(at=self._now, connection=connection, text=self._scrubber.text(frame))
         else:
             line = Sent(at=self._now, connection=connection, base64=self._scrubber.data(frame))
@@ -234,11 +237,11 @@ class RecordedStream:
         self._recorder.received(self._connection, frame)
         return frame
 
-    async def send(self, frame: str | bytes) -> None:
+    async def send(self, frame: str | bytes, *, secret: bool = False) -> None:
         """Send on the inner stream."""
         # Before it goes out: the answer must not stand in front of the question.
-        self._recorder.sent(self._connection, frame)
-        await self._inner.send(frame)
+        self._recorder.sent(self._connection, frame, secret=secret)
+        await self._inner.send(frame, secret=secret)
 
     async def ping(self) -> None:
         """Ping through the inner stream; pings are not recorded."""

@@ -20,7 +20,7 @@ _NAMES: Final = (
     r"|secret|password|passphrase|signature|jwt|authorization|cookie|crumb"
 )
 _MEMBER: Final = re.compile(rf'("(?:{_NAMES})"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
-_PARAMETER: Final = re.compile(rf"(?:{_NAMES}|key|sig|auth|nonce|otp)", re.IGNORECASE)
+_PARAMETER: Final = re.compile(rf"(?:{_NAMES}|key|sig|auth|nonce|otp|listen[_-]?key)", re.IGNORECASE)
 # RFC 7519: three base64url parts, of which the first begins as '{"' does.
 _JWT: Final = re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]*", re.ASCII)
 

@@ -74,7 +74,7 @@ class SocketStream:
         except ConnectionClosed as exc:
             raise _closed(self._origin, exc) from exc
 
-    async def send(self, frame: str | bytes) -> None:
+    async def send(self, frame: str | bytes, *, secret: bool = False) -> None:  # noqa: ARG002 - for recorders
         """Send `str` as text, `bytes` as binary.
 
         Raises:

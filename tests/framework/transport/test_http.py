@@ -315,3 +315,29 @@ def test_after_closing_nothing_is_sent(net):
             await transport.request(HttpRequest(url=url(9)))
 
     asyncio.run(main())
+
+
+def test_a_mute_venue_does_not_take_the_places_of_the_others(raw_venue, net):
+    """However many requests wait for it, another one is asked at once."""
+    waiting = asyncio.Event()
+
+    async def mute(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        waiting.set()
+        await reader.read()
+
+    async def main():
+        async with raw_venue(mute) as mute_port, raw_venue(answering(reply())) as port:
+            transport = net()
+            async with asyncio.TaskGroup() as tasks:
+                many = [
+                    tasks.create_task(transport.request(HttpRequest(url=url(mute_port)))) for _ in range(40)
+                ]
+                await waiting.wait()
+                answer = await transport.request(HttpRequest(url=url(port)))
+                for task in many:
+                    task.cancel()
+            await transport.aclose()
+            return answer
+
+    assert asyncio.run(main()).status == 200

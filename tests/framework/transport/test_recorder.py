@@ -44,7 +44,7 @@ class ScriptedStream:
             raise StreamClosed("gone", code=1012, reason="restart")
         return self.frames.pop(0)
 
-    async def send(self, frame: str | bytes) -> None:
+    async def send(self, frame: str | bytes, *, secret: bool = False) -> None:
         self.sent.append(frame)
 
     async def ping(self) -> None:
@@ -179,6 +179,25 @@ def test_the_secrets_of_the_account_are_masked_in_both_directions(tmp_path):
     assert inner.streams[0].sent == ['{"action":"auth","key":"canary-key"}']
     assert b"canary" not in (tmp_path / "r.jsonl").read_bytes()
     assert "Y2FuYXJ5" not in (tmp_path / "r.jsonl").read_text()
+
+
+def test_of_a_secret_frame_only_its_length_is_kept(tmp_path):
+    """Also where the recorder could not know that it holds a secret."""
+
+    inner = Scripted()
+    transport = RecordingTransport(inner, tmp_path / "r.jsonl", clock=Ticking(), venue="kraken")
+
+    async def play():
+        stream = await transport.open(Endpoint(url="wss://ws.example.com"))
+        await stream.send("login hunter2", secret=True)
+        await stream.send(b"hunter2", secret=True)
+
+    asyncio.run(play())
+
+    assert inner.streams[0].sent == ["login hunter2", b"hunter2"]
+    assert ["*** (13 characters)", "*** (7 bytes)"] == [
+        line["text"] for line in recorded(tmp_path / "r.jsonl")[2:]
+    ]
 
 
 def test_only_the_owner_may_read_a_recording(tmp_path):
