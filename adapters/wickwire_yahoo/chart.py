@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from wickwire import FaultKind, HttpReply, VenueError, WireError, retry_after_s
 
-__all__ = ["Meta", "Period", "Quotes", "Result", "read"]
+__all__ = ["Events", "Meta", "Period", "Quotes", "Result", "SplitEvent", "read"]
 
 THROTTLED_S: Final = 60.0
 """Yahoo names no time to wait; the field's advice is 60 s at first (part 8): blocks can last for days."""
@@ -70,12 +70,27 @@ class Indicators(msgspec.Struct, frozen=True):
     quote: list[Quotes] = []
 
 
+class SplitEvent(msgspec.Struct, frozen=True):
+    """A split of shares, at the open of its session."""
+
+    date: int
+    numerator: Decimal
+    denominator: Decimal
+
+
+class Events(msgspec.Struct, frozen=True):
+    """What happened within the window, by the text of its time."""
+
+    splits: dict[str, SplitEvent] | None = None
+
+
 class Result(msgspec.Struct, frozen=True):
-    """The one result of a reply; without `timestamp` there are no rows."""
+    """The one result of a reply; without `timestamp` no rows; `events` is read apart, as `Events`."""
 
     meta: Meta
     indicators: Indicators = Indicators()
     timestamp: list[int] | None = None
+    events: Any = None
 
 
 class _Error(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ from wickwire_yahoo.chart import Result, read
 from wickwire_yahoo.intervals import INTERVALS, Interval
 from wickwire_yahoo.intraday import close_of, intraday, looks_coarser
 from wickwire_yahoo.symbols import from_venue, place_of, to_venue
-from wickwire_yahoo.told import DELAY_NS, Reading, Told, rows_of, told_by
+from wickwire_yahoo.told import DELAY_NS, Reading, Told, rows_of, splits_of, told_by
 
 __all__ = ["fetch"]
 
@@ -94,6 +94,7 @@ def _request(query: OhlcvQuery, window: _Window, interval: Interval) -> HttpRequ
             "period1": str((window.since_ns - before_ns) // SECOND_NS),
             "period2": str(-(-(window.until_ns + after_ns) // SECOND_NS)),
             "includePrePost": "false",
+            "events": "split",
         },
         headers=HEADERS,
     )
@@ -153,6 +154,7 @@ def _page(query: OhlcvQuery, window: _Window, told: Told, result: Result) -> Pag
         stopped=stopped,
         bad_rows=[row for ns, why in bad.items() for row in _bad_row(ns, why, told, window)],
         sessions=told.sessions,
+        splits=splits_of(result),
         as_of_ns=told.as_of_ns,
     )
 

@@ -209,7 +209,8 @@ class YahooServer:
         if self._faults.on("no_valid_ranges") is not None:
             del result["meta"]["validRanges"]
         wanted = query.get("events", "").replace("|", ",").split(",")
-        if split_ns and {"split", "splits"} & {*wanted}:
+        is_within = window.since_s <= seconds(split_ns) < window.until_s
+        if is_within and {"split", "splits"} & {*wanted}:
             result["events"] = _split(ratio, seconds(split_ns))
         if self._faults.on("bad_rows") is not None and "timestamp" in result:
             high = result["indicators"]["quote"][0]["high"]

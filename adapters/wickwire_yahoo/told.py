@@ -13,13 +13,14 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import attrs
+import msgspec
 
-from wickwire import DAY_NS, MINUTE_NS, SECOND_NS, Candle, Finality, OhlcvQuery, WireError, when
-from wickwire_yahoo.chart import Meta, Period, PeriodsByKind, Result
+from wickwire import DAY_NS, MINUTE_NS, SECOND_NS, Candle, Finality, OhlcvQuery, Split, WireError, when
+from wickwire_yahoo.chart import Events, Meta, Period, PeriodsByKind, Result, SplitEvent
 from wickwire_yahoo.intervals import Interval
 from wickwire_yahoo.symbols import DELAY_S, Kind, Place, zone_known
 
-__all__ = ["DELAY_NS", "Reading", "Row", "Told", "extended", "rows_of", "told_by"]
+__all__ = ["DELAY_NS", "Reading", "Row", "Told", "extended", "rows_of", "splits_of", "told_by"]
 
 DELAY_NS: Final = DELAY_S * SECOND_NS
 
@@ -241,6 +242,26 @@ def rows_of(result: Result) -> tuple[list[Row], dict[int, str]]:
         elif numbers[:4] != [None] * 4:  # a row of nulls is how Yahoo writes that nobody traded
             bad[stamp_ns] = "yahoo: a row that lacks some of its prices"
     return sorted(rows, key=lambda row: row.stamp_ns), bad
+
+
+def splits_of(result: Result) -> list[Split]:
+    """Return the splits of which *result* tells, by time. Rows of before are on the new scale already.
+
+    What cannot be read is left out: the rows tell of a split too, and are wanted in any case.
+    """
+    try:
+        told = msgspec.convert(result.events or {}, Events).splits or {}
+        splits = [_split(event) for event in told.values()]
+    except (ValueError, WireError):
+        return []
+    return sorted(splits, key=lambda split: split.at_ns)
+
+
+def _split(event: SplitEvent) -> Split:
+    shares, before = _number(event.numerator), _number(event.denominator)
+    if shares is None or before is None or shares <= 0 or before <= 0:
+        raise WireError(f"yahoo: no split: {event}")
+    return Split(_ns(event.date, "the date of a split"), shares, before)
 
 
 def _number(value: Decimal | None) -> Decimal | None:

@@ -146,6 +146,14 @@ def first_look(ledger: Ledger, now_ns: int) -> Want:
     return Want(since_ns, until_ns, "first look", live=False, first=True)
 
 
+def rescaled(ledger: Ledger) -> Want | None:
+    """Return what is to be read again because history has another scale now, newest first, or None."""
+    found = ledger.rescaling
+    if not found.pending:
+        return None
+    return attrs.evolve(_page_of(ledger, found.since_ns, found.until_ns, "rescaled", live=False), known=True)
+
+
 def _page_ns(ledger: Ledger) -> int:
     return ledger.support.page_rows * ledger.buckets.size_ns
 
@@ -232,7 +240,7 @@ class Asking:
         if self._ledger.support.rest:
             if overdue(self._ledger, due_ns, polled=self.polled):
                 waits_s.append(self._live.after_s - now.s)
-            if lacking(self._ledger, due_ns):
+            if lacking(self._ledger, due_ns) or self._ledger.rescaling.pending:
                 waits_s.append(self._heal.after_s - now.s)
             if self._is_to_be_audited:  # also when the next bucket is that of Monday
                 waits_s.append(self._audit_s - now.s)
@@ -303,6 +311,8 @@ class Asking:
         While a stream is on trial each of its candles is; else a sample now and then.
         """
         ledger = self._ledger
+        if ledger.rescaling.pending and now.s >= self._heal.after_s:
+            return rescaled(ledger)
         if self.polled != self._streamed and now.s >= self._audit_s:
             return self._audit(now, due_ns)
         on_trial = self.polled and self._streamed and ledger.epoch
@@ -349,6 +359,9 @@ class Asking:
         """
         self._track(want).retries.succeeded()
         self.asked_ns = max(self.asked_ns, as_of_ns)
+        scale = self._ledger.rescaling
+        if want.known and scale.pending and want.until_ns == scale.until_ns:  # it brought nothing
+            self._postpone(want, LONGEST_UNRESOLVED_S, now)
         if want.known or want.first:
             return
         if forward:

@@ -316,10 +316,13 @@ class Closer:
         self.trouble, self.hopeless = "", None
         if self.plan.rung is Rung.POLL:
             self._refusal = ""
-        before = self.ledger.progress
+        before, scales = self.ledger.progress, self.ledger.rescaling.count
         outcome = self.ledger.page(fetched.page, want, fetched.as_of_ns, route=self.rung)
         if self.ledger.dirty:
             self._notice()
+        if self.ledger.rescaling.count > scales:
+            why = self.ledger.rescaling.why
+            log.warning("history rescaled", extra={"series": str(self.series), "why": why})
         self._judge(outcome.agreed, outcome.missed)
         forward = self.ledger.progress != before
         self._asking.answered(want, fetched.as_of_ns, self._now(), forward=forward)

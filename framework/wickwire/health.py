@@ -38,6 +38,7 @@ class SeriesHealth:
         age_s: How long ago the newest trade or quote came, or, before the first, the subscription was
             confirmed; None while there is no subscription.
         dropped: Trades or quotes for which a reader that was too slow lost an older one.
+        rescaled: Why its history is or was read again, as after a split of shares; empty when it was not.
         trouble: What went wrong last; empty when nothing did.
     """
 
@@ -58,6 +59,7 @@ class SeriesHealth:
     received: int = 0
     age_s: float | None = None
     dropped: int = 0
+    rescaled: str = ""
     trouble: str = ""
 
 
@@ -139,6 +141,7 @@ def of_closer(closer: Closer) -> SeriesHealth:
         forgone=ledger.forgone,
         holes=tuple(ledger.holes),
         switches=tuple(closer.switches),
+        rescaled=ledger.rescaling.why,
         trouble=closer.trouble or closer.refusal or ledger.last_refusal,
     )
 

@@ -27,6 +27,7 @@ from wickwire.wire import (
     HttpRequest,
     OhlcvQuery,
     Page,
+    Split,
     StreamHistory,
     StreamRequest,
     Topic,
@@ -146,9 +147,12 @@ class History:
                 raise self._adapter.broke(f"covered has to be two instants in ns, got {page.covered!r:.80}")
         if not isinstance(page.candles, Sequence):
             raise self._adapter.broke(f"candles has to be a sequence, got {type(page.candles).__name__}")
-        bad_rows: object = page.bad_rows
-        if not isinstance(bad_rows, Sequence) or not all(isinstance(row, BadRow) for row in bad_rows):
-            raise self._adapter.broke(f"bad_rows has to be a sequence of BadRow, got {bad_rows!r:.80}")
+        for name, kind in (("bad_rows", BadRow), ("splits", Split)):
+            values = getattr(page, name)
+            if not isinstance(values, Sequence) or not all(isinstance(value, kind) for value in values):
+                raise self._adapter.broke(
+                    f"{name} has to be a sequence of {kind.__name__}, got {values!r:.80}"
+                )
         for row in page.candles:
             if not isinstance(row, Candle):
                 raise self._adapter.broke(f"fetch_ohlcv() returned a row that is no Candle: {row!r:.80}")

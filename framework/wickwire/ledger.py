@@ -39,6 +39,7 @@ from wickwire.model import (
     wrong_unit,
 )
 from wickwire.patience import Patience
+from wickwire.rescaling import Rescaling
 from wickwire.store import TAIL, Change, Loaded, SeriesState, Verdict
 from wickwire.wire import BadRow, OhlcvSupport, Page, Stopped
 from wickwire.witness import Witness
@@ -106,6 +107,7 @@ class Ledger:
         rung: How the rows of the stream come about.
         refused: Rows refused by the laws of candles.
         last_refusal: The last of them, for people.
+        rescaling: Whether history is on another scale now, and what is read again because of that.
     """
 
     series: Series
@@ -124,6 +126,7 @@ class Ledger:
     refused: int = 0
     last_refusal: str = ""
     rung: Rung = Rung.STREAM
+    rescaling: Rescaling = attrs.field(factory=Rescaling)
     buckets: Buckets = attrs.field(init=False)
     _witness: Witness = attrs.field(factory=Witness)
     _dirty: bool = False
@@ -281,6 +284,7 @@ class Ledger:
         if page.sessions:
             self.buckets.told(page.sessions)
         before = self.closed_count
+        self.rescaling.compare(over, self.closes.at, page.splits, self.origin_ns, self.frontier_ns)
         agreed, missed = self._compare(over)
         refused: list[Candle | BadRow] = list(page.bad_rows)
         for bad in page.bad_rows:
@@ -324,6 +328,7 @@ class Ledger:
         since_ns, until_ns = self.buckets.decided((since_ns, until_ns), settled_ns, running, newest_ns)
         if until_ns <= since_ns:
             return
+        self.rescaling.read(since_ns, until_ns)
         for open_ns in [ns for ns in self.doubtful if since_ns <= ns < until_ns]:
             del self.doubtful[open_ns]
         self.holes = cut(self.holes, since_ns, until_ns)
@@ -337,6 +342,7 @@ class Ledger:
     def out_of_reach(self, before_ns: int) -> None:
         """Note that history does not reach back before *before_ns*: what lacks there is not asked for."""
         before_ns = self.buckets.first_from(before_ns)
+        self.rescaling.out_of_reach(before_ns)
         missing = (hole.since_ns for hole in self.holes if hole.kind in WORK)
         if min(self.frontier_ns, *missing, before_ns) < before_ns:
             self._unreachable(self.origin_ns, before_ns, reached=False)
@@ -398,7 +404,7 @@ class Ledger:
         else:
             self.holes = cut(self.holes, open_ns, candle.close_ns)
             healed = True
-        self.closed_count += 1
+        self.closed_count += not self.rescaling.holds(open_ns)  # that one is only read again
         self._record(candle, evidence, route, healed=healed)
         return True
 

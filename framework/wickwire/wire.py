@@ -9,13 +9,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, final
 
 import attrs
 
 from wickwire.errors import FaultKind
-from wickwire.model import SECOND_NS, Candle, Feed, Grid, Quote, Timeframe, Trade, Unknown, What, event
+from wickwire.model import SECOND_NS, Candle, Feed, Grid, Quote, Timeframe, Trade, Unknown, What, event, iso
 
 __all__ = [
     "Accepted",
@@ -44,6 +45,7 @@ __all__ = [
     "Removed",
     "Send",
     "SnapshotDone",
+    "Split",
     "Stopped",
     "StreamHistory",
     "StreamRequest",
@@ -549,6 +551,25 @@ class BadRow:
     why: str
 
 
+@attrs.frozen
+class Split:
+    """A split of shares, or a merger of them: what history holds of before is told on a new scale.
+
+    Attributes:
+        at_ns: When it took effect.
+        shares: How many shares there are now, such as 4.
+        before: For how many of before, such as 1.
+    """
+
+    at_ns: int
+    shares: Decimal
+    before: Decimal
+
+    def __str__(self) -> str:
+        """Return `4:1 at 2020-08-31T13:30:00Z`."""
+        return f"{self.shares.normalize():f}:{self.before.normalize():f} at {iso(self.at_ns)}"
+
+
 @attrs.frozen(kw_only=True)
 class Page:
     """One page of history.
@@ -562,6 +583,7 @@ class Page:
             `covered[1]` is simply asked for again. A page that proves nothing covers `(since_ns, since_ns)`.
         bad_rows: Rows that were left out, so that one does not cost all the others. Their buckets are holes.
         sessions: Trading sessions `(open_ns, end_ns)` that the reply told of, oldest first.
+        splits: Splits that the reply told of: what is stored of before is read again, once.
         as_of_ns: The venue's time for which the rows hold, where the reply says it better than its Date
             header does.
     """
@@ -571,6 +593,7 @@ class Page:
     stopped: Stopped = Stopped.UNTIL
     bad_rows: Sequence[BadRow] = ()
     sessions: Sequence[tuple[int, int]] = ()
+    splits: Sequence[Split] = ()
     as_of_ns: int | None = None
 
 

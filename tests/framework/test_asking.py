@@ -284,6 +284,21 @@ def test_history_is_left_alone_while_the_store_takes_nothing() -> None:
     assert made.asking.next(now(HOLD_S)) is not None
 
 
+def test_history_on_another_scale_is_read_again_by_pages_and_after_a_failure_later() -> None:
+    made = case()
+    made.run(0, 6_000)
+    scale = made.ledger.rescaling
+    scale.since_ns, scale.until_ns = T0, made.ledger.frontier_ns
+    made.away = True
+    made.ask(6_000)
+    assert made.asked_within(6_000, 6_001) == 1
+    assert made.asking.wake_ns(now(6_000)) <= now(6_070).ns
+    made.away = False
+    made.run(6_000, 6_200)
+    assert not scale.pending
+    assert {(0, 39), (39, 99)} <= {(since, until) for _, since, until in made.asked}
+
+
 # ------------------------------------------------------------------------------------------- in any case
 
 

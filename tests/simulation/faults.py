@@ -137,6 +137,7 @@ FAULTS: Final = (
     _yahoo("mute", misleads=True),
     _yahoo("delayed", misleads=True),
     _yahoo("late_volume", misleads=True),
+    _yahoo("split", {"symbol": "AAPL", "ratio": "4"}, off=None, misleads=True),
     _yahoo("currency", {"symbol": "BTC-USD"}),
     _yahoo("duplicate_day", series=("yahoo:BTC/USD@1d", "yahoo:ETH/USD@1d"), starts_ns=(_WEEK_ENDS,)),
     _yahoo("coarse", series=("yahoo:BTC/USD@30m", "yahoo:ETH/USD@1h"), starts_ns=(_WEEK_ENDS,)),

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.simulation.faults import FAULTS, Fault
-from tests.simulation.world import World, simulate
+from tests.simulation.world import DAY_NS, World, simulate
 from wickwire import Feed, Rung, load_adapter
 from wickwire.closer import Condition
 from wickwire.simulate import SeededMarket
-from wickwire.simulate.loops import VIRTUAL_START_NS
+from wickwire.simulate.loops import VIRTUAL_START_NS, running_clock
 
 NAMES = ("kraken:BTC/USD@1m", "kraken:ETH/USD@1m", "kraken:BTC/USD@5m")
 
@@ -24,7 +24,7 @@ WELL = {Condition.LIVE, Condition.QUIET, Condition.POLLED}
 def test_every_switch_of_a_simulator_is_played(venue: str) -> None:
     make = load_adapter(venue).simulate
     assert make is not None
-    assert make(SeededMarket(1, VIRTUAL_START_NS)).faults.keys() - {"split"} == {
+    assert make(SeededMarket(1, VIRTUAL_START_NS)).faults.keys() == {
         fault.name for fault in FAULTS if fault.venue == venue
     }
 
@@ -153,6 +153,27 @@ def test_one_venue_in_trouble_is_no_trouble_for_the_other() -> None:
         assert polled.closed >= 20, "and what the outage kept back was fetched afterwards"
 
     simulate(play, "kraken:BTC/USD@1m", "yahoo:BTC/USD@1m")
+
+
+def test_a_split_has_all_of_history_read_again_and_is_said() -> None:
+    """A day of minutes was stored on the old scale; each comes again as a revision, with its count."""
+
+    async def play(world: World) -> None:
+        name = "yahoo:AAPL@1m"
+        await world.collector.add(name, since=running_clock().now_ns() - DAY_NS)
+        await world.minutes(20)
+        before = len(world.delivered)
+        assert before > 300
+        world.inject(next(fault for fault in FAULTS if fault.name == "split"))
+        await world.minutes(15)
+
+        assert [] == await world.broken(first_closes=False)
+        assert before <= sum(candle.revision == 1 for candle in world.delivered) <= before + 1
+        [health] = world.collector.health().series
+        assert "split of 4:1" in health.rescaled
+        assert health.closed == len({candle.open_ns for candle in world.delivered})
+
+    simulate(play, "yahoo:AAPL@1m", start_ns=FAULTS[0].starts_ns[0])
 
 
 def test_an_unknown_pair_is_refused_by_name_and_the_others_go_on() -> None:

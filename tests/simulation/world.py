@@ -123,7 +123,7 @@ class World:
         trades: Every trade handed out.
         handed_ns: When the first close of a candle was handed out, by series and open time.
         late: Trades that a venue reported after their bucket was over: symbol, time, price and size.
-        scales: What all prices of a series are divided by now: Yahoo rescales history at a split.
+        scales: What all prices of a symbol are divided by now: Yahoo rescales history at a split.
     """
 
     market: SeededMarket
@@ -150,6 +150,8 @@ class World:
         if fault.name == "late_trade":
             at_ns = running_clock().now_ns() - round(details["ago_s"] * SECOND_NS)
             self.late.append((details["symbol"], at_ns, Decimal(details["price"]), Decimal(details["size"])))
+        if fault.name == "split":
+            self.scales[details["symbol"]] = Decimal(details["ratio"])
         server.inject(fault.name, **details)
         if fault.cut:
             server.inject("hangup", code=1006)
@@ -288,7 +290,7 @@ class World:
         ]
         if series.venue != "yahoo":
             return [self._with_late(candle) for candle in candles]
-        return [_as_yahoo_prints(candle, self.scales.get(text, Decimal(1))) for candle in candles]
+        return [_as_yahoo_prints(candle, self.scales.get(series.symbol, Decimal(1))) for candle in candles]
 
     def _with_late(self, candle: Candle) -> Candle:
         """Return *candle* with the trades that were reported late; open and close stay."""

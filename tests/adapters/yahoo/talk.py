@@ -41,12 +41,14 @@ def tick(stamp: int, price: float = 101.5) -> Bar:
     return (stamp, price, price, price, price, 0)
 
 
-def body(rows: Sequence[Bar], **meta: Any) -> bytes:
-    """Return a reply that holds *rows*; `meta` gets the words as Yahoo spells them."""
+def body(rows: Sequence[Bar], *, events: Any = None, **meta: Any) -> bytes:
+    """Return a reply that holds *rows* and *events*; `meta` gets the words as Yahoo spells them."""
     names = ("open", "high", "low", "close", "volume")
     columns = {name: [row[column] for row in rows] for column, name in enumerate(names, 1)}
     known = {"symbol": "AAPL", "exchangeTimezoneName": NEW_YORK} | meta
     result = {"meta": known, "timestamp": [row[0] for row in rows], "indicators": {"quote": [columns]}}
+    if events is not None:
+        result["events"] = events
     return json.dumps({"chart": {"result": [result], "error": None}}).encode()
 
 

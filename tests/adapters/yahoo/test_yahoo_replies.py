@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 import pytest
 
 from tests.adapters.yahoo.talk import at, bars, body, days, page, query, wire
-from wickwire import SECOND_NS, FaultKind, Stopped, VenueError, WireError
+from wickwire import SECOND_NS, FaultKind, Split, Stopped, VenueError, WireError
 
 ASKED = query(1_795_185_000, 1_795_186_800)
 OPEN, END = at("2026-11-20 09:30"), at("2026-11-20 16:00")
@@ -196,3 +197,28 @@ def test_a_reply_about_another_symbol_is_refused():
 def test_a_time_zone_that_yahoo_never_names_is_refused(zone: str):
     with pytest.raises(WireError, match="time zone"):
         page(ASKED, body(bars(1_795_185_000), exchangeTimezoneName=zone))
+
+
+def test_a_split_is_told_with_the_page():
+    told = {"1795185000": {"date": OPEN, "numerator": 4.0, "denominator": 1.0, "splitRatio": "4:1"}}
+    found = page(query(OPEN, OPEN + 900), body(bars(OPEN), events={"splits": told}))
+
+    [split] = found.splits
+    assert split == Split(OPEN * SECOND_NS, Decimal(4), Decimal(1))
+    assert str(split) == "4:1 at 2026-11-20T14:30:00Z"
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        *(7, [], {}, {"splits": None}, {"splits": []}, {"splits": {"1": 5}}),
+        {"splits": {"1": {"date": OPEN, "numerator": 0, "denominator": 1}}},
+        {"splits": {"1": {"date": 10**30, "numerator": 4, "denominator": 1}}},
+        {"splits": {"1": {"date": OPEN, "numerator": "four", "denominator": 1}}},
+        {"dividends": {"1795012200": {"amount": 0.26, "date": 1_795_012_200}}},
+    ],
+)
+def test_events_that_tell_of_no_split_cost_no_row(events: object):
+    found = page(query(OPEN, OPEN + 900), body(bars(OPEN), events=events))
+
+    assert (len(found.candles), list(found.splits)) == (1, [])

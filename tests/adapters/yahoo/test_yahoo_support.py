@@ -75,6 +75,7 @@ def test_the_request_is_complete_and_looks_like_a_browser():
     assert sent.url == "https://query1.finance.yahoo.com/v8/finance/chart/AAPL"
     assert sent.params == {
         "interval": "1h", "period1": "1795185000", "period2": "1795186800", "includePrePost": "false",
+        "events": "split",
     }  # fmt: skip
     assert sent.headers["User-Agent"].startswith("Mozilla/5.0 ")
 
