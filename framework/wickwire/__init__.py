@@ -50,6 +50,7 @@ from wickwire.model import (
     when,
 )
 from wickwire.store import (
+    REAL,
     TAIL,
     Change,
     Closing,
@@ -60,6 +61,7 @@ from wickwire.store import (
     Verdict,
     confirmed,
     judge,
+    other_world,
     settled,
 )
 from wickwire.wire import (
@@ -108,6 +110,7 @@ __all__ = [
     "DAY_NS",
     "HOUR_NS",
     "MINUTE_NS",
+    "REAL",
     "SECOND_NS",
     "TAIL",
     "Accepted",
@@ -189,6 +192,7 @@ __all__ = [
     "iso",
     "judge",
     "load_adapter",
+    "other_world",
     "parse_instant",
     "retry_after_s",
     "settled",

@@ -19,7 +19,15 @@ from wickwire.budget import Budget
 from wickwire.clock import Clock, SystemClock
 from wickwire.closer import Closer, Switch
 from wickwire.dialing import Dialing
-from wickwire.errors import PlanError, PluginError, StoreError, TransportError, UsageError, WickwireError
+from wickwire.errors import (
+    ConfigError,
+    PlanError,
+    PluginError,
+    StoreError,
+    TransportError,
+    UsageError,
+    WickwireError,
+)
 from wickwire.fanout import AnyFeedReader, AnyFeedRoute, CandleReader, FeedReader
 from wickwire.health import Health, of_closer, of_feed, of_venue
 from wickwire.ledger import Ledger
@@ -29,7 +37,7 @@ from wickwire.planner import Plan, plan_all
 from wickwire.registry import Registry
 from wickwire.retry import Backoff, Retries
 from wickwire.scope import unwrapped
-from wickwire.store import MemoryStore, Store, forming
+from wickwire.store import REAL, MemoryStore, Store, forming, other_world
 from wickwire.transport import Transport
 from wickwire.venue import Access, Venue
 from wickwire.watchdog import Watchdog
@@ -74,6 +82,7 @@ class Collector:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         watchdog: Watchdog | None = None,
+        world: str = REAL,
     ) -> None:
         """Make a collector; nothing connects before `async with`.
 
@@ -89,6 +98,8 @@ class Collector:
             rng: Where jitter comes from; seed it to repeat a run.
             watchdog: What looks for plugins that hold the event loop; by default one that reports them and
                 leaves the process alone.
+            world: Whose candles these are, in a few words; name it where the venues are not the real ones, as
+                a store takes candles of one world only.
         """
         self._registry = registry or Registry()
         self._given_store = store
@@ -101,6 +112,7 @@ class Collector:
         self._clock = clock or SystemClock()
         self._rng = rng or random.Random()
         self._watchdog = watchdog or Watchdog(self._registry)
+        self._world = world
         self._venues: dict[str, Venue] = {}
         self._accesses: dict[str, Access] = {}
         self._readers: WeakKeyDictionary[CandleReader, None] = WeakKeyDictionary()
@@ -122,7 +134,7 @@ class Collector:
         """Open the store and start.
 
         Raises:
-            ConfigError: The store's URL is wrong.
+            ConfigError: The store's URL is wrong, or it holds candles of another world.
             StoreError: The store cannot be opened.
         """
         async with AsyncExitStack() as stack:
@@ -131,6 +143,10 @@ class Collector:
             self._store = self._open_store()
             await self._store.open()
             stack.push_async_callback(self._store.aclose)
+            held = await self._store.world()
+            if held not in {"", self._world}:
+                raise ConfigError(other_world(str(self._given_store), held, self._world))
+            await self._store.claim(self._world)
             self._start_seq = await self._store.last_seq()
             self._transport = self._given_transport or self._open_transport()
             if self._given_transport is None:

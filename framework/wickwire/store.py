@@ -17,6 +17,7 @@ from wickwire.errors import StoreError
 from wickwire.model import Candle, CandleState, Evidence, Hole, Rung, Series, SeriesCandle
 
 __all__ = [
+    "REAL",
     "TAIL",
     "Change",
     "Closing",
@@ -29,11 +30,16 @@ __all__ = [
     "forming",
     "judge",
     "judge_values",
+    "other_world",
     "settled",
 ]
 
 TAIL = 1_024
 """How many of the last closes `Store.load` brings back, so that the ledger knows their evidence."""
+
+
+REAL = "the real venues"
+"""The world that candles are of unless somebody says otherwise; a simulated one names its seed."""
 
 
 @attrs.frozen(kw_only=True)
@@ -137,6 +143,22 @@ class Store(Protocol):
         """Release everything. Called once; what was committed stays."""
         ...
 
+    async def world(self) -> str:
+        """Return whose candles these are, such as `REAL`; nothing where it knows of no series."""
+        ...
+
+    async def claim(self, world: str) -> None:
+        """Commit candles of *world* from now on; `REAL` is what is committed without a claim.
+
+        Candles of two worlds never get into one store: where it holds those of another one, `commit` raises
+        StoreError, also when somebody else put them there after this claim.
+        """
+        ...
+
+    async def check(self) -> Sequence[str]:
+        """Look at all that it holds; return what is wrong, a sentence each, and nothing when it is sound."""
+        ...
+
     async def load(self, series: Series) -> Loaded | None:
         """Return what is known of *series* and its last `TAIL` closes; None when it was never committed."""
         ...
@@ -181,6 +203,8 @@ class MemoryStore:
         self._opens: dict[Series, list[int]] = {}
         self._log: dict[int, SeriesCandle] = {}
         self._seq = 0
+        self._world = REAL
+        self._claimed = REAL
         self._closed = False
 
     async def open(self) -> None:
@@ -189,6 +213,20 @@ class MemoryStore:
     async def aclose(self) -> None:
         """Refuse everything from now on."""
         self._closed = True
+
+    async def world(self) -> str:
+        """Return whose candles these are."""
+        self._check_open()
+        return self._world if self._states else ""
+
+    async def claim(self, world: str) -> None:
+        """Commit candles of *world* from now on."""
+        self._claimed = world
+
+    async def check(self) -> Sequence[str]:
+        """Find nothing wrong: memory is as it was left."""
+        self._check_open()
+        return ()
 
     async def load(self, series: Series) -> Loaded | None:
         """Return state and tail of *series*, or None."""
@@ -202,6 +240,9 @@ class MemoryStore:
     async def commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
         """Apply *changes* and return what is news."""
         self._check_open()
+        if self._states and self._world != self._claimed:
+            raise StoreError(other_world("memory:", self._world, self._claimed))
+        self._world = self._claimed
         news: list[SeriesCandle] = []
         for change in changes:
             series = change.state.series
@@ -267,6 +308,14 @@ class MemoryStore:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError("store 'memory': closed, and what it held is gone; make a new collector")
+
+
+def other_world(store: str, held: str, wanted: str) -> str:
+    """Return the sentence that refuses to mix candles of two worlds."""
+    return (
+        f"store {store!r}: it holds candles of {held}, and those of {wanted} must not get among them; "
+        "name another store"
+    )
 
 
 def settled(series: Series, closing: Closing, stored: SeriesCandle | None, seq: int) -> SeriesCandle:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from wickwire import StoreError
+from wickwire import REAL, StoreError
 
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "connect", "explained", "migrate"]
 
@@ -71,10 +71,16 @@ SELECT venue, variant, symbol, what AS timeframe,
        evidence, revision, healed, route, seq, first_seq
 FROM closed JOIN series ON series.id = closed.series""",
     ),
+    (
+        "CREATE TABLE world (name TEXT NOT NULL)",  # whose candles these are; '' while there are none
+        # before this version nothing was written down: simulated candles cannot be told from real ones
+        f"INSERT INTO world SELECT CASE WHEN EXISTS (SELECT 1 FROM series) THEN '{REAL}' ELSE '' END",  # noqa: S608 - constants only
+    ),
 )
 """What brings a file from schema version n to n + 1, one tuple of statements each. Only ever appended to."""
 
 _NEXT_STEP: Final = {
+    sqlite3.SQLITE_ERROR: "it is not as wickwire made it: `wickwire doctor --store URL` says what is wrong",
     sqlite3.SQLITE_FULL: "the disk is full: free some space; nothing of this batch was stored",
     sqlite3.SQLITE_READONLY: "it cannot be written: look at its permissions and those of its directory",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened: look at its permissions and those of its directory",
@@ -89,7 +95,9 @@ _NEXT_STEP: Final = {
 def explained(path: Path, doing: str, exc: sqlite3.Error) -> StoreError:
     """Return the error that names file, work, reason and next step."""
     code = getattr(exc, "sqlite_errorcode", None)  # absent where Python itself refused
-    step = _NEXT_STEP.get(code & 0xFF) if code is not None else None
+    step = _NEXT_STEP.get(
+        sqlite3.SQLITE_CORRUPT if isinstance(exc, sqlite3.DataError) else (code or 0) & 0xFF
+    )
     return StoreError(f"store {str(path)!r}: cannot {doing}: {exc}" + (f"; {step}" if step else ""))
 
 

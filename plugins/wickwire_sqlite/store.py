@@ -12,7 +12,19 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from wickwire import TAIL, Change, Hole, Loaded, Series, SeriesCandle, SeriesState, StoreError
+from wickwire import (
+    REAL,
+    TAIL,
+    Change,
+    Hole,
+    Loaded,
+    Series,
+    SeriesCandle,
+    SeriesState,
+    StoreError,
+    other_world,
+)
+from wickwire_sqlite.check import world_of, wrongs
 from wickwire_sqlite.commit import Known, Writer, holes_of
 from wickwire_sqlite.rows import COLUMNS, candle_of, hole_of, key_of, series_of
 from wickwire_sqlite.schema import connect, explained
@@ -75,6 +87,7 @@ class SqliteStore:
         self._known: dict[Series, Known] = {}
         self._data_version = -1
         self._series: dict[int, Series] = {}
+        self._world = REAL
 
     def __repr__(self) -> str:
         """Show the file."""
@@ -99,6 +112,18 @@ class SqliteStore:
         if self._connection is not None:
             await self._in_executor(self._close)
         self._release_executor()
+
+    async def world(self) -> str:
+        """Return whose candles these are; nothing where it knows of no series."""
+        return await self._run("read whose candles it holds", world_of)
+
+    async def claim(self, world: str) -> None:
+        """Commit candles of *world* from now on; `commit` refuses where there are those of another."""
+        self._world, self._data_version = world, -1
+
+    async def check(self) -> Sequence[str]:
+        """Read everything; return what is damaged, a sentence each. Takes a second for a million candles."""
+        return await self._run("check it", wrongs)
 
     async def load(self, series: Series) -> Loaded | None:
         """Return what is known of *series* and its last `TAIL` closes, oldest first; None when unknown."""
@@ -191,9 +216,18 @@ class SqliteStore:
             [version] = connection.execute("PRAGMA data_version").fetchone()
             if version != self._data_version:  # another process has committed meanwhile
                 known = {}
+                self._settle(connection)
             news = Writer(connection, known).apply(changes)
         self._known, self._data_version = known, version
         return news
+
+    def _settle(self, connection: sqlite3.Connection) -> None:
+        """Write down whose candles these are, where nothing is known of any; nobody else can do so now."""
+        held = world_of(connection)
+        if held == "":
+            connection.execute("UPDATE world SET name = ?", (self._world,))
+        elif held != self._world:
+            raise StoreError(other_world(str(self._path), held, self._world))
 
     def _committed(
         self, after_seq: int, limit: int, connection: sqlite3.Connection

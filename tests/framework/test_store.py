@@ -13,6 +13,7 @@ import pytest
 
 from wickwire import (
     MINUTE_NS,
+    REAL,
     TAIL,
     Candle,
     CandleState,
@@ -430,5 +431,51 @@ def test_timeframes_that_are_no_minutes_come_back_as_they_were(store):
             await store.commit([change(closing(1), series=series) for series in every])
 
             assert every == [each.series for each in await store.committed(0, limit=10)]
+
+    asyncio.run(main())
+
+
+# -------------------------------------------------------------------------------- whose candles they are
+
+
+def test_candles_of_two_worlds_never_get_into_one_store(store):
+    """A claim costs nothing; only what is committed settles it."""
+
+    async def main():
+        async with opened(store):
+            await store.claim("simulated venues, seed 1")
+            await store.claim("simulated venues, seed 2")
+            assert await store.world() == ""
+            await store.commit([change(closing(1))])
+            assert await store.world() == "simulated venues, seed 2"
+
+            await store.claim("simulated venues, seed 1")
+            with pytest.raises(StoreError, match="holds candles of simulated venues, seed 2"):
+                await store.commit([change(closing(2))])
+            assert [one.open_ns for one in await store.committed(0, limit=9)] == [MINUTE_NS]
+
+            await store.claim("simulated venues, seed 2")
+            assert len(await store.commit([change(closing(2))])) == 1
+
+    asyncio.run(main())
+
+
+def test_candles_are_of_the_real_venues_unless_somebody_says_otherwise(store):
+    async def main():
+        async with opened(store):
+            await store.commit([change(closing(1))])
+
+            assert await store.world() == REAL
+
+    asyncio.run(main())
+
+
+def test_a_sound_store_has_nothing_wrong_with_it(store):
+    async def main():
+        async with opened(store):
+            await store.commit([change(closing(1), until=2), change(series=ETH)])
+            await store.commit([change(closing(1, "11", Evidence.HISTORY), until=2)])
+
+            assert list(await store.check()) == []
 
     asyncio.run(main())

@@ -15,6 +15,7 @@ import pytest
 
 from wickwire import (
     MINUTE_NS,
+    REAL,
     Candle,
     Change,
     Closing,
@@ -334,6 +335,56 @@ def test_a_truncated_file_is_an_error_with_a_next_step(tmp_path):
         read(tmp_path / "w.db")
 
 
+def wrongs(path):
+    async def main():
+        store = SqliteStore(path, readonly=True)
+        await store.open()
+        try:
+            return list(await store.check())
+        finally:
+            await store.aclose()
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("DROP TABLE superseded", "the table 'superseded' is missing"),
+        ("DROP VIEW candles", "the view 'candles' is missing"),
+        ("DROP INDEX closed_by_seq", "the index 'closed_by_seq' is missing"),
+        ("DELETE FROM sequence", "the table 'sequence' has 0 rows in place of one"),
+        ("DELETE FROM series", "a hole belongs to the series 1, which is not there"),
+        ("UPDATE closed SET close = 'garbage' WHERE open_ns > 0", "is damaged"),
+        ("UPDATE series SET what = '1x'", "a series is damaged"),
+        ("UPDATE holes SET kind = 'black'", "a hole is damaged"),
+    ],
+)
+def test_a_check_says_what_is_missing_or_cannot_be_read(tmp_path, damage, said):
+    commit(tmp_path / "w.db", change(*range(200)))
+    assert [] == wrongs(tmp_path / "w.db")
+    sql(tmp_path / "w.db", damage)
+
+    found = wrongs(tmp_path / "w.db")
+
+    assert said in found[0]
+    assert len(found) <= 6, "nobody reads two hundred of them"
+
+
+def test_a_check_finds_a_damaged_page_wherever_it_is(tmp_path):
+    path, found = tmp_path / "w.db", 0
+    commit(path, change(*range(200)))
+    sound = path.read_bytes()
+    for start in range(4_096, len(sound), 4_096):
+        path.write_bytes(sound[:start] + b"\xa5" * 4_096 + sound[start + 4_096 :])
+        try:
+            found += bool(wrongs(path))
+        except StoreError as exc:
+            assert "damaged" in str(exc)  # noqa: PT017 - both outcomes are legal
+            found += 1
+    assert found == len(sound) // 4_096 - 1
+
+
 # ----------------------------------------------------------------------------------------------- migrations
 
 
@@ -376,3 +427,44 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path):
     assert before == sql(
         path, "SELECT sql FROM sqlite_master", "PRAGMA user_version", "SELECT * FROM candles"
     )
+
+
+@pytest.mark.parametrize(("minutes", "world"), [((1,), REAL), ((), "")])
+def test_a_file_of_the_first_schema_holds_real_candles_as_far_as_anybody_knows(tmp_path, minutes, world):
+    path = tmp_path / "w.db"
+    with closed_after(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, MIGRATIONS[:1])
+        if minutes:
+            connection.execute("INSERT INTO series VALUES (1, 'kraken', '', 'BTC/USD', '1m', 0, 0)")
+
+    async def main():
+        store = SqliteStore(path)
+        await store.open()
+        assert world == await store.world()
+        await store.claim("simulated venues, seed 1")
+        if world:
+            with pytest.raises(StoreError, match="holds candles of the real venues"):
+                await store.commit([change(2)])
+        else:
+            await store.commit([change(2)])
+        await store.aclose()
+
+    asyncio.run(main())
+
+
+def test_whoever_commits_first_settles_whose_candles_a_file_holds(tmp_path):
+    """Two processes may open a new file at the same time; one of them is refused, with nothing stored."""
+
+    async def main():
+        one, other = SqliteStore(tmp_path / "w.db"), SqliteStore(tmp_path / "w.db")
+        await one.open()
+        await other.open()
+        await one.claim("simulated venues, seed 1")
+        await other.commit([change(1)])
+        with pytest.raises(StoreError, match="the real venues"):
+            await one.commit([change(2)])
+        assert 1 == len(await other.committed(0, limit=9))
+        await one.aclose()
+        await other.aclose()
+
+    asyncio.run(main())
