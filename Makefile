@@ -56,6 +56,7 @@ wheel: venv ## the wheel, installed and tested outside the checkout
 lock: ## pin requirements/*.in again, with hashes
 	@python=$$(sh scripts/find-python $(if $(PYTHON),"$(PYTHON)")) && "$$python" scripts/lock.py
 
-clean: ## remove what was made, the environments too
+clean: ## remove what was made, the environments and the demo's candles too
+	rm -f wickwire-demo.db wickwire-demo.db-wal wickwire-demo.db-shm
 	rm -rf .venv .venv-* build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find framework adapters plugins scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -57,7 +57,7 @@ def prepare(folder: Path, lock: Path) -> None:
         venv.EnvBuilder(with_pip=True, symlinks=True).create(folder)
         _stamp(folder, "interpreter", interpreter)
     if _stamp(folder, "requirements") != requirements:
-        _say(f"installing the pinned requirements into {folder.name} (about half a minute, once)")
+        _say(f"installing the pinned requirements into {folder.name} (about a minute, once)")
         started = time.monotonic()
         _pip(folder, "--require-hashes", "--requirement", str(lock))
         _stamp(folder, "requirements", requirements)

@@ -19,8 +19,10 @@ from wickwire.cli.options import (
     DURATION,
     INSTANT,
     Moment,
+    at_option,
     config_option,
     json_option,
+    range_ns,
     redirect_option,
     series_argument,
     simulation_options,
@@ -62,6 +64,7 @@ SHOWN_STEP: Final = 10
     help="Give up when nothing new has come for so long.",
 )
 @simulation_options
+@at_option
 @redirect_option
 @store_option
 @config_option
@@ -75,6 +78,7 @@ def backfill(
     simulate: bool,
     speed: float | None,
     seed: int | None,
+    at: Moment | None,
     redirects: tuple[tuple[str, str], ...],
     store: str | None,
     config_file: str | None,
@@ -92,11 +96,13 @@ def backfill(
         series=settings.wanted(series),
         store=settings.store_url(store),
         since=since,
+        until=until,
         route="poll",
         redirects=dict(redirects),
         simulate=simulate,
         seed=seed,
         speed=speed,
+        at=at,
     )
     feeds = [str(one) for one in job.series if isinstance(one.what, Feed)]
     if feeds:
@@ -107,8 +113,7 @@ def backfill(
         refuse(job)
         async with in_world(job) as world:
             await stop.unless(_filling(job, world, patience_s))
-            since_ns = since.ns(world.clock.now_ns())
-            until_ns = None if until is None else until.ns(world.clock.now_ns())
+            since_ns, until_ns = range_ns(since, until, world.clock.now_ns())
         async with reading(settings, store) as opened:
             for plan in settings.plans(job.series):
                 loaded = await opened.load(plan.series)
@@ -130,7 +135,7 @@ async def _filling(job: Job, world: World, patience_s: float) -> None:
     Raises:
         TransportError: A venue brings nothing but errors.
     """
-    collector = job.settings.collector(job.store, job.series, world, seed=job.seed, record=None)
+    collector = job.settings.collector(job.store, job.series, world, seed=job.seed, whose=job.world)
     assert job.since is not None
     since_ns = job.since.ns(world.clock.now_ns())
     async with collector:

@@ -14,17 +14,21 @@ import click
 from wickwire.cli.contents import contents_of
 from wickwire.cli.door import ExitCode
 from wickwire.cli.job import Job, in_world, refuse
+from wickwire.cli.keeping import keeping
 from wickwire.cli.options import (
-    INSTANT,
     Moment,
+    at_option,
     config_option,
     for_option,
     json_option,
+    range_ns,
     redirect_option,
+    route_option,
     series_argument,
     simulation_options,
     since_option,
     store_option,
+    until_option,
 )
 from wickwire.cli.runs import Ending, Stop, run
 from wickwire.cli.settings import read_settings
@@ -32,19 +36,27 @@ from wickwire.cli.tables import troubles
 from wickwire.cli.views import View, view_of
 from wickwire.cli.worlds import World
 from wickwire.collector import Collector
-from wickwire.errors import StoreError, TransportError
+from wickwire.errors import StoreError, TransportError, UsageError
 from wickwire.health import Health, SeriesHealth
-from wickwire.model import Feed, Series
+from wickwire.model import MINUTE_NS, SECOND_NS, Feed, HoleKind, Series, iso
+from wickwire.store import REAL
 
 __all__ = ["collect", "collecting", "run_job"]
 
 _MUTE: Final = "the venue did not answer in this time; give it longer"
+LACKING: Final = (HoleKind.MISSING, HoleKind.UNKNOWN)
+"""Kinds of holes that history may still fill."""
+PATIENCE_NS: Final = MINUTE_NS
+"""How long after --until a candle may take to be proven closed."""
+LINGER_NS: Final = 5 * SECOND_NS
+"""How long after --until trades and quotes of before may take to arrive."""
 
 
 @click.command()
 @since_option
-@click.option("--route", type=click.Choice(["stream", "poll"]), help="Collect so, or not at all.")
+@route_option
 @for_option
+@until_option
 @simulation_options
 @click.option(
     "--replay",
@@ -53,9 +65,7 @@ _MUTE: Final = "the venue did not answer in this time; give it longer"
     metavar="FILE",
     help="Collect from a recording, with the clock of its time.",
 )
-@click.option(
-    "--at", type=INSTANT, metavar="INSTANT", help="Let the clock start here, for a replay elsewhere."
-)
+@at_option
 @redirect_option
 @click.option(
     "--record",
@@ -72,6 +82,7 @@ def collect(
     since: Moment | None,
     route: str | None,
     for_s: float | None,
+    until: Moment | None,
     simulate: bool,
     speed: float | None,
     seed: int | None,
@@ -86,16 +97,27 @@ def collect(
     """Collect series, live, into a store.
 
     On a terminal a table shows how each is doing; elsewhere a line tells of each closed candle, with --json
-    for programs. It ends with --for, Ctrl-C or SIGTERM, and the next start completes what was missed.
+    for programs. It ends with --for, --until, Ctrl-C or SIGTERM, and the next start completes what was
+    missed.
 
     Where no series is written, those of the config are collected; with --replay, those that the recordings
-    hold.
+    hold, and it ends when they do.
     """
     settings = read_settings(config_file)
+    recorded = REAL
     if replay:
         inside = contents_of(settings.registry, replay)
-        series = series or tuple(one for one in inside.series if not isinstance(one.what, Feed))
+        candles = tuple(one for one in inside.series if not isinstance(one.what, Feed))
+        series = series or candles or tuple(inside.series)
+        if not (series or settings.config.series):
+            raise UsageError(
+                f"which series? {', '.join(map(str, replay))} does not say; write venue:symbol@what, such as "
+                "kraken:BTC/USD@1m"
+            )
+        recorded = inside.world
         at = at or (None if inside.clock_ns is None else Moment(inside.clock_ns))
+        if for_s is None and inside.until_ns is not None:
+            until = until or Moment(inside.until_ns)
         if since is None and inside.started_ns is None and inside.first_ns is not None:
             since = Moment(inside.first_ns)
     job = Job(
@@ -103,11 +125,13 @@ def collect(
         series=settings.wanted(series),
         store=settings.store_url(store),
         since=since,
+        until=until,
         route=route,
         redirects=dict(redirects),
         record=record,
         simulate=simulate,
         replay=replay,
+        recorded=recorded,
         seed=seed,
         speed=speed,
         at=at,
@@ -136,25 +160,55 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
     Raises:
         WickwireError: Nothing was collected, and why.
     """
-    collector = job.settings.collector(job.store, job.series, world, seed=job.seed, record=job.record)
-    since_ns = None if job.since is None else job.since.ns(world.clock.now_ns())
-    async with view.shown():
-        async with collector:
-            view.watch(collector)
-            names = []
-            for one in job.series:
-                route = job.route or job.settings.config.pins.get(one)
-                names.append(await collector.add(one, since=since_ns, route=route))
-                view.follow(names[-1])
-            while stop.ending is None and not hopeless(collector, names):
-                view.refresh()
-                await stop.within(view.every_s * (job.speed or 1.0))
-            health = collector.health()
-        view.refresh()
-    trouble = collector.health().store_trouble
-    if trouble and stop.ending in (None, Ending.ELAPSED):
-        raise StoreError(f"not everything was stored, the next run completes it: {trouble}")
-    complain(health, stop)
+    since_ns, until_ns = range_ns(job.since, job.until, world.clock.now_ns())
+    if until_ns is not None and until_ns <= world.clock.now_ns() and not (job.replay or job.at):
+        raise UsageError(f"--until {iso(until_ns)} is over already; `wickwire backfill` brings what was")
+    async with keeping(job, world) as transport:
+        collector = job.settings.collector(
+            job.store, job.series, world, seed=job.seed, whose=job.world, transport=transport
+        )
+        async with view.shown():
+            async with collector:
+                view.watch(collector)
+                names = []
+                for one in job.series:
+                    route = job.route or job.settings.config.pins.get(one)
+                    names.append(await collector.add(one, since=since_ns, route=route))
+                    view.follow(names[-1])
+                while stop.ending is None and not hopeless(collector, names):
+                    if until_ns is not None and ended(collector, names, world, until_ns):
+                        break
+                    view.refresh()
+                    await stop.within(view.every_s * (job.speed or 1.0))
+                health = collector.health()
+            view.refresh()
+        trouble = collector.health().store_trouble
+        if trouble and stop.ending in (None, Ending.ELAPSED):
+            raise StoreError(f"not everything was stored, the next run completes it: {trouble}")
+        complain(health, stop)
+
+
+def ended(collector: Collector, series: Iterable[Series], world: World, until_ns: int) -> bool:
+    """Say whether all that closed by *until_ns* is stored, or does not seem to come any more.
+
+    What is recorded is heard to its end, even where it lags behind the clock.
+    """
+    late_ns = world.clock.now_ns() - until_ns
+    if late_ns < 0 or world.speaking():
+        return False
+    return late_ns > PATIENCE_NS or all(_has_reached(collector, one, until_ns, late_ns) for one in series)
+
+
+def _has_reached(collector: Collector, series: Series, until_ns: int, late_ns: int) -> bool:
+    if isinstance(series.what, Feed):
+        return late_ns > LINGER_NS
+    closer = collector.closer(series)
+    lacking = [hole for hole in closer.ledger.holes if hole.kind in LACKING and hole.since_ns < until_ns]
+    try:
+        open_ns = series.what.open_at(until_ns, closer.ledger.support.grid)
+    except ValueError:  # nobody can say where its buckets open
+        return False
+    return bool(closer.refusal) or (closer.ledger.frontier_ns >= open_ns and not lacking)
 
 
 def hopeless(collector: Collector, series: Iterable[Series]) -> bool:

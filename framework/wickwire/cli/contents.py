@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from wickwire.errors import WireError
+from wickwire.errors import ConfigError, WireError
 from wickwire.model import Candle, Feed, Quote, Series, Trade
+from wickwire.store import REAL
 from wickwire.wire import Event
 
 if TYPE_CHECKING:
@@ -25,14 +26,18 @@ class Contents:
     """What was recorded.
 
     Attributes:
-        series: What the streams carried, candles first; REST replies do not say it.
+        series: What the recordings say, and what the streams carried, candles first; replies do not say it.
+        world: Whose words they hold.
         started_ns: When the first recording began; None for plain captures.
+        ended_ns: When the last recording ended; None for plain captures.
         first_ns: When the first candle or trade was; None where there is none.
         last_ns: When the last candle opened, or the last trade was.
     """
 
     series: Sequence[Series]
+    world: str = REAL
     started_ns: int | None = None
+    ended_ns: int | None = None
     first_ns: int | None = None
     last_ns: int | None = None
 
@@ -41,20 +46,34 @@ class Contents:
         """When the clock of whoever collects from it should start; None where nothing says so."""
         return self.last_ns if self.started_ns is None else self.started_ns
 
+    @property
+    def until_ns(self) -> int | None:
+        """Until when whoever collects from it can hope for more; None where nothing says so."""
+        return self.last_ns if self.ended_ns is None else self.ended_ns
+
 
 def contents_of(registry: Registry, files: Sequence[Path], venue: str | None = None) -> Contents:
     """Read *files*, or the files in folders, and say what is in them.
 
     Raises:
-        ConfigError: One of them is no recording.
+        ConfigError: One of them is no recording, the venues say nothing, or they are not of one world.
         UsageError: The adapter of its venue is not installed.
     """
     from wickwire.simulate.recordings import find_recordings, read_recording
 
-    recordings = [read_recording(path, venue=venue) for path in find_recordings(files)]
+    found = [(path, read_recording(path, venue=venue)) for path in find_recordings(files)]
+    if all(recording.silent for _, recording in found):
+        path, first = found[0]
+        why = f"; nothing usable came from {first.failure}" if first.failure else ""
+        raise ConfigError(f"replay {path}: the venue says nothing in it{why}; record it again")
+    recordings = [recording for _, recording in found]
+    worlds = list(dict.fromkeys(recording.world for recording in recordings))
+    if len(worlds) > 1:
+        raise ConfigError(f"replay: recordings of {worlds[0]} and of {worlds[1]} do not go together")
     series: dict[Series, None] = {}
     times: list[int] = []
     for recording in recordings:
+        series |= dict.fromkeys(recording.series)
         for event in _events(registry.load(recording.venue), recording):
             match event:
                 case Candle():
@@ -69,6 +88,8 @@ def contents_of(registry: Registry, files: Sequence[Path], venue: str | None = N
                     pass
     return Contents(
         series=sorted(series, key=lambda one: isinstance(one.what, Feed)),
+        world=worlds[0],
+        ended_ns=max((one.ended_ns for one in recordings if one.ended_ns is not None), default=None),
         started_ns=min((one.started_ns for one in recordings if one.started_ns is not None), default=None),
         first_ns=min(times, default=None),
         last_ns=max(times, default=None),

@@ -145,7 +145,7 @@ def _clear(path: Path) -> None:
 
 async def _showing(job: Job, world: World, stop: Stop, view: View, lasts_s: float) -> Told:
     """Collect for *lasts_s* seconds of the loop's time, with the stream broken for a part of it."""
-    collector = job.settings.collector(job.store, job.series, world, seed=job.seed, record=None)
+    collector = job.settings.collector(job.store, job.series, world, seed=job.seed, whose=job.world)
     switches: list[Switch] = []
     began_ns = world.clock.now_ns()
     async with view.shown():

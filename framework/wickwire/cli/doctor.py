@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 import attrs
 import click
@@ -34,6 +35,10 @@ OLDEST_PYTHON: Final = (3, 11)
 BUILT_NS: Final = 1_700_000_000 * SECOND_NS
 """2023-11-14: whatever clock says less than that was never set."""
 MOST_APART_S: Final = 2.0
+_DAMAGED: Final = (
+    "is damaged: restore a copy, or move it away, collect into a new one, and `wickwire backfill` what the "
+    "venues still have"
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -63,7 +68,7 @@ def doctor(online: bool, store: str | None, config_file: str | None, as_json: bo
     The exit status is 1 when something that is needed is broken. Nothing connects without --online.
     """
     settings = read_settings(config_file)
-    findings = [*_python(), *_packages(), *_plugins(settings), _store(settings, store), _clock()]
+    findings = [*_python(), *_packages(), *_plugins(settings), *_store(settings, store), _clock()]
     if online:
         findings += asyncio.run(_venue_clocks(settings))
     if as_json:
@@ -119,25 +124,39 @@ def _plugins(settings: Settings) -> Iterator[Finding]:
         yield Finding(what=f"{one.kind.value} {one.name}", state=state, text=f"{whence}{reason}")
 
 
-def _store(settings: Settings, given: str | None) -> Finding:
-    """Open the store for writing; a file that was not there before is taken away again."""
+def _store(settings: Settings, given: str | None) -> Iterator[Finding]:
+    """Open the store for writing, and read all of it; a file that was not there before is taken away."""
     url = settings.store_url(given)
-    path = Path(url.partition(":")[2].partition("?")[0])
+    path = Path(unquote(url.partition(":")[2].partition("?")[0])).expanduser()
     new = url.startswith("sqlite:") and not path.exists()
     try:
-        asyncio.run(_open_and_close(settings, url))
+        wrongs, holds = asyncio.run(_looked_into(settings, url))
     except WickwireError as exc:
-        return Finding(what="store", state="bad", text=str(exc))
+        yield Finding(what="store", state="bad", text=str(exc))
+        return
     finally:
         if new:
             path.unlink(missing_ok=True)
-    return Finding(what="store", state="ok", text=f"{url} can be written")
+    for wrong in wrongs:
+        yield Finding(what="store", state="bad", text=f"{url}: {wrong}")
+    if wrongs:
+        yield Finding(what="store", state="bad", text=f"{url} {_DAMAGED}")
+    else:
+        yield Finding(what="store", state="ok", text=f"{url} can be written; {holds}")
 
 
-async def _open_and_close(settings: Settings, url: str) -> None:
+async def _looked_into(settings: Settings, url: str) -> tuple[Sequence[str], str]:
+    """Return what is wrong with a store, and what it holds."""
     store = settings.registry.open_store(url)
     await store.open()
-    await store.aclose()
+    try:
+        wrongs = await store.check()
+        if wrongs:
+            return wrongs, ""
+        world, count = await store.world(), len(await store.states())
+    finally:
+        await store.aclose()
+    return (), f"it holds {count} series of {world}, all sound" if world else "it holds nothing yet"
 
 
 def _clock() -> Finding:

@@ -15,9 +15,9 @@ from typing import Final, TextIO
 import click
 
 from wickwire.cli.lines import candle_json
-from wickwire.cli.options import Moment, config_option, range_options, series_argument, store_option
+from wickwire.cli.options import Moment, config_option, range_ns, range_options, series_argument, store_option
 from wickwire.cli.settings import read_settings
-from wickwire.cli.stored import reading, state_of, stored_candles
+from wickwire.cli.stored import known_until, reading, states_of, stored_candles
 from wickwire.clock import SystemClock
 from wickwire.errors import ConfigError
 from wickwire.model import Series, SeriesCandle
@@ -70,22 +70,23 @@ def export(
 ) -> None:
     """Write stored candles as CSV.
 
-    Numbers keep the digits that the venue sent; times are RFC 3339 in UTC. Without -o it goes to stdout.
+    Where no series is written: those of the config, else all that the store holds. Numbers keep the digits
+    that the venue sent; times are RFC 3339 in UTC. Without -o it goes to stdout.
     """
     assert form == "csv"
     settings = read_settings(config_file)
     now_ns = SystemClock().now_ns()
-    since_ns = _FIRST_NS if since is None else since.ns(now_ns)
-    until_ns = None if until is None else until.ns(now_ns)
 
     async def write() -> None:
         async with reading(settings, store) as opened:
-            states = [await state_of(settings, opened, one) for one in settings.wanted(series)]
+            states = await states_of(settings, opened, series)
+            since_ns, until_ns = range_ns(since, until, now_ns, end_ns=known_until(states))
+            first_ns = _FIRST_NS if since_ns is None else since_ns
             with sink(output) as out:
                 rows = csv.writer(out, lineterminator="\n")
                 rows.writerow(CSV_COLUMNS)
                 for state in states:
-                    async for page in stored_candles(opened, state.series, since_ns, until_ns):
+                    async for page in stored_candles(opened, state.series, first_ns, until_ns):
                         rows.writerows([*_cells(candle)] for candle in page)
 
     asyncio.run(write())

@@ -13,12 +13,13 @@ from wickwire.cli.options import (
     Moment,
     config_option,
     json_option,
+    range_ns,
     range_options,
     series_argument,
     store_option,
 )
 from wickwire.cli.settings import read_settings
-from wickwire.cli.stored import Gaps, gaps_of, reading, state_of
+from wickwire.cli.stored import Gaps, gaps_of, known_until, reading, states_of
 from wickwire.cli.tables import gaps_table, show
 from wickwire.clock import SystemClock
 from wickwire.model import Series, iso
@@ -42,16 +43,17 @@ def gaps(
 ) -> ExitCode:
     """Say what a store lacks.
 
+    Where no series is written: of those of the config, else of all that the store holds.
+
     The exit status is 4 when something is missing. Buckets that the venue proved to be empty are no holes.
     """
     settings = read_settings(config_file)
     now_ns = SystemClock().now_ns()
-    since_ns = None if since is None else since.ns(now_ns)
-    until_ns = None if until is None else until.ns(now_ns)
 
     async def look() -> list[Gaps]:
         async with reading(settings, store) as opened:
-            states = [await state_of(settings, opened, one) for one in settings.wanted(series)]
+            states = await states_of(settings, opened, series)
+            since_ns, until_ns = range_ns(since, until, now_ns, end_ns=known_until(states))
             return [await gaps_of(opened, state, since_ns, until_ns) for state in states]
 
     found = asyncio.run(look())

@@ -9,12 +9,14 @@ from typing import Final
 
 import attrs
 
-from wickwire.cli.options import DEFAULT_SEED, Moment
+from wickwire.cli.options import DEFAULT_SEED, Moment, range_ns
 from wickwire.cli.settings import Settings
-from wickwire.cli.worlds import World, real, replayed, simulated
+from wickwire.cli.stored import reading
+from wickwire.cli.worlds import World, real, replayed, simulated, simulated_world
 from wickwire.clock import SystemClock
-from wickwire.errors import ConfigError, PlanError, UsageError
+from wickwire.errors import ConfigError, PlanError, StoreError, UsageError
 from wickwire.model import HOUR_NS, SECOND_NS, Rung, Series, iso
+from wickwire.store import REAL, other_world
 
 __all__ = ["Job", "in_world", "refuse"]
 
@@ -31,12 +33,14 @@ class Job:
         series: What to collect.
         store: URL of the store.
         since: From when on, where it matters.
+        until: Until when, where it matters.
         route: A pinned route.
         redirects: Origin to origin, beside those of the config.
         record: File to record to.
         simulate: Use simulated venues.
         replay: Use these recordings.
-        seed: Which simulated market.
+        recorded: Whose candles these hold.
+        seed: Which simulated market, here or where the redirects lead.
         speed: How fast time passes; None for as fast as it does.
         at: When the clock starts.
     """
@@ -45,11 +49,13 @@ class Job:
     series: Sequence[Series]
     store: str
     since: Moment | None = None
+    until: Moment | None = None
     route: str | None = None
     redirects: Mapping[str, str] = attrs.field(factory=dict)
     record: Path | None = None
     simulate: bool = False
     replay: Sequence[Path] = ()
+    recorded: str = REAL
     seed: int | None = None
     speed: float | None = None
     at: Moment | None = None
@@ -66,15 +72,32 @@ class Job:
             )
         if (self.simulate or self.replay) and self.redirects:
             raise UsageError("--redirect: with --simulate or --replay the redirects are known; leave it out")
-        if self.speed is not None and not (self.simulate or self.replay or (self.at and self.redirects)):
+        elsewhere = self.redirects or self.settings.config.redirects
+        if self.speed is not None and not (self.simulate or self.replay or (self.at and elsewhere)):
             raise UsageError(
                 "--speed: real venues cannot be hurried; use it with --simulate or --replay, "
                 "or with --at and --redirect"
             )
-        if self.seed is not None and not self.simulate:
-            raise UsageError("--seed: it chooses a simulated market; use it with --simulate")
+        if self.seed is not None and not (self.simulate or elsewhere):
+            raise UsageError(
+                "--seed: it chooses a simulated market; use it with --simulate, or with --redirect to tell "
+                "whose candles come from there"
+            )
+        if self.at is not None and not (self.simulate or self.replay or elsewhere):
+            raise UsageError(
+                "--at: real venues live now; use it with --simulate or --replay, or with --redirect"
+            )
         if self.simulate or self.replay:
             object.__setattr__(self, "settings", attrs.evolve(self.settings, invented=True))
+
+    @property
+    def world(self) -> str:
+        """Whose candles these are, as a store keeps it."""
+        if self.replay:
+            return self.recorded
+        if self.simulate or self.seed is not None:
+            return simulated_world(DEFAULT_SEED if self.seed is None else self.seed)
+        return REAL
 
 
 def refuse(job: Job) -> None:
@@ -95,7 +118,12 @@ def refuse(job: Job) -> None:
 
 @asynccontextmanager
 async def in_world(job: Job) -> AsyncIterator[World]:
-    """Provide the venues that *job* wants."""
+    """Provide the venues that *job* wants.
+
+    Raises:
+        UsageError: Nothing can lie between its ends.
+        ConfigError: Its store holds candles of another world, or of the future.
+    """
     with job.settings.watchdog.watching():
         async with _world_of(job) as world:
             yield world
@@ -105,6 +133,10 @@ async def in_world(job: Job) -> AsyncIterator[World]:
 async def _world_of(job: Job) -> AsyncIterator[World]:
     registry, now_ns = job.settings.registry, SystemClock().now_ns()
     at_ns = None if job.at is None else job.at.ns(now_ns)
+    held, known_ns = await known(job)
+    if held not in {"", job.world}:
+        raise ConfigError(other_world(job.store, held, job.world))
+    range_ns(job.since, job.until, at_ns or now_ns, end_ns=known_ns if job.simulate else None)
     if job.replay:
         async with replayed(registry, job.replay, at_ns=at_ns) as world:
             yield world
@@ -115,17 +147,17 @@ async def _world_of(job: Job) -> AsyncIterator[World]:
             seed=DEFAULT_SEED if job.seed is None else job.seed,
             at_ns=at_ns,
             since=job.since,
-            not_before_ns=await known_until_ns(job),
+            not_before_ns=known_ns,
         ) as world:
             yield world
     else:
         world = real({**job.settings.config.redirects, **job.redirects}, at_ns)
-        check_clock(job, await known_until_ns(job), world.clock.now_ns())
+        check_clock(job, known_ns, world.clock.now_ns())
         yield world
 
 
 def check_clock(job: Job, known_ns: int, now_ns: int) -> None:
-    """Refuse to go on where the store knows the future: the clock is wrong, or its candles are simulated.
+    """Refuse to go on where the store knows the future: the clock is wrong, now or when that was collected.
 
     Raises:
         ConfigError: It does.
@@ -133,17 +165,21 @@ def check_clock(job: Job, known_ns: int, now_ns: int) -> None:
     if known_ns > now_ns + MOST_AHEAD_NS:
         raise ConfigError(
             f"store {job.store!r}: it knows candles up to {iso(known_ns)}, but this machine's clock says "
-            f"{iso(now_ns - now_ns % SECOND_NS)}; set the clock, or name another --store for real candles if "
-            "those are simulated"
+            f"{iso(now_ns - now_ns % SECOND_NS)}; set the clock, or name another --store if those were "
+            "collected with --at"
         )
 
 
-async def known_until_ns(job: Job) -> int:
-    """Return up to when the store knows any of the series; 0 where it knows nothing."""
-    store = job.settings.registry.open_store(job.store)
-    await store.open()
+async def known(job: Job) -> tuple[str, int]:
+    """Return whose candles the store holds, and up to when it knows any of the series; 0 where of none.
+
+    Nothing is made here. A store that is not there yet knows nothing, and one that cannot be read is for the
+    collector to complain of.
+    """
     try:
-        loaded = [await store.load(plan.series) for plan in job.settings.plans(job.series)]
-    finally:
-        await store.aclose()
-    return max((one.state.frontier_ns for one in loaded if one is not None), default=0)
+        async with reading(job.settings, job.store) as store:
+            loaded = [await store.load(plan.series) for plan in job.settings.plans(job.series)]
+            held = await store.world()
+    except StoreError:
+        return "", 0
+    return held, max((one.state.frontier_ns for one in loaded if one is not None), default=0)

@@ -6,7 +6,7 @@ import click
 
 from wickwire.cli.door import ExitCode, loud_options
 from wickwire.cli.lines import echo_json
-from wickwire.cli.options import config_option, json_option, series_argument
+from wickwire.cli.options import config_option, json_option, route_option, series_argument
 from wickwire.cli.settings import read_settings
 from wickwire.cli.tables import listing_table, plan_table, show
 from wickwire.discovery import Kind
@@ -42,7 +42,7 @@ def adapters(config_file: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--route", type=click.Choice(["stream", "poll"]), help="Ask for this route or none.")
+@route_option
 @config_option
 @json_option
 @series_argument

@@ -11,27 +11,35 @@ import click
 
 from wickwire.cli.door import loud_options
 from wickwire.errors import UsageError
-from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Series, parse_instant
+from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Rung, Series, iso, parse_instant
+from wickwire.planner import PINS
 
 __all__ = [
     "DEFAULT_SEED",
     "DURATION",
+    "FASTEST",
     "INSTANT",
     "REDIRECT",
     "SERIES",
     "Moment",
+    "at_option",
     "config_option",
     "for_option",
     "json_option",
+    "range_ns",
     "range_options",
     "redirect_option",
+    "route_option",
     "series_argument",
     "simulation_options",
     "since_option",
     "store_option",
+    "until_option",
 ]
 
 DEFAULT_SEED: Final = 1
+FASTEST: Final = 1_000
+"""Times the speed of the wall's clock; a loop that goes faster does not keep up anyway."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,6 +62,34 @@ class Moment:
     def ns(self, now_ns: int) -> int:
         """Return the instant that is meant at *now_ns*; so long ago counts from the last whole second."""
         return now_ns - now_ns % SECOND_NS - self.ago_ns if self.at_ns is None else self.at_ns
+
+
+def range_ns(
+    since: Moment | None, until: Moment | None, now_ns: int, *, end_ns: int | None = None
+) -> tuple[int | None, int | None]:
+    """Return both ends of a range as they are meant at *now_ns*; None where there is none.
+
+    Args:
+        since: The first instant.
+        until: The end, exclusive.
+        now_ns: What "3d ago" counts from.
+        end_ns: Nothing can be after this; *now_ns* where it is None.
+
+    Raises:
+        UsageError: Nothing can lie in that range.
+    """
+    since_ns = None if since is None else since.ns(now_ns)
+    until_ns = None if until is None else until.ns(now_ns)
+    if since_ns is not None and until_ns is not None and until_ns <= since_ns:
+        raise UsageError(
+            f"--until {iso(until_ns)} is not after --since {iso(since_ns)}: there is nothing between them"
+        )
+    last_ns = now_ns if end_ns is None else max(now_ns, end_ns)
+    if since_ns is not None and since_ns > last_ns:
+        raise UsageError(
+            f"--since {iso(since_ns)} lies in the future: it is {iso(now_ns - now_ns % SECOND_NS)} now"
+        )
+    return since_ns, until_ns
 
 
 class _Type(click.ParamType[object]):
@@ -133,6 +169,29 @@ def for_option(command: F) -> F:
     )(command)
 
 
+def until_option(command: F) -> F:
+    """Take until when to collect, by the clock of what is collected."""
+    return click.option(
+        "--until",
+        type=INSTANT,
+        metavar="INSTANT",
+        help="End once all that closed by then is stored, at the latest a minute after.",
+    )(command)
+
+
+def route_option(command: F) -> F:
+    """Take the one route by which to collect."""
+    routes = [rung.value for rung in PINS if rung is not Rung.REFUSE]
+    return click.option("--route", type=click.Choice(routes), help="Collect so, or not at all.")(command)
+
+
+def at_option(command: F) -> F:
+    """Take when the clock starts."""
+    return click.option(
+        "--at", type=INSTANT, metavar="INSTANT", help="Let the clock start here: with venues that live then."
+    )(command)
+
+
 def json_option(command: F) -> F:
     """Take the wish for machine-readable output."""
     return click.option("--json", "as_json", is_flag=True, help="Write JSON for programs.")(command)
@@ -185,12 +244,17 @@ def redirect_option(command: F) -> F:
 def simulation_options(command: F) -> F:
     """Take what makes venues simulated."""
     for option in (
-        click.option("--seed", type=int, metavar="N", help="Which simulated market; same seed, same trades."),
+        click.option(
+            "--seed",
+            type=int,
+            metavar="N",
+            help="Which simulated market; same seed, same trades. With --redirect: that of the venue there.",
+        ),
         click.option(
             "--speed",
-            type=click.FloatRange(min=0, min_open=True, max=1_000),
+            type=click.FloatRange(min=0, min_open=True, max=FASTEST),
             metavar="N",
-            help="Let time pass N times as fast, with --simulate or --replay.",
+            help="Let time pass N times as fast; never with real venues.",
         ),
         click.option("--simulate", is_flag=True, help="Use simulated venues, in this process, on loopback."),
     ):

@@ -11,13 +11,16 @@ from wickwire.cli.door import ExitCode
 from wickwire.cli.job import Job
 from wickwire.cli.options import (
     Moment,
+    at_option,
     config_option,
     for_option,
     json_option,
     redirect_option,
+    route_option,
     series_argument,
     simulation_options,
     since_option,
+    until_option,
 )
 from wickwire.cli.settings import read_settings
 from wickwire.model import Series
@@ -27,8 +30,11 @@ __all__ = ["record"]
 
 @click.command()
 @since_option
+@route_option
 @for_option
+@until_option
 @simulation_options
+@at_option
 @redirect_option
 @config_option
 @json_option
@@ -38,10 +44,13 @@ def record(
     series: tuple[Series, ...],
     file: Path,
     since: Moment | None,
+    route: str | None,
     for_s: float | None,
+    until: Moment | None,
     simulate: bool,
     speed: float | None,
     seed: int | None,
+    at: Moment | None,
     redirects: tuple[tuple[str, str], ...],
     config_file: str | None,
     as_json: bool,
@@ -49,6 +58,7 @@ def record(
     """Record what a venue says to a file.
 
     The series, all of one venue, are collected into memory; frames and replies go to FILE, without secrets.
+    Where the venue says nothing there is no FILE; where it only refuses, FILE holds how it did.
     """
     settings = read_settings(config_file)
     job = Job(
@@ -56,10 +66,13 @@ def record(
         series=settings.wanted(series),
         store="memory:",
         since=since,
+        until=until,
+        route=route,
         redirects=dict(redirects),
         record=file,
         simulate=simulate,
         seed=seed,
         speed=speed,
+        at=at,
     )
     return run_job(job, as_json=as_json, for_s=for_s)

@@ -151,7 +151,8 @@ class Settings:
         world: World,
         *,
         seed: int | None,
-        record: Path | None,
+        whose: str,
+        transport: Transport | None = None,
     ) -> Collector:
         """Return a collector for *series* in *world*.
 
@@ -160,11 +161,8 @@ class Settings:
             series: What it will be asked to add.
             world: Where the venues are.
             seed: Of its jitter; None for any.
-            record: File to record to; only for series of one venue.
-
-        Raises:
-            UsageError: The series to be recorded are of several venues.
-            ConfigError: The file is there already, or cannot be made.
+            whose: Whose candles these are, for the store.
+            transport: How to reach the venues, where that is not the usual way.
         """
         from wickwire.collector import Collector
 
@@ -172,26 +170,14 @@ class Settings:
         return Collector(
             store,
             registry=self.registry,
-            transport=None if record is None else _recording(record, accounts, world),
+            transport=transport,
             redirects=world.redirects,
             accounts=accounts,
             clock=world.clock,
             rng=random.Random(seed),
             watchdog=self.watchdog,
+            world=whose,
         )
-
-
-def _recording(path: Path, accounts: Mapping[str, Account], world: World) -> Transport:
-    from wickwire.transport.net import NetTransport
-    from wickwire.transport.recorder import RecordingTransport
-
-    if len(accounts) != 1:
-        raise UsageError(
-            f"recording {path}: one file holds one venue, not {', '.join(accounts)}; record each for itself"
-        )
-    [(venue, account)] = accounts.items()
-    inner = NetTransport(redirects=world.redirects, clock=world.clock)
-    return RecordingTransport(inner, path, clock=world.clock, venue=venue, secrets=account.secrets.values())
 
 
 def read_settings(path: str | None) -> Settings:

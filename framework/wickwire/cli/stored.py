@@ -10,10 +10,10 @@ import attrs
 
 from wickwire.cli.settings import Settings
 from wickwire.errors import UsageError, WickwireError
-from wickwire.model import Hole, HoleKind, Series, SeriesCandle
+from wickwire.model import Feed, Hole, HoleKind, Series, SeriesCandle
 from wickwire.store import SeriesState, Store
 
-__all__ = ["Gaps", "gaps_of", "reading", "state_of", "stored_candles"]
+__all__ = ["Gaps", "gaps_of", "known_until", "reading", "state_of", "states_of", "stored_candles"]
 
 PAGE_ROWS: Final = 5_000
 _MOST_NAMED: Final = 20
@@ -56,7 +56,9 @@ async def reading(settings: Settings, url: str | None) -> AsyncIterator[Store]:
         ConfigError: The URL is wrong.
         StoreError: It is not there, or cannot be read.
     """
-    store = settings.registry.open_store(_readonly(settings.store_url(url)))
+    address = settings.store_url(url)
+    settings.registry.open_store(address)  # where it is wrong, it is named as it was written
+    store = settings.registry.open_store(_readonly(address))
     await store.open()
     try:
         yield store
@@ -90,6 +92,26 @@ async def state_of(settings: Settings, store: Store, series: Series) -> SeriesSt
         there = ", ".join(known[:_MOST_NAMED]) + (" and more" if len(known) > _MOST_NAMED else "")
         raise UsageError(f"{series}: nothing of it is in this store; it holds {there or 'nothing at all'}")
     return loaded.state
+
+
+async def states_of(settings: Settings, store: Store, series: Sequence[Series]) -> Sequence[SeriesState]:
+    """Return what *store* knows of *series*; where none is named, of those of the config, else of all in it.
+
+    Raises:
+        UsageError: It holds nothing of one of them, or nothing at all.
+    """
+    named = series or [one for one in settings.config.series if not isinstance(one.what, Feed)]
+    if named:
+        return [await state_of(settings, store, one) for one in named]
+    states = await store.states()
+    if not states:
+        raise UsageError("this store holds nothing yet; `wickwire collect` or `wickwire backfill` fills it")
+    return states
+
+
+def known_until(states: Sequence[SeriesState]) -> int:
+    """Return up to when any of *states* is known."""
+    return max(state.frontier_ns for state in states)
 
 
 async def stored_candles(

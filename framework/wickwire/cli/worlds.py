@@ -7,7 +7,7 @@ loopback instead.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +17,7 @@ import attrs
 
 from wickwire.clock import Clock, LoopClock, SystemClock
 from wickwire.errors import UsageError
-from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Series, iso
+from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Feed, Series, Utc, iso
 from wickwire.transport.origins import redirect_table
 
 if TYPE_CHECKING:
@@ -25,12 +25,25 @@ if TYPE_CHECKING:
     from wickwire.cli.options import Moment
     from wickwire.registry import Registry
     from wickwire.simulate import SeededMarket
+    from wickwire.simulate.loopback import Loopback
     from wickwire.simulate.server import VenueServer
 
-__all__ = ["World", "loop_clock", "opening_ns", "real", "replayed", "simulated"]
+__all__ = [
+    "World",
+    "loop_clock",
+    "opening_ns",
+    "real",
+    "replayed",
+    "seed_of",
+    "simulated",
+    "simulated_world",
+]
 
 HISTORY_NS: Final = 3 * DAY_NS
-"""How long before its first moment a simulated market began to trade."""
+"""How long before its first moment a simulated market began to trade, at least."""
+WHOLE_BUCKETS: Final = 2
+"""So many candles of the longest timeframe asked for lie before that moment, none of them cut short."""
+_SIMULATED: Final = "simulated venues, seed "
 _SETTLED_NS: Final = 10 * MINUTE_NS
 _LEFT_NS: Final = HOUR_NS
 _FARTHEST_NS: Final = 7 * DAY_NS
@@ -44,7 +57,9 @@ class World:
         clock: What time it is.
         redirects: Origin to origin.
         market: The truth, where it is simulated.
-        servers: Simulated venues, by name.
+        servers: Simulated or recorded venues, by name.
+        streams: How many streams are open to these; asked when it matters.
+        speaking: Whether a recorded venue is in the middle of what it has to say.
         note: What a person should know about it; may be empty.
     """
 
@@ -52,7 +67,20 @@ class World:
     redirects: Mapping[str, str]
     market: SeededMarket | None = None
     servers: Mapping[str, VenueServer] = attrs.field(factory=dict)
+    streams: Callable[[], int] = attrs.field(default=lambda: 0)
+    speaking: Callable[[], bool] = attrs.field(default=lambda: False)
     note: str = ""
+
+
+def simulated_world(seed: int) -> str:
+    """Return whose candles a simulated market of *seed* makes, as a store and a recording keep it."""
+    return f"{_SIMULATED}{seed}"
+
+
+def seed_of(world: str) -> int | None:
+    """Return the seed of a simulated world; None for any other."""
+    seed = world.removeprefix(_SIMULATED)
+    return int(seed) if seed != world and seed.removeprefix("-").isdecimal() else None
 
 
 def loop_clock(start_ns: int | None = None) -> Clock:
@@ -91,7 +119,7 @@ async def simulated(
         seed: Which market.
         venues: More venues.
         at_ns: When the clock starts, if that matters.
-        since: History reaches back at least so far.
+        since: History reaches back at least so far; and in any case far enough for whole candles of *series*.
         not_before_ns: The clock starts no earlier, as a store knows candles up to here.
         port: Of the first venue, the next for the second; 0 for any that are free.
 
@@ -105,14 +133,33 @@ async def simulated(
     if at_ns is None:
         symbols = [registry.load(one.venue).canonical(one.symbol) for one in series]
         at_ns = opening_ns(SeededMarket(seed, 0), symbols, now_ns, not_before_ns)
-    began_ns = min(at_ns - HISTORY_NS, at_ns if since is None else since.ns(at_ns) - DAY_NS)
-    market = SeededMarket(seed, max(0, began_ns - began_ns % MINUTE_NS))
+    market = SeededMarket(seed, _began_ns(at_ns, series, since))
     names = dict.fromkeys([*(one.venue for one in series), *venues])
     servers = {name: _simulator(registry, name, market) for name in names}
     clock = loop_clock(at_ns)
-    async with _served(servers, clock, port) as redirects:
-        note = f"simulated venues, seed {seed}; their clock starts at {iso(at_ns - at_ns % MINUTE_NS)}"
-        yield World(clock=clock, redirects=redirects, market=market, servers=servers, note=note)
+    async with _served(servers, clock, port) as served:
+        note = (
+            f"{simulated_world(seed)}; their clock starts at {iso(at_ns - at_ns % MINUTE_NS)}, "
+            f"their history at {iso(market.start_ns)}"
+        )
+        yield World(
+            clock=clock,
+            redirects=served.redirects,
+            market=market,
+            servers=servers,
+            streams=lambda: served.streams,
+            note=note,
+        )
+
+
+def _began_ns(at_ns: int, series: Sequence[Series], since: Moment | None) -> int:
+    """Return when the market began: long enough ago for *since* and for whole candles of each series."""
+    began = [at_ns - HISTORY_NS, at_ns if since is None else since.ns(at_ns) - DAY_NS]
+    for timeframe in {one.timeframe for one in series if not isinstance(one.what, Feed)}:
+        long_ago_ns = max(0, at_ns - WHOLE_BUCKETS * timeframe.nominal_ns)
+        if long_ago_ns <= at_ns - HISTORY_NS:
+            began.append(timeframe.open_at(long_ago_ns, Utc()))
+    return max(0, min(began) // MINUTE_NS * MINUTE_NS)
 
 
 def _simulator(registry: Registry, name: str, market: SeededMarket) -> VenueServer:
@@ -198,16 +245,20 @@ async def replayed(
         if not (server.stream_origins or server.rest_origins):  # a plain capture does not say whence
             server.stream_origins, server.rest_origins = _origins(registry.load(name))
     clock = SystemClock() if at_ns is None else loop_clock(at_ns)
-    async with _served(servers, clock, port) as redirects:
-        note = f"recorded venues: {', '.join(servers)}"
-        yield World(clock=clock, redirects=redirects, servers=servers, note=note)
+    async with _served(servers, clock, port) as served:
+        yield World(
+            clock=clock,
+            redirects=served.redirects,
+            servers=servers,
+            streams=lambda: served.streams,
+            speaking=lambda: any(server.speaking for server in servers.values()),
+            note=f"recorded venues: {', '.join(servers)}",
+        )
 
 
 @asynccontextmanager
-async def _served(
-    servers: Mapping[str, VenueServer], clock: Clock, port: int
-) -> AsyncIterator[Mapping[str, str]]:
+async def _served(servers: Mapping[str, VenueServer], clock: Clock, port: int) -> AsyncIterator[Loopback]:
     from wickwire.simulate.loopback import serve
 
     async with serve(list(servers.values()), clock, ports=port) as served:
-        yield served.redirects
+        yield served

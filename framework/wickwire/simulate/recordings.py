@@ -15,12 +15,14 @@ import attrs
 import msgspec
 
 from wickwire.errors import ConfigError, UsageError
-from wickwire.model import parse_instant
+from wickwire.model import Series, parse_instant
 from wickwire.simulate.server import Hangup, Outgoing
+from wickwire.store import REAL
 from wickwire.transport.recording import (
     VERSION,
     Closed,
     Exchange,
+    Failed,
     Header,
     Line,
     Opened,
@@ -86,18 +88,32 @@ class Recording:
     Attributes:
         venue: Name of the adapter.
         started_ns: When the recording began; None for a plain capture.
+        ended_ns: When its last line was written; None for a plain capture.
+        series: What was asked for, where it says so.
+        world: Whose words these are.
         streams: Connections, in the order of their opening.
         replies: REST replies, in order.
         stream_origins: Origins of the recorded streams.
         rest_origins: Origins of the recorded requests.
+        failure: Where no usable answer came from first, and why; empty where all went well.
     """
 
     venue: str
     started_ns: int | None = None
+    ended_ns: int | None = None
+    series: tuple[Series, ...] = ()
+    world: str = REAL
     streams: tuple[RecordedStream, ...] = ()
     replies: tuple[RecordedReply, ...] = ()
     stream_origins: tuple[str, ...] = ()
     rest_origins: tuple[str, ...] = ()
+    failure: str = ""
+
+    @property
+    def silent(self) -> bool:
+        """Whether the venue says nothing in it."""
+        said = any(one.greeting or one.script for one in self.streams)
+        return not (said or self.replies)
 
 
 def find_recordings(paths: Iterable[Path]) -> list[Path]:
@@ -175,15 +191,20 @@ def _recording(path: Path, header: Header, rest: bytes, venue: str) -> Recording
     exchanges = [line for line in lines if isinstance(line, Exchange)]
     try:
         started_ns = parse_instant(header.started)
+        series = tuple(map(Series.parse, header.series))
     except UsageError as exc:
         raise ConfigError(f"replay {path}: line 1: {exc}") from exc
     return Recording(
         venue=venue,
         started_ns=started_ns,
+        ended_ns=max([started_ns, *(line.at for line in lines)]),
+        series=series,
+        world=header.world,
         streams=tuple(_stream(line, lines) for line in opened.values()),
         replies=tuple(map(_reply, exchanges)),
         stream_origins=_origins(line.url for line in opened.values()),
         rest_origins=_origins(line.url for line in exchanges),
+        failure=next((f"{line.url}: {line.why}" for line in lines if isinstance(line, Failed)), ""),
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, final
 from urllib.parse import unquote
+from weakref import WeakSet
 
 from wickwire.errors import ConfigError
 from wickwire.model import DAY_NS
@@ -45,6 +46,9 @@ class RecordedServer:
     Attributes:
         venue: Name of the adapter.
         started_ns: When the earliest recording began; None for plain captures.
+        ended_ns: When the latest one ended; None for plain captures.
+        first_asked_ns: When it was first asked for anything; None before.
+        last_asked_ns: When it was last asked for anything.
         stream_origins: Origins that it stands in for.
         rest_origins: The same for REST.
         unmatched: How many openings and requests nothing was recorded for.
@@ -72,6 +76,9 @@ class RecordedServer:
             raise ConfigError(f"replay: the speed has to be positive, got {speed}")
         self.venue = venues[0]
         self.started_ns = min((r.started_ns for r in recordings if r.started_ns is not None), default=None)
+        self.ended_ns = max((r.ended_ns for r in recordings if r.ended_ns is not None), default=None)
+        self.first_asked_ns: int | None = None
+        self.last_asked_ns = 0
         self.stream_origins: Sequence[str] = _united(r.stream_origins for r in recordings)
         self.rest_origins: Sequence[str] = _united(r.rest_origins for r in recordings)
         self.unmatched = 0
@@ -80,6 +87,25 @@ class RecordedServer:
         self._served: set[int] = set()
         self._replies = [reply for recording in recordings for reply in recording.replies]
         self._cursors: dict[tuple[int, ...], int] = {}
+        self._given: set[int] = set()
+        self._ended: set[int] = set()
+        self._clients: WeakSet[_Replayed] = WeakSet()
+
+    @property
+    def left(self) -> tuple[int, int]:
+        """How many streams were not served to their end yet, and how many replies never."""
+        return len(self._streams) - len(self._ended), len(self._replies) - len(self._given)
+
+    @property
+    def speaking(self) -> bool:
+        """Whether anybody is in the middle of a recorded stream."""
+        return any(client.speaking for client in self._clients)
+
+    def over(self, now_ns: int) -> bool:
+        """Say whether as much time has passed since it was first asked as the recording took."""
+        if self.first_asked_ns is None or self.started_ns is None or self.ended_ns is None:
+            return False
+        return now_ns - self.first_asked_ns > (self.ended_ns - self.started_ns) / self._speed
 
     def stand_in_for(self, server: VenueServer) -> None:
         """Answer for all origins of *server* too: a capture does not say whence it came, its simulator does.
@@ -102,21 +128,27 @@ class RecordedServer:
         """
         raise ValueError(f"no fault {fault!r}{details or ''}: a replay has none to switch")
 
-    def accept(self, incoming: Incoming, now_ns: int) -> Connection | Answer:  # noqa: ARG002 - its protocol's
+    def accept(self, incoming: Incoming, now_ns: int) -> Connection | Answer:
         """Answer an opening: with a connection if any was recorded at this path, else with 404."""
+        self._asked(now_ns)
         path = unquote(incoming.path)
         if not any(stream.path in {None, path} for stream in self._streams):
             return self._unknown(incoming)
-        return _Replayed(self, path, self._speed)
+        client = _Replayed(self, path, self._speed)
+        self._clients.add(client)
+        return client
 
-    def answer(self, incoming: Incoming, now_ns: int) -> Answer:  # noqa: ARG002 - its protocol's
+    def answer(self, incoming: Incoming, now_ns: int) -> Answer:
         """Answer a request with the recorded reply that fits best; the last of several is repeated."""
+        self._asked(now_ns)
         fitting = _best(self._replies, incoming)
         if not fitting:
             return self._unknown(incoming)
         place = self._cursors.get(fitting, 0)
         self._cursors[fitting] = place + 1
-        reply = self._replies[fitting[min(place, len(fitting) - 1)]]
+        index = fitting[min(place, len(fitting) - 1)]
+        self._given.add(index)
+        reply = self._replies[index]
         headers = {name: value for name, value in reply.headers.items() if name != "content-type"}
         kind = reply.headers.get("content-type", "application/json")
         return Answer(status=reply.status, body=reply.body, content_type=kind, headers=headers)
@@ -125,12 +157,20 @@ class RecordedServer:
         """Return the connection that would be served next at *path*."""
         return self._streams[self._next(path, None)]
 
-    def claim(self, path: str, said: str | bytes) -> tuple[RecordedStream, bool]:
+    def claim(self, path: str, said: str | bytes) -> tuple[int, RecordedStream, bool]:
         """Take the connection on which *said* was said, else the next; tell whether it was served before."""
         index = self._next(path, said)
         again = index in self._served
         self._served.add(index)
-        return self._streams[index], again
+        return index, self._streams[index], again
+
+    def ended(self, index: int) -> None:
+        """Note that a client was told all that was said on a connection."""
+        self._ended.add(index)
+
+    def _asked(self, now_ns: int) -> None:
+        self.first_asked_ns = now_ns if self.first_asked_ns is None else self.first_asked_ns
+        self.last_asked_ns = now_ns
 
     def _next(self, path: str, said: str | bytes | None) -> int:
         there = [index for index, stream in enumerate(self._streams) if stream.path in {None, path}]
@@ -178,6 +218,12 @@ class _Replayed:
         self._script: Sequence[tuple[int, Outgoing]] = ()
         self._said = 0
         self._began_ns: int | None = None
+        self._index = -1
+
+    @property
+    def speaking(self) -> bool:
+        """Whether there is more to say in its time."""
+        return self._began_ns is not None and self._said < len(self._script)
 
     def opened(self, now_ns: int) -> Sequence[Outgoing]:
         """Say what the venue said unasked."""
@@ -199,6 +245,8 @@ class _Replayed:
         until = bisect.bisect_right(self._script, passed_ns, key=lambda step: step[0] / self._speed)
         saying = [outgoing for _, outgoing in self._script[self._said : until]]
         self._said = max(self._said, until)
+        if not self.speaking:
+            self._server.ended(self._index)
         return saying
 
     def next_ns(self, now_ns: int) -> int:
@@ -209,7 +257,7 @@ class _Replayed:
         return max(due_ns, now_ns + 1)
 
     def _begin(self, said: str | bytes, now_ns: int) -> Sequence[Outgoing]:
-        stream, again = self._server.claim(self._path, said)
+        self._index, stream, again = self._server.claim(self._path, said)
         # Hanging up again and again would only make the client call again and again.
         self._script = [step for step in stream.script if not (again and isinstance(step[1], Hangup))]
         self._began_ns = now_ns

@@ -17,6 +17,7 @@ import msgspec
 from wickwire.clock import Clock
 from wickwire.errors import ConfigError, StreamClosed, WickwireError
 from wickwire.model import iso
+from wickwire.store import REAL
 from wickwire.transport import Stream, Transport
 from wickwire.transport.recording import (
     VERSION,
@@ -49,9 +50,19 @@ class Recorder:
         lines: Lines written, the header not counted.
         failed: The disk failed, which ended the recording.
         lost: Lines not written because of that.
+        heard: Messages and replies of the venue among the lines.
     """
 
-    def __init__(self, path: Path, *, venue: str, clock: Clock, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        venue: str,
+        clock: Clock,
+        secrets: Iterable[str] = (),
+        series: Iterable[str] = (),
+        world: str = REAL,
+    ) -> None:
         """Make the file, readable by its owner only, and write its header.
 
         Args:
@@ -59,6 +70,8 @@ class Recorder:
             venue: Name of the adapter whose transport this is.
             clock: Stamps the lines.
             secrets: Known secrets, such as `Account.secrets.values()`, masked wherever they occur.
+            series: What will be asked for, where that is known.
+            world: Whose words these will be, where not the real venue's.
 
         Raises:
             ConfigError: The file is there, or cannot be made.
@@ -67,6 +80,7 @@ class Recorder:
         self.lines = 0
         self.failed = False
         self.lost = 0
+        self.heard = 0
         self._clock = clock
         self._scrubber = Scrubber(secrets)
         self._connections = 0
@@ -78,8 +92,16 @@ class Recorder:
         except OSError as exc:
             raise ConfigError(f"recording {path}: cannot be made: {exc.strerror}") from exc
         if not self._write(
-            Header(wickwire="recording", version=VERSION, venue=venue, started=iso(clock.now_ns()))
+            Header(
+                wickwire="recording",
+                version=VERSION,
+                venue=venue,
+                started=iso(clock.now_ns()),
+                series=tuple(series),
+                world=world,
+            )
         ):
+            path.unlink(missing_ok=True)
             raise ConfigError(f"recording {path}: not a line could be written; look at the disk")
 
     def opened(self, url: str) -> int:
@@ -90,6 +112,7 @@ class Recorder:
 
     def received(self, connection: int, frame: bytes) -> None:
         """Record a message of the venue."""
+        self.heard += 1
         text, data = self._payload(frame)
         self._put(Received(at=self._now, connection=connection, text=text, base64=data))
 
@@ -111,6 +134,7 @@ class Recorder:
 
     def exchanged(self, request: HttpRequest, reply: HttpReply, began_ns: int) -> None:
         """Record a request that began at *began_ns*, and its reply."""
+        self.heard += 1
         text, data = self._payload(reply.body)
         line = Exchange(
             at=began_ns,
@@ -178,14 +202,22 @@ class RecordingTransport:
     """A transport that records what crosses another one."""
 
     def __init__(
-        self, inner: Transport, path: Path, *, clock: Clock, venue: str, secrets: Iterable[str] = ()
+        self,
+        inner: Transport,
+        path: Path,
+        *,
+        clock: Clock,
+        venue: str,
+        secrets: Iterable[str] = (),
+        series: Iterable[str] = (),
+        world: str = REAL,
     ) -> None:
         """Record what crosses *inner* from now on; for the arguments see `Recorder`.
 
         Raises:
             ConfigError: The file is there, or cannot be made.
         """
-        self.recorder = Recorder(path, venue=venue, clock=clock, secrets=secrets)
+        self.recorder = Recorder(path, venue=venue, clock=clock, secrets=secrets, series=series, world=world)
         self._inner = inner
         self._clock = clock
 

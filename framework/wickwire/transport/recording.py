@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from wickwire.store import REAL
+
 __all__ = [
     "VERSION",
     "Closed",
@@ -26,7 +28,7 @@ __all__ = [
 VERSION: Final = 1
 
 
-class Header(msgspec.Struct, kw_only=True):
+class Header(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The first line.
 
     Attributes:
@@ -34,12 +36,16 @@ class Header(msgspec.Struct, kw_only=True):
         version: Of the format; a reader refuses what is newer than itself.
         venue: Name of the adapter.
         started: When, RFC 3339 in UTC.
+        series: What was asked for, where that was known; replies do not say it.
+        world: Whose words these are, where not the real venue's: a simulated one's, with its seed.
     """
 
     wickwire: str
     version: int
     venue: str
     started: str
+    series: tuple[str, ...] = ()
+    world: str = REAL
 
 
 class _Payload(msgspec.Struct, kw_only=True, omit_defaults=True):

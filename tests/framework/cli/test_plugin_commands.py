@@ -52,4 +52,4 @@ def test_a_broken_plugin_stops_no_command(shell, install):
 
     assert shell.run("moon").stdout == "it shines\n"
     assert shell.json("adapters")
-    assert shell.run("colect", status=2).stderr.startswith("error: No such command")
+    assert shell.run("colect", status=2).stderr.startswith("error: there is no command")

@@ -41,7 +41,7 @@ def test_a_recording_never_overwrites(recorded):
 def test_what_was_recorded_is_collected_exactly(recorded, shell):
     """The series are told by the recording, the clock is set to its time."""
     lines = shell.lines(
-        "collect", "--replay", recorded.folder / "k.jsonl", *SPEED, "--for", "4s", "--store", "memory:"
+        "collect", "--replay", recorded.folder / "k.jsonl", *SPEED, "--store", "memory:"
     )
 
     told, again = values(recorded.told), values(lines)
@@ -75,6 +75,101 @@ def test_a_polled_venue_is_recorded_and_replayed(shell):
     assert len(values(lines)) >= 25
 
 
+def test_collecting_from_a_recording_ends_with_it(recorded, shell):
+    """No --for: what was recorded is all there is, and its candles are simulated here as they were there."""
+    shell.run("collect", "--replay", recorded.folder / "k.jsonl", *SPEED)
+
+    [row] = shell.json("gaps")
+    assert row["candles"] >= 2
+    assert "simulated venues, seed 1" in shell.run("doctor").stdout
+    shell.run("collect", "kraken:BTC/USD@1m", "--simulate", "--seed", 2, "--for", "1s", status=2)
+
+
+def test_a_polled_recording_says_its_series_and_ends(shell):
+    ends = ("--at", "2026-11-20T15:00:00Z", "--until", "2026-11-20T15:04:00Z")
+    shell.run("record", "yahoo:BTC/USD@1m", "y.jsonl", "--simulate", *SPEED, *ends)
+
+    shell.run("collect", "--replay", "y.jsonl", *SPEED)
+
+    [row] = shell.json("gaps")
+    assert ("yahoo:BTC/USD@1m", []) == (row["series"], row["holes"])
+    assert row["candles"] >= 2
+
+
+@pytest.mark.parametrize("series", ["kraken:BTC/USD@1m", "yahoo:BTC/USD@1m"])
+def test_a_replay_and_the_command_that_it_prints_both_end(shell, series):
+    ends = ("--at", "2026-11-20T15:00:00Z", "--until", "2026-11-20T15:04:00Z")
+    shell.run("record", series, "r.jsonl", "--simulate", *SPEED, *ends)
+    with shell.start("replay", "r.jsonl", *SPEED, "--once", "--json") as process:
+        try:
+            command = json.loads(process.stdout.readline())["command"]
+            assert series in command
+            shell.run(*command[1:])
+            _, told = process.communicate(timeout=30)
+        except BaseException:
+            process.kill()
+            raise
+
+    assert process.returncode == 0
+    assert told.startswith(("everything recorded has been served", "the recorded time is over; nobody asked"))
+    assert told.endswith("ends when everybody has left\n")
+    assert shell.json("gaps")[0]["candles"] >= 3
+
+
+def test_a_replay_says_when_everything_has_been_served_and_serves_on(recorded, shell):
+    process = shell.start("replay", recorded.folder / "k.jsonl", "--speed", 100, "--json")
+    try:
+        command = json.loads(process.stdout.readline())["command"]
+        shell.run(*command[1:], "--store", "memory:")
+        assert process.stderr.readline().endswith("; still serving; Ctrl-C ends it\n")
+        shell.run(*command[1:], "--store", "memory:")
+    finally:
+        status, _, _ = interrupt(process)
+
+    assert status == 130
+
+
+NOWHERE = (
+    *("--redirect", "wss://ws.kraken.com=ws://127.0.0.1:1"),
+    *("--redirect", "https://api.kraken.com=http://127.0.0.1:1"),
+)
+
+
+def test_where_the_venue_says_nothing_there_is_no_recording(shell):
+    done = shell.run("record", "kraken:BTC/USD@1m", "r.jsonl", *NOWHERE, "--for", "2s", status=1)
+
+    assert "recording r.jsonl: the venue said nothing, so there is no file" in done.stderr
+    assert shell.files() == []
+
+
+def test_how_a_venue_refused_is_recorded_and_said(shell):
+    done = shell.run("record", "kraken:FOO/BAR@1m", "r.jsonl", "--simulate", "--for", "20s", status=1)
+
+    assert "lines, which show how it failed" in done.stderr
+    assert "not supported" in (shell.folder / "r.jsonl").read_text()
+
+
+@pytest.mark.parametrize("command", [["replay"], ["collect", "--replay"]])
+def test_a_recording_in_which_nothing_is_said_is_refused(recorded, shell, command):
+    header = (recorded.folder / "k.jsonl").read_text().partition("\n")[0]
+    (shell.folder / "r.jsonl").write_text(f"{header}\n")
+
+    done = shell.run(*command, "r.jsonl", status=2)
+
+    assert done.stderr == "error: replay r.jsonl: the venue says nothing in it; record it again\n"
+
+
+def test_a_polled_recording_can_be_made_of_a_venue_that_streams(shell):
+    shell.run(
+        *("record", "kraken:BTC/USD@1m", "r.jsonl", "--route", "poll", "--simulate"),
+        *("--at", "2026-11-20T15:00:00Z", "--until", "2026-11-20T15:02:00Z", *SPEED),
+    )
+
+    lines = [json.loads(line) for line in (shell.folder / "r.jsonl").read_text().splitlines()]
+    assert {"http"} == {line["what"] for line in lines[1:]}
+    assert lines[0]["started"].startswith("2026-11-20T15:00:")
+
+
 def test_a_folder_and_a_venue_can_be_named(recorded, shell):
     process = shell.start("replay", recorded.folder, "--json")
     try:
@@ -91,7 +186,7 @@ def test_a_real_capture_is_collected(shell, name):
         pytest.skip("WICKWIRE_CAPTURES names no folder of captures")
     capture = Path(captures) / "kraken" / name
 
-    lines = shell.lines("collect", "--replay", capture, "--for", "2s", "--store", "memory:")
+    lines = shell.lines("collect", "--replay", capture, "--store", "memory:")
 
     held = {
         (row["symbol"], row["interval_begin"][:19], row["close"])

@@ -25,7 +25,7 @@ def test_it_shows_the_command_for_a_person(shell):
     told = shell.run("simulate", "kraken", "--for", "1s").stdout
 
     assert "wss://ws.kraken.com is at ws://127.0.0.1:" in told
-    assert "wickwire collect kraken:BTC/USD@1m --redirect " in told
+    assert "wickwire collect kraken:BTC/USD@1m --seed 1 --redirect " in told
 
 
 def test_a_taken_port_is_named(shell):

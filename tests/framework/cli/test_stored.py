@@ -98,3 +98,43 @@ def test_it_can_be_read_while_somebody_collects(shell):
         process.communicate(timeout=15)
 
     assert row["candles"] >= 1
+
+
+@pytest.mark.parametrize("command", ["gaps", "export"])
+@pytest.mark.parametrize(
+    ("ends", "phrase"),
+    [
+        (("--since", "2026-11-02", "--until", "2026-11-01"), "there is nothing between them"),
+        (("--since", "1h", "--until", "1h"), "there is nothing between them"),
+        (("--since", "2100-01-01"), "lies in the future"),
+    ],
+)
+def test_a_range_in_which_nothing_can_lie_is_a_wrong_usage(collected, command, ends, phrase):
+    assert phrase in collected.run(command, KRAKEN, *ends, status=2).stderr
+
+
+def test_without_a_series_it_is_about_all_that_is_in_the_store(collected):
+    """A config that names series names those; feeds among them are not stored."""
+    assert [KRAKEN, YAHOO] == [row["series"] for row in collected.json("gaps")]
+    assert collected.run("export").stdout == collected.run("export", KRAKEN, YAHOO).stdout
+
+    (collected.folder / "c.toml").write_text(f"series = ['{YAHOO}', 'kraken:BTC/USD@trades']")
+    assert [YAHOO] == [row["series"] for row in collected.json("gaps", "--config", "c.toml")]
+
+
+def test_a_store_without_anything_in_it_says_so(shell):
+    shell.run("collect", "kraken:FOO/BAR@1m", "--simulate", "--for", "10s", status=1)
+
+    assert "holds nothing yet" in shell.run("gaps", status=2).stderr
+
+
+def test_simulated_candles_get_into_no_store_of_others(collected):
+    """Nor do those of another seed, or real ones among them; the same ones are welcome."""
+    before = collected.run("export").stdout
+    for other in (("--simulate", "--seed", 2), ("--redirect", "wss://ws.kraken.com=ws://127.0.0.1:1")):
+        done = collected.run("collect", KRAKEN, *other, "--for", "1s", status=2)
+        assert "it holds candles of simulated venues, seed 1" in done.stderr
+        assert "name another store" in done.stderr
+    assert before == collected.run("export").stdout
+
+    collected.run("backfill", KRAKEN, "--simulate", "--since", "2h")

@@ -1,11 +1,14 @@
 """When simulated time begins."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wickwire.cli.worlds import opening_ns
-from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, iso, parse_instant
+from wickwire.cli.worlds import opening_ns, simulated
+from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Series, Utc, iso, parse_instant
+from wickwire.registry import Registry
 from wickwire.simulate import SeededMarket
 
 MARKET = SeededMarket(1, 0)
@@ -45,6 +48,29 @@ def test_what_a_store_knows_does_not_happen_again(symbols):
     began_ns = opening_ns(MARKET, symbols, SATURDAY_NS, known_ns)
 
     assert known_ns <= began_ns <= known_ns + 3 * DAY_NS
+
+
+@pytest.mark.parametrize(
+    "text", ["kraken:BTC/USD@1w", "kraken:BTC/USD@15d", "yahoo:AAPL@1mo", "kraken:BTC/USD@1d"]
+)
+def test_the_longest_candles_asked_for_are_not_cut_by_the_beginning_of_the_market(text):
+    """Two whole ones lie before the running one, which has the price of its true open."""
+    series = Series.parse(text)
+
+    async def main():
+        async with simulated(Registry(), [series], seed=1, at_ns=SATURDAY_NS) as world:
+            assert world.market is not None
+            return world.market
+
+    market = asyncio.run(main())
+    cut, whole = (
+        one.candles(series.symbol, series.timeframe, market.start_ns, SATURDAY_NS, grid=Utc())
+        for one in (market, MARKET)
+    )
+    assert len(cut) >= 3
+    assert [(one.open_ns, one.open, one.volume) for one in whole] == [
+        (one.open_ns, one.open, one.volume) for one in cut
+    ]
 
 
 def test_symbols_that_nobody_trades_do_not_matter():
