@@ -40,9 +40,7 @@ def test_a_recording_never_overwrites(recorded):
 
 def test_what_was_recorded_is_collected_exactly(recorded, shell):
     """The series are told by the recording, the clock is set to its time."""
-    lines = shell.lines(
-        "collect", "--replay", recorded.folder / "k.jsonl", *SPEED, "--store", "memory:"
-    )
+    lines = shell.lines("collect", "--replay", recorded.folder / "k.jsonl", *SPEED, "--store", "memory:")
 
     told, again = values(recorded.told), values(lines)
     assert again <= told, "nothing was invented"
