@@ -13,7 +13,7 @@ import click
 
 from wickwire.cli.contents import contents_of
 from wickwire.cli.door import ExitCode
-from wickwire.cli.job import Job, in_world, refuse
+from wickwire.cli.job import PATIENCE_NS, Job, in_world, refuse
 from wickwire.cli.keeping import keeping
 from wickwire.cli.options import (
     Moment,
@@ -35,10 +35,11 @@ from wickwire.cli.settings import read_settings
 from wickwire.cli.tables import troubles
 from wickwire.cli.views import View, view_of
 from wickwire.cli.worlds import World
+from wickwire.clock import SystemClock
 from wickwire.collector import Collector
 from wickwire.errors import StoreError, TransportError, UsageError
 from wickwire.health import Health, SeriesHealth
-from wickwire.model import MINUTE_NS, SECOND_NS, Feed, HoleKind, Series, iso
+from wickwire.model import SECOND_NS, Feed, HoleKind, Series, iso
 from wickwire.store import REAL
 
 __all__ = ["collect", "collecting", "run_job"]
@@ -46,10 +47,9 @@ __all__ = ["collect", "collecting", "run_job"]
 _MUTE: Final = "the venue did not answer in this time; give it longer"
 LACKING: Final = (HoleKind.MISSING, HoleKind.UNKNOWN)
 """Kinds of holes that history may still fill."""
-PATIENCE_NS: Final = MINUTE_NS
-"""How long after --until a candle may take to be proven closed."""
 LINGER_NS: Final = 5 * SECOND_NS
-"""How long after --until trades and quotes of before may take to arrive."""
+"""How long after --until trades and quotes of before may take to arrive, and what a capture holds, as that
+falls due at once."""
 
 
 @click.command()
@@ -104,7 +104,7 @@ def collect(
     hold, and it ends when they do.
     """
     settings = read_settings(config_file)
-    recorded = REAL
+    recorded, patience_ns = REAL, PATIENCE_NS
     if replay:
         inside = contents_of(settings.registry, replay)
         candles = tuple(one for one in inside.series if not isinstance(one.what, Feed))
@@ -115,6 +115,7 @@ def collect(
                 "kraken:BTC/USD@1m"
             )
         recorded = inside.world
+        patience_ns = LINGER_NS if inside.started_ns is None else patience_ns
         at = at or (None if inside.clock_ns is None else Moment(inside.clock_ns))
         if for_s is None and inside.until_ns is not None:
             until = until or Moment(inside.until_ns)
@@ -126,6 +127,7 @@ def collect(
         store=settings.store_url(store),
         since=since,
         until=until,
+        patience_ns=patience_ns,
         route=route,
         redirects=dict(redirects),
         record=record,
@@ -145,6 +147,15 @@ def run_job(job: Job, *, as_json: bool, for_s: float | None) -> ExitCode:
     Raises:
         WickwireError: It cannot start, or nothing was collected.
     """
+    now_ns = SystemClock().now_ns()
+    if (
+        job.until is not None
+        and job.until.ns(now_ns) <= now_ns
+        and not (job.replay or job.simulate or job.at)
+    ):
+        raise UsageError(
+            f"--until {iso(job.until.ns(now_ns))} is over already; `wickwire backfill` brings what was"
+        )
 
     async def main(stop: Stop) -> None:
         refuse(job)
@@ -161,8 +172,6 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
         WickwireError: Nothing was collected, and why.
     """
     since_ns, until_ns = range_ns(job.since, job.until, world.clock.now_ns())
-    if until_ns is not None and until_ns <= world.clock.now_ns() and not (job.replay or job.at):
-        raise UsageError(f"--until {iso(until_ns)} is over already; `wickwire backfill` brings what was")
     async with keeping(job, world) as transport:
         collector = job.settings.collector(
             job.store, job.series, world, seed=job.seed, whose=job.world, transport=transport
@@ -176,7 +185,7 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
                     names.append(await collector.add(one, since=since_ns, route=route))
                     view.follow(names[-1])
                 while stop.ending is None and not hopeless(collector, names):
-                    if until_ns is not None and ended(collector, names, world, until_ns):
+                    if until_ns is not None and ended(collector, names, world, until_ns, job.patience_ns):
                         break
                     view.refresh()
                     await stop.within(view.every_s * (job.speed or 1.0))
@@ -188,15 +197,17 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
         complain(health, stop)
 
 
-def ended(collector: Collector, series: Iterable[Series], world: World, until_ns: int) -> bool:
-    """Say whether all that closed by *until_ns* is stored, or does not seem to come any more.
+def ended(
+    collector: Collector, series: Iterable[Series], world: World, until_ns: int, patience_ns: int
+) -> bool:
+    """Say whether all that closed by *until_ns* is stored, or did not come within *patience_ns*.
 
     What is recorded is heard to its end, even where it lags behind the clock.
     """
     late_ns = world.clock.now_ns() - until_ns
     if late_ns < 0 or world.speaking():
         return False
-    return late_ns > PATIENCE_NS or all(_has_reached(collector, one, until_ns, late_ns) for one in series)
+    return late_ns > patience_ns or all(_has_reached(collector, one, until_ns, late_ns) for one in series)
 
 
 def _has_reached(collector: Collector, series: Series, until_ns: int, late_ns: int) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wickwire.errors import ConfigError, WireError
-from wickwire.model import Candle, Feed, Quote, Series, Trade
+from wickwire.model import SECOND_NS, Candle, Feed, Quote, Series, Trade
 from wickwire.store import REAL
 from wickwire.wire import Event
 
@@ -49,7 +49,9 @@ class Contents:
     @property
     def until_ns(self) -> int | None:
         """Until when whoever collects from it can hope for more; None where nothing says so."""
-        return self.last_ns if self.ended_ns is None else self.ended_ns
+        if self.ended_ns is not None or self.last_ns is None:
+            return self.ended_ns
+        return self.last_ns + SECOND_NS
 
 
 def contents_of(registry: Registry, files: Sequence[Path], venue: str | None = None) -> Contents:

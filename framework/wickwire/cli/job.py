@@ -15,10 +15,13 @@ from wickwire.cli.stored import reading
 from wickwire.cli.worlds import World, real, replayed, simulated, simulated_world
 from wickwire.clock import SystemClock
 from wickwire.errors import ConfigError, PlanError, StoreError, UsageError
-from wickwire.model import HOUR_NS, SECOND_NS, Rung, Series, iso
+from wickwire.model import HOUR_NS, MINUTE_NS, SECOND_NS, Rung, Series, iso
 from wickwire.store import REAL, other_world
+from wickwire.transport.origins import redirect_table
 
-__all__ = ["Job", "in_world", "refuse"]
+__all__ = ["PATIENCE_NS", "Job", "in_world", "refuse"]
+
+PATIENCE_NS: Final = MINUTE_NS
 
 MOST_AHEAD_NS: Final = HOUR_NS
 """How far ahead of the clock a store may be: a clock that was set back a little heals itself."""
@@ -34,6 +37,7 @@ class Job:
         store: URL of the store.
         since: From when on, where it matters.
         until: Until when, where it matters.
+        patience_ns: How long after that a candle may take to be proven closed.
         route: A pinned route.
         redirects: Origin to origin, beside those of the config.
         record: File to record to.
@@ -50,6 +54,7 @@ class Job:
     store: str
     since: Moment | None = None
     until: Moment | None = None
+    patience_ns: int = PATIENCE_NS
     route: str | None = None
     redirects: Mapping[str, str] = attrs.field(factory=dict)
     record: Path | None = None
@@ -133,10 +138,13 @@ async def in_world(job: Job) -> AsyncIterator[World]:
 async def _world_of(job: Job) -> AsyncIterator[World]:
     registry, now_ns = job.settings.registry, SystemClock().now_ns()
     at_ns = None if job.at is None else job.at.ns(now_ns)
+    elsewhere = {**job.settings.config.redirects, **job.redirects}
+    redirect_table(elsewhere)  # before a store is made for what cannot be
     held, known_ns = await known(job)
     if held not in {"", job.world}:
         raise ConfigError(other_world(job.store, held, job.world))
     range_ns(job.since, job.until, at_ns or now_ns, end_ns=known_ns if job.simulate else None)
+    await make(job)
     if job.replay:
         async with replayed(registry, job.replay, at_ns=at_ns) as world:
             yield world
@@ -151,7 +159,7 @@ async def _world_of(job: Job) -> AsyncIterator[World]:
         ) as world:
             yield world
     else:
-        world = real({**job.settings.config.redirects, **job.redirects}, at_ns)
+        world = real(elsewhere, at_ns)
         check_clock(job, known_ns, world.clock.now_ns())
         yield world
 
@@ -171,10 +179,9 @@ def check_clock(job: Job, known_ns: int, now_ns: int) -> None:
 
 
 async def known(job: Job) -> tuple[str, int]:
-    """Return whose candles the store holds, and up to when it knows any of the series; 0 where of none.
+    """Return whose candles the store holds, and up to when it knows any of the series, 0 where of none.
 
-    Nothing is made here. A store that is not there yet knows nothing, and one that cannot be read is for the
-    collector to complain of.
+    Nothing is made here: a store that is not there yet, or cannot be read, knows nothing.
     """
     try:
         async with reading(job.settings, job.store) as store:
@@ -183,3 +190,14 @@ async def known(job: Job) -> tuple[str, int]:
     except StoreError:
         return "", 0
     return held, max((one.state.frontier_ns for one in loaded if one is not None), default=0)
+
+
+async def make(job: Job) -> None:
+    """Make the store, or bring it forward; what is wrong with it is told before anything else begins.
+
+    Raises:
+        StoreError: It cannot be opened for writing.
+    """
+    store = job.settings.registry.open_store(job.store)
+    await store.open()
+    await store.aclose()

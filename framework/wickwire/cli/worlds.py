@@ -18,7 +18,6 @@ import attrs
 from wickwire.clock import Clock, LoopClock, SystemClock
 from wickwire.errors import UsageError
 from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Feed, Series, Utc, iso
-from wickwire.transport.origins import redirect_table
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
@@ -90,12 +89,7 @@ def loop_clock(start_ns: int | None = None) -> Clock:
 
 
 def real(redirects: Mapping[str, str], at_ns: int | None = None) -> World:
-    """Return the world as it is, or as it was at *at_ns*.
-
-    Raises:
-        ConfigError: A redirect is wrong.
-    """
-    redirect_table(redirects)  # before a store is made for what cannot be
+    """Return the world as it is, or as it was at *at_ns*."""
     return World(clock=SystemClock() if at_ns is None else loop_clock(at_ns), redirects=redirects)
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.framework.cli.conftest import Shell, interrupt
 
 SPEED = ("--speed", 100)
+MINUTES = ("--at", "2026-11-20T15:00:00Z", "--until", "2026-11-20T15:05:00Z")
 
 
 def values(lines):
@@ -22,7 +23,7 @@ def values(lines):
 def recorded(tmp_path_factory):
     """A recording of Kraken's stream and REST, and the candles that were collected meanwhile."""
     there = Shell(tmp_path_factory.mktemp("recorded"))
-    there.told = there.lines("record", "kraken:BTC/USD@1m", "k.jsonl", "--simulate", *SPEED, "--for", "4s")
+    there.told = there.lines("record", "kraken:BTC/USD@1m", "k.jsonl", "--simulate", *SPEED, *MINUTES)
     return there
 
 
@@ -84,8 +85,7 @@ def test_collecting_from_a_recording_ends_with_it(recorded, shell):
 
 
 def test_a_polled_recording_says_its_series_and_ends(shell):
-    ends = ("--at", "2026-11-20T15:00:00Z", "--until", "2026-11-20T15:04:00Z")
-    shell.run("record", "yahoo:BTC/USD@1m", "y.jsonl", "--simulate", *SPEED, *ends)
+    shell.run("record", "yahoo:BTC/USD@1m", "y.jsonl", "--simulate", *SPEED, *MINUTES)
 
     shell.run("collect", "--replay", "y.jsonl", *SPEED)
 
@@ -96,8 +96,7 @@ def test_a_polled_recording_says_its_series_and_ends(shell):
 
 @pytest.mark.parametrize("series", ["kraken:BTC/USD@1m", "yahoo:BTC/USD@1m"])
 def test_a_replay_and_the_command_that_it_prints_both_end(shell, series):
-    ends = ("--at", "2026-11-20T15:00:00Z", "--until", "2026-11-20T15:04:00Z")
-    shell.run("record", series, "r.jsonl", "--simulate", *SPEED, *ends)
+    shell.run("record", series, "r.jsonl", "--simulate", *SPEED, *MINUTES)
     with shell.start("replay", "r.jsonl", *SPEED, "--once", "--json") as process:
         try:
             command = json.loads(process.stdout.readline())["command"]
