@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+FIVE_MINUTES = ("--at", "2026-11-20T15:00:00Z", "--until", "2026-11-20T15:05:00Z")
+"""Of simulated time, in which shares are traded; however long they take on the wall."""
+
 PROGRAM = (sys.executable, "-c", "from wickwire.cli import main; main()")
 
 
@@ -69,7 +72,7 @@ def collected(tmp_path_factory):
     """A store with minutes of simulated candles, streamed and polled, and the lines that told of them."""
     there = Shell(tmp_path_factory.mktemp("collected"))
     series = ("kraken:BTC/USD@1m", "yahoo:AAPL@1m")
-    there.told = there.lines("collect", *series, "--simulate", "--speed", 100, "--for", "3s")
+    there.told = there.lines("collect", *series, "--simulate", "--speed", 100, *FIVE_MINUTES)
     return there
 
 

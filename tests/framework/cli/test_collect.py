@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.framework.cli.conftest import PROGRAM, interrupt
+from tests.framework.cli.conftest import FIVE_MINUTES, PROGRAM, interrupt
 
 KRAKEN, YAHOO = "kraken:BTC/USD@1m", "yahoo:AAPL@1m"
 SIMULATED = ("--simulate", "--speed", 100)
+UNTIL = ("--until", "2026-11-20T15:10:00Z")
 FULL = Path("/dev/full")
 FIELDS = [
     "series",
@@ -68,8 +69,8 @@ def test_no_close_is_told_twice(collected):
 
 
 def test_a_second_run_goes_on_where_the_first_one_ended(shell):
-    run = ("collect", KRAKEN, *SIMULATED, "--for", "2s")
-    first, second = shell.lines(*run), shell.lines(*run)
+    first = shell.lines("collect", KRAKEN, *SIMULATED, *FIVE_MINUTES)
+    second = shell.lines("collect", KRAKEN, *SIMULATED, "--at", "2026-11-20T15:08:00Z", *UNTIL)
 
     assert max(one["open_time"] for one in first) < min(one["open_time"] for one in second)
     [gaps] = shell.json("gaps", KRAKEN)
@@ -78,7 +79,7 @@ def test_a_second_run_goes_on_where_the_first_one_ended(shell):
 
 
 def test_without_a_terminal_it_writes_plain_lines(shell):
-    told = shell.run("collect", KRAKEN, *SIMULATED, "--for", "2s", "--store", "memory:").stdout
+    told = shell.run("collect", KRAKEN, *SIMULATED, *FIVE_MINUTES, "--store", "memory:").stdout
 
     assert "simulated venues, seed 1" in told.splitlines()[0]
     assert f"  {KRAKEN}  O " in told
@@ -89,7 +90,7 @@ def test_without_a_terminal_it_writes_plain_lines(shell):
 def test_trades_and_quotes_come_as_lines_too(shell):
     series = ("kraken:BTC/USD@trades", "kraken:BTC/USD@quotes")
 
-    lines = shell.lines("collect", *series, *SIMULATED, "--for", "2s", "--store", "memory:")
+    lines = shell.lines("collect", *series, *SIMULATED, *FIVE_MINUTES, "--store", "memory:")
 
     trades, quotes = ([line for line in lines if line["series"] == one] for one in series)
     assert {"time", "id", "price", "size", "side"} <= set(trades[0])
@@ -137,6 +138,16 @@ def test_a_refused_series_stops_all_before_anything_is_written(shell):
     assert shell.files() == []
 
 
+def test_until_ends_it_once_all_that_closed_by_then_is_stored(shell):
+    shell.run("collect", KRAKEN, YAHOO, *SIMULATED, *FIVE_MINUTES)
+
+    for row in shell.json("gaps"):
+        assert row["since"] <= "2026-11-20T15:00:00Z"
+        assert "2026-11-20T15:05:00Z" <= row["until"] <= "2026-11-20T15:07:00Z"
+        assert row["candles"] >= 5
+        assert row["holes"] == []
+
+
 def test_a_symbol_that_the_venue_does_not_know_ends_it(shell):
     """It does not wait for --for: nothing will come."""
     done = shell.run("collect", "kraken:FOO/BAR@1m", *SIMULATED, "--store", "memory:", status=1)
@@ -146,7 +157,7 @@ def test_a_symbol_that_the_venue_does_not_know_ends_it(shell):
 
 
 def test_since_brings_what_was_before(shell):
-    lines = shell.lines("collect", KRAKEN, "--since", "2h", *SIMULATED, "--for", "2s")
+    lines = shell.lines("collect", KRAKEN, "--since", "2h", *SIMULATED, *FIVE_MINUTES)
 
     assert any(line["healed"] for line in lines)
     [gaps] = shell.json("gaps", KRAKEN)
@@ -155,26 +166,15 @@ def test_since_brings_what_was_before(shell):
 
 
 def test_the_same_seed_gives_the_same_candles(shell):
-    run = (
-        "--simulate",
-        "--at",
-        "2026-11-20T15:00:00Z",
-        "--speed",
-        100,
-        "--for",
-        "1.5s",
-        "--store",
-        "memory:",
-    )
+    run = (*SIMULATED, *FIVE_MINUTES, "--store", "memory:")
     first, second = (shell.lines("collect", KRAKEN, *run, "--seed", 7) for _ in range(2))
     other = shell.lines("collect", KRAKEN, *run, "--seed", 8)
 
     def values(lines):
         return {line["open_time"]: line["close"] for line in lines}
 
-    shared = values(first).keys() & values(second).keys()
-    assert shared
-    assert all(values(first)[one] == values(second)[one] for one in shared)
+    assert values(first)
+    assert values(first) == values(second)
     assert values(other).items().isdisjoint(values(first).items())
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.framework.cli.conftest import Shell, interrupt
+from tests.framework.cli.conftest import FIVE_MINUTES, Shell, interrupt
 
 SPEED = ("--speed", 100)
-MINUTES = ("--at", "2026-11-20T15:00:00Z", "--until", "2026-11-20T15:05:00Z")
 
 
 def values(lines):
@@ -23,7 +22,7 @@ def values(lines):
 def recorded(tmp_path_factory):
     """A recording of Kraken's stream and REST, and the candles that were collected meanwhile."""
     there = Shell(tmp_path_factory.mktemp("recorded"))
-    there.told = there.lines("record", "kraken:BTC/USD@1m", "k.jsonl", "--simulate", *SPEED, *MINUTES)
+    there.told = there.lines("record", "kraken:BTC/USD@1m", "k.jsonl", "--simulate", *SPEED, *FIVE_MINUTES)
     return there
 
 
@@ -85,7 +84,7 @@ def test_collecting_from_a_recording_ends_with_it(recorded, shell):
 
 
 def test_a_polled_recording_says_its_series_and_ends(shell):
-    shell.run("record", "yahoo:BTC/USD@1m", "y.jsonl", "--simulate", *SPEED, *MINUTES)
+    shell.run("record", "yahoo:BTC/USD@1m", "y.jsonl", "--simulate", *SPEED, *FIVE_MINUTES)
 
     shell.run("collect", "--replay", "y.jsonl", *SPEED)
 
@@ -96,7 +95,7 @@ def test_a_polled_recording_says_its_series_and_ends(shell):
 
 @pytest.mark.parametrize("series", ["kraken:BTC/USD@1m", "yahoo:BTC/USD@1m"])
 def test_a_replay_and_the_command_that_it_prints_both_end(shell, series):
-    shell.run("record", series, "r.jsonl", "--simulate", *SPEED, *MINUTES)
+    shell.run("record", series, "r.jsonl", "--simulate", *SPEED, *FIVE_MINUTES)
     with shell.start("replay", "r.jsonl", *SPEED, "--once", "--json") as process:
         try:
             command = json.loads(process.stdout.readline())["command"]
