@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from wickwire.closer import Closer
 from wickwire.errors import StoreError
@@ -18,13 +20,17 @@ __all__ = ["Writer"]
 log = logging.getLogger(__name__)
 
 
+PATIENCE: Final = 3
+"""After so many failures in a row it is tried series by series: one of them may be why."""
+
+
 class Writer:
     """The only one who writes to the store.
 
     Attributes:
-        trouble: The store's last error; empty when it works.
         committed: Candles that were news.
         batches: Transactions.
+        stuck: What the store does not take of some series, though it takes others; tried again for ever.
     """
 
     def __init__(
@@ -34,13 +40,21 @@ class Writer:
         self._store = store
         self._deliver = deliver
         self._retries = Retries(Backoff(first_s=0.1, cap_s=10.0), rng)
+        self._stuck_retries = Retries(Backoff(first_s=1.0, cap_s=60.0), rng)
+        self._stuck_s = math.inf
         self._dirty: dict[Closer, None] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self.trouble = ""
+        self._failing = self._refusing = ""
         self.committed = 0
         self.batches = 0
+        self.stuck: dict[Closer, Change] = {}
+
+    @property
+    def trouble(self) -> str:
+        """What the store said last, while it fails or does not take a series; empty when it works."""
+        return self._failing or self._refusing
 
     def notice(self, closer: Closer) -> None:
         """Note that *closer* has something to commit."""
@@ -49,35 +63,94 @@ class Writer:
         self._wake.set()
 
     async def run(self) -> None:
-        """Commit for ever. What was taken from a ledger is committed before anything else is."""
+        """Commit for ever. What was taken from a ledger is committed before anything else of it is."""
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            changes = [closer.ledger.take() for closer in self._dirty]
-            self._dirty.clear()
-            if changes:
-                self._deliver(await self._commit(changes))
-            if not self._dirty:
+            await self._work()
+            taken = {closer: closer.ledger.take() for closer in self._dirty if closer not in self.stuck}
+            for closer in taken:
+                del self._dirty[closer]
+            if taken:
+                await self._commit(taken)
+            if asyncio.get_running_loop().time() >= self._stuck_s:
+                await self._try_again()
+            if not self._dirty and not self.stuck:
                 self._idle.set()
 
     async def drain(self) -> None:
         """Return when everything noticed so far is committed and delivered."""
         await self._idle.wait()
 
-    async def _commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
+    async def _work(self) -> None:
+        """Wait until there is something to do."""
+        try:
+            async with asyncio.timeout_at(self._stuck_s if self.stuck else None):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    async def _commit(self, taken: dict[Closer, Change]) -> None:
+        """Commit in one transaction, for as long as that takes."""
+        failures = 0
         while True:
             try:
-                news = await self._store.commit(changes)
+                news = await self._store.commit([*taken.values()])
             except StoreError as exc:
-                if not self.trouble:
+                failures += 1
+                if not self._failing:
                     log.error("store failed", extra={"why": str(exc)})  # noqa: TRY400 - the text says it all
-                self.trouble = str(exc)
+                self._failing = str(exc)
                 await asyncio.sleep(self._retries.failed(exc))
             else:
-                if self.trouble:
-                    log.info("store works again")
-                self.trouble = ""
-                self._retries.succeeded()
-                self.batches += 1
-                self.committed += len(news)
-                return news
+                self._works(news)
+                return
+            if failures % PATIENCE == 0 and await self._one_by_one(taken):
+                return
+
+    def _works(self, news: Sequence[SeriesCandle]) -> None:
+        if self._failing:
+            log.info("store works again")
+        self._failing = ""
+        self._retries.succeeded()
+        self.batches += 1
+        self.committed += len(news)
+        self._deliver(news)
+
+    async def _one_by_one(self, taken: dict[Closer, Change]) -> bool:
+        """Commit series by series; False when the store takes none: then it is the store that fails."""
+        for closer in [one for one in self._dirty if one not in taken and one not in self.stuck]:
+            taken[closer] = closer.ledger.take()  # a sole series tells nothing about the store
+            del self._dirty[closer]
+        refused: dict[Closer, StoreError] = {}
+        for closer, change in taken.items():
+            try:
+                self._works(await self._store.commit([change]))
+            except StoreError as exc:
+                refused[closer] = exc
+        if len(refused) == len(taken):
+            return False
+        for closer, error in refused.items():
+            log.error("store refuses a series", extra={"series": str(closer.series), "why": str(error)})
+            self.stuck[closer] = taken[closer]
+            self._refusing = f"{closer.series} is not taken: {error}"
+        if refused:
+            self._postpone(*refused.values())
+        return True
+
+    async def _try_again(self) -> None:
+        """Offer to the store again what it did not take."""
+        for closer, change in list(self.stuck.items()):
+            try:
+                news = await self._store.commit([change])
+            except StoreError as exc:
+                self._refusing = f"{closer.series} is not taken: {exc}"
+                self._postpone(exc)
+                return
+            del self.stuck[closer]
+            self._works(news)
+            self._wake.set()
+        self._stuck_s, self._refusing = math.inf, ""
+        self._stuck_retries.succeeded()
+
+    def _postpone(self, *errors: StoreError) -> None:
+        self._stuck_s = asyncio.get_running_loop().time() + self._stuck_retries.failed(errors[0])

@@ -608,6 +608,40 @@ def test_a_store_that_fails_for_a_while_loses_nothing() -> None:
     play(test, World(store=store))
 
 
+def test_a_series_that_the_store_does_not_take_holds_up_no_other() -> None:
+    """It is offered again for ever, and nothing of it is lost."""
+
+    class Choosy(MemoryStore):
+        disliked = "BTC/USD"
+
+        async def commit(self, changes: Any) -> Any:
+            if any(change.closings and change.state.series.symbol == self.disliked for change in changes):
+                raise StoreError("not that one")
+            return await super().commit(changes)
+
+    store = Choosy()
+
+    async def test(world: World, collector: Collector) -> None:
+        other = await collector.add("scripted:ETH/USD@1m")
+        await collector.add("scripted:BTC/USD@1m")
+        await asyncio.sleep(1)
+        world.stream.say({"accepted": ["BTC/USD@1m", "ETH/USD@1m"]})
+        for number in range(4):
+            for symbol in ("BTC/USD", "ETH/USD"):
+                world.stream.say({"candle": {"minute": world.minute, "close": number + 1, "symbol": symbol}})
+            await world.next_minute(5)
+        taken = await store.candles(other, 0, 2**62, limit=99)
+        assert [1, 2, 3] == [int(candle.close) for candle in taken]
+        assert [] == await world.stored()
+        assert "BTC/USD@1m is not taken: not that one" in collector.health().store_trouble
+        store.disliked = ""
+        await asyncio.sleep(61)
+        assert [1, 2, 3] == [int(candle.close) for candle in await world.stored()][:3]
+        assert "" == collector.health().store_trouble
+
+    play(test, World(store=store, plugin=Scripted(rest=False)))
+
+
 def test_after_leaving_nothing_is_left_running() -> None:
     world = World()
 
