@@ -1,4 +1,7 @@
-"""Yahoo Finance, candles by REST. There is no official document: wire notes of 2026-11-21, from observation.
+"""Yahoo Finance, candles by REST. There is no official document.
+
+All of this was observed, up to 2026-11-21: in replies that public projects captured, and in the sources and
+issues of public clients, yfinance above all.
 
 `symbols` names things, `intervals` says how far back they reach, `rest` holds the one conversation; `chart`
 reads a reply, `told` what it says beside its rows, `intraday` and `calendar` what the rows mean. There is no
@@ -53,7 +56,7 @@ def describe() -> Description:
         documents=("none are published; observed behaviour of /v8/finance/chart up to 2026-11",),
         timeframes=tuple(INTERVALS),
         feeds=(),
-        # Nothing is published. This is what observers found to be left alone (wire notes, part 8).
+        # Nothing is published. One observer met no refusal below ten calls a minute; this is our choice.
         limits=Limits(rest=Rate(1, per_s=2.0, burst=5)),
     )
 

@@ -1,4 +1,8 @@
-"""Rows of days, weeks, months and quarters into candles. Wire notes, parts 3.2, 3.3, 4.3 and 7."""
+"""Rows of days, weeks, months and quarters into candles.
+
+A day is stamped at the open of its session, a week at Monday 00:00 of the exchange, a month at its 1st; the
+running week, month or quarter comes as two rows, the second of which is today's session alone.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from wickwire_yahoo.told import Reading, Row, Told, extended
 __all__ = ["calendar", "morning"]
 
 _EVENING: Final = 22
-"""Around clock changes some days are stamped at 22:00 or 23:00 of the evening before (part 4.3)."""
+"""Around clock changes some days are stamped at 22:00 or 23:00 of the evening before."""
 
 
 def calendar(rows: Sequence[Row], told: Told) -> Reading:
@@ -62,12 +66,12 @@ def _joined(first: Candle, row: Row, second: Candle, told: Told, *, is_last: boo
     if row.is_tick and is_last and not bare:
         return extended(first, row, first.volume) if first.finality is Finality.FORMING else first
     if told.interval.timeframe.unit is Unit.DAY:
-        return second  # its volume is the fuller one (part 7.5)
+        return second  # of two rows of a day the last has the fuller volume
     if not is_last:
         raise WireError(
             f"yahoo: two {told.interval.text} rows of {told.symbol} in the one of {iso(first.open_ns)}"
         )
-    # Yahoo splits the running period: the second row holds the last session alone (part 3.3). Whether the
+    # Yahoo splits the running period: the second row holds the last session alone, as captured. Whether the
     # first one's volume has it too is not established: the sum is approximate and the candle never closed.
     return extended(first, row, first.volume + row.volume)
 

@@ -1,4 +1,4 @@
-"""One reply of the chart endpoint: what it holds, or which no it is. Wire notes, parts 3, 4 and 6.
+"""One reply of the chart endpoint: what it holds, or which no it is.
 
 What its rows mean is told in `rows` and `calendar`.
 """
@@ -17,7 +17,7 @@ from wickwire import FaultKind, HttpReply, VenueError, WireError, retry_after_s
 __all__ = ["Events", "Meta", "Period", "Quotes", "Result", "SplitEvent", "read"]
 
 THROTTLED_S: Final = 60.0
-"""Yahoo names no time to wait; the field's advice is 60 s at first (part 8): blocks can last for days."""
+"""Yahoo names no time to wait; the field's advice is 60 s at first: blocks can last for days."""
 
 _LONGEST_TEXT: Final = 200
 _AUTHORITY: Final = (401, 403)
@@ -114,7 +114,7 @@ class _Document(msgspec.Struct, frozen=True):
 
 _DECODER: Final = msgspec.json.Decoder(_Document)
 
-# The venue's words matter more than the status (part 6). None: it is no error, there is just nothing there.
+# The venue's words matter more than the status. None: it is no error, there is just nothing there.
 _TEXTS: Final = (
     ("data doesn't exist", None),
     ("no data found", FaultKind.SYMBOL),
@@ -188,8 +188,8 @@ def _decoded(body: bytes) -> _Document:
     except UnicodeDecodeError as exc:  # msgspec checks the text of the fields that it keeps
         raise WireError("yahoo: not UTF-8", frame=body) from exc
     except msgspec.DecodeError as exc:
-        # Infinity and NaN stand bare in some adjclose columns (part 9, trap 15), which is not JSON. They are
-        # no numbers, so each counts as null.
+        # Infinity and NaN stand bare in some adjclose columns, as yfinance met them, which is not JSON. They
+        # are no numbers, so each counts as null.
         if b"Infinity" not in body and b"NaN" not in body:
             raise WireError(f"yahoo: {exc}", frame=body) from exc
     try:

@@ -1,4 +1,4 @@
-"""The intervals of the chart endpoint, and how far back each reaches. Wire notes, parts 2, 5 and 11."""
+"""The intervals of the chart endpoint, and how far back each reaches, as the texts of refusals have it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CENTURY_NS: Final = 99 * 365 * DAY_NS
 
 
 _SETTLE_S: Final = ((90 * MINUTE_NS, 10), (4 * HOUR_NS, 30), (_CENTURY_NS, 300))
-"""Up to which length, how long rows still move: part 11 polls minutes after 5 to 10 s; the rest is ours."""
+"""Up to which length, how long rows still move: Yahoo says nothing of it, these are choices."""
 
 
 @attrs.frozen(kw_only=True)
@@ -59,7 +59,7 @@ class Interval:
         """How far before and after a bucket's open its row may be stamped.
 
         A day's stamp is the open of its session; around clock changes some zones stamp it at 22:00 or 23:00
-        of the evening before (part 4.3).
+        of the evening before.
         """
         return (0, 0) if self.timeframe.nominal_ns < DAY_NS else (2 * HOUR_NS, DAY_NS)
 
@@ -78,7 +78,7 @@ def _interval(
     )
 
 
-# `5d` is missing on purpose: its rows have no stable meaning (part 4.3).
+# `5d` is missing on purpose: its rows have no stable meaning, and yfinance refuses to repair them.
 INTERVALS: Final = {
     interval.timeframe: interval
     for interval in (

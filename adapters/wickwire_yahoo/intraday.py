@@ -1,4 +1,9 @@
-"""Rows shorter than a day into candles. Wire notes, part 7, and the traps 1, 2, 4, 5 and 8 of part 9."""
+"""Rows shorter than a day into candles.
+
+What makes it hard: the last row may be no bar but the last price, also outside of the window asked for; holes
+are rows of nulls or no rows; requests for half hours were answered with hours; and there are rows from before
+and after the session where none were asked for.
+"""
 
 from __future__ import annotations
 

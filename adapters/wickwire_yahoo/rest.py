@@ -1,4 +1,4 @@
-"""The conversation that brings one page of candles, and what a page proves. Wire notes, parts 2, 5 and 8."""
+"""The conversation that brings one page of candles, and what a page proves."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["fetch"]
 CHART_URL: Final = "https://query1.finance.yahoo.com/v8/finance/chart/"
 
 HEADERS: Final = {
-    # Yahoo refuses clients by their look, with the status of "too many requests" (part 8); this is what
+    # Yahoo refuses clients by their look, with the status of "too many requests"; this is what
     # yfinance sends where it does not imitate a whole browser.
     "User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/131.0.0.0 Safari/537.36",

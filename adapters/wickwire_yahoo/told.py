@@ -30,7 +30,7 @@ _LARGEST: Final = 60
 """Most digits before the point, and after it, that a number may have."""
 
 _ROUND_THE_CLOCK_NS: Final = DAY_NS - MINUTE_NS
-"""Markets that never close say 00:00 to 23:59:00 (part 10): no session, for its last minute trades too."""
+"""Markets that never close say 00:00 to 23:59:00: no session, for its last minute trades too."""
 
 _UTC_NAMES: Final = ("Etc/UTC", "GMT", "UTC")
 
@@ -48,7 +48,7 @@ class Row:
 
     @property
     def is_tick(self) -> bool:
-        """Whether this may be one price and no bar: the form of the live row (part 3.1)."""
+        """Whether this may be one price and no bar: the form of the live row."""
         return self.open == self.high == self.low == self.close and not self.volume
 
     def candle(self, told: Told, open_ns: int, close_ns: int, finality: Finality) -> Candle:
@@ -290,7 +290,7 @@ def _session(period: Period | None) -> tuple[int, int] | None:
 
 
 def _trading_days(meta: Meta) -> list[tuple[int, int]]:
-    """Return one session for each inner list: a lunch break shows in the rows, not here (part 4.2)."""
+    """Return one session for each inner list: a lunch break shows in the rows, not here."""
     told = meta.trading_periods
     days = told.regular if isinstance(told, PeriodsByKind) else told or []
     spans = [Period(min(p.start for p in day), max(p.end for p in day)) for day in days if day]
