@@ -1,6 +1,6 @@
 """`make vendors`: the venues' own public clients against our simulated venues.
 
-    python tests/vendors/run.py [kraken] [ccxt] [yfinance]
+    python tests/vendors/run.py [kraken] [ccxt] [coinbase] [ccxt_coinbase] [yfinance]
 
 Each SDK lives in an environment of its own beside the project's (`.venv-vendors-NAME`), made once from its
 pinned requirements with hashes and kept. Its package files are as published: checks point it to loopback
@@ -29,21 +29,22 @@ DEADLINE_S = 280
 
 @dataclass(frozen=True)
 class Vendor:
-    """An SDK: its name here, its distribution, and the simulated venue that it meets."""
+    """An SDK: its name here, its distribution, the simulated venue that it meets, and where it lives."""
 
     name: str
     distribution: str
     venue: str
+    shared: str = ""
 
     @property
     def folder(self) -> Path:
-        """Its environment."""
-        return ROOT / f".venv-vendors-{self.name}"
+        """Its environment; several venues may share one."""
+        return ROOT / f".venv-vendors-{self.shared or self.name}"
 
     @property
     def lock(self) -> Path:
         """Its pinned requirements."""
-        return ROOT / "requirements" / f"vendors-{self.name}.txt"
+        return ROOT / "requirements" / f"vendors-{self.shared or self.name}.txt"
 
     @property
     def python(self) -> str:
@@ -54,6 +55,8 @@ class Vendor:
 VENDORS = (
     Vendor("kraken", "python-kraken-sdk", "kraken"),
     Vendor("ccxt", "ccxt", "kraken"),
+    Vendor("coinbase", "coinbase-advanced-py", "coinbase"),
+    Vendor("ccxt_coinbase", "ccxt", "coinbase", shared="ccxt"),
     Vendor("yfinance", "yfinance", "yahoo"),
 )
 

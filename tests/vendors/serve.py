@@ -1,6 +1,6 @@
 """Serves one simulated venue and the truth behind it on loopback, until its input ends.
 
-    python tests/vendors/serve.py kraken|yahoo
+    python tests/vendors/serve.py kraken|yahoo|coinbase
 
 Runs in the project's environment and prints one line of JSON: the addresses. Every run plays the same hours
 of the same market, so that the checks hold on any day and at any time of day.
@@ -18,13 +18,25 @@ from wickwire.simulate.listings import Listing
 from wickwire.simulate.loopback import serve
 from wickwire.simulate.market import SeededMarket
 from wickwire.simulate.server import Answer, Connection, Incoming, VenueServer
+from wickwire_coinbase.simulator import CoinbaseServer
 from wickwire_kraken.simulator import KrakenServer
 from wickwire_yahoo.simulator import YahooServer
 
 SEED = 11
-OPENS = {"kraken": "2026-11-21T12:00:20Z", "yahoo": "2026-11-20T14:58:27Z"}
-"""When the clock starts: 40 s before a minute ends; a Friday morning in New York."""
-MARKET_STARTS = {"kraken": "2026-11-19T00:00:00Z", "yahoo": "2026-09-01T00:00:00Z"}
+OPENS = {
+    "kraken": "2026-11-21T12:00:20Z",
+    "coinbase": "2026-11-21T12:04:00Z",
+    "yahoo": "2026-11-20T14:58:27Z",
+}
+"""When the clock starts: shortly before a minute, or five of them, end; a Friday morning in New York."""
+MARKET_STARTS = {
+    "kraken": "2026-11-19T00:00:00Z",
+    "coinbase": "2026-11-19T00:00:00Z",
+    "yahoo": "2026-09-01T00:00:00Z",
+}
+SERVERS = {"kraken": KrakenServer, "coinbase": CoinbaseServer, "yahoo": YahooServer}
+RATES = {"kraken": {"burst": 1000, "per_s": 100}, "coinbase": {"per_s": 100}}
+"""REST limits that an SDK may not know of and must not meet by chance."""
 LIVELY = (
     Listing(
         symbol="BTC/USD",
@@ -104,9 +116,9 @@ class Truth:
 async def main(venue: str) -> None:
     """Serve until standard input is closed, which also happens when whoever started this dies."""
     market = SeededMarket(SEED, parse_instant(MARKET_STARTS[venue]), LIVELY)
-    server: VenueServer = KrakenServer(market) if venue == "kraken" else YahooServer(market)
-    if venue == "kraken":
-        server.inject("rest_rate", burst=1000, per_s=100)
+    server: VenueServer = SERVERS[venue](market)
+    if venue in RATES:
+        server.inject("rest_rate", **RATES[venue])
     loop = asyncio.get_running_loop()
     clock = LoopClock(loop, parse_instant(OPENS[venue]) // SECOND_NS * SECOND_NS, loop.time())
     async with serve([server, Truth(market, server)], clock) as loopback:
