@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
@@ -62,7 +62,7 @@ class Memory:
         routes: By channel.
         own_books: Products quoted in USDC that turned out to be answered under their own name.
         volumes: The largest volume that was told of the newest buckets, by product and open time.
-        withheld: By product, a row of its running bucket that was older than one before it.
+        doubtful: By product, its running bucket, where a row of it was older than one before.
         seconds: Whole seconds in nanoseconds, by their text `2026-11-21T05:00:10.`: only to be quick.
         opens: The same for the open times of candles.
     """
@@ -75,7 +75,7 @@ class Memory:
     routes: dict[str, Routes] = attrs.Factory(lambda: {channel: {} for channel in CHANNELS.values()})
     own_books: dict[str, None] = attrs.Factory(dict)
     volumes: dict[str, dict[int, Decimal]] = attrs.Factory(dict)
-    withheld: dict[str, Any] = attrs.Factory(dict)
+    doubtful: dict[str, int] = attrs.Factory(dict)
     seconds: dict[str, int] = attrs.Factory(dict)
     opens: dict[str, int] = attrs.Factory(dict)
 

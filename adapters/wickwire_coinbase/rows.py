@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from wickwire import Candle, Event, Finality, Quote, Side, Trade, TradeAction, WireError
+from wickwire import Candle, Event, Finality, Quote, Removed, Side, Topic, Trade, TradeAction, WireError
 from wickwire_coinbase.instants import instant, seconds_ns
 from wickwire_coinbase.memory import BUCKETS_KEPT, PRODUCTS_KEPT, Memory
 from wickwire_coinbase.symbols import LENGTH_NS, STREAMED
@@ -95,7 +95,8 @@ def add_candle(row: CandleRow, memory: Memory, snapshot: bool, _sent: str, out: 
     """Add the candles of *row*, one for each symbol that was asked for and is meant.
 
     Rows of one bucket were seen to arrive interleaved, an older state after a newer one. Volume only grows,
-    so a row with less of it than one before is the older: it never overwrites.
+    so a row with less of it than one before is the older: it never overwrites. What it was the last of is
+    withdrawn once it is over, which makes the framework ask history for that one bucket.
     """
     if not (
         row.open.is_finite()
@@ -113,22 +114,22 @@ def add_candle(row: CandleRow, memory: Memory, snapshot: bool, _sent: str, out: 
     if volumes is None:
         volumes = _volumes_of(product, memory)
     most = volumes.get(open_ns)
-    restated = None
+    doubtful_ns = None
     if most is None:
-        restated = _begin(row, open_ns, volumes, memory)
+        doubtful_ns = _begin(product, open_ns, volume, memory)
     elif volume >= most:
         volumes[open_ns] = volume
     elif open_ns == max(volumes):
-        memory.withheld[product] = row
+        memory.doubtful[product] = open_ns
         return
-    else:
-        snapshot = False  # it has no authority over what is closed: as an update it is only a doubt
     symbols = memory.routes["candles"].get(product) or memory.symbols("candles", product)
-    for symbol in symbols:
-        out.append(_candle(symbol, row, open_ns, snapshot))  # noqa: PERF401 - it is one, mostly
-    if restated is not None:
-        over_ns = seconds_ns(restated.start, ".start")
-        out += [_candle(symbol, restated, over_ns, False) for symbol in symbols]  # noqa: FBT003 - as above
+    if most is not None and volume < most:
+        doubtful_ns = open_ns
+    else:
+        for symbol in symbols:
+            out.append(_candle(symbol, row, open_ns, snapshot))  # noqa: PERF401 - it is one, mostly
+    if doubtful_ns is not None:
+        out += [Removed(Topic(symbol, STREAMED), doubtful_ns) for symbol in symbols]
 
 
 def _candle(symbol: str, row: CandleRow, open_ns: int, snapshot: bool) -> Candle:  # noqa: FBT001 - as above
@@ -152,24 +153,21 @@ def _candle(symbol: str, row: CandleRow, open_ns: int, snapshot: bool) -> Candle
 def _volumes_of(product: str, memory: Memory) -> dict[int, Decimal]:
     if len(memory.volumes) >= PRODUCTS_KEPT:
         memory.volumes.clear()
-        memory.withheld.clear()
+        memory.doubtful.clear()
     return memory.volumes.setdefault(product, {})
 
 
-def _begin(row: CandleRow, open_ns: int, volumes: dict[int, Decimal], memory: Memory) -> CandleRow | None:
-    """Note a bucket not heard of before; return the row that is to be told again after it, if any.
+def _begin(product: str, open_ns: int, volume: Decimal, memory: Memory) -> int | None:
+    """Note a bucket not heard of before; return the one that ends by it, where that is doubtful.
 
-    Where the bucket that ends had an older state among its rows, nobody knows which of them is the last. That
-    older row, told once it is over, makes the framework ask history, which is the authority.
+    That is where an older state was among its rows: which of them was the last, history has to say.
     """
+    volumes = memory.volumes[product]
     newest = max(volumes, default=-1)
-    volumes[open_ns] = row.volume
+    volumes[open_ns] = volume
     if len(volumes) > BUCKETS_KEPT:
         del volumes[min(volumes)]
-    if open_ns < newest:
-        return None
-    withheld = memory.withheld.pop(row.product_id, None)
-    return withheld if isinstance(withheld, CandleRow) else None
+    return memory.doubtful.pop(product, None) if open_ns > newest else None
 
 
 def add_trade(row: TradeRow, memory: Memory, snapshot: bool, _sent: str, out: list[Event]) -> None:  # noqa: FBT001 - as above

@@ -398,7 +398,7 @@ class VenueStatus:
 
 @event
 class Removed:
-    """The venue withdrew a candle that it had sent."""
+    """The venue withdrew a candle that it had sent, or contradicts itself about it: history has to say."""
 
     topic: Topic
     open_ns: int

@@ -130,12 +130,13 @@ async def watched_trades(truth: Truth) -> None:
     for symbol in ("BTC/USD", "ETH/USDC"):
         async with pro(truth) as exchange:
             found: list[Any] = []
-            while len(found) < 80:  # fifty are the snapshot's
+            while len({trade["id"] for trade in found}) < 80:  # fifty are the snapshot's
                 found += await soon(exchange.watch_trades(symbol))
         market = symbol.replace("USDC", "USD")
         since_ns = truth.now_ns() - 300 * 10**9
         true = {str(trade["id"]): trade for trade in truth.trades(market, since_ns, truth.now_ns())}
-        ids = sorted(int(trade["id"]) for trade in found)
+        ids = sorted({int(trade["id"]) for trade in found})  # those of an alias it hands out more than once
+        assert len(ids) == len(found) or symbol == "ETH/USDC"
         same(ids, list(range(ids[0], ids[0] + len(ids))), f"ids of {symbol}")
         for trade in found:
             expected = true[trade["id"]]

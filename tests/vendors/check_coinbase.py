@@ -292,7 +292,7 @@ def _compare_trades(truth: Truth, product: str, recorder: Recorder) -> None:
         if row.product_id == product
     }
     same(sorted(rows), list(range(min(rows), max(rows) + 1)), f"ids of {product}")
-    assert len(rows) > 150
+    assert len(rows) > 80  # fifty are the snapshot's
     since_ns = truth.now_ns() - 600 * 10**9
     true = {trade["id"]: trade for trade in truth.trades(SYMBOLS[product], since_ns, truth.now_ns())}
     for number, row in rows.items():

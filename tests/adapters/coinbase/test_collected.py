@@ -85,6 +85,41 @@ def test_a_fault_of_half_an_hour_leaves_the_data_whole(
     collect(play)
 
 
+MADE = (
+    *("coinbase:BTC/USD@5m", "coinbase:BTC/USD@15m", "coinbase:BTC/USD@1h"),
+    *("coinbase:BTC/USD@1m", "coinbase:BTC/USD@3m", "coinbase:ETH/USD@1m"),
+)
+
+
+@pytest.mark.parametrize(
+    ("fault", "details"),
+    [
+        ("mute", {}),
+        ("interleave", {}),
+        ("double_messages", {}),
+        ("slow", {}),
+        ("hangup", {}),
+        ("lose_messages", {"count": 4}),
+        ("lose_trades", {"symbol": "BTC/USD", "count": 4}),
+    ],
+)
+def test_what_is_built_from_trades_and_resampled_from_candles_is_the_truth(
+    fault: str, details: dict[str, Any]
+) -> None:
+    async def play(world: World) -> None:
+        health = {str(each.series): each.rung for each in world.collector.health().series}
+        assert [Rung.STREAM, Rung.RESAMPLE, Rung.RESAMPLE, *[Rung.BUILD] * 3] == [health[n] for n in MADE]
+        await world.minutes(20)
+        world.servers["coinbase"].inject(fault, **details)
+        await world.minutes(20)
+        if not details and fault != "hangup":
+            world.servers["coinbase"].inject(fault, on=False)
+        await world.minutes(90)
+        assert [] == await world.broken()
+
+    simulate(play, *MADE)
+
+
 @pytest.mark.parametrize("code", [1000, 1001, 1006, 1011, 1013])
 def test_a_cut_leaves_the_data_whole(code: int) -> None:
     async def play(world: World) -> None:

@@ -153,7 +153,7 @@ def test_junk_does_not_change_what_is_heard_afterwards(frames):
         with suppress(WireError):
             wickwire_coinbase.parse(frame, memory)
     memory.volumes.clear()
-    memory.withheld.clear()
+    memory.doubtful.clear()
     memory.expected = min(memory.expected, 0)
 
     for name in ("heartbeat", "candles_snapshot", "candles_update", "trades_update", "ticker_snapshot"):

@@ -8,6 +8,7 @@ import pytest
 
 import wickwire_coinbase
 from tests.adapters.coinbase.wires import (
+    BTC_5M,
     FIVE,
     START,
     WIRE,
@@ -30,6 +31,7 @@ from wickwire import (
     Heartbeat,
     Quote,
     Readiness,
+    Removed,
     Side,
     Trade,
     VenueError,
@@ -127,23 +129,33 @@ def test_an_older_state_never_overwrites_a_newer_one():
 
 
 def test_a_bucket_with_an_older_state_in_it_is_doubted_when_it_ends():
-    """The older row comes again, behind the first of the next bucket: the ledger then asks history."""
+    """It is withdrawn behind the first row of the next bucket: the ledger then asks history."""
     client = Client()
     client.hear(candles(1, candle_row("3")), candles(2, candle_row("2")), candles(3, candle_row("4")))
     told = client.hear(candles(4, candle_row("0.1", START + 300)))
     later = client.hear(candles(5, candle_row("0.1", START + 600)))
 
-    assert [(START + 300, "0.1"), (START, "2")] == [(c.open_ns // SECOND_NS, str(c.volume)) for c in told]
+    first, doubt = told
+    assert ((START + 300) * SECOND_NS, "0.1") == (first.open_ns, str(first.volume))
+    assert doubt == Removed(BTC_5M, START * SECOND_NS)
     assert [START + 600] == [candle.open_ns // SECOND_NS for candle in later]
 
 
-def test_an_older_state_of_a_bucket_that_is_over_has_no_authority():
-    """Not even where a snapshot brings it: as an update it is only a doubt."""
+@pytest.mark.parametrize("kind", ["snapshot", "update"])
+def test_an_older_state_of_a_bucket_that_is_over_is_a_doubt_and_no_row(kind):
     client = Client()
     client.hear(candles(1, candle_row("3")), candles(2, candle_row("1", START + 300)))
-    told = client.hear(candles(3, candle_row("2"), candle_row("1", START + 300), kind="snapshot"))
+    told = client.hear(candles(3, candle_row("2"), candle_row("1", START + 300), kind=kind))
 
-    assert [(START, False), (START + 300, True)] == [(c.open_ns // SECOND_NS, c.snapshot) for c in told]
+    assert [Removed, Candle] == [type(event) for event in told]
+    assert [START, START + 300] == [event.open_ns // SECOND_NS for event in told]
+
+
+def test_a_newer_state_of_a_bucket_that_is_over_is_a_row():
+    client = Client()
+    client.hear(candles(1, candle_row("3")), candles(2, candle_row("1", START + 300)))
+
+    assert [Decimal(4)] == [candle.volume for candle in client.hear(candles(3, candle_row("4")))]
 
 
 def test_products_do_not_share_their_volumes():
