@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
-from weakref import WeakKeyDictionary
 
 import attrs
 
+from wickwire.audience import Audience, Listener
 from wickwire.budget import Budget
 from wickwire.clock import Clock, SystemClock
 from wickwire.closer import Closer, Switch
 from wickwire.dialing import Dialing
-from wickwire.errors import (
-    ConfigError,
-    PlanError,
-    PluginError,
-    StoreError,
-    TransportError,
-    UsageError,
-    WickwireError,
-)
-from wickwire.fanout import AnyFeedReader, AnyFeedRoute, CandleReader, FeedReader
+from wickwire.errors import ConfigError, PlanError, PluginError, TransportError, UsageError, WickwireError
+from wickwire.fanout import AnyFeedReader, CandleReader, FeedReader
 from wickwire.health import Health, of_closer, of_feed, of_venue
 from wickwire.ledger import Ledger
 from wickwire.limits import effective_limits
@@ -47,9 +38,6 @@ from wickwire.writer import Writer
 __all__ = ["Collector", "Listener"]
 
 log = logging.getLogger(__name__)
-
-Listener = Callable[[SeriesCandle], Awaitable[None] | None]
-"""What `Collector.on_candle` takes: a plain or an async function of one candle."""
 
 PAGE_ROWS: Final = 500
 _NOT_RUNNING: Final = "the collector is not running; use it inside `async with Collector(...)`"
@@ -115,18 +103,13 @@ class Collector:
         self._world = world
         self._venues: dict[str, Venue] = {}
         self._accesses: dict[str, Access] = {}
-        self._readers: WeakKeyDictionary[CandleReader, None] = WeakKeyDictionary()
-        self._feed_readers: WeakKeyDictionary[AnyFeedReader, tuple[Feed, Container[Series] | None]]
-        self._feed_readers = WeakKeyDictionary()
-        self._listeners: list[asyncio.Task[None]] = []
+        self._audience = Audience()
         self._scopes: list[asyncio.Task[None]] = []
-        self._switch_listeners: list[Callable[[Switch], None]] = []
         self._writer: Writer | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._stack = AsyncExitStack()
         self._borrowed: dict[Series, int] = {}
         self._start_seq = 0
-        self.listener_errors = 0
 
     # ------------------------------------------------------------------------------------------ lifetime
 
@@ -151,7 +134,7 @@ class Collector:
             self._transport = self._given_transport or self._open_transport()
             if self._given_transport is None:
                 stack.push_async_callback(self._transport.aclose)
-            self._writer = Writer(self._store, self._deliver, self._child_rng())
+            self._writer = Writer(self._store, self._audience.deliver, self._child_rng())
             stack.enter_context(unwrapped())
             self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
             self._writing = self._tasks.create_task(self._writer.run(), name="writer")
@@ -170,9 +153,9 @@ class Collector:
         try:
             await self._drain()
         finally:
-            for reader in [*self._readers, *self._feed_readers]:
-                reader.end()  # also when the store took nothing to the end: nobody waits for what never comes
-            for task in [self._writing, *self._scopes, *self._listeners]:
+            self._audience.end()  # also when the store took nothing: nobody waits for what never comes
+            self._audience.cancel()
+            for task in [self._writing, *self._scopes]:
                 task.cancel()
             await self._stack.__aexit__(kind, error, trace)
 
@@ -183,10 +166,8 @@ class Collector:
                 if self._scopes:
                     await asyncio.wait(self._scopes)
                 await self._writer.drain()
-                for reader in [*self._readers, *self._feed_readers]:
-                    reader.end()
-                if self._listeners:
-                    await asyncio.wait(self._listeners)
+                self._audience.end()
+                await self._audience.ended()
         except TimeoutError:
             log.error(  # noqa: TRY400 - it says what was lost; there is nothing to trace
                 "stopped before everything was stored and delivered; the next start completes it",
@@ -247,7 +228,7 @@ class Collector:
                 venue.closers[name].reach_back(_instant(since))
             return name
         if isinstance(name.what, Feed):
-            self._connect_feed(venue.add_feed(plan))
+            self._audience.connect(venue.add_feed(plan))
             return name
         assert self._store is not None
         loaded = await self._store.load(name)
@@ -337,7 +318,7 @@ class Collector:
                 rng,
                 backoff=self._backoff_of(series.venue),
                 committer=self._writer.notice,
-                switched=self._tell_switch,
+                switched=self._audience.tell_switch,
             )
             self._venues[series.scope] = venue
             task = self._tasks.create_task(self._run_venue(series.scope, venue), name=f"venue {series.scope}")
@@ -392,9 +373,7 @@ class Collector:
             raise UsageError(_NOT_RUNNING)
         only: Container[Series] | None = {self._canonical(text) for text in series} or None
         start = self._start_seq if after_seq is None else after_seq
-        reader = CandleReader(self._store, only, start)
-        self._readers[reader] = None
-        return reader
+        return self._audience.reader(self._store, only, start)
 
     def on_candle(self, listener: Listener, *series: str | Series) -> None:
         """Call *listener* with every closed candle, in order, one at a time; it may be plain or async.
@@ -403,42 +382,19 @@ class Collector:
         """
         if self._tasks is None:
             raise UsageError(_NOT_RUNNING)
-        task = self._tasks.create_task(self._listen(listener, self.candles(*series)), name="listener")
-        self._listeners.append(task)
-
-    async def _listen(self, listener: Listener, reader: CandleReader) -> None:
-        retries = Retries(Backoff(), self._child_rng())
-        while True:
-            try:
-                candle = await anext(reader)
-            except StopAsyncIteration:
-                return
-            except StoreError as exc:  # it fell behind, and the store cannot be read back just now
-                await asyncio.sleep(retries.failed(exc))
-                continue
-            retries.succeeded()
-            try:
-                result = listener(candle)
-                if inspect.isawaitable(result):
-                    await result
-            except Exception:  # a host's code must not end the collector
-                self.listener_errors += 1
-                log.exception("listener failed", extra={"series": str(candle.series)})
+        self._audience.call(listener, self.candles(*series), self._tasks, self._child_rng())
 
     def on_switch(self, listener: Callable[[Switch], None]) -> None:
         """Call *listener* whenever a series changes its route; it must be quick.
 
         What it raises is logged and counted in `listener_errors`.
         """
-        self._switch_listeners.append(listener)
+        self._audience.call_on_switch(listener)
 
-    def _tell_switch(self, switch: Switch) -> None:
-        for listener in self._switch_listeners:
-            try:
-                listener(switch)
-            except Exception:  # a host's code must not end the venue
-                self.listener_errors += 1
-                log.exception("listener failed", extra={"series": str(switch.series)})
+    @property
+    def listener_errors(self) -> int:
+        """How often a function that was given to `on_candle` or `on_switch` raised."""
+        return self._audience.errors
 
     def trades(self, *series: str | Series) -> FeedReader[Trade]:
         """Return an iterator over the trades of the trade series; a slow consumer loses the oldest."""
@@ -453,21 +409,8 @@ class Collector:
         return reader
 
     def _attach(self, reader: AnyFeedReader, feed: Feed, series: Sequence[str | Series]) -> None:
-        only = {self._canonical(text) for text in series} or None
-        self._feed_readers[reader] = feed, only
-        for venue in self._venues.values():
-            for route in venue.feeds.values():
-                if route.series.what is feed and (only is None or route.series in only):
-                    route.attach(reader)
-
-    def _connect_feed(self, route: AnyFeedRoute) -> None:
-        for reader, (feed, only) in self._feed_readers.items():
-            if route.series.what is feed and (only is None or route.series in only):
-                route.attach(reader)
-
-    def _deliver(self, news: Sequence[SeriesCandle]) -> None:
-        for reader in list(self._readers):
-            reader.put(news)
+        routes = [route for venue in self._venues.values() for route in venue.feeds.values()]
+        self._audience.attach(reader, feed, {self._canonical(text) for text in series} or None, routes)
 
     # ------------------------------------------------------------------------------------------- asking
 
