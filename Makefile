@@ -42,7 +42,7 @@ format: venv ## put the code into the house's form
 	$(BIN)/ruff format
 
 bench: venv ## what an event costs, against the bare transport, in one run
-	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
+	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
 
 docs: venv ## the manual, in docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d docs/_build/doctrees docs docs/_build/html

@@ -2,6 +2,9 @@
 
 `make bench` runs it. Figures are CPU time of this process per event, medians over alternating rounds; on a
 shared machine only the ratios within one run travel. No test asserts any of them.
+
+The bare loop is `websockets` with msgspec decoding into typed structures. What our path costs beside the
+transport is its time less that of receiving the same frames through the same transport and dropping them.
 """
 
 from __future__ import annotations
@@ -9,179 +12,103 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from decimal import Decimal
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
-import attrs
-import msgspec
 from rich.console import Console
 from rich.table import Table
-from websockets.asyncio.client import connect
 
-from wickwire import Endpoint, HttpReply, HttpRequest
-from wickwire.clock import SystemClock
-from wickwire.collector import Collector
-from wickwire.registry import Registry
-from wickwire.transport import Stream
-from wickwire.transport.net import NetTransport
+from tests.benchmarks import steps
+from tests.benchmarks.paths import CASES, bare, collected, received, server
 
-CASES = {"ohlc1": 1, "trade1": 1, "trade50": 50}
-SERIES = {
-    "ohlc1": "kraken:BTC/USD@1m",
-    "trade1": "kraken:BTC/USD@trades",
-    "trade50": "kraken:BTC/USD@trades",
-}
-SUBSCRIBE = '{"method":"subscribe","params":{"channel":"ohlc","symbol":["BTC/USD"]}}'
+STORED = {"ohlc1"}
+"""Trades are handed on and not stored."""
+Path = Callable[[], Coroutine[Any, Any, float]]
 
 
-class OhlcRow(msgspec.Struct):
-    """The fields that a candle needs, typed."""
-
-    symbol: str
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    trades: int
-    volume: Decimal
-    vwap: Decimal
-    interval_begin: str
-    interval: int
+def alternating(paths: dict[str, Path], rounds: int) -> dict[str, list[float]]:
+    """Run *paths* in turn, every other round the other way round; return the seconds of each."""
+    seconds: dict[str, list[float]] = {name: [] for name in paths}
+    for number in range(rounds):
+        order = list(paths) if number % 2 == 0 else list(reversed(paths))
+        for name in order:
+            seconds[name].append(asyncio.run(paths[name]()))
+    return seconds
 
 
-class TradeRow(msgspec.Struct):
-    """The fields that a trade needs, typed."""
-
-    symbol: str
-    side: str
-    price: Decimal
-    qty: Decimal
-    trade_id: int
-    timestamp: str
+def shown(column: Sequence[float]) -> str:
+    """Return median, lowest and highest."""
+    return f"{statistics.median(column):.2f} ({min(column):.1f}..{max(column):.1f})"
 
 
-class Ohlc(msgspec.Struct, tag="ohlc", tag_field="channel"):
-    """A message of candles."""
-
-    data: list[OhlcRow]
-
-
-class Trades(msgspec.Struct, tag="trade", tag_field="channel"):
-    """A message of trades."""
-
-    data: list[TradeRow]
+def between(more: Sequence[float], less: Sequence[float]) -> list[float]:
+    """Return the differences, round by round."""
+    return [one - other for one, other in zip(more, less, strict=True)]
 
 
-@contextmanager
-def server() -> Iterator[int]:
-    """Run the sending process; give its port."""
-    command = [sys.executable, str(Path(__file__).with_name("server.py"))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield int(process.stdout.readline())
-        finally:
-            process.kill()
+def ratio(more: Sequence[float], less: Sequence[float]) -> str:
+    """Return the median of the quotients, round by round."""
+    return f"{statistics.median(one / other for one, other in zip(more, less, strict=True)):.2f}"
 
 
-async def bare(port: int, kind: str, count: int, rate: float) -> float:
-    """Receive and decode, and nothing else: the `websockets` loop that anybody would write."""
-    decode = msgspec.json.Decoder(Ohlc | Trades).decode
-    url = f"ws://127.0.0.1:{port}/{kind}/{count}/{rate:g}/v2"
-    async with connect(url, compression=None, ping_interval=None, max_queue=64) as stream:
-        if hasattr(stream.transport, "max_size"):
-            stream.transport.max_size = 65_536  # the same treatment that ours gives it
-        await stream.send(SUBSCRIBE)
-        first = await stream.recv(decode=False)
-        started = time.process_time()
-        for _ in range(count - 1):
-            decode(await stream.recv(decode=False))
-        spent = time.process_time() - started
-        decode(first)
-        stream.transport.abort()
-    return spent
-
-
-@attrs.frozen
-class Rerouted:
-    """The real transport, with the benchmark's path instead of the venue's."""
-
-    inner: NetTransport
-    path: str
-
-    async def open(self, endpoint: Endpoint) -> Stream:
-        """Open the stream of the sending process."""
-        url = endpoint.url.replace("/v2", self.path)
-        return await self.inner.open(attrs.evolve(endpoint, url=url, silence_limit_s=60.0))
-
-    async def request(self, request: HttpRequest) -> HttpReply:
-        """Ask nobody: the benchmark has no REST."""
-        return await self.inner.request(request)
-
-    async def aclose(self) -> None:
-        """Close the real one."""
-        await self.inner.aclose()
-
-
-async def ours(port: int, kind: str, count: int, rate: float, store: str | None) -> float:
-    """Run the whole collector on the same frames: session, adapter, ledger and, with *store*, SQLite."""
-    registry = Registry()
-    redirects = {
-        "wss://ws.kraken.com": f"ws://127.0.0.1:{port}",
-        "https://api.kraken.com": "http://127.0.0.1:9",
-    }
-    net = NetTransport(clock=SystemClock(), redirects=redirects)
-    transport = Rerouted(net, f"/{kind}/{count}/{rate:g}/v2")
-    async with Collector(store, registry=registry, transport=transport) as collector:
-        series = await collector.add(SERIES[kind])
-        while not (frames := collector.health().venues[0].frames):  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0.001)
-        started, begun = time.process_time(), frames
-        while collector.health().venues[0].frames < count:  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0.02)
-        spent = time.process_time() - started
-        health = next(each for each in collector.health().series if each.series == series)
-        got = health.received if kind != "ohlc1" else health.closed
-        expected = count * CASES[kind] if kind != "ohlc1" else (count - 1) // 50
-        if got != expected:
-            raise SystemExit(f"{kind}: {got} of {expected} arrived: the benchmark is broken")
-    await transport.aclose()
-    return spent * count / (count - begun)
-
-
-def measure(rounds: int, count: int, rate: float, console: Console) -> None:
-    """Run everything *rounds* times in turn, and print medians and ratios."""
+def sockets(rounds: int, count: int, rate: float, console: Console) -> None:
+    """Measure the whole way from a socket, and print it."""
     pace = f"paced at {rate:,.0f} frames/s" if rate else "flood"
-    table = Table(title=f"CPU µs per event, {pace}, median of {rounds} rounds (lowest to highest)")
-    for name in ("frames", "bare loop", "session and ledger", "ratio", "into SQLite", "ratio"):
+    table = Table(title=f"CPU µs per event, {pace}, median of {rounds} rounds (lowest..highest)")
+    names = (
+        *("frames", "receive only", "bare loop", "session, ledger", "to bare"),
+        *("beside transport", "into SQLite", "to bare"),
+    )
+    for name in names:
         table.add_column(name, justify="left" if name == "frames" else "right")
     with server() as port, tempfile.TemporaryDirectory() as folder:
         for kind, events in CASES.items():
-            frames = max(count // events, 200)
-            runs: list[tuple[float, float, float]] = []
-            for number in range(rounds):
-                store = f"sqlite:{folder}/{kind}-{rate:g}-{number}.db"
-                base = asyncio.run(bare(port, kind, frames, rate))
-                ledger = asyncio.run(ours(port, kind, frames, rate, None))
-                runs.append((base, ledger, asyncio.run(ours(port, kind, frames, rate, store))))
-            per_event = [
-                [spent / frames / events * 1e6 for spent in column] for column in zip(*runs, strict=True)
-            ]
-            ratios = [
-                statistics.median(mine / base for base, mine in zip(per_event[0], column, strict=True))
-                for column in per_event[1:]
-            ]
-            cells = [
-                f"{statistics.median(column):.2f} ({min(column):.2f} to {max(column):.2f})"
-                for column in per_event
-            ]
-            table.add_row(kind, cells[0], cells[1], f"{ratios[0]:.2f}", cells[2], f"{ratios[1]:.2f}")
+            frames, number = max(count // events, 200), 0
+
+            def stored(kind: str = kind, frames: int = frames) -> Coroutine[Any, Any, float]:
+                nonlocal number
+                number += 1
+                url = f"sqlite:{folder}/{kind}-{rate:g}-{number}.db"
+                return collected(port, kind, frames, rate, url)
+
+            asked = (port, kind, frames, rate)
+            paths: dict[str, Path] = {
+                "received": lambda asked=asked: received(*asked),  # type: ignore[misc]  # bound early
+                "bare": lambda asked=asked: bare(*asked),  # type: ignore[misc]
+                "collected": lambda asked=asked: collected(*asked),  # type: ignore[misc]
+            }
+            if kind in STORED:
+                paths["stored"] = stored
+            took = {
+                name: [seconds / frames / events * 1e6 for seconds in column]
+                for name, column in alternating(paths, rounds).items()
+            }
+            ours, base = took["collected"], took["bare"]
+            cells = [shown(took["received"]), shown(base), shown(ours), ratio(ours, base)]
+            cells.append(shown(between(ours, took["received"])))
+            if kind in STORED:
+                cells += [shown(took["stored"]), ratio(took["stored"], base)]
+            else:
+                cells += ["not stored", ""]
+            table.add_row(kind, *cells)
+    console.print(table)
+
+
+def in_memory(rounds: int, count: int, console: Console) -> None:
+    """Measure each step between transport and ledger, and print it."""
+    table = Table(title=f"CPU µs per event and step, in memory, median of {rounds} rounds (budget)")
+    for name in ("frames", *steps.STEPS, "ours in all"):
+        table.add_column(name, justify="left" if name == "frames" else "right")
+    taken: dict[str, list[list[float]]] = {kind: [] for kind in CASES}
+    for _ in range(rounds):
+        for kind, events in CASES.items():
+            taken[kind].append(steps.measure(kind, events, max(count // events, 200)))
+    for kind, runs in taken.items():
+        cells = []
+        for column, budget in zip(zip(*runs, strict=True), steps.BUDGET[kind], strict=True):
+            cells.append(f"{statistics.median(column):.2f}" + ("" if budget is None else f" ({budget:g})"))
+        table.add_row(kind, *cells)
     console.print(table)
 
 
@@ -194,10 +121,11 @@ def main() -> None:
         "--paced", type=float, default=10_000.0, help="frames a second; 0 leaves this part out"
     )
     arguments = parser.parse_args()
-    console = Console(width=120)
-    measure(arguments.rounds, arguments.events, 0.0, console)
+    console = Console(width=140)
+    in_memory(arguments.rounds, arguments.events // 2, console)
+    sockets(arguments.rounds, arguments.events, 0.0, console)
     if arguments.paced:
-        measure(arguments.rounds, arguments.events // 2, arguments.paced, console)
+        sockets(arguments.rounds, arguments.events // 2, arguments.paced, console)
 
 
 if __name__ == "__main__":

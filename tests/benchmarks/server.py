@@ -1,7 +1,7 @@
 """The other end of the benchmark: a WebSocket server that writes frames made beforehand, flooding or paced.
 
 Run as a process of its own; prints its port. The opening request's path says what to send:
-`/KIND/COUNT/ROUND/v2` with KIND ohlc1, trade1 or trade50, and a rate in frames a second after a `@`.
+`/KIND/COUNT/RATE/v2` with KIND ohlc1, trade1 or trade50, and RATE in frames a second, 0 for a flood.
 """
 
 from __future__ import annotations
@@ -42,14 +42,17 @@ def trades(number: int, size: int) -> bytes:
     return f'{{"channel":"trade","type":"update","data":[{rows}]}}'.encode()
 
 
-def wire(kind: str, count: int) -> list[bytes]:
-    """Return *count* WebSocket frames as they go over the wire."""
+def payloads(kind: str, count: int) -> list[bytes]:
+    """Return *count* messages; those of candles begin with the running minute."""
     first_minute = int(time.time()) // 60
     if kind == "ohlc1":
-        payloads = (ohlc(number, first_minute) for number in range(count))
-    else:
-        payloads = (trades(number, int(kind.removeprefix("trade"))) for number in range(count))
-    return [Frame(Opcode.TEXT, payload).serialize(mask=False) for payload in payloads]
+        return [ohlc(number, first_minute) for number in range(count)]
+    return [trades(number, int(kind.removeprefix("trade"))) for number in range(count)]
+
+
+def wire(kind: str, count: int) -> list[bytes]:
+    """Return *count* WebSocket frames as they go over the wire."""
+    return [Frame(Opcode.TEXT, payload).serialize(mask=False) for payload in payloads(kind, count)]
 
 
 async def answer(connection: ServerConnection) -> None:
