@@ -167,8 +167,9 @@ class FeedRoute(Generic[E]):
         """Pass one event on."""
         self.received += 1
         self.latest = data  # type: ignore[assignment]  # the session routes by type
-        if self._session is not None:
-            self.heard_s = self._session.frame_s
+        session = self._session
+        if session is not None:
+            self.heard_s = session.frame_s
         for held in self.readers:
             reader = held()
             if reader is not None and not reader.put(data):  # type: ignore[arg-type]  # the same

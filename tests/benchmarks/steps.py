@@ -30,6 +30,9 @@ _FIFTY: Final = (0.0, 0.6, 0.3, 0.3, None, None, 1.5)
 BUDGET: Final = {"ohlc1": _ONE, "trade1": _ONE, "trade50": _FIFTY}
 """What was allowed to each and to all, in µs an event; None where the design cuts the steps otherwise."""
 
+YIELD_FRAMES: Final = 256
+"""A socket runs dry now and then; a loop that is never left would be what the watchdog looks for."""
+
 _MINUTE: Final = Timeframe.parse("1m")
 _UNSAID: Final = Finality.UNSAID
 _BUY: Final = Side.BUY
@@ -98,6 +101,8 @@ class _Memory:
             self.started = time.process_time()
         if taken < len(self.frames):
             self._taken = taken + 1
+            if taken % YIELD_FRAMES == 0:
+                await asyncio.sleep(0)
             return self.frames[taken]
         if self.spent is None:
             self.spent = time.process_time() - self.started
