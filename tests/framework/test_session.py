@@ -473,6 +473,22 @@ def test_a_greeting_of_the_wrong_type_is_the_adapters_mistake(hello: Any) -> Non
     assert "tuple of Send" in str(ended)
 
 
+def test_when_data_came_is_told_by_our_clock_and_other_frames_do_not_count() -> None:
+    async def test(bench: Bench) -> None:
+        assert 0 == bench.session.heard_ns
+        bench.stream.say({"accepted": ["BTC/USD@1m"]}, candle(1))
+        await asyncio.sleep(0)
+        came_ns = running_clock().now_ns()
+        await asyncio.sleep(5)
+        bench.stream.say({"beat": 1})
+        await asyncio.sleep(5)
+
+        assert came_ns == pytest.approx(bench.session.heard_ns, abs=20_000_000)
+        assert running_clock().now_ns() - bench.session.heard_ns > 9_900_000_000
+
+    with_session(test)
+
+
 def test_a_venue_that_talks_and_never_gets_ready_is_left() -> None:
     async def test(bench: Bench) -> None:
         for _ in range(40):
