@@ -14,6 +14,7 @@ import asyncio
 import statistics
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -72,11 +73,9 @@ def sockets(rounds: int, count: int, rate: float, console: Console) -> None:
                 url = f"sqlite:{folder}/{kind}-{rate:g}-{number}.db"
                 return collected(port, kind, frames, rate, url)
 
-            asked = (port, kind, frames, rate)
             paths: dict[str, Path] = {
-                "received": lambda asked=asked: received(*asked),  # type: ignore[misc]  # bound early
-                "bare": lambda asked=asked: bare(*asked),  # type: ignore[misc]
-                "collected": lambda asked=asked: collected(*asked),  # type: ignore[misc]
+                name: partial(path, port, kind, frames, rate)
+                for name, path in (("received", received), ("bare", bare), ("collected", collected))
             }
             if kind in STORED:
                 paths["stored"] = stored
