@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import statistics
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
@@ -120,6 +121,7 @@ def main() -> None:
         "--paced", type=float, default=10_000.0, help="frames a second; 0 leaves this part out"
     )
     arguments = parser.parse_args()
+    logging.disable(logging.WARNING)  # that there is no history is said often enough
     console = Console(width=140)
     in_memory(arguments.rounds, arguments.events // 2, console)
     sockets(arguments.rounds, arguments.events, 0.0, console)

@@ -43,8 +43,8 @@ def trades(number: int, size: int) -> bytes:
 
 
 def payloads(kind: str, count: int) -> list[bytes]:
-    """Return *count* messages; those of candles begin with the running minute."""
-    first_minute = int(time.time()) // 60
+    """Return *count* messages; those of candles end with the running minute, as the future is refused."""
+    first_minute = int(time.time()) // 60 - count // BUCKET_FRAMES
     if kind == "ohlc1":
         return [ohlc(number, first_minute) for number in range(count)]
     return [trades(number, int(kind.removeprefix("trade"))) for number in range(count)]

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from tests.benchmarks.paths import SERIES, decode
+from tests.benchmarks.paths import SERIES, decode, since
 from tests.benchmarks.server import payloads
 from wickwire import Candle, Endpoint, Finality, HttpReply, HttpRequest, Side, Timeframe, Trade, TradeAction
 from wickwire.collector import Collector
@@ -131,7 +131,7 @@ async def _dropped(frames: Sequence[bytes]) -> float:
 async def _collected(kind: str, frames: Sequence[bytes]) -> float:
     memory = _Memory(frames)
     async with Collector(registry=Registry(), transport=memory) as collector:
-        await collector.add(SERIES[kind])
+        await collector.add(SERIES[kind], since=since(kind, len(frames)))
         while memory.spent is None:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)
     return memory.spent
