@@ -118,13 +118,14 @@ class Case:
             size = math.ceil(self.series.timeframe.nominal_ns / piece.nominal_ns)
             if support.rest and size <= support.page_rows:
                 rows = None if support.depth_rows is None else support.depth_rows // size
+                reach = "" if rows is None else f", {rows} buckets deep"
                 whole = attrs.evolve(
                     support,
                     stream=False,
                     page_rows=support.page_rows // size,
                     depth_rows=rows,
                     marks_closed=False,
-                    notes=(*support.notes, f"history is folded from {piece} candles"),
+                    notes=(*self.support.notes, f"history is folded from {piece} candles{reach}"),
                 )
                 return whole, piece
         return None
