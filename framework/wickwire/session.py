@@ -369,8 +369,9 @@ class Session:
             self._changed.clear()
             asks, removed = self._book.next_batch(self._endpoint, loop.time())
             if not asks and not removed:
+                due_s = self._book.next_due_s(self._endpoint, loop.time())
                 try:
-                    async with asyncio.timeout_at(self._book.next_due_s()):
+                    async with asyncio.timeout_at(due_s):
                         await self._changed.wait()
                 except TimeoutError:
                     pass

@@ -312,9 +312,14 @@ class Subscriptions:
         asked = [sub for sub in self._topics.values() if sub.phase is TopicPhase.ASKED]
         return len({sub.batch for sub in asked}) >= most and all(sub.due_s > now_s for sub in asked)
 
-    def next_due_s(self) -> float | None:
-        """Return when there is something to say again, should nothing change; None for never."""
-        waiting = (TopicPhase.ASKED, TopicPhase.REFUSED)
+    def next_due_s(self, terms: Endpoint, now_s: float) -> float | None:
+        """Return when there is something to say again, should nothing change; None for never.
+
+        While answers have to be awaited, what was refused has to wait for them too, however long it is due.
+        """
+        waiting = [TopicPhase.ASKED, TopicPhase.REFUSED]
+        if terms.acknowledges and self._must_wait(now_s, terms.changes_in_flight):
+            waiting.remove(TopicPhase.REFUSED)
         return min((sub.due_s for sub in self._topics.values() if sub.phase in waiting), default=None)
 
 

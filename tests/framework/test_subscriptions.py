@@ -97,7 +97,7 @@ def test_a_book_has_something_to_say_when_its_owner_is_told_so() -> None:
     assert 1 == one.changes
     one.speak()
     assert [[TOPICS[0]]] == one.asked
-    assert 10.0 == one.book.next_due_s()
+    assert 10.0 == one.book.next_due_s(one.terms, one.now_s)
 
 
 def test_what_needs_no_acknowledgement_is_never_asked_for_again() -> None:
@@ -115,7 +115,7 @@ def test_the_deadline_of_an_answer_grows_with_each_repetition() -> None:
     waits = []
     for _ in range(4):
         one.speak()
-        due_s = one.book.next_due_s()
+        due_s = one.book.next_due_s(one.terms, one.now_s)
         assert due_s is not None
         waits.append(due_s - one.now_s)
         one.now_s = due_s
@@ -141,7 +141,7 @@ def test_a_venue_that_wants_to_be_asked_later_refused_nothing() -> None:
     one.speak()
     one.now_s = 8.0
     assert [] == one.book.refused([TOPICS[0]], FaultKind.WAIT, "slow down", one.now_s)
-    assert 18.0 == one.book.next_due_s()
+    assert 18.0 == one.book.next_due_s(one.terms, one.now_s)
     assert [] == one.notes[TOPICS[0]].told
 
 
@@ -191,3 +191,22 @@ def test_whatever_happened_an_answering_venue_ends_with_exactly_what_is_wanted(
     assert set(wanted) == set(one.subscribed)
     assert {TopicPhase.CONFIRMED} >= one.phases(wanted)
     assert {None} >= one.phases([topic for topic in TOPICS if topic not in wanted])
+
+
+def test_what_was_refused_and_is_due_waits_for_the_answer_that_is_awaited() -> None:
+    """Else whoever drives the book would be told to wake at once, again and again, with nothing to say."""
+    one = desk(terms(changes_in_flight=1))
+    first, second = TOPICS[:2]
+    one.want(first, second)
+    one.speak()
+    one.book.refused([first], FaultKind.ENTITLEMENT, "no", 0.0)
+    one.book.refused([second], FaultKind.ENTITLEMENT, "no", 1.0)
+    one.now_s = 600.0
+    one.speak()
+    assert [[first, second], [first]] == one.asked
+    one.now_s = 601.0
+
+    assert ([], []) == one.book.next_batch(one.terms, one.now_s)
+    due_s = one.book.next_due_s(one.terms, one.now_s)
+    assert due_s is not None
+    assert due_s > one.now_s
