@@ -362,6 +362,8 @@ class Asking:
         scale = self._ledger.rescaling
         if want.known and scale.pending and want.until_ns == scale.until_ns:  # it brought nothing
             self._postpone(want, LONGEST_UNRESOLVED_S, now)
+        if want.first and self._unheard:  # the adapter knew without asking the venue, and told no time
+            self._postpone(want, min(self._ledger.buckets.size_ns / SECOND_NS, LONGEST_UNRESOLVED_S), now)
         if want.known or want.first:
             return
         if forward:

@@ -130,6 +130,19 @@ def test_a_first_look_that_fails_is_repeated_by_the_backoff_until_something_is_a
     assert [asked for asked in made.asked if asked[0] > 3_600][1:] == made.asked[-2:], "then once a bucket"
 
 
+def test_a_first_look_that_is_answered_without_the_venue_is_repeated_once_a_bucket() -> None:
+    """Where all of it is too new to be asked for, an adapter sends nothing, and no time is told."""
+    made = case(origin=-10)
+    made.ledger.frontier_ns = T0
+    want = made.asking.next(now(20))
+    assert want is not None
+    made.asking.answered(want, 0, now(20), forward=False)
+
+    assert made.asking.next(now(20)) is None
+    assert made.asking.next(now(59)) is None
+    assert made.asking.next(now(81)) is not None
+
+
 def test_nobody_waits_for_a_first_look_that_fails() -> None:
     made = case()
     made.away = True
