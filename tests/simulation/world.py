@@ -33,6 +33,7 @@ from wickwire.registry import Registry
 from wickwire.simulate import SeededMarket, VenueServer
 from wickwire.simulate.loops import VIRTUAL_START_NS, run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
+from wickwire.simulate.server import Truth
 from wickwire.transport import Stream
 from wickwire.wire import Account, Endpoint, HttpReply, HttpRequest
 
@@ -282,10 +283,12 @@ class World:
         """Return the market's candles that open in a range and are over, as the venue prints them."""
         series = Series.parse(text)
         grid = Session() if series.venue == "yahoo" and "/" not in series.symbol else Utc()
+        server = self.servers[series.venue]
+        teller = server if isinstance(server, Truth) else self.market
         over_ns = until_ns + series.timeframe.nominal_ns  # a candle that opens before the end is told whole
         candles = [
             candle
-            for candle in self.market.candles(series.symbol, series.timeframe, since_ns, over_ns, grid=grid)
+            for candle in teller.candles(series.symbol, series.timeframe, since_ns, over_ns, grid=grid)
             if candle.open_ns < until_ns
         ]
         if series.venue != "yahoo":

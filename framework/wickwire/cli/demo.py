@@ -19,7 +19,7 @@ from wickwire.cli.runs import Stop, run
 from wickwire.cli.settings import Settings
 from wickwire.cli.stored import reading, stored_candles
 from wickwire.cli.tables import show, verdict_table
-from wickwire.cli.truth import Verdict, compare
+from wickwire.cli.truth import Verdict, compare, teller
 from wickwire.cli.views import View, view_of
 from wickwire.cli.worlds import World
 from wickwire.closer import Switch
@@ -198,7 +198,7 @@ async def _check(
                 row async for page in stored_candles(store, plan.series, since_ns, None) for row in page
             ]
             verdict = compare(
-                world.market,
+                teller(world.market, world.servers.get(plan.series.venue)),
                 plan.series,
                 stored,
                 since_ns=since_ns,

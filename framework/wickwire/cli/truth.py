@@ -9,9 +9,9 @@ from decimal import Decimal
 import attrs
 
 from wickwire.model import Candle, Grid, Rung, Series, SeriesCandle
-from wickwire.simulate import SeededMarket
+from wickwire.simulate.server import Market, Truth
 
-__all__ = ["Verdict", "compare"]
+__all__ = ["Verdict", "compare", "teller"]
 
 
 @attrs.frozen(kw_only=True)
@@ -48,8 +48,13 @@ class Verdict:
         return not (self.missing or self.doubled or self.invented or self.wrong)
 
 
+def teller(market: Market, server: object) -> Truth:
+    """Return who knows the true candles of a venue: its server, where it says so, else the market."""
+    return server if isinstance(server, Truth) else market
+
+
 def compare(
-    market: SeededMarket,
+    truth: Truth,
     series: Series,
     stored: Sequence[SeriesCandle],
     *,
@@ -59,10 +64,10 @@ def compare(
     grid: Grid,
     exact: bool,
 ) -> Verdict:
-    """Return how far *stored* is what *market* knows.
+    """Return how far *stored* is what *truth* knows.
 
     Args:
-        market: The truth.
+        truth: The market, or a venue that knows better; see `teller`.
         series: Which series.
         stored: All candles of the range.
         since_ns: First open time.
@@ -72,7 +77,7 @@ def compare(
         exact: Every digit has to agree. Else prices are compared as 32-bit floats: that is what a venue sends
             that keeps them so, and no honest client knows more.
     """
-    known = market.candles(series.symbol, series.timeframe, since_ns, end_ns, grid=grid)
+    known = truth.candles(series.symbol, series.timeframe, since_ns, end_ns, grid=grid)
     over = {candle.open_ns: candle for candle in known if candle.close_ns <= end_ns}
     due = {candle.open_ns: candle for candle in known if candle.close_ns <= until_ns}
     found = {candle.open_ns: candle for candle in stored}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -26,6 +26,7 @@ __all__ = [
     "MarketQuote",
     "MarketTrade",
     "Outgoing",
+    "Truth",
     "VenueServer",
 ]
 
@@ -106,6 +107,17 @@ class Market(Protocol):
         ...
 
 
+@runtime_checkable
+class Truth(Protocol):
+    """Who knows which candles are true: the market, or a server whose candles are not of its trades alone."""
+
+    def candles(
+        self, symbol: str, timeframe: Timeframe, since_ns: int, until_ns: int, *, grid: Grid
+    ) -> Sequence[Candle]:
+        """Return the candles that open in `[since_ns, until_ns)`; see `Market.candles`."""
+        ...
+
+
 # --------------------------------------------------------------------------------------------- the server
 
 
@@ -162,7 +174,7 @@ class Connection(Protocol):
 
 
 class VenueServer(Protocol):
-    """One simulated venue."""
+    """One simulated venue. Where its candles are not those of the market's trades, it is a `Truth` too."""
 
     @property
     def stream_origins(self) -> Sequence[str]:
