@@ -10,7 +10,7 @@ means), `symbols` (names, feeds, grids).
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wickwire import Account, Description, Feed, Lane, Limits, Rate, Topic, hookimpl
 from wickwire_alpaca.dialogue import subscribe
@@ -18,6 +18,9 @@ from wickwire_alpaca.rest import fetch_ohlcv, fetch_trades
 from wickwire_alpaca.stream import connect, parse
 from wickwire_alpaca.support import supports_ohlcv
 from wickwire_alpaca.symbols import ENVIRONMENTS, PLANS, STOCKS, TIMEFRAMES, from_venue, is_crypto, to_venue
+
+if TYPE_CHECKING:
+    from wickwire.simulate.server import Market, VenueServer
 
 __all__ = [
     "connect",
@@ -27,6 +30,7 @@ __all__ = [
     "from_venue",
     "lane",
     "parse",
+    "simulate",
     "subscribe",
     "supports_ohlcv",
     "to_venue",
@@ -85,3 +89,11 @@ def describe(account: Account) -> Description:
 def lane(topic: Topic) -> Lane:
     """Keep the endpoints apart: stocks and crypto are streamed on two, and each takes one connection."""
     return Lane("crypto" if is_crypto(topic.symbol) else "stocks")
+
+
+@hookimpl
+def simulate(market: Market) -> VenueServer:
+    """Make the simulated Alpaca."""
+    from wickwire_alpaca.simulator import AlpacaServer  # noqa: PLC0415 - only simulations pay for it
+
+    return AlpacaServer(market)

@@ -8,8 +8,7 @@ means nothing to us, until the token is null. A page may be short, or empty, and
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Generator, Mapping
 from typing import Any, Final
 
 import attrs
@@ -29,7 +28,7 @@ from wickwire import (
 from wickwire_alpaca.refusals import refused_reply, wire_error
 from wickwire_alpaca.symbols import CRYPTO, ENVIRONMENTS, NO_KEYS, PLANS, Place, has_keys, is_late, place_of
 
-__all__ = ["FREE_DELAY_S", "PAGE_ROWS", "BarsReply", "RestBar", "RestTrade", "Talk", "TradesReply"]
+__all__ = ["FREE_DELAY_S", "PAGE_ROWS", "BarsReply", "Rows", "Talk", "TradesReply"]
 
 PAGE_ROWS: Final = 10_000
 """Most points on a page ("Historical bars", limit)."""
@@ -44,34 +43,14 @@ _MARGIN_NS: Final = 10 * SECOND_NS  # our clock may be ahead of theirs
 _MOST_PAGES: Final = 50
 
 
-class RestBar(msgspec.Struct, gc=False):
-    """One bar; `t` is when it opened."""
-
-    t: str
-    o: Decimal
-    h: Decimal
-    l: Decimal  # noqa: E741 - the venue's letter
-    c: Decimal
-    v: Decimal
-    n: int | None = None
-    vw: Decimal | None = None
-
-
-class RestTrade(msgspec.Struct, gc=False):
-    """One trade; `u` says that it was canceled, incorrect, or the corrected one."""
-
-    t: str
-    p: Decimal
-    s: Decimal
-    i: int
-    tks: str | None = None
-    u: str | None = None
+Rows = list[msgspec.Raw]
+"""Rows are read one by one, since one that is wrong need not cost the others."""
 
 
 class BarsReply(msgspec.Struct):
     """A page of bars: by symbol, or of the one symbol; null or empty where there are none."""
 
-    bars: dict[str, list[RestBar] | None] | list[RestBar] | msgspec.UnsetType | None = msgspec.UNSET
+    bars: dict[str, Rows | None] | Rows | msgspec.UnsetType | None = msgspec.UNSET
     next_page_token: str | msgspec.UnsetType | None = msgspec.UNSET
     symbol: str | None = None
 
@@ -79,7 +58,7 @@ class BarsReply(msgspec.Struct):
 class TradesReply(msgspec.Struct):
     """A page of trades; as bars."""
 
-    trades: dict[str, list[RestTrade] | None] | list[RestTrade] | msgspec.UnsetType | None = msgspec.UNSET
+    trades: dict[str, Rows | None] | Rows | msgspec.UnsetType | None = msgspec.UNSET
     next_page_token: str | msgspec.UnsetType | None = msgspec.UNSET
     symbol: str | None = None
 
@@ -123,8 +102,8 @@ class Talk:
 
     def pages(
         self, what: str, reply_type: type[Any], params: Mapping[str, str], since_ns: int, until_ns: int
-    ) -> Generator[HttpRequest, HttpReply, tuple[list[Any], int, bool]]:
-        """Return all rows, the venue's time at the first page, and whether there were no more.
+    ) -> Generator[HttpRequest, HttpReply, tuple[Rows, int, bool]]:
+        """Return all rows as they came, the venue's time at the first page, and whether there were no more.
 
         Raises:
             VenueError: The venue said no.
@@ -140,7 +119,7 @@ class Talk:
             **({"feed": self.place.feed} if self.place.feed else {}),
         }
         url = f"{ENVIRONMENTS[self.account.environment][1]}{self.place.rest}/{what}"
-        rows: list[Any] = []
+        rows: Rows = []
         tokens: set[str] = set()
         as_of_ns = self.now_ns
         for number in range(_MOST_PAGES):
@@ -157,7 +136,7 @@ class Talk:
             query = {**query, "page_token": token}
         return rows, as_of_ns, False
 
-    def _read(self, reply: HttpReply, what: str, reply_type: type[Any]) -> tuple[Sequence[Any], str]:
+    def _read(self, reply: HttpReply, what: str, reply_type: type[Any]) -> tuple[Rows, str]:
         refused = refused_reply(reply, f"{what} of {self.symbol}", self.now_ns)
         if refused is not None:
             raise refused
@@ -176,7 +155,7 @@ class Talk:
             raise WireError(f"alpaca: asked for {self.symbol}, got {others[0][:40]!r}", frame=reply.body)
         if isinstance(rows, dict):
             rows = rows.get(self.symbol)
-        return rows or (), token or ""
+        return rows or [], token or ""
 
 
 def _headers(account: Account) -> Mapping[str, str]:

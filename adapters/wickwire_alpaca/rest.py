@@ -12,11 +12,14 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
+import msgspec
+
 from wickwire import (
     HOUR_NS,
     MINUTE_NS,
     SECOND_NS,
     Account,
+    BadRow,
     Candle,
     FaultKind,
     Finality,
@@ -26,6 +29,7 @@ from wickwire import (
     Page,
     Side,
     Stopped,
+    Timeframe,
     Trade,
     TradePage,
     TradeQuery,
@@ -33,7 +37,8 @@ from wickwire import (
     WireError,
     hookimpl,
 )
-from wickwire_alpaca.pages import BarsReply, RestBar, RestTrade, Talk, TradesReply
+from wickwire_alpaca.pages import BarsReply, Rows, Talk, TradesReply
+from wickwire_alpaca.refusals import wire_error
 from wickwire_alpaca.symbols import CRYPTO, MINUTE, Place, close_of, grid_of, opens_on_grid, rest_name
 from wickwire_alpaca.times import TextTimes
 
@@ -44,6 +49,40 @@ SETTLE_S: Final = 35.0
 
 _SUSPICIOUS: Final = 4  # so many bars of minutes, all at full hours, are bars of hours
 
+
+class RestBar(msgspec.Struct, gc=False):
+    """One bar; `t` is when it opened."""
+
+    t: str
+    o: Decimal
+    h: Decimal
+    l: Decimal  # noqa: E741 - the venue's letter
+    c: Decimal
+    v: Decimal
+    n: int | None = None
+    vw: Decimal | None = None
+
+
+class RestTrade(msgspec.Struct, gc=False):
+    """One trade; `u` says that it was canceled, incorrect, or the corrected one."""
+
+    t: str
+    p: Decimal
+    s: Decimal
+    i: int
+    tks: str | None = None
+    u: str | None = None
+
+
+class Opening(msgspec.Struct, gc=False):
+    """Of a bar that cannot be read: when it opened."""
+
+    t: str
+
+
+_bar: Final = msgspec.json.Decoder(RestBar).decode
+_opening: Final = msgspec.json.Decoder(Opening).decode
+_trade: Final = msgspec.json.Decoder(RestTrade).decode
 
 _SIDES: Final = {"B": Side.BUY, "S": Side.SELL}
 _TAKEN_BACK: Final = ("canceled", "incorrect")
@@ -64,11 +103,14 @@ def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Generator[HttpRequest, H
         return Page(candles=(), covered=(since_ns, since_ns), stopped=Stopped.VENUE_LIMIT)
     params = {"timeframe": name, "adjustment": "raw"} if talk.place is not CRYPTO else {"timeframe": name}
     rows, as_of_ns, whole = yield from talk.pages("bars", BarsReply, params, since_ns, until_ns)
-    candles = _candles(rows, query, talk.place, as_of_ns)
-    reached_ns = until_ns if whole else candles[-1].close_ns if candles else since_ns
+    told = list(_told(rows, query, talk.place, as_of_ns))
+    _check(told, query.timeframe)
+    reached_ns = until_ns if whole else told[-1].close_ns if told else since_ns
+    inside = [row for row in told if query.since_ns <= row.open_ns < query.until_ns]
     return Page(
-        candles=[row for row in candles if query.since_ns <= row.open_ns < query.until_ns],
+        candles=[row for row in inside if isinstance(row, Candle)],
         covered=(since_ns, min(reached_ns, until_ns)),
+        bad_rows=[row for row in inside if isinstance(row, BadRow)],
         stopped=Stopped.UNTIL
         if (since_ns, reached_ns) == (query.since_ns, query.until_ns)
         else Stopped.VENUE_LIMIT,
@@ -84,7 +126,7 @@ def fetch_trades(query: TradeQuery, account: Account) -> Generator[HttpRequest, 
         return TradePage(trades=(), covered=(since_ns, since_ns), stopped=Stopped.VENUE_LIMIT)
     rows, as_of_ns, whole = yield from talk.pages("trades", TradesReply, {}, since_ns, until_ns)
     times = TextTimes()
-    trades = [_trade(query.symbol, row, times) for row in rows if row.u not in _TAKEN_BACK]
+    trades = [trade for raw in rows if (trade := _told_trade(query.symbol, raw, times)) is not None]
     last_ns = trades[-1].time_ns if trades else since_ns
     reached_ns = min(until_ns, max(since_ns, as_of_ns if whole else last_ns))
     return TradePage(
@@ -99,52 +141,83 @@ def fetch_trades(query: TradeQuery, account: Account) -> Generator[HttpRequest, 
 # ---------------------------------------------------------------------------------------------------- rows
 
 
-def _candles(rows: Sequence[RestBar], query: OhlcvQuery, place: Place, as_of_ns: int) -> list[Candle]:
-    """Return the candles of *rows*.
+def _check(told: Sequence[Candle | BadRow], timeframe: Timeframe) -> None:
+    """Refuse rows that cannot be what was asked for.
 
     Raises:
-        WireError: They are not of the interval that was asked for, or not in order.
+        WireError: They are of another interval, or not in order, or there is not one good among them.
     """
-    try:
-        candles = list(_each(rows, query, place, as_of_ns))
-    except ValueError as exc:
-        raise WireError(f"alpaca: a bar opens when no calendar is known: {exc}") from exc
-    apart_ns = min((later.open_ns - row.open_ns for row, later in pairwise(candles)), default=HOUR_NS)
+    if told and not any(isinstance(row, Candle) for row in told):
+        assert isinstance(told[0], BadRow)
+        raise WireError(f"alpaca: not one of {len(told)} bars can be read, the first: {told[0].why}")
+    apart_ns = min((later.open_ns - row.open_ns for row, later in pairwise(told)), default=HOUR_NS)
     if apart_ns <= 0:
         raise WireError("alpaca: bars are repeated or out of order; the pages may go round in a circle")
-    size_ns = query.timeframe.fixed_ns
-    coarse = len(candles) >= _SUSPICIOUS and all(row.open_ns % HOUR_NS == 0 for row in candles)
+    size_ns = timeframe.fixed_ns
+    coarse = len(told) >= _SUSPICIOUS and all(row.open_ns % HOUR_NS == 0 for row in told)
     if size_ns is not None and (apart_ns < min(size_ns, HOUR_NS) or (size_ns < HOUR_NS and coarse)):
-        raise WireError(
-            f"alpaca: asked for {query.timeframe} bars, got others, {apart_ns // MINUTE_NS} min apart"
-        )
-    return candles
+        raise WireError(f"alpaca: asked for {timeframe} bars, got others, {apart_ns // MINUTE_NS} min apart")
 
 
-def _each(rows: Sequence[RestBar], query: OhlcvQuery, place: Place, as_of_ns: int) -> Iterator[Candle]:
+def _told(rows: Rows, query: OhlcvQuery, place: Place, as_of_ns: int) -> Iterator[Candle | BadRow]:
+    """Yield the candle of each row; for one that cannot be read, its bucket and the reason.
+
+    Raises:
+        WireError: A row does not say when it opens, or opens when no such bar does.
+    """
     timeframe, times = query.timeframe, TextTimes(place)
     grid = grid_of(place, timeframe)
-    settled_ns = as_of_ns - round(SETTLE_S) * SECOND_NS
-    for row in rows:
-        numbers = (row.o, row.h, row.l, row.c, row.v, Decimal(0) if row.vw is None else row.vw)
-        if not all(number.is_finite() for number in numbers):
-            raise WireError(f"alpaca: expected finite numbers in the bar of {row.t[:40]}")
-        open_ns = times.ns(row.t)
-        if not opens_on_grid(timeframe, open_ns, grid):
-            raise WireError(f"alpaca: no {timeframe} bar opens at {row.t[:40]}")
-        close_ns = close_of(place, timeframe, open_ns)
-        if close_ns > as_of_ns:
-            finality = Finality.FORMING
-        else:
-            closed = timeframe is MINUTE and close_ns <= settled_ns
-            finality = Finality.CLOSED if closed else Finality.UNSAID
-        vwap = row.vw if row.n else None
+    for raw in rows:
+        row, why = _read_bar(raw)
+        try:
+            opens = _opening(raw).t if row is None else row.t
+            open_ns = times.ns(opens)
+            if not opens_on_grid(timeframe, open_ns, grid):
+                raise WireError(f"alpaca: no {timeframe} bar opens at {opens[:40]}")
+            close_ns = close_of(place, timeframe, open_ns)
+        except (ValueError, RecursionError) as exc:  # of a calendar, too
+            raise wire_error(exc, bytes(raw)) from exc
+        if row is None:
+            yield BadRow(open_ns, close_ns, why)
+            continue
+        vwap = None if row.n == 0 else row.vw
+        finality = _finality(timeframe, close_ns, as_of_ns)
         ohlc = (row.o, row.h, row.l, row.c)
         yield Candle(query.symbol, timeframe, open_ns, close_ns, *ohlc, row.v, row.n, vwap, finality)
 
 
-def _trade(symbol: str, row: RestTrade, times: TextTimes) -> Trade:
+def _read_bar(raw: msgspec.Raw) -> tuple[RestBar | None, str]:
+    """Return a row, or why it cannot be read."""
+    try:
+        row = _bar(raw)
+    except (ValueError, RecursionError) as exc:
+        return None, str(wire_error(exc, bytes(raw)))
+    numbers = (row.o, row.h, row.l, row.c, row.v)
+    finite = all(number.is_finite() for number in numbers) and (row.vw is None or row.vw.is_finite())
+    return (row, "") if finite else (None, f"alpaca: expected finite numbers in the bar of {row.t[:40]}")
+
+
+def _finality(timeframe: Timeframe, close_ns: int, as_of_ns: int) -> Finality:
+    """Return what a row says of itself: a minute that is settled is as closed as the stream's."""
+    if close_ns > as_of_ns:
+        return Finality.FORMING
+    settled = timeframe is MINUTE and close_ns + round(SETTLE_S) * SECOND_NS <= as_of_ns
+    return Finality.CLOSED if settled else Finality.UNSAID
+
+
+def _told_trade(symbol: str, raw: msgspec.Raw, times: TextTimes) -> Trade | None:
+    """Return the trade of a row, or None where it was taken back.
+
+    Raises:
+        WireError: It cannot be read.
+    """
+    try:
+        row = _trade(raw)
+    except (ValueError, RecursionError) as exc:
+        raise wire_error(exc, bytes(raw)) from exc
     if not (row.p.is_finite() and row.s.is_finite()):
         raise WireError(f"alpaca: expected finite numbers in the trade of {row.t[:40]}")
+    if row.u in _TAKEN_BACK:
+        return None
     side = None if row.tks is None else _SIDES.get(row.tks)
     return Trade(symbol, str(row.i), row.p, row.s, side, times.ns(row.t))
