@@ -8,7 +8,6 @@ streamed again.
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 import math
 import random
@@ -23,7 +22,7 @@ from wickwire.clock import Clock
 from wickwire.errors import FaultKind, VenueError, WickwireError
 from wickwire.folding import Pages
 from wickwire.ledger import Ledger, Want
-from wickwire.model import SECOND_NS, Candle, Quote, Rung, Series, Trade, iso
+from wickwire.model import SECOND_NS, Candle, Quote, Rung, Series, Trade, Word, iso
 from wickwire.planner import Plan
 from wickwire.retry import Advice, Backoff, advise
 from wickwire.session import Session
@@ -46,7 +45,7 @@ LIVE_S: Final = 60.0
 
 
 @final
-class Condition(enum.Enum):
+class Condition(Word):
     """How a series is doing, decided when it is read."""
 
     STARTING = "starting"

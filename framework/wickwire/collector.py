@@ -23,6 +23,7 @@ from wickwire.fanout import AnyFeedReader, CandleReader, FeedReader
 from wickwire.health import Health, of_closer, of_feed, of_venue
 from wickwire.ledger import Ledger
 from wickwire.limits import effective_limits
+from wickwire.logs import speak
 from wickwire.model import Feed, Quote, Rung, Series, SeriesCandle, Trade, parse_instant
 from wickwire.planner import Plan, plan_all
 from wickwire.registry import Registry
@@ -120,6 +121,7 @@ class Collector:
             ConfigError: The store's URL is wrong, or it holds candles of another world.
             StoreError: The store cannot be opened.
         """
+        speak()
         async with AsyncExitStack() as stack:
             if not getattr(asyncio.get_running_loop(), "virtual", False):
                 stack.enter_context(self._watchdog.watching())

@@ -147,6 +147,7 @@ class FeedRoute(Generic[E]):
         live: Whether the subscription is confirmed.
         refusal: Why the venue refuses it; empty when it does not.
         why: Why it is not live.
+        stopped: Nothing is wanted of it any more.
     """
 
     def __init__(self, series: Series) -> None:
@@ -160,8 +161,13 @@ class FeedRoute(Generic[E]):
         self.live = False
         self.refusal = ""
         self.why = "not subscribed yet"
+        self.stopped = False
         self.doubts = 0
         self._session: Session | None = None
+
+    def stop(self) -> None:
+        """Note that the connection ends because nobody wants it, which is no trouble."""
+        self.stopped = True
 
     def receive(self, data: Candle | Trade | Quote, /) -> None:
         """Pass one event on."""

@@ -162,11 +162,13 @@ def of_feed(route: AnyFeedRoute, why: str, now_s: float) -> SeriesHealth:
         received=route.received,
         age_s=age_s,
         dropped=route.dropped,
-        trouble=route.why,
+        trouble=route.refusal or ("" if route.stopped else route.why),
     )
 
 
 def _condition(route: AnyFeedRoute, age_s: float | None) -> Condition:
+    if route.stopped:
+        return Condition.STOPPED
     if age_s is not None:
         return Condition.LIVE if age_s < LIVE_S else Condition.QUIET
     if route.refusal:

@@ -68,11 +68,19 @@ def event(cls: type[T]) -> type[T]:
     return attrs.define(cls)
 
 
+class Word(enum.Enum):
+    """A closed set of words; each is shown as it is written in stores, in JSON and in the config."""
+
+    def __str__(self) -> str:
+        """Return the word."""
+        return str(self.value)
+
+
 # ----------------------------------------------------------------------------------------------- series
 
 
 @final
-class Feed(enum.Enum):
+class Feed(Word):
     """What a series carries when it does not carry candles."""
 
     TRADES = "trades"
@@ -158,7 +166,7 @@ class Series:
 
 
 @final
-class Finality(enum.Enum):
+class Finality(Word):
     """What one row says of itself; most venues say nothing."""
 
     FORMING = "forming"
@@ -167,7 +175,7 @@ class Finality(enum.Enum):
 
 
 @final
-class CandleState(enum.Enum):
+class CandleState(Word):
     """What the ledger decided."""
 
     FORMING = "forming"
@@ -192,9 +200,15 @@ class Evidence(enum.IntEnum):
     VENUE = 6
     """The venue itself marked it closed."""
 
+    def __str__(self) -> str:
+        """Return its name as docs and stores write it; the number is only for comparing."""
+        return self.name.lower()
+
+    __format__ = enum.Enum.__format__
+
 
 @final
-class Rung(enum.Enum):
+class Rung(Word):
     """How a series is collected, best first."""
 
     STREAM = "stream"
@@ -414,7 +428,7 @@ def wrong_unit(time_ns: int, since_ns: int) -> bool:
 
 
 @final
-class Side(enum.Enum):
+class Side(Word):
     """The side of the taker, who crossed the spread."""
 
     BUY = "buy"
@@ -422,7 +436,7 @@ class Side(enum.Enum):
 
 
 @final
-class TradeAction(enum.Enum):
+class TradeAction(Word):
     """Whether a trade is news, or replaces or cancels one that was reported before."""
 
     NEW = "new"
@@ -484,7 +498,7 @@ class Quote:
 
 
 @final
-class HoleKind(enum.Enum):
+class HoleKind(Word):
     """Why there is no candle; only MISSING and UNKNOWN cause work."""
 
     MISSING = "missing"

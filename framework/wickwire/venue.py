@@ -156,8 +156,8 @@ class Venue:
     def stop(self) -> None:
         """End the scope: connections are closed, nothing is asked any more."""
         self._end.set()
-        for closer in self.closers.values():
-            closer.stop()
+        for series in (*self.closers.values(), *self.feeds.values()):
+            series.stop()
 
     async def ended_within(self, seconds: float) -> bool:
         """Wait for `stop`, at most *seconds*; return whether it came."""

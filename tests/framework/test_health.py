@@ -11,6 +11,7 @@ from wickwire.closer import LIVE_S, Condition
 from wickwire.collector import Collector
 from wickwire.fanout import BOUND
 from wickwire.health import SeriesHealth
+from wickwire.simulate.loops import run_virtual
 
 TRADES = "scripted:BTC/USD@trades"
 
@@ -133,3 +134,16 @@ def test_requests_that_wait_for_their_turn_are_told() -> None:
         assert (1, 2) == (venue.requests, venue.waiting), "each takes a first look"
 
     play(test, world)
+
+
+def test_a_feed_of_a_collector_that_ended_is_stopped_and_no_trouble() -> None:
+    async def main() -> None:
+        world = World()
+        async with world.collector() as collector:
+            await subscribed(world, collector)
+            world.stream.say({"trade": ["BTC/USD", 7, "100.10"]})
+            await asyncio.sleep(0.1)
+        health = feed(collector)
+        assert (Condition.STOPPED, 1, "") == (health.condition, health.received, health.trouble)
+
+    run_virtual(main())

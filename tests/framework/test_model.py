@@ -18,8 +18,10 @@ from wickwire import (
     Feed,
     Hole,
     HoleKind,
+    Rung,
     Series,
     SeriesCandle,
+    Side,
     Timeframe,
     UsageError,
     broken_law,
@@ -259,3 +261,19 @@ def test_holes_sort_by_time():
     holes = [Hole(5, 6), Hole(0, 5, HoleKind.UNKNOWN), Hole(0, 5, HoleKind.EMPTY)]
 
     assert [Hole(0, 5, HoleKind.EMPTY), Hole(0, 5, HoleKind.UNKNOWN), Hole(5, 6)] == sorted(holes)
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        (Evidence.SUCCESSOR, "successor"),
+        (Rung.STREAM, "stream"),
+        (CandleState.REVISED, "revised"),
+        (HoleKind.SESSION_CLOSED, "session_closed"),
+        (Feed.TRADES, "trades"),
+        (Side.BUY, "buy"),
+    ],
+)
+def test_a_word_is_shown_as_it_is_written_in_stores_and_json(word, text):
+    assert (text, text) == (str(word), f"{word}")
+    assert f"{word:>20}" == text.rjust(20)

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, final
 import click
 
 from wickwire.errors import PlanError, UsageError, WickwireError
+from wickwire.logs import told
 
 __all__ = ["CONTEXT", "ExitCode", "explain", "loud_options", "printable"]
 
@@ -19,7 +20,6 @@ CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 10
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_BUILT_IN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 _LOUD: Final = {"debug": False}
 """Whether a bug shows its traceback; a dict, since the option is read before there is a context."""
@@ -121,9 +121,7 @@ class _Line(logging.Formatter):
     """One line: level, event, and its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = {name: value for name, value in vars(record).items() if name not in _BUILT_IN}
-        rest = "".join(f" {name}={value}" for name, value in fields.items() if value != "")
-        line = printable(f"{record.levelname.lower()}: {record.getMessage()}{rest}")
+        line = told(record)
         if record.exc_info and _LOUD["debug"]:
             line += "\n" + self.formatException(record.exc_info)
         return line

@@ -1,0 +1,153 @@
+"""What README and docs tell people to run, is run: Python as it stands, and the commands of page one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.framework.cli.conftest import Shell, interrupt
+from tests.test_house import ROOT
+
+PAGES = ("README.md", "docs/simulation.md", "docs/hooks.md", "docs/first-adapter.md")
+ELSEWHERE = {
+    "docs/hooks.md": "tests/framework/test_hookspecs.py",
+    "docs/first-adapter.md": "tests/framework/test_first_adapter.py",
+}
+"""Pages whose Python is taken apart by a test of its own."""
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def python(code: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run *code* as a person does: as a file."""
+    (folder / "snippet.py").write_text(code)
+    return subprocess.run(
+        [sys.executable, "-W", "error", "snippet.py"],
+        cwd=folder,
+        env={**os.environ, **more},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_every_python_block_is_run_by_a_test():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    with_python = {str(page.relative_to(ROOT)) for page in pages if "```python\n" in page.read_text()}
+
+    assert set(PAGES) == with_python
+    for page, test in ELSEWHERE.items():
+        assert Path(page).name in (ROOT / test).read_text()
+
+
+@pytest.mark.parametrize("code", blocks("docs/simulation.md", "python"), ids=["memory", "loopback"])
+def test_the_snippets_about_simulation_run_as_they_stand(code, tmp_path):
+    done = python(code, tmp_path)
+
+    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+    assert re.findall(r"\+00:00 \d+\.\d+ (?:successor|snapshot|history)$", done.stdout, re.MULTILINE)
+
+
+def test_the_cut_in_the_snippet_loses_nothing(tmp_path):
+    memory, _ = blocks("docs/simulation.md", "python")
+
+    minutes = re.findall(r"^\S+ (\d\d:\d\d):00\+00:00 ", python(memory, tmp_path).stdout, re.MULTILINE)
+
+    assert len(minutes) == 3
+    assert len({*minutes}) == 3
+
+
+def test_the_snippet_of_page_one_prints_candles(tmp_path):
+    """As it stands but for where the venue is: a simulated one, which lives 60 times as fast."""
+    [code] = blocks("README.md", "python")
+    shell = Shell(tmp_path)
+    venue = shell.start("simulate", "kraken", "--at", "2026-11-20T15:00:00Z", "--speed", 60, "--json")
+    try:
+        assert venue.stdout is not None
+        redirects = json.loads(venue.stdout.readline())["redirects"]
+        there = (
+            f'"sqlite:candles.db", redirects={redirects!r}, clock=loop_clock(1795186800 * 10**9), '
+            'world="simulated venues, seed 1")'
+        )
+        code = (
+            "from wickwire.cli.worlds import loop_clock\nfrom wickwire.simulate.loops import run_scaled\n"
+        ) + code.replace('"sqlite:candles.db")', there).replace(
+            "asyncio.run(main())", "run_scaled(main(), 60)"
+        )
+        (tmp_path / "snippet.py").write_text(code)
+        with subprocess.Popen(
+            [sys.executable, "-u", "snippet.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            try:
+                line = process.stdout.readline()
+            finally:
+                process.kill()
+    finally:
+        interrupt(venue)
+
+    assert re.fullmatch(r"2026-11-20 15:\d\d:00\+00:00 \d+\.\d (successor|snapshot|history)\n", line)
+
+
+def test_where_no_venue_is_the_snippet_of_page_one_says_why(tmp_path):
+    """One line with venue and reason, in a program that has set up no logging."""
+    [code] = blocks("README.md", "python")
+    nowhere = {
+        "wss://ws.kraken.com": "ws://127.0.0.1:1",
+        "https://api.kraken.com": "http://127.0.0.1:1",
+    }
+    code = code.replace('"sqlite:candles.db")', f'"sqlite:candles.db", redirects={nowhere})')
+    code = code.replace(
+        "asyncio.run(main())",
+        "try:\n    asyncio.run(asyncio.wait_for(main(), 1))\nexcept TimeoutError:\n    pass",
+    )
+
+    done = python(code, tmp_path)
+
+    assert (done.returncode, done.stdout) == (0, "")
+    first = done.stderr.splitlines()[0]
+    assert re.match(
+        r"warning: stream ended venue=kraken .*why=ws://127.0.0.1:1 refused the connection", first
+    )
+
+
+def test_the_commands_of_page_one_run_without_a_network(tmp_path):
+    """As it says itself: with --simulate where that can be said."""
+    [_, block] = blocks("README.md", "console")
+    shell = Shell(tmp_path)
+    commands = [line.partition("#")[0].split()[1:] for line in block.splitlines()]
+    assert ["plan", "collect", "backfill", "gaps", "export"] == [words[0] for words in commands]
+    for words in commands:
+        more = {"collect": ("--simulate", "--speed", 60, "--for", "10s"), "backfill": ("--simulate",)}.get(
+            words[0], ()
+        )
+        shell.run(*words, *more)
+
+    assert (tmp_path / "btc.csv").read_text().count("\n") > 400
+
+
+def test_the_documented_query_reads_a_store(tmp_path):
+    shell = Shell(tmp_path)
+    shell.run("backfill", "kraken:BTC/USD@1m", "--simulate", "--since", "1h")
+    [query] = blocks("docs/stores.md", "sql")
+
+    with sqlite3.connect(tmp_path / "wickwire.db") as database:
+        assert len(database.execute(query).fetchall()) > 50
+
+
+def test_the_documented_tables_are_what_plan_says():
+    page = (ROOT / "docs" / "cli.md").read_text()
+    [shown] = re.findall(r"^\$ wickwire plan (.*)\n((?:.+\n)+?)```", page, re.MULTILINE)
+    shell = Shell(ROOT)
+
+    assert shown[1].splitlines() == shell.run("plan", *shown[0].split()).stdout.splitlines()
