@@ -15,7 +15,7 @@ from wickwire.cli.door import printable
 from wickwire.cli.lines import digits, echo
 from wickwire.closer import Condition, Switch
 from wickwire.health import Health, SeriesHealth
-from wickwire.model import Feed, Hole, HoleKind, Rung, iso, when
+from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Candle, Feed, Hole, HoleKind, Rung, iso, when
 
 if TYPE_CHECKING:
     from wickwire.cli.doctor import Finding
@@ -93,15 +93,19 @@ def on_terminal() -> bool:
 
 
 def table(*columns: str, wide: str = "", padding: int = 2) -> Table:
-    """Return an empty table in the house's form; the column called *wide* takes what is left of the line."""
+    """Return an empty table in the house's form; the column called *wide* takes what is left of the line.
+
+    Where there is none and the terminal is too narrow, the names of series are folded: no number is cut.
+    """
+    folded = wide or "series"
     made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, padding, 0, 0))
     for name in columns:
         right = name in _NUMBERS
         made.add_column(
             name,
             justify="right" if right else "left",
-            no_wrap=name != wide,
-            overflow="fold" if name == wide else "ellipsis",
+            no_wrap=name != folded,
+            overflow="fold" if name == folded else "ellipsis",
             ratio=1 if name == wide else None,
         )
     return made
@@ -156,19 +160,27 @@ def plan_table(plans: Sequence[Plan]) -> RenderableType:
 
 def gaps_table(found: Sequence[Gaps]) -> RenderableType:
     """Return what a store lacks, one series a row, its holes below it."""
-    rows = table("series", "since", "until", "candles", "twice", "holes")
+    rows = table("series", "since", "until", "candles", "twice", "holes", padding=1 if on_terminal() else 2)
     for one in found:
         rows.add_row(
             text(one.series),
-            text(iso(one.since_ns)),
-            text(iso(one.until_ns)),
+            text(_instant(one.since_ns)),
+            text(_instant(one.until_ns)),
             text(one.candles),
             text(one.duplicates, "bold red" if one.duplicates else ""),
             text(len(one.holes), "bold red" if one.lacking else "") if one.holes else text("whole", "green"),
         )
         for hole in one.holes:
-            rows.add_row(text(f"  {hole.kind.value}"), text(iso(hole.since_ns)), text(iso(hole.until_ns)))
+            since, until = text(_instant(hole.since_ns)), text(_instant(hole.until_ns))
+            rows.add_row(text(f"  {hole.kind.value}"), since, until)
     return rows
+
+
+def _instant(ns: int) -> str:
+    """Return an instant; on a terminal without the seconds that it does not have, to be narrower."""
+    if on_terminal() and ns % MINUTE_NS == 0:
+        return f"{when(ns):%Y-%m-%dT%H:%MZ}"
+    return iso(ns)
 
 
 def findings_table(findings: Sequence[Finding]) -> RenderableType:
@@ -207,12 +219,10 @@ def health_table(health: Health, switches: Sequence[Switch] = (), *, title: str 
 
     It fits into 80 columns: what takes a sentence stands below the rows.
     """
-    rows = table(
-        "series", "route", "state", "last candle", "close", "lag", "closed", "rev", "holes", padding=1
-    )
+    rows = table("series", "route", "state", "last", "close", "lag", "closed", "rev", "holes", padding=1)
     reasons: dict[tuple[Rung, str], list[str]] = {}
     for one in health.series:
-        rows.add_row(*_series_row(one))
+        rows.add_row(*_series_row(one, health.at_ns))
         reasons.setdefault((one.rung, one.why), []).append(str(one.series))
     parts: list[RenderableType] = [text(title, "bold")] if title else []
     parts.append(rows)
@@ -249,20 +259,26 @@ def troubles(health: Health) -> list[tuple[str, str]]:
     return [(where, what) for what, where in said.items()]
 
 
-def _series_row(one: SeriesHealth) -> tuple[Text, ...]:
+def _series_row(one: SeriesHealth, now_ns: int) -> tuple[Text, ...]:
     last = one.last_close
     missing = _missing(one.holes)
     return (
         text(one.series),
         text(one.rung.value, _RUNG_COLORS.get(one.rung, "")),
         text(one.condition.value, _COLORS[one.condition]),
-        text("" if last is None else f"{last.open_time:%m-%d %H:%M}"),
+        text("" if last is None else _opened(last, now_ns)),
         text("" if last is None else _short(last.close)),
         text("" if one.lag_s is None else f"{one.lag_s:.1f} s"),
         text(one.received if isinstance(one.series.what, Feed) else one.closed),
         text(one.revisions or ""),
         text(missing or "", "bold red"),
     )
+
+
+def _opened(candle: Candle, now_ns: int) -> str:
+    """Return when a candle opened, with the day where that is not clear."""
+    lately = now_ns - candle.open_ns < DAY_NS - HOUR_NS
+    return f"{candle.open_time:%H:%M}" if lately else f"{candle.open_time:%m-%d %H:%M}"
 
 
 def _short(price: Decimal) -> str:

@@ -17,7 +17,7 @@ import attrs
 
 from wickwire.clock import Clock, LoopClock, SystemClock
 from wickwire.errors import UsageError
-from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Feed, Series, Utc, iso
+from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Feed, Series, Utc, iso, when
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
@@ -133,8 +133,8 @@ async def simulated(
     clock = loop_clock(at_ns)
     async with _served(servers, clock, port) as served:
         note = (
-            f"{simulated_world(seed)}; their clock starts at {iso(at_ns - at_ns % MINUTE_NS)}, "
-            f"their history at {iso(market.start_ns)}"
+            f"{simulated_world(seed)}: now {iso(at_ns - at_ns % MINUTE_NS)}, "
+            f"history since {when(market.start_ns):%Y-%m-%d}"
         )
         yield World(
             clock=clock,

@@ -9,7 +9,7 @@ from rich.console import Console
 from wickwire.cli.tables import health_table
 from wickwire.closer import Condition, Switch
 from wickwire.health import Health, SeriesHealth, VenueHealth
-from wickwire.model import Candle, Hole, Rung, Series, Timeframe, parse_instant
+from wickwire.model import HOUR_NS, Candle, Hole, Rung, Series, Timeframe, parse_instant
 
 NOW_NS = parse_instant("2026-11-20T15:00:00Z")
 MINUTE = Timeframe.parse("1m")
@@ -63,7 +63,7 @@ def test_every_fact_of_a_series_is_in_its_row():
     told = shown(health(series("kraken:BTC/USD@1m", closed=12_345, revisions=7, holes=[hole])))
 
     [row] = [line for line in told.splitlines() if line.startswith("kraken:BTC/USD@1m ")]
-    for fact in ("stream", "live", "11-20 14:59", "97283.3", "1.2 s", "12345", "7", "1"):
+    for fact in ("stream", "live", "14:59", "97283.3", "1.2 s", "12345", "7", "1"):
         assert fact in row
     assert "stream: why stream: kraken:BTC/USD@1m" in told
     assert told.startswith("a note")
@@ -103,3 +103,29 @@ def test_trades_show_how_many_came():
     told = shown(health(series("kraken:BTC/USD@trades", last_close=None, lag_s=None, received=4711)))
 
     assert "4711" in told
+
+
+def test_in_a_narrow_terminal_names_are_folded_and_no_number_is_cut():
+    long = series("coinbase:SOMETHING/USDC@trades", condition=Condition.STOPPED, lag_s=11.25)
+
+    told = shown(health(long), width=60)
+
+    assert "…" not in told
+    assert "11.2 s" in told
+    assert "holes" in told
+
+
+@pytest.mark.parametrize(("ago_h", "opened"), [(0, "15:00"), (22, "17:00"), (30, "11-19 09:00")])
+def test_the_last_candle_has_a_day_where_its_time_alone_would_not_say_which(ago_h, opened):
+    price = Decimal(1)
+    open_ns = NOW_NS - ago_h * HOUR_NS
+    last = Candle("X", MINUTE, open_ns, open_ns + 60, price, price, price, price, price)
+
+    [row] = [
+        line
+        for line in shown(health(series("kraken:BTC/USD@1m", last_close=last))).splitlines()
+        if "@1m" in line
+    ][:1]
+
+    assert f" {opened} " in row
+    assert ("11-19" in row) == (ago_h > 23)
