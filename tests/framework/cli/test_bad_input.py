@@ -197,7 +197,7 @@ def test_an_unknown_symbol_is_said_before_its_first_candle_is_due(shell, series)
 def test_one_series_that_never_came_is_no_success(shell):
     done = shell.run(
         *("collect", "kraken:BTC/USD@1d", "yahoo:NOSUCH@1d", "--simulate"),
-        *("--for", "3s", "--store", "memory:"),
+        *("--for", "10s", "--store", "memory:"),
         status=1,
     )
 

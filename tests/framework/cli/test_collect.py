@@ -99,9 +99,9 @@ def test_trades_and_quotes_come_as_lines_too(shell):
 
 def test_for_is_time_on_the_wall(shell):
     began = time.monotonic()
-    shell.run("collect", KRAKEN, *SIMULATED, "--for", "1s", "--store", "memory:")
+    shell.run("collect", KRAKEN, *SIMULATED, "--for", "3s", "--store", "memory:")
 
-    assert 1 <= time.monotonic() - began < 8
+    assert 3 <= time.monotonic() - began < 12
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
