@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.processes.programs import PATIENCE_S
-from tests.processes.scene import BITCOIN, SHARE, scene
-from tests.processes.truth import stored
+from tests.processes.programs import PATIENCE_S, Collector, said
+from tests.processes.scene import BITCOIN, SHARE, START, scene
+from tests.processes.truth import differences, stored
 
 WITHIN_S = 10.0
 AT_ONCE_S = 2.0
@@ -68,6 +69,49 @@ def test_a_store_that_does_not_answer_delays_the_end_but_does_not_prevent_it(tmp
         with there.collector(BITCOIN) as collector:
             there.finish(collector, BITCOIN)
             assert [] == there.differences([*first, *collector.candles], BITCOIN)
+
+
+UNSCALED = ("--simulate", "--seed", 16, "--at", START)
+"""Simulated venues in the same process, and the machine's own clock."""
+
+
+def two_hours(folder: Path) -> Collector:
+    """Collect what is there and two hours that lack, which come at once."""
+    return Collector(BITCOIN, cwd=folder, redirects={}, options=(*UNSCALED, "--since", "2h"))
+
+
+@pytest.mark.nightly
+def test_a_store_locked_for_three_seconds_of_a_real_clock_costs_no_candle(tmp_path):
+    assert said("collect", BITCOIN, *UNSCALED, "--for", "2s", cwd=tmp_path).returncode == 0
+    with ExitStack() as lock:
+        lock.enter_context(held(tmp_path))
+        with two_hours(tmp_path) as collector:
+            collector.wait_for_error("another process holds its write lock")
+            threading.Event().wait(3.0)  # this is how long the fault lasts
+            assert [] == collector.candles, "nothing is told that is not stored"
+            lock.close()
+            collector.wait_for_candle_at([BITCOIN], "2026-11-20T14:59:00Z")
+            collector.send(signal.SIGTERM)
+            assert collector.ended(WITHIN_S) == 0
+            assert "stopped before" not in collector.errors[-1]
+            assert [] == differences([BITCOIN], tmp_path, 16, collector.candles)
+
+
+@pytest.mark.nightly
+def test_a_store_locked_to_the_end_of_a_real_clock_does_not_prevent_it(tmp_path):
+    """Seconds on the wall: the venue, the store's patience and the deadline of stopping are all real."""
+    assert said("collect", BITCOIN, *UNSCALED, "--for", "2s", cwd=tmp_path).returncode == 0
+    with held(tmp_path), two_hours(tmp_path) as collector:
+        collector.wait_for_error("another process holds its write lock")
+        collector.send(signal.SIGTERM)
+        assert collector.ended(WITHIN_S) == 0
+        assert "stopped before everything was stored" in collector.errors[-1]
+        assert [] == collector.candles
+    with two_hours(tmp_path) as collector:
+        collector.wait_for_candle_at([BITCOIN], "2026-11-20T14:59:00Z")
+        collector.send(signal.SIGTERM)
+        assert collector.ended(WITHIN_S) == 0
+        assert [] == differences([BITCOIN], tmp_path, 16, collector.candles)
 
 
 @pytest.mark.slow
