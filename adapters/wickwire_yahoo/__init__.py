@@ -82,6 +82,7 @@ def supports_ohlcv(symbol: str, timeframe: Timeframe) -> OhlcvSupport:
         page_rows=interval.page_rows,
         depth_s=interval.depth_s,
         settle_s=interval.settle_s + place.delay_s,
+        proof_s=symbols.DELAY_S,
         grid=place.grid,
         signed_prices=place.kind in (Kind.FUTURE, Kind.INDEX),  # oil in April 2020, yields below zero
         notes=_notes(place),

@@ -113,12 +113,20 @@ class Buckets:
             if since_ns <= after_ns < until_ns:
                 return min(until_ns, after_ns + size_ns - (after_ns - since_ns) % size_ns)
         later_ns = [since_ns + size_ns for since_ns, _ in self.sessions if since_ns > after_ns]
-        if later_ns:
+        if later_ns and not any(frontier_ns < until_ns <= after_ns for _, until_ns in self.sessions):
             return min(later_ns)
         period_ns = min(size_ns, LONGEST_PERIOD_NS)
-        if self.sessions:  # outside of all known sessions, and when the next begins is not known
+        if self.sessions:  # when the next begins is not known, or the end of the last one is not proven yet
             period_ns = LONGEST_PERIOD_NS
         return after_ns + period_ns - (after_ns - frontier_ns) % period_ns
+
+    def _session_boundary(self, ns: int) -> int | None:
+        """Return when the latest bucket boundary was that lies at *ns* or before, as sessions tell."""
+        begun = [session for session in self.sessions if session[0] <= ns]
+        if not begun:
+            return None
+        since_ns, until_ns = begun[-1]
+        return until_ns if until_ns <= ns else ns - (ns - since_ns) % self.size_ns
 
     def due(self, verified_ns: int, asked_ns: int) -> int:
         """Return when the next bucket should be verified, after all up to *verified_ns* were.
@@ -157,9 +165,7 @@ class Buckets:
             since_ns = self.first_from(since_ns)
             until_ns = self.first_from(until_ns)
             return since_ns, min(until_ns, end_ns, *running)
-        end_ns = settled_ns - self.size_ns
-        if over_ns is not None and over_ns <= settled_ns:
-            end_ns = max(end_ns, over_ns)
-        if running:
-            end_ns = max(end_ns, min(running))
+        boundary_ns = self._session_boundary(settled_ns) if isinstance(self.grid, Session) else None
+        known = [ns for ns in (over_ns, boundary_ns) if ns is not None and ns <= settled_ns]
+        end_ns = max([settled_ns - self.size_ns, *known, *sorted(running)[:1]])
         return since_ns, min(until_ns, end_ns, *running)

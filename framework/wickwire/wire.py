@@ -174,6 +174,7 @@ class OhlcvSupport:
         marks_closed: Rows carry the venue's own closed flag (`Finality.CLOSED`).
         settle_s: How long after its end a bucket may still change in history.
         grace_s: How long after its end a stream may still bring its last row.
+        proof_s: How long after its end history may take to prove that a bucket without a candle is empty.
         grid: Where buckets open.
         signed_prices: Prices may be zero or negative there (spreads, yields).
         why_not: When nothing can be had: the reason and what could be asked instead.
@@ -189,6 +190,7 @@ class OhlcvSupport:
     marks_closed: bool = False
     settle_s: float = attrs.field(default=5.0, validator=attrs.validators.ge(0))
     grace_s: float = attrs.field(default=5.0, validator=attrs.validators.ge(0))
+    proof_s: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
     grid: Grid = attrs.field(factory=Unknown)
     signed_prices: bool = False
     why_not: str = ""

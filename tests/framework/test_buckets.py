@@ -98,6 +98,23 @@ def test_without_a_grid_only_what_must_be_over_is_decided(
     assert (at(0), at(end)) == buckets.decided((at(0), at(200)), at(88), running, over_ns)
 
 
+@pytest.mark.parametrize(
+    ("settled", "end"), [(29, 0), (31, 30), (74, 60), (75, 75), (80, 75), (299, 269), (331, 330)]
+)
+def test_known_sessions_say_which_buckets_are_over(settled: int, end: int) -> None:
+    """The last one of a session is short; long after it, what is over is over."""
+    buckets = Buckets(HALF_HOUR, Session("New York"))
+    minutes(buckets)
+    assert end == (buckets.decided((at(0), at(900)), at(settled), [], None)[1] - T0) // MINUTE_NS
+
+
+def test_the_end_of_a_session_is_asked_for_until_it_is_proven_and_then_the_next_one_is_waited_for() -> None:
+    buckets = Buckets(MINUTE, Session("New York"))
+    minutes(buckets)
+    assert at(80) < buckets.next_end(at(80), at(73)) <= at(95)
+    assert at(301) == buckets.next_end(at(80), at(75))
+
+
 @given(
     since=st.integers(0, 500), length=st.integers(0, 500), settled=st.integers(0, 500), known=st.booleans()
 )

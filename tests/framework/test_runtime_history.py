@@ -453,6 +453,35 @@ def test_a_history_that_always_proves_late_is_quiet_and_asked_once_a_bucket() ->
     play(test, Venue(plugin=Scripted(**POLLED)))
 
 
+def test_a_thin_series_whose_history_proves_late_is_quiet_for_as_long_as_it_may_take() -> None:
+    """Yahoo cannot prove that nobody traded in the last twenty minutes; of a lively series that is stale."""
+
+    async def test(world: Venue, collector: Collector) -> None:
+        def late(**values: Any) -> Page:
+            since_ns, until_ns = values["covered"]
+            proven_ns = max([(world.minute - 20) * MINUTE_NS, *(row.close_ns for row in values["candles"])])
+            return Page(**(values | {"covered": (since_ns, max(since_ns, min(until_ns, proven_ns)))}))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tests.framework.scripted.Page", late)
+            await collector.add(SERIES)
+            await passes(world, 30)
+            for _ in range(5):
+                await world.next_minute(20)
+            assert Condition.STALE is collector.health().series[0].condition, "it used to be traded"
+            for _ in range(40):
+                await world.next_minute(20)
+            await passes(world, 1)
+            for _ in range(40):
+                assert collector.health().series[0].condition in (Condition.QUIET, Condition.POLLED)
+                await world.next_minute(20)
+            world.down = True
+            await asyncio.sleep(1_500)
+            assert Condition.STALE is collector.health().series[0].condition
+
+    play(test, Venue(plugin=Scripted(**POLLED, support={"proof_s": 1_200.0})))
+
+
 # ------------------------------------------------------------------------------------- stores that fail
 
 

@@ -1,0 +1,31 @@
+"""What series say of themselves while all goes well."""
+
+from __future__ import annotations
+
+from tests.simulation.world import World, simulate
+from wickwire import parse_instant
+from wickwire.closer import Condition
+
+AN_HOUR_TO_GO_NS = parse_instant("2026-11-20T20:00:00Z")
+"""A Friday; New York trades until 21:00."""
+
+
+def test_a_share_that_is_hardly_traded_is_quiet_and_so_is_any_when_its_session_is_over() -> None:
+    """Yahoo proves twenty minutes later that nobody traded, and at once when the session is over."""
+    names = ("yahoo:DUSK@1m", "yahoo:DUSK@5m", "yahoo:AAPL@1m")
+
+    async def play(world: World) -> None:
+        def conditions() -> dict[str, Condition]:
+            return {str(one.series): one.condition for one in world.collector.health().series}
+
+        await world.minutes(30)
+        for _ in range(29):
+            assert conditions()["yahoo:DUSK@1m"] in (Condition.QUIET, Condition.POLLED)
+            assert conditions()["yahoo:AAPL@1m"] is Condition.POLLED
+            await world.minutes(1)
+        await world.minutes(25)
+        for _ in range(48):
+            assert dict.fromkeys(names, Condition.QUIET) == conditions()
+            await world.minutes(60)
+
+    simulate(play, *names, start_ns=AN_HOUR_TO_GO_NS)
