@@ -18,7 +18,15 @@ from wickwire.budget import Budget
 from wickwire.clock import Clock, SystemClock
 from wickwire.closer import Closer, Switch
 from wickwire.dialing import Dialing
-from wickwire.errors import ConfigError, PlanError, PluginError, TransportError, UsageError, WickwireError
+from wickwire.errors import (
+    ConfigError,
+    PlanError,
+    PluginError,
+    StoreError,
+    TransportError,
+    UsageError,
+    WickwireError,
+)
 from wickwire.fanout import AnyFeedReader, CandleReader, FeedReader
 from wickwire.health import Health, of_closer, of_feed, of_venue
 from wickwire.ledger import Ledger
@@ -29,7 +37,7 @@ from wickwire.planner import Plan, plan_all
 from wickwire.registry import Registry
 from wickwire.retry import Backoff, Retries
 from wickwire.scope import unwrapped
-from wickwire.store import REAL, MemoryStore, Store, forming, other_world
+from wickwire.store import REAL, Loaded, MemoryStore, Store, forming, other_world
 from wickwire.transport import Transport
 from wickwire.venue import Access, Venue
 from wickwire.watchdog import Watchdog
@@ -43,7 +51,8 @@ log = logging.getLogger(__name__)
 PAGE_ROWS: Final = 500
 _NOT_RUNNING: Final = "the collector is not running; use it inside `async with Collector(...)`"
 DRAIN_S: Final = 8.0
-"""How long stopping waits for the store: SIGTERM to exit has to stay under 10 s."""
+"""How long stopping waits for the store: SIGTERM to exit has to stay under 10 s. A series that is added again
+waits as long for what was found of it before."""
 
 
 class Collector:
@@ -110,6 +119,7 @@ class Collector:
         self._tasks: asyncio.TaskGroup | None = None
         self._stack = AsyncExitStack()
         self._borrowed: dict[Series, int] = {}
+        self._left: dict[Series, Closer] = {}
         self._start_seq = 0
 
     # ------------------------------------------------------------------------------------------ lifetime
@@ -213,6 +223,7 @@ class Collector:
             UsageError: It is not a series, the venue is not known, or *since* is not an instant.
             PluginError: The venue's adapter is broken.
             PlanError: It cannot be collected; the text says why and what could be.
+            StoreError: The store cannot be read, or does not take what was found of it before it was removed.
         """
         self._borrowed.pop(self._canonical(series), None)
         return await self._collect(series, since, route)
@@ -232,8 +243,7 @@ class Collector:
         if isinstance(name.what, Feed):
             self._audience.connect(venue.add_feed(plan))
             return name
-        assert self._store is not None
-        loaded = await self._store.load(name)
+        loaded = await self._load(name)
         past_ns = 0
         if since is not None:
             origin_ns = _instant(since)
@@ -247,6 +257,22 @@ class Collector:
             venue.add_candles(plan, Ledger.start(name, plan.support, loaded, origin_ns), past_ns)
         return name
 
+    async def _load(self, name: Series) -> Loaded | None:
+        """Return what the store knows of *name*, once all that was found of it before has landed there."""
+        assert self._store is not None
+        assert self._writer is not None
+        before = self._left.get(name)
+        if before is not None:
+            try:
+                async with asyncio.timeout(DRAIN_S):
+                    await self._writer.landed(before)
+            except TimeoutError as exc:
+                raise StoreError(
+                    f"{name}: what was found of it before it was removed is not stored yet"
+                    f" ({self._writer.trouble or 'the store is slow'}); add it again once the store takes it"
+                ) from exc
+        return await self._store.load(name)
+
     async def remove(self, series: str | Series) -> None:
         """Stop collecting *series*; what is stored stays. Nothing happens when it is not collected."""
         self._drop(self._canonical(series))
@@ -254,8 +280,15 @@ class Collector:
     def _drop(self, name: Series) -> None:
         self._borrowed.pop(name, None)
         venue = self._venues.get(name.scope)
-        if venue is not None and name in venue.plans:
-            venue.remove(name)
+        if venue is None or name not in venue.plans:
+            return
+        closer = venue.closers.get(name)
+        venue.remove(name)
+        assert self._writer is not None
+        holds = self._writer.holds
+        self._left = {series: left for series, left in self._left.items() if holds(left)}
+        if closer is not None and holds(closer):
+            self._left[name] = closer
 
     def plan(self, *series: str | Series, route: str | Rung | None = None) -> Sequence[Plan]:
         """Say how *series* would be collected, or, without arguments, how those at hand are.

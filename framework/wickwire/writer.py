@@ -43,7 +43,9 @@ class Writer:
         self._stuck_retries = Retries(Backoff(first_s=1.0, cap_s=60.0), rng)
         self._stuck_s = math.inf
         self._dirty: dict[Closer, None] = {}
+        self._committing: dict[Closer, Change] = {}
         self._wake = asyncio.Event()
+        self._moved = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._failing = self._refusing = ""
@@ -69,12 +71,25 @@ class Writer:
             taken = {closer: closer.ledger.take() for closer in self._dirty if closer not in self.stuck}
             for closer in taken:
                 del self._dirty[closer]
+            self._committing = taken
             if taken:
                 await self._commit(taken)
+            self._committing = {}
             if asyncio.get_running_loop().time() >= self._stuck_s:
                 await self._try_again()
             if not self._dirty and not self.stuck:
                 self._idle.set()
+            self._moved.set()
+
+    def holds(self, closer: Closer) -> bool:
+        """Say whether something of *closer* is still to be committed."""
+        return closer in self._dirty or closer in self._committing or closer in self.stuck
+
+    async def landed(self, closer: Closer) -> None:
+        """Return when nothing of *closer* is to be committed any more."""
+        while self.holds(closer):
+            self._moved.clear()
+            await self._moved.wait()
 
     async def drain(self) -> None:
         """Return when everything noticed so far is committed and delivered."""

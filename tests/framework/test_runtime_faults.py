@@ -22,7 +22,7 @@ from tests.framework.scripted import (
     ScriptedTransport,
     rows,
 )
-from tests.framework.test_collector import World, accepted, play
+from tests.framework.test_collector import Kept, World, accepted, play
 from tests.framework.test_session import with_session
 from wickwire import (
     SECOND_NS,
@@ -534,3 +534,69 @@ def test_a_candle_made_of_floats_is_refused_with_the_reason() -> None:
         assert health.holes, "the bucket is not taken for empty"
 
     play(test, World(plugin=Floats(stream=False)))
+
+
+# ------------------------------------------------------------------------- added again during a commit
+
+
+class SlowStore(Kept):
+    """Takes half a second for each commit, or fails."""
+
+    down = False
+
+    async def commit(self, changes: Any) -> Any:
+        await asyncio.sleep(0.5)
+        if self.down:
+            raise StoreError("disk full")
+        return await super().commit(changes)
+
+
+def test_a_series_added_again_during_a_commit_goes_on_where_that_commit_ended() -> None:
+    """Without history nothing could mend an older state that was written over a newer one."""
+    store = SlowStore()
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add(SERIES)
+        await accepted(world)
+        world.trade(100)
+        await world.next_minute(1)
+        world.trade(101)
+        await world.next_minute(1)
+        world.trade(102)
+        await asyncio.sleep(0.01)
+        await collector.remove(SERIES)
+        await collector.add(SERIES)
+        await accepted(world)
+        world.trade(102)
+        await world.next_minute(1)
+        world.trade(103)
+        await world.next_minute(1)
+
+        [state] = await store.states()
+        assert [100, 101, 102] == [int(candle.close) for candle in await world.stored()]
+        assert () == state.holes
+
+    play(test, World(store=store, plugin=Scripted(rest=False)))
+
+
+def test_a_series_that_cannot_land_in_the_store_is_not_added_again_and_says_so() -> None:
+    store = SlowStore()
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add(SERIES)
+        await accepted(world)
+        world.trade(100)
+        await asyncio.sleep(1)
+        store.down = True
+        await world.next_minute(1)
+        world.trade(101)
+        await asyncio.sleep(0.01)
+        await collector.remove(SERIES)
+        with pytest.raises(StoreError, match=r"is not stored yet \(disk full\); add it again"):
+            await collector.add(SERIES)
+        store.down = False
+        await asyncio.sleep(20)
+        await collector.add(SERIES)
+        assert [100] == [int(candle.close) for candle in await world.stored()]
+
+    play(test, World(store=store, plugin=Scripted(rest=False)))
