@@ -421,7 +421,7 @@ class Closer:
         slack_ns = 2 * wait_ns + 30 * SECOND_NS
         left_ns = due_ns + slack_ns - now_ns
         if self.rung is Rung.POLL:
-            if ledger.patience.buckets > 1:  # buckets without a candle are nothing unusual here
+            if ledger.patience.buckets > 1 or ledger.last_close is None:  # an empty bucket surprises nobody
                 left_ns += round(ledger.support.proof_s * SECOND_NS)
             # history may prove late, as long as it goes on doing so
             still_s = _now_s() - self._asking.moved_s

@@ -18,11 +18,10 @@ def test_a_share_that_is_hardly_traded_is_quiet_and_so_is_any_when_its_session_i
         def conditions() -> dict[str, Condition]:
             return {str(one.series): one.condition for one in world.collector.health().series}
 
-        await world.minutes(30)
-        for _ in range(29):
+        for _ in range(59):
+            await world.minutes(1)
             assert conditions()["yahoo:DUSK@1m"] in (Condition.QUIET, Condition.POLLED)
             assert conditions()["yahoo:AAPL@1m"] is Condition.POLLED
-            await world.minutes(1)
         await world.minutes(25)
         for _ in range(48):
             assert dict.fromkeys(names, Condition.QUIET) == conditions()
