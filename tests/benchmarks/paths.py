@@ -35,6 +35,8 @@ SERIES: Final = {
     "trade1": "kraken:BTC/USD@trades",
     "trade50": "kraken:BTC/USD@trades",
 }
+LONGEST_S: Final = 120.0
+"""A run that takes longer is broken, and says so instead of waiting for ever."""
 SUBSCRIBE: Final = '{"method":"subscribe","params":{"channel":"ohlc","symbol":["BTC/USD"]}}'
 VENUE: Final = "wss://ws.kraken.com"
 
@@ -160,7 +162,10 @@ class Rerouted:
 async def collected(port: int, kind: str, count: int, rate: float, store: str | None = None) -> float:
     """Run the whole collector on the same frames: session, adapter, ledger and, with *store*, SQLite."""
     transport = Rerouted(_net(port), f"/{kind}/{count}/{rate:g}/v2")
-    async with Collector(store, registry=Registry(), transport=transport) as collector:
+    async with (
+        asyncio.timeout(LONGEST_S),
+        Collector(store, registry=Registry(), transport=transport) as collector,
+    ):
         series = await collector.add(SERIES[kind], since=since(kind, count))
         while not (frames := collector.health().venues[0].frames):  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.001)

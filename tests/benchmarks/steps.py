@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 
-from tests.benchmarks.paths import SERIES, decode, since
+from tests.benchmarks.paths import LONGEST_S, SERIES, decode, since
 from tests.benchmarks.server import payloads
 from wickwire import Candle, Endpoint, Finality, HttpReply, HttpRequest, Side, Timeframe, Trade, TradeAction
 from wickwire.collector import Collector
@@ -109,7 +109,7 @@ class _Memory:
         await asyncio.get_running_loop().create_future()
         raise AssertionError("nobody ends it")
 
-    async def send(self, frame: str | bytes) -> None:
+    async def send(self, frame: str | bytes, *, secret: bool = False) -> None:
         if "subscribe" in str(frame):
             self.asked.set()
 
@@ -130,7 +130,7 @@ async def _dropped(frames: Sequence[bytes]) -> float:
 
 async def _collected(kind: str, frames: Sequence[bytes]) -> float:
     memory = _Memory(frames)
-    async with Collector(registry=Registry(), transport=memory) as collector:
+    async with asyncio.timeout(LONGEST_S), Collector(registry=Registry(), transport=memory) as collector:
         await collector.add(SERIES[kind], since=since(kind, len(frames)))
         while memory.spent is None:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.01)
