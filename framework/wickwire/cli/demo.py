@@ -1,4 +1,4 @@
-"""`demo`: an hour of simulated candles in a minute, a broken stream on the way, and a check at the end."""
+"""`demo`: an hour of candles of all venues in a minute, a broken stream on the way, a check at the end."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from wickwire.cli.job import Job, in_world, refuse
 from wickwire.cli.lines import echo
 from wickwire.cli.options import DEFAULT_SEED, DURATION
 from wickwire.cli.runs import Stop, run
-from wickwire.cli.settings import Settings
-from wickwire.cli.stored import reading, stored_candles
+from wickwire.cli.settings import Settings, read_settings
+from wickwire.cli.stored import gaps_of, reading, stored_candles
 from wickwire.cli.tables import show, verdict_table
 from wickwire.cli.truth import Verdict, compare, teller
 from wickwire.cli.views import View, view_of
@@ -31,8 +31,17 @@ from wickwire.model import MINUTE_NS, SECOND_NS, Rung, Series, iso
 __all__ = ["demo"]
 
 FILE: Final = Path("wickwire-demo.db")
-EXACT: Final = ("kraken:BTC/USD@1m", "kraken:BTC/USD@5m", "kraken:ETH/USD@1m", "kraken:LTC/USD@1m")
-"""Kraken sends every digit. LTC trades every other minute: many of its minutes are proven to be empty."""
+BREAKING: Final = ("kraken:BTC/USD@1m", "kraken:ETH/USD@3m", "kraken:LTC/USD@1m")
+"""Their stream breaks. LTC trades every other minute: many of its minutes are proven to be empty."""
+EXACT: Final = (
+    *BREAKING,
+    "coinbase:BTC/USD@5m",
+    "coinbase:BTC/USD@15m",
+    "coinbase:BTC/USD@1m",
+    "alpaca.iex:AAPL@1m",
+    # dxlink
+)
+"""Venues that send every digit: streamed, resampled from what is streamed, and built from trades."""
 ROUNDED: Final = ("yahoo:AAPL@1m", "yahoo:DUSK@1m")
 """Yahoo has no stream, and sends prices that were 32-bit floats once."""
 BROKEN: Final = "kraken"
@@ -53,18 +62,22 @@ class Told:
         began_ns: When the demo began, by its own clock.
         ended_ns: When it ended.
         switches: Changes of route.
-        verdicts: What the check found, by series.
+        verdicts: What the check found, by series; nothing where no truth is known.
+        candles: How many are stored.
+        lacking: Series that have holes.
     """
 
     began_ns: int
     ended_ns: int
     switches: Sequence[Switch]
     verdicts: Sequence[Verdict]
+    candles: int = 0
+    lacking: Sequence[str] = ()
 
     @property
     def there_and_back(self) -> bool:
         """Whether each streamed series was polled for a while and is streamed again."""
-        streamed = [Series.parse(text) for text in EXACT]
+        streamed = [Series.parse(text) for text in BREAKING]
         routes = {one: [switch.rung for switch in self.switches if switch.series == one] for one in streamed}
         return all(Rung.POLL in rungs and rungs[-1].streams for rungs in routes.values())
 
@@ -72,7 +85,11 @@ class Told:
     def complaints(self) -> Sequence[str]:
         """What is not as it should be."""
         wrong = [f"{one.series} is not what the market knows" for one in self.verdicts if not one.sound]
-        if self.ended_ns - self.began_ns >= LONG_ENOUGH_NS and not self.there_and_back:
+        if not self.candles:
+            wrong.append("no candle closed")
+        wrong += [f"{series} has holes; look: wickwire gaps {series}" for series in self.lacking]
+        lasted_ns = self.ended_ns - self.began_ns
+        if self.verdicts and lasted_ns >= LONG_ENOUGH_NS and not self.there_and_back:
             wrong.append(
                 "not every streamed series was polled while the stream was broken, and streamed again"
             )
@@ -91,13 +108,19 @@ class Told:
 )
 @click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Same seed, same trades.")
 @click.option("--store", metavar="URL", help=f"Where candles are kept.  [default: a new {FILE}]")
+@click.option(
+    "--live", is_flag=True, help="The real venues, as they are now; without keys only some of them."
+)
 @loud_options
-def demo(for_s: float, speed: float, seed: int, store: str | None) -> ExitCode:
-    """Collect simulated candles for a minute, and check them against the truth.
+def demo(for_s: float, speed: float, seed: int, store: str | None, *, live: bool) -> ExitCode:
+    """Collect simulated candles of all venues for a minute, and check them against the truth.
 
-    One venue streams, the other one can only be polled. On the way the stream breaks: its series are polled
-    until it is back. At the end every stored candle is compared with what the simulated market knows; the
-    exit status is 1 when one is missing, doubled or wrong.
+    Candles are streamed, resampled from smaller ones, built from trades, or polled: whatever the venue has.
+    On the way one stream breaks: its series are polled until it is back. At the end every stored candle is
+    compared with what the simulated market knows; the exit status is 1 when one is missing, doubled or wrong.
+
+    With --live the venues are real, nothing is broken on purpose, and keys come from the config that
+    WICKWIRE_CONFIG names.
     """
     quiet = logging.getLogger("wickwire")
     if quiet.level == logging.WARNING:  # unless -v: what breaks here breaks on purpose, and is shown
@@ -105,26 +128,38 @@ def demo(for_s: float, speed: float, seed: int, store: str | None) -> ExitCode:
     if store is None:
         _clear(FILE)
     job = Job(
-        settings=Settings(Config()),
+        settings=read_settings(None) if live else Settings(Config()),
         series=[Series.parse(text) for text in (*EXACT, *ROUNDED)],
         store=store or f"sqlite:{FILE}",
-        simulate=True,
-        seed=seed,
-        speed=speed,
+        simulate=not live,
+        seed=None if live else seed,
+        speed=None if live else speed,
     )
+    if live:
+        job = _possible(job)
     told: list[Told] = []
 
     async def main(stop: Stop) -> ExitCode | None:
         refuse(job)
         async with in_world(job) as world:
             view = view_of(stop, as_json=False, note=world.note)
-            told.append(await _showing(job, world, stop, view, for_s * speed))
+            told.append(await _showing(job, world, stop, view, for_s * (job.speed or 1.0)))
         return ExitCode.FAILED if told[0].complaints else ExitCode.DONE
 
-    status = run(main, speed=speed)
+    status = run(main, speed=job.speed)
     for one in told:
         _sum_up(one, job)
     return status
+
+
+def _possible(job: Job) -> Job:
+    """Return *job* with the series alone that can be collected now; the others are named."""
+    plans = job.settings.plans(job.series)
+    for plan in plans:
+        if plan.rung is Rung.REFUSE:
+            echo(f"left out  {plan.series}: {plan.why}")
+    series = [plan.series for plan in plans if plan.rung is not Rung.REFUSE and plan.series.symbol != "DUSK"]
+    return attrs.evolve(job, series=series)
 
 
 def _clear(path: Path) -> None:
@@ -162,12 +197,22 @@ async def _showing(job: Job, world: World, stop: Stop, view: View, lasts_s: floa
             breaking.cancel()
             ended_ns = world.clock.now_ns()
         view.refresh()
-    verdicts = await _check(job, world, collector, began_ns, ended_ns)
-    return Told(began_ns=began_ns, ended_ns=ended_ns, switches=switches, verdicts=verdicts)
+    async with reading(job.settings, job.store) as store:
+        gaps = [await gaps_of(store, state, None, None) for state in await store.states()]
+    return Told(
+        began_ns=began_ns,
+        ended_ns=ended_ns,
+        switches=switches,
+        verdicts=await _check(job, world, collector, began_ns, ended_ns),
+        candles=sum(one.candles for one in gaps),
+        lacking=[str(one.series) for one in gaps if one.lacking],
+    )
 
 
 async def _break_and_mend(world: World, view: View, lasts_s: float) -> None:
-    venue = world.servers[BROKEN]
+    venue = world.servers.get(BROKEN)
+    if venue is None:
+        return
     await asyncio.sleep(lasts_s * BREAK_AT)
     venue.inject("refuse_connections")
     venue.inject("hangup", code=1006)
@@ -186,7 +231,8 @@ async def _check(
     job: Job, world: World, collector: Collector, began_ns: int, ended_ns: int
 ) -> Sequence[Verdict]:
     """Compare all that is stored with the market."""
-    assert world.market is not None
+    if world.market is None:
+        return []
     verdicts = []
     async with reading(job.settings, job.store) as store:
         for plan in collector.plan(*job.series):
@@ -215,6 +261,19 @@ def _sum_up(told: Told, job: Job) -> None:
     """Say what came of it."""
     minutes = (told.ended_ns - told.began_ns) / MINUTE_NS
     echo("")
+    if told.verdicts:
+        _compared(told, minutes)
+    else:
+        echo(f"{minutes:.0f} minutes, {told.candles} candles.")
+    for complaint in told.complaints:
+        echo(f"NOT AS IT SHOULD BE: {complaint}")
+    if not told.complaints:
+        echo("Nothing missing, nothing doubled, nothing wrong." if told.verdicts else "No holes.")
+    echo(f"They are in {job.store}; look: wickwire export --store {job.store} {job.series[0]}")
+
+
+def _compared(told: Told, minutes: float) -> None:
+    """Say what the comparison with the truth found."""
     show(verdict_table(told.verdicts))
     echo("")
     total = sum(one.closed for one in told.verdicts)
@@ -224,8 +283,3 @@ def _sum_up(told: Told, job: Job) -> None:
         echo("32 bit: the venue keeps prices as 32-bit floats, and they agree as far as these go.")
     echo(f"{minutes:.0f} simulated minutes, {total} candles, all of them compared with the market.")
     echo(f"While the stream was broken {away} series were polled, and {back} came back to it.")
-    for complaint in told.complaints:
-        echo(f"NOT AS IT SHOULD BE: {complaint}")
-    if not told.complaints:
-        echo("Nothing missing, nothing doubled, nothing wrong.")
-    echo(f"They are in {job.store}; look: wickwire export --store {job.store} {job.series[0]}")
