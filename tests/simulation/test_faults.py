@@ -194,10 +194,13 @@ BOTH = ("kraken:BTC/USD@1m", "kraken:ETH/USD@5m", "yahoo:BTC/USD@1m", "yahoo:AAP
 Script = Sequence[tuple[float, Fault, float]]
 """Steps: minutes to wait, what begins then, and for how many minutes."""
 
+# not what is about timeframes of its own; and a split comes to light with the next session
+TOGETHER = [fault for fault in FAULTS if fault.starts_ns == FAULTS[0].starts_ns and fault.name != "split"]
+
 scripts = st.lists(
     st.tuples(
         st.integers(0, 60).map(lambda tenths: tenths / 10),
-        st.sampled_from([fault for fault in FAULTS if fault.starts_ns == FAULTS[0].starts_ns]),
+        st.sampled_from(TOGETHER),
         st.integers(1, 120).map(lambda tenths: tenths / 10),
     ),
     min_size=2,
