@@ -209,7 +209,8 @@ class CandleMaker:
 class TradeMaker:
     """Makes candles out of the trades that a venue streams, each taken once. See `Maker`.
 
-    The first and the last price are those of the earliest and the latest trade; of trades at one instant,
+    A trade is known by its id and its time: ids of a consolidated feed are unique on one exchange only. The
+    first and the last price are those of the earliest and the latest trade; of trades at one instant,
     in the order in which they came.
     """
 
@@ -222,7 +223,7 @@ class TradeMaker:
     def restart(self) -> None:
         """Something may have been lost: only buckets that open later are whole."""
         self.whole_ns: int | None = None
-        self._trades: dict[str, Trade] = {}
+        self._trades: dict[tuple[str, int], Trade] = {}
         self._kept_ns = self._count = 0
         self._open_ns = self._close_ns = -1
         self._bucket: _Bucket | None = None
@@ -232,7 +233,7 @@ class TradeMaker:
         assert isinstance(data, Trade)
         if data.action is not TradeAction.NEW:
             return self._take_back(data)
-        if data.id and data.id in self._trades:
+        if data.id and (data.id, data.time_ns) in self._trades:
             return None
         self._keep(data)
         if data.time_ns < self._open_ns:
@@ -247,7 +248,7 @@ class TradeMaker:
 
     def _keep(self, trade: Trade) -> None:
         self._count += 1
-        self._trades[trade.id or f"#{self._count}"] = trade
+        self._trades[trade.id or f"#{self._count}", trade.time_ns] = trade
         if len(self._trades) > _KEPT:
             forgotten = self._trades.pop(next(iter(self._trades)))
             open_ns = self._timeframe.open_at(forgotten.time_ns, self._grid)
@@ -262,10 +263,12 @@ class TradeMaker:
         self._bucket = _Bucket(self._open_ns, self._close_ns) if whole else None
 
     def _take_back(self, trade: Trade) -> Made:
-        old = self._trades.pop(trade.replaces or trade.id, None)
+        name = trade.replaces or trade.id
+        known = next((key for key in reversed(self._trades) if key[0] == name), None)
+        old = None if known is None else self._trades.pop(known)
         time_ns = trade.time_ns if old is None else old.time_ns
         if trade.action is TradeAction.CORRECTED and old is not None:
-            self._trades[trade.id] = Trade(
+            self._trades[trade.id, time_ns] = Trade(
                 trade.symbol, trade.id, trade.price, trade.size, trade.side, time_ns
             )
         return self._anew(self._timeframe.open_at(time_ns, self._grid), known=old is not None)

@@ -183,6 +183,16 @@ def test_what_is_not_remembered_is_left_to_history():
     )
 
 
+def test_one_id_of_two_exchanges_is_two_trades():
+    """Where a feed brings together several, ids are unique on each of them only."""
+    maker = TradeMaker(M1, Utc())
+
+    rows = made(maker, [trade(30), trade(70, name="7"), trade(71, name="7"), trade(71, name="7")])
+
+    assert rows[-2].trade_count == 2
+    assert rows[-1] is None
+
+
 def test_trades_without_ids_are_all_counted():
     maker = TradeMaker(M1, Utc())
     made(maker, [trade(30)])
