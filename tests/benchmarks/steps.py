@@ -88,7 +88,7 @@ class _Memory:
     spent: float | None = None
     _taken: int = 0
 
-    async def open(self, _: Endpoint) -> _Memory:
+    async def open(self, endpoint: Endpoint) -> _Memory:
         return self
 
     async def request(self, _: HttpRequest) -> HttpReply:
