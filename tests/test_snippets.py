@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.framework.cli.conftest import Shell, interrupt
-from tests.test_house import ROOT
 
+ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/simulation.md", "docs/hooks.md", "docs/first-adapter.md")
 ELSEWHERE = {
     "docs/hooks.md": "tests/framework/test_hookspecs.py",

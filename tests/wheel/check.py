@@ -108,7 +108,8 @@ class Outside:
         shutil.copytree(ROOT / "tests", self.folder / "tests", ignore=shutil.ignore_patterns(*NOT_HERE))
         # some tests read pages and run what is shown there
         shutil.copytree(ROOT / "docs", self.folder / "docs", ignore=shutil.ignore_patterns("_build"))
-        shutil.copy(ROOT / "pyproject.toml", self.folder)
+        for page in ("pyproject.toml", "README.md"):
+            shutil.copy(ROOT / page, self.folder)
         self._run(str(self.bin / "pytest"), "-n", "2")
 
     def _wickwire(self, *arguments: str) -> str:
