@@ -11,6 +11,8 @@ import pytest
 from tests.simulation.world import World, simulate
 from wickwire import Evidence, Rung
 from wickwire.closer import Condition
+from wickwire.simulate import SeededMarket
+from wickwire_coinbase.simulator import CoinbaseServer
 
 FIVE = ("coinbase:BTC/USD@5m", "coinbase:ETH/USD@5m", "coinbase:LTC/USD@5m")
 POLLED = "coinbase:BTC/USD@15m"
@@ -31,7 +33,18 @@ FAULTS: list[tuple[str, dict[str, Any], bool]] = [
     ("rest_error", {"status": 429}, False),
     ("exclusive", {}, False),
     ("late_ack", {}, False),
+    ("silent_ack", {}, True),
+    ("silent_ack", {"acked": False}, True),
+    ("silent_ack", {"symbol": "ETH/USD"}, False),
+    ("refuse", {}, True),
+    ("refuse", {"symbol": "ETH/USD", "text": "rate limit exceeded"}, False),
 ]
+SUBSCRIBING = ("silent_ack", "refuse")
+"""What only new subscriptions meet: the stream is cut when it begins and when it ends."""
+ELSEWHERE = {
+    *("hangup", "lose_messages", "drop_candle", "late_trade", "junk", "leave_out", "lose_trades"),
+    *("own_names", "rest_rate"),  # with the simulator's own tests
+}
 
 
 def collect(play: Callable[[World], Awaitable[None]], *names: str, **more: Any) -> None:
@@ -42,6 +55,12 @@ def collect(play: Callable[[World], Awaitable[None]], *names: str, **more: Any) 
         await play(world)
 
     simulate(all_of_it, *FIVE, *names, **more)
+
+
+def test_every_switch_of_the_simulator_is_played() -> None:
+    faults = CoinbaseServer(SeededMarket(1, 0)).faults.keys()
+
+    assert faults == {name for name, _, _ in FAULTS} | ELSEWHERE
 
 
 def rungs(world: World) -> set[Rung]:
@@ -70,12 +89,17 @@ def test_a_fault_of_half_an_hour_leaves_the_data_whole(
 ) -> None:
     async def play(world: World) -> None:
         await world.minutes(12)
-        world.servers["coinbase"].inject(fault, **details)
+        server = world.servers["coinbase"]
+        server.inject(fault, **details)
+        if fault in SUBSCRIBING:
+            server.inject("hangup")
         await world.minutes(30)
         if falls:
             assert {Rung.POLL} == rungs(world)
         symbol = {name: value for name, value in details.items() if name == "symbol"}
-        world.servers["coinbase"].inject(fault, on=False, **symbol)
+        server.inject(fault, on=False, **symbol)
+        if fault in SUBSCRIBING:
+            server.inject("hangup")
         await world.minutes(45)
         assert [] == await world.broken()
         assert {Rung.STREAM} == rungs(world)
