@@ -3,9 +3,9 @@
 Reference: Coinbase Advanced Trade API, WebSocket and REST, read 2026-11; docs/venues/coinbase.md tells what
 is special about the venue.
 
-Rooms: `stream` (connect, parse) with `rows` (what a row becomes), `memory` (what a connection remembers) and
-`dialogue` (requests and their answers); `rest`, `trades` and `products` (history and listings), `refusals`
-(what a no means), `symbols` (names of products and timeframes).
+Rooms: `stream` (connect, parse) with `buckets` and `rows` (what rows become), `memory` (what a connection
+remembers) and `dialogue` (requests and their answers); `rest`, `trades` and `products` (history and
+listings), `refusals` (what a no means), `symbols` (names of products and timeframes).
 """
 
 from __future__ import annotations

@@ -10,25 +10,18 @@ one counts, but a message of two different channels is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, assert_never
+from operator import attrgetter
+from typing import Any, Final, Literal
 
 import msgspec
 
 from wickwire import Account, Endpoint, Event, Fault, FaultKind, Heartbeat, VenueError, WireError, hookimpl
+from wickwire_coinbase.buckets import CandleRow, candles
 from wickwire_coinbase.dialogue import GREETING, confirmation, refusal
 from wickwire_coinbase.instants import instant
 from wickwire_coinbase.memory import Memory
 from wickwire_coinbase.refusals import wire_error
-from wickwire_coinbase.rows import (
-    CandleRow,
-    TickerRow,
-    TradeRow,
-    add_candle,
-    add_quote,
-    add_trade,
-    loose_ticker,
-    trade_number,
-)
+from wickwire_coinbase.rows import TickerRow, TradeRow, loose_ticker, quotes, trade_number, trades
 
 __all__ = ["ENVIRONMENTS", "connect", "parse"]
 
@@ -50,6 +43,10 @@ _EXCHANGE: Final = (
 )
 
 
+Tell = Callable[[list[Any], Memory, bool, str, list[Event]], None]
+"""Adds what rows mean: rows, memory, whether they are a snapshot, when they were sent, events so far."""
+
+
 class _Numbered(msgspec.Struct, tag_field="channel", kw_only=True):
     sequence_num: int = -1
 
@@ -69,11 +66,22 @@ class _Tickers(msgspec.Struct):
     rows: list[TickerRow] = msgspec.field(name="tickers")
 
 
+def _told(tell: Tell, parts: list[Any], memory: Memory, sent: str) -> Sequence[Event]:
+    out: list[Event] = []
+    for part in parts:
+        tell(part.rows, memory, part.type == "snapshot", sent, out)
+    return out
+
+
 class Candles(_Numbered, tag="candles"):
     """Candles of five minutes: first some, then the running one as it changes."""
 
     events: list[_Candles]
     timestamp: str = ""
+
+    def told(self, memory: Memory) -> Sequence[Event]:
+        """Return what it means."""
+        return _told(candles, self.events, memory, self.timestamp)
 
 
 class MarketTrades(_Numbered, tag="market_trades"):
@@ -82,12 +90,20 @@ class MarketTrades(_Numbered, tag="market_trades"):
     events: list[_Trades]
     timestamp: str = ""
 
+    def told(self, memory: Memory) -> Sequence[Event]:
+        """Return what it means."""
+        return _told(trades, self.events, memory, self.timestamp)
+
 
 class Ticker(_Numbered, tag="ticker"):
     """Quotes, told at each match."""
 
     events: list[_Tickers]
     timestamp: str = ""
+
+    def told(self, memory: Memory) -> Sequence[Event]:
+        """Return what it means."""
+        return _told(quotes, self.events, memory, self.timestamp)
 
 
 class _All(msgspec.Struct):
@@ -99,11 +115,22 @@ class Subscriptions(_Numbered, tag="subscriptions"):
 
     events: list[_All]
 
+    def told(self, memory: Memory) -> Sequence[Event]:
+        """Return what it means."""
+        if not self.events:
+            raise WireError("coinbase: a confirmation that lists nothing", at="$.events")
+        return confirmation(self.events[-1].subscriptions, memory)
+
 
 class Beat(_Numbered, tag="heartbeats"):
     """Sent each second. Its time is Go's text and its counter a number or a string; neither is read."""
 
     timestamp: str = ""
+
+    def told(self, memory: Memory) -> Sequence[Event]:
+        """Return what it means."""
+        sent = self.timestamp
+        return (Heartbeat(instant(sent, memory.seconds, "$.timestamp") if sent else None),)
 
 
 class _Loose(msgspec.Struct):
@@ -134,24 +161,10 @@ _message: Final = msgspec.json.Decoder(_Message).decode
 _loose: Final = msgspec.json.Decoder(_Loose).decode
 _raw_events: Final = msgspec.json.Decoder(_RawEvents).decode
 
-Add = Callable[[Any, Memory, bool, str, list[Event]], None]
-Order = Callable[[Any], Any]
-
-
-def _start(row: CandleRow) -> tuple[int, str]:
-    return len(row.start), row.start
-
-
-# In which order candles come is nowhere written; of trades some say the newest comes first, some the oldest.
-_ADD: Final[dict[type, tuple[Add, Order | None]]] = {
-    Candles: (add_candle, _start),
-    MarketTrades: (add_trade, trade_number),
-    Ticker: (add_quote, None),
-}
-_ROWS: Final[dict[str, tuple[str, Callable[[bytes], Any], Add, Order | None]]] = {
-    "candles": ("candles", msgspec.json.Decoder(CandleRow).decode, add_candle, _start),
-    "market_trades": ("trades", msgspec.json.Decoder(TradeRow).decode, add_trade, trade_number),
-    "ticker": ("tickers", loose_ticker, add_quote, None),
+_ROWS: Final[dict[str, tuple[str, Callable[[bytes], Any], Tell, Callable[[Any], Any] | None]]] = {
+    "candles": ("candles", msgspec.json.Decoder(CandleRow).decode, candles, attrgetter("start")),
+    "market_trades": ("trades", msgspec.json.Decoder(TradeRow).decode, trades, trade_number),
+    "ticker": ("tickers", loose_ticker, quotes, None),
 }
 
 
@@ -183,15 +196,15 @@ def parse(frame: bytes, memory: Memory) -> Sequence[Event]:
     try:
         if not frame.isascii():
             frame.decode()  # the decoder does not look into strings that it skips
-        message = _message(frame)
+        message: _Message = _message(frame)
         number, expected = message.sequence_num, memory.expected
         if number == expected:
-            events = _events(message, memory)
+            events = message.told(memory)
         elif 0 <= number < expected:
             return memory.older()
         else:
             lost = memory.gap(number) if number >= 0 else None
-            events = _events(message, memory)
+            events = message.told(memory)
             if lost is not None:
                 events = [lost, *events]
     except (msgspec.ValidationError, WireError) as exc:
@@ -201,31 +214,6 @@ def parse(frame: bytes, memory: Memory) -> Sequence[Event]:
     if number >= 0:
         memory.expected = number + 1
     return events
-
-
-def _events(message: _Message, memory: Memory) -> Sequence[Event]:
-    match message:
-        case Candles() | MarketTrades() | Ticker():
-            add, order = _ADD[type(message)]
-            events: list[Event] = []
-            for part in message.events:
-                rows: list[Any] = part.rows
-                snapshot = part.type == "snapshot"
-                if order is not None and len(rows) > 1:
-                    rows.sort(key=order)
-                for row in rows:
-                    add(row, memory, snapshot, message.timestamp, events)
-            return events
-        case Beat(timestamp=""):
-            return (Heartbeat(),)
-        case Beat(timestamp=sent):
-            return (Heartbeat(instant(sent, memory.seconds, "$.timestamp")),)
-        case Subscriptions(events=[*_, last]):
-            return confirmation(last.subscriptions, memory)
-        case Subscriptions():
-            raise WireError("coinbase: a confirmation that lists nothing", at="$.events")
-        case _:
-            assert_never(message)
 
 
 # ----------------------------------------------------------------------- what is no clean channel message
@@ -267,7 +255,7 @@ def _unchannelled(loose: _Loose, memory: Memory) -> Sequence[Event]:
 
 def _row_by_row(channel: str, frame: bytes, sent: str, memory: Memory, first: Exception) -> Sequence[Event]:
     """Return the events of the rows that are right, and a `Fault` about the others."""
-    field, decode, add, order = _ROWS[channel]
+    field, decode, tell, order = _ROWS[channel]
     events: list[Event] = []
     wrong: list[WireError] = []
     right = 0
@@ -283,7 +271,7 @@ def _row_by_row(channel: str, frame: bytes, sent: str, memory: Memory, first: Ex
             rows.sort(key=lambda found: order(found[0]))
         for row, at, sample in rows:
             try:
-                add(row, memory, part.type == "snapshot", sent, events)
+                tell([row], memory, part.type == "snapshot", sent, events)
                 right += 1
             except WireError as exc:
                 wrong.append(wire_error(exc, sample, at))
