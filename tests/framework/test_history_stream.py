@@ -122,6 +122,9 @@ def test_a_connection_that_ends_meanwhile_is_an_error_that_is_tried_again() -> N
         again = await asked(world)
         assert again is not stream
         again.say(*world.picture(first))
+        await world.next_minute(1)
+        after = await asked(world)
+        after.say(*world.picture(first, first + 1))
         await asyncio.sleep(0.5)
         assert [(first, Decimal(first), "HISTORY")] == [brief(candle) for candle in await world.stored()]
 

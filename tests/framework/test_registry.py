@@ -403,7 +403,7 @@ def test_what_is_no_store_is_refused():
     registry = Registry(plugins={"shelf": store_plugin(lambda url: object())})
 
     with pytest.raises(
-        PluginError, match=r"open_store\(\) returned an object, which has no open, aclose, load, "
+        PluginError, match=r"open_store\(\) returned an object, which has no open, aclose, world, "
     ):
         registry.open_store("shelf:/top")
 

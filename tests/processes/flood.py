@@ -10,6 +10,8 @@ import asyncio
 import json
 import sys
 import time
+from email.utils import formatdate
+from functools import partial
 from http import HTTPStatus
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -45,11 +47,14 @@ def accepted(asked: str | bytes) -> bytes:
     ).encode()
 
 
-def no_history(connection: ServerConnection, request: Request) -> Response | None:
-    """Answer what is no WebSocket."""
+def no_history(connection: ServerConnection, request: Request, now_s: int) -> Response | None:
+    """Answer what is no WebSocket, dated *now_s*, when the last frame is sent: the venue has one clock."""
     if "Upgrade" in request.headers:
         return None
-    return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "no history here\n")
+    response = connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "no history here\n")
+    del response.headers["Date"]
+    response.headers["Date"] = formatdate(now_s, usegmt=True)
+    return response
 
 
 async def main(count: int, first_minute: int) -> None:
@@ -70,8 +75,9 @@ async def main(count: int, first_minute: int) -> None:
                     await asyncio.sleep(0.001)
         await connection.wait_closed()
 
+    answer = partial(no_history, now_s=(first_minute + count // FRAMES_A_MINUTE) * 60)
     async with serve(
-        flood, "127.0.0.1", 0, compression=None, ping_interval=None, process_request=no_history
+        flood, "127.0.0.1", 0, compression=None, ping_interval=None, process_request=answer
     ) as server:
         sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
         sys.stdout.flush()

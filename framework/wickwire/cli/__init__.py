@@ -17,7 +17,10 @@ from wickwire.cli.door import CONTEXT, ExitCode, explain, loud_options
 __all__ = ["COMMANDS", "ExitCode", "main"]
 
 COMMANDS: Final = {
-    "demo": ("demo", "Collect simulated candles for a minute, and check them against the truth."),
+    "demo": (
+        "demo",
+        "Collect from all venues, simulated, for a minute; check all candles against the truth.",
+    ),
     "collect": ("collect", "Collect series, live, into a store."),
     "plan": ("listing", "Say how series would be collected, and why."),
     "backfill": ("backfill", "Bring a series' history into a store."),

@@ -113,7 +113,7 @@ class Told:
 )
 @loud_options
 def demo(for_s: float, speed: float, seed: int, store: str | None, *, live: bool) -> ExitCode:
-    """Collect simulated candles of all venues for a minute, and check them against the truth.
+    """Collect from all venues, simulated, for a minute; check all candles against the truth.
 
     Candles are streamed, resampled from smaller ones, built from trades, or polled: whatever the venue has.
     On the way one stream breaks: its series are polled until it is back. At the end every stored candle is
