@@ -1,9 +1,9 @@
 """The simulated Alpaca: the market data stream and REST over a seeded market, as a pure state machine.
 
 Written from Alpaca's documents and from what public projects captured, not from this adapter; what is not
-established is chosen, and noted where it stands. State and faults are in `simulator_venue`, bars in
-`simulator_bars`, their printing in `simulator_rows`; `simulator_stream`, which learns from `simulator_news`
-what is new, and `simulator_rest` speak to clients.
+established is chosen, and noted where it stands. State is in `simulator_venue`, its faults in
+`simulator_faults`, bars in `simulator_bars`, their printing in `simulator_rows`; `simulator_stream`, which
+learns from `simulator_news` what is new, and `simulator_rest` speak to clients.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Bars:
 
     def minutes(self, symbol: str, since_ns: int, until_ns: int, at_ns: int) -> list[Candle]:
         """Return the minutes that open in `[since_ns, until_ns)` and are over at *at_ns*, as known then."""
-        until_ns = min(until_ns, at_ns - at_ns % MINUTE_NS)
+        until_ns = min(until_ns + -until_ns % MINUTE_NS, at_ns - at_ns % MINUTE_NS)
         since_ns = max(since_ns, self._venue.market.start_ns)
         since_ns += -since_ns % MINUTE_NS
         if since_ns >= until_ns:

@@ -58,6 +58,8 @@ VENDORS = (
     Vendor("coinbase", "coinbase-advanced-py", "coinbase"),
     Vendor("ccxt_coinbase", "ccxt", "coinbase", shared="ccxt"),
     Vendor("yfinance", "yfinance", "yahoo"),
+    Vendor("alpaca", "alpaca-py", "alpaca"),
+    Vendor("ccxt_alpaca", "ccxt", "alpaca", shared="ccxt"),
 )
 
 

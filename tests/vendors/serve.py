@@ -1,6 +1,6 @@
 """Serves one simulated venue and the truth behind it on loopback, until its input ends.
 
-    python tests/vendors/serve.py kraken|yahoo|coinbase
+    python tests/vendors/serve.py kraken|yahoo|coinbase|alpaca
 
 Runs in the project's environment and prints one line of JSON: the addresses. Every run plays the same hours
 of the same market, so that the checks hold on any day and at any time of day.
@@ -18,6 +18,8 @@ from wickwire.simulate.listings import Listing
 from wickwire.simulate.loopback import serve
 from wickwire.simulate.market import SeededMarket
 from wickwire.simulate.server import Answer, Connection, Incoming, VenueServer
+from wickwire.simulate.server import Truth as TrueCandles
+from wickwire_alpaca.simulator import AlpacaServer
 from wickwire_coinbase.simulator import CoinbaseServer
 from wickwire_kraken.simulator import KrakenServer
 from wickwire_yahoo.simulator import YahooServer
@@ -27,14 +29,16 @@ OPENS = {
     "kraken": "2026-11-21T12:00:20Z",
     "coinbase": "2026-11-21T12:04:00Z",
     "yahoo": "2026-11-20T14:58:27Z",
+    "alpaca": "2026-11-20T15:04:20Z",
 }
 """When the clock starts: shortly before a minute, or five of them, end; a Friday morning in New York."""
 MARKET_STARTS = {
     "kraken": "2026-11-19T00:00:00Z",
     "coinbase": "2026-11-19T00:00:00Z",
     "yahoo": "2026-09-01T00:00:00Z",
+    "alpaca": "2026-11-18T00:00:00Z",
 }
-SERVERS = {"kraken": KrakenServer, "coinbase": CoinbaseServer, "yahoo": YahooServer}
+SERVERS = {"alpaca": AlpacaServer, "kraken": KrakenServer, "coinbase": CoinbaseServer, "yahoo": YahooServer}
 RATES = {"kraken": {"burst": 1000, "per_s": 100}, "coinbase": {"per_s": 100}}
 """REST limits that an SDK may not know of and must not meet by chance."""
 LIVELY = (
@@ -94,7 +98,8 @@ class Truth:
         if path == "/candles":
             timeframe = Timeframe.parse(query["timeframe"])
             grid = Session() if query["grid"] == "session" else Utc()
-            rows = self._market.candles(symbol, timeframe, since_ns, until_ns, grid=grid)
+            knows = self._venue if isinstance(self._venue, TrueCandles) else self._market
+            rows = knows.candles(symbol, timeframe, since_ns, until_ns, grid=grid)
             names = ("open_ns", "open", "high", "low", "close", "volume", "trade_count", "vwap")
             return [{name: getattr(row, name) for name in names} for row in rows]
         trades = self._market.trades(symbol, since_ns, until_ns)

@@ -307,6 +307,19 @@ def test_a_transport_error_in_the_middle_is_not_swallowed():
         talk.throw(TransportError("cut"))
 
 
+@pytest.mark.parametrize("wrong", [{"c": "NaN"}, {"o": None}, {"n": 1.5}, {"v": {}}])
+def test_a_row_that_cannot_be_read_costs_no_other_row_and_its_bucket_is_named(wrong):
+    page = json.loads(PAGE2)
+    bad = {**page["bars"]["AAPL"][0], "t": "2026-11-20T14:31:00Z", **wrong}
+    page["bars"]["AAPL"].insert(0, bad)
+    found, _ = fetch(json.dumps(page).encode())
+
+    assert [row.open_ns for row in found.candles] == [ns("2026-11-20T14:33:00Z")]
+    assert [(row.open_ns, row.close_ns) for row in found.bad_rows] == [
+        (ns("2026-11-20T14:31:00Z"), ns("2026-11-20T14:32:00Z"))
+    ]
+
+
 # ------------------------------------------------------------------------------- replies about something else
 
 
