@@ -33,7 +33,10 @@ if TYPE_CHECKING:
         TradeQuery,
     )
 
-__all__ = ["Adapter", "bind"]
+__all__ = ["MISFITS", "Adapter", "bind"]
+
+MISFITS = (TypeError, AttributeError, LookupError, ValueError, ArithmeticError)
+"""What our own code raises over a plugin's value of a wrong type; caught where such values come in."""
 
 _T = TypeVar("_T")
 

@@ -132,7 +132,17 @@ class VenueError(WickwireError):
     """
 
     def __init__(self, kind: FaultKind, message: str, *, retry_after_s: float | None = None) -> None:
-        """Keep kind and waiting time beside the venue's words."""
+        """Keep kind and waiting time beside the venue's words.
+
+        Raises:
+            TypeError: *kind* is no FaultKind, or *retry_after_s* no number that can be waited for.
+        """
+        told: object = kind
+        if not isinstance(told, FaultKind):
+            raise TypeError(f"VenueError.kind has to be a FaultKind, got {type(told).__name__}")
+        wait_s: object = retry_after_s
+        if wait_s is not None and not (isinstance(wait_s, int | float) and wait_s == wait_s):  # noqa: PLR0124 - NaN
+            raise TypeError(f"VenueError.retry_after_s has to be a number of seconds, got {wait_s!r:.40}")
         super().__init__(message)
         self.kind = kind
         self.retry_after_s = retry_after_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol, final
 
 import attrs
@@ -10,8 +11,8 @@ from wickwire.budget import Priority
 from wickwire.builder import folded
 from wickwire.clock import Comparison
 from wickwire.history import FetchedPage
-from wickwire.model import Grid, Timeframe
-from wickwire.wire import OhlcvQuery, Page, Stopped
+from wickwire.model import Grid, Timeframe, strange_number
+from wickwire.wire import BadRow, OhlcvQuery, Page, Stopped
 from wickwire.words import Words
 
 __all__ = ["FoldedHistory", "Pages", "fold_page"]
@@ -31,7 +32,8 @@ class Pages(Protocol):
 def fold_page(page: Page, query: OhlcvQuery, grid: Grid) -> Page:
     """Return *page*, which holds smaller candles, as the answer to *query*.
 
-    Only buckets of which the page tells everything are in it, and covered; where the venue's own history
+    Only buckets of which the page tells everything are in it, and covered; a piece that could not be read, or
+    is made of no numbers, makes the whole bucket a bad row. Where the venue's own history
     begins inside a bucket, what there is of it is all of it.
     """
     timeframe = query.timeframe
@@ -40,12 +42,28 @@ def fold_page(page: Page, query: OhlcvQuery, grid: Grid) -> Page:
     if first_ns < since_ns and page.stopped is not Stopped.VENUE_START:
         first_ns = timeframe.close_of(first_ns, grid)
     last_ns = timeframe.open_at(until_ns, grid)
+    bad = {bad.open_ns: bad for bad in _bad_buckets(page, timeframe, grid)}
+    pieces = (
+        piece
+        for piece in page.candles
+        if piece.open_ns >= first_ns and timeframe.open_at(piece.open_ns, grid) not in bad
+    )
     rows = [
         row
-        for row in folded((piece for piece in page.candles if piece.open_ns >= first_ns), timeframe, grid)
+        for row in folded(pieces, timeframe, grid)
         if row.close_ns <= until_ns or row.close_ns > query.now_ns
     ]
-    return attrs.evolve(page, candles=rows, covered=(first_ns, max(first_ns, last_ns)))
+    covered = (first_ns, max(first_ns, last_ns))
+    return attrs.evolve(page, candles=rows, covered=covered, bad_rows=[*bad.values()])
+
+
+def _bad_buckets(page: Page, timeframe: Timeframe, grid: Grid) -> Iterator[BadRow]:
+    """Yield the larger buckets in which a piece could not be read, or holds what nothing can be made of."""
+    unfit = ((piece, strange_number(piece)) for piece in page.candles)
+    read = [BadRow(piece.open_ns, piece.close_ns, why) for piece, why in unfit if why]
+    for row in [*page.bad_rows, *read]:
+        open_ns = timeframe.open_at(row.open_ns, grid)
+        yield BadRow(open_ns, timeframe.close_of(open_ns, grid), row.why)
 
 
 @final

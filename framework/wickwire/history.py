@@ -7,13 +7,14 @@ raises goes to the caller, who retries.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from typing import Any, TypeVar
 
 import attrs
 
-from wickwire.adapter import Adapter
+from wickwire.adapter import MISFITS, Adapter
+from wickwire.binding import described, kind_of, with_article
 from wickwire.budget import Budget, Priority
 from wickwire.clock import Clock, Comparison
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
@@ -22,12 +23,10 @@ from wickwire.retry import asked_s
 from wickwire.transport import Transport
 from wickwire.wire import (
     Account,
-    BadRow,
     HttpReply,
     HttpRequest,
     OhlcvQuery,
     Page,
-    Split,
     StreamHistory,
     StreamRequest,
     Topic,
@@ -140,22 +139,10 @@ class History:
         """Return *page* when it is one, and about what was asked: nothing else may reach a ledger."""
         if not isinstance(page, Page):
             raise self._adapter.broke(f"fetch_ohlcv() returned {type(page).__name__}, expected a Page")
-        match page.covered:
-            case (int(), int()):
-                pass
-            case _:
-                raise self._adapter.broke(f"covered has to be two instants in ns, got {page.covered!r:.80}")
-        if not isinstance(page.candles, Sequence):
-            raise self._adapter.broke(f"candles has to be a sequence, got {type(page.candles).__name__}")
-        for name, kind in (("bad_rows", BadRow), ("splits", Split)):
-            values = getattr(page, name)
-            if not isinstance(values, Sequence) or not all(isinstance(value, kind) for value in values):
-                raise self._adapter.broke(
-                    f"{name} has to be a sequence of {kind.__name__}, got {values!r:.80}"
-                )
         for row in page.candles:
-            if not isinstance(row, Candle):
-                raise self._adapter.broke(f"fetch_ohlcv() returned a row that is no Candle: {row!r:.80}")
+            misfit = _misfit(row)
+            if misfit:
+                raise self._adapter.broke(f"fetch_ohlcv() returned a row whose {misfit}")
             if row.timeframe is not query.timeframe or row.symbol != query.symbol:
                 asked, came = Topic(query.symbol, query.timeframe), Topic(row.symbol, row.timeframe)
                 raise self._adapter.broke(f"fetch_ohlcv() was asked for {asked}, got a row of {came}")
@@ -181,7 +168,11 @@ class History:
     async def _send(self, request: HttpRequest, priority: Priority) -> HttpReply:
         await self._budget.rest(request.cost, priority)
         self.requests += 1
-        reply = await self._transport.request(request)
+        try:
+            reply = await self._transport.request(request)
+        except MISFITS as exc:
+            why = described(exc)
+            raise self._adapter.broke(f"a conversation yielded what cannot be sent: {why}") from exc
         self._budget.told(reply.headers, self._clock.now_ns())
         if reply.date_ns is not None:
             self.told_time(reply.date_ns)
@@ -211,3 +202,12 @@ class History:
             self._refusals += 1
             ours_s = min(PAUSE_S * 2.0 ** min(self._refusals - 1, 10), LONGEST_PAUSE_S)
             self._budget.pause_rest(max(ours_s, asked_s(error) or 0.0))
+
+
+def _misfit(row: Candle) -> str:
+    """Return what of a row has a type that nothing here works with; its prices are the ledger's to judge."""
+    for name, kind in (("open_ns", int), ("close_ns", int), ("finality", Finality)):
+        value = getattr(row, name)
+        if not isinstance(value, kind):
+            return f"{name} has to be {with_article(kind.__name__)}, got {kind_of(value)}"
+    return ""

@@ -48,6 +48,7 @@ __all__ = [
     "event",
     "iso",
     "parse_instant",
+    "strange_number",
     "when",
     "wrong_unit",
 ]
@@ -370,7 +371,7 @@ class SeriesCandle:
         return self.state is not CandleState.FORMING
 
 
-def _strange_number(candle: Candle) -> str | None:
+def strange_number(candle: Candle) -> str | None:
     """Return what is wrong with a number that is not even one; type checkers do not see every adapter."""
     count = 0 if candle.trade_count is None else candle.trade_count
     for whole in (candle.open_ns, candle.close_ns, count):
@@ -394,7 +395,7 @@ def broken_law(candle: Candle, *, signed_prices: bool = False) -> str | None:
     *signed_prices* (spreads, yields and the oil of April 2020 are not); low <= open, close <= high; volume
     and count >= 0; count and times fit into 64 bits, as stores keep them; it ends after it opens.
     """
-    strange = _strange_number(candle)
+    strange = strange_number(candle)
     if strange is not None:
         return strange
     if not (candle.low <= candle.open <= candle.high and candle.low <= candle.close <= candle.high):

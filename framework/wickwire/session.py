@@ -13,7 +13,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, final
 
-from wickwire.adapter import Adapter
+from wickwire.adapter import MISFITS, Adapter
+from wickwire.binding import described
 from wickwire.budget import Meter, Priority
 from wickwire.clock import Clock
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError, WireError
@@ -236,7 +237,7 @@ class Session:
         self._ready.set()
         self._changed.set()
 
-    async def _pump(self) -> None:  # noqa: C901, PLR0912 - the hot path is one loop: calls would cost more
+    async def _pump(self) -> None:  # noqa: C901, PLR0912, PLR0915 - one loop, as calls would cost
         """Read for ever. The hot path: what stands in this loop is paid once a frame or once an event."""
         assert self._stream is not None
         receive, parse, memory = self._stream.receive, self._adapter.parse, self._memory
@@ -257,26 +258,29 @@ class Session:
             if kind is not tuple and kind is not list and not isinstance(events, Sequence):
                 raise self._adapter.broke(f"parse() returned {events!r:.80}, expected a sequence of events")
             latest_ns, data = self.venue_ns, False
-            for event in events:
-                if isinstance(event, Trade):
-                    route = trades.get(event.symbol)
-                    venue_ns = event.time_ns
-                elif isinstance(event, Candle):
-                    route = candles.get((event.symbol, event.timeframe))
-                    venue_ns = event.open_ns
-                elif isinstance(event, Quote):
-                    route = quotes.get(event.symbol)
-                    venue_ns = event.time_ns or 0
-                else:
-                    await self._control(event)
-                    continue
-                if route is None:
-                    book.unrouted += 1
-                    continue
-                data = True
-                if venue_ns > latest_ns and not event.snapshot:
-                    latest_ns = venue_ns
-                route(event)
+            try:
+                for event in events:
+                    if isinstance(event, Trade):
+                        route = trades.get(event.symbol)
+                        venue_ns = event.time_ns
+                    elif isinstance(event, Candle):
+                        route = candles.get((event.symbol, event.timeframe))
+                        venue_ns = event.open_ns
+                    elif isinstance(event, Quote):
+                        route = quotes.get(event.symbol)
+                        venue_ns = event.time_ns or 0
+                    else:
+                        await self._control(event)
+                        continue
+                    if route is None:
+                        book.unrouted += 1
+                        continue
+                    data = True
+                    if venue_ns > latest_ns and not event.snapshot:
+                        latest_ns = venue_ns
+                    route(event)
+            except MISFITS as exc:
+                raise self._adapter.broke(f"parse() returned a wrong value: {described(exc)}") from exc
             if data:
                 if latest_ns <= self._horizon_ns or self._is_plausible(latest_ns):
                     self.venue_ns = latest_ns

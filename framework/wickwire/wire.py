@@ -11,10 +11,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, final
+from typing import Final, final
 
 import attrs
 
+from wickwire import shapes
 from wickwire.errors import FaultKind
 from wickwire.model import SECOND_NS, Candle, Feed, Grid, Quote, Timeframe, Trade, Unknown, What, event, iso
 
@@ -67,7 +68,9 @@ def _without_query(url: str) -> str:
 
 _FOR_EVER_S: Final = 1e9
 _SHOWN: Final = 80
-_ABOVE_ZERO: Final = attrs.validators.optional(attrs.validators.gt(0))
+_ABOVE_ZERO: Final = [shapes.number, attrs.validators.gt(0)]
+_COUNT: Final = [shapes.whole, attrs.validators.gt(0)]
+_OPTIONAL: Final = attrs.validators.optional
 
 
 # ----------------------------------------------------------------------------------- accounts and limits
@@ -96,9 +99,9 @@ class Account:
 class Rate:
     """At most *amount* in *per_s* seconds, of which *burst* at once (all of them by default)."""
 
-    amount: int = attrs.field(validator=attrs.validators.gt(0))
-    per_s: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
-    burst: int = attrs.field(validator=attrs.validators.gt(0))
+    amount: int = attrs.field(validator=_COUNT)
+    per_s: float = attrs.field(default=1.0, validator=_ABOVE_ZERO)
+    burst: int = attrs.field(validator=_COUNT)
 
     @burst.default
     def _burst(self) -> int:
@@ -121,9 +124,9 @@ class Limits:
             now. `()` where there are none. What they say lowers the budget, and never raises it.
     """
 
-    connections: int | None = attrs.field(default=None, validator=_ABOVE_ZERO)
-    connections_per_lane: int | None = attrs.field(default=None, validator=_ABOVE_ZERO)
-    topics_per_connection: int | None = attrs.field(default=None, validator=_ABOVE_ZERO)
+    connections: int | None = attrs.field(default=None, validator=_OPTIONAL(_COUNT))
+    connections_per_lane: int | None = attrs.field(default=None, validator=_OPTIONAL(_COUNT))
+    topics_per_connection: int | None = attrs.field(default=None, validator=_OPTIONAL(_COUNT))
     connects: Rate | None = None
     messages: Rate | None = None
     rest: Rate | None = None
@@ -184,13 +187,13 @@ class OhlcvSupport:
     stream: bool = False
     trades: bool = False
     rest: bool = False
-    page_rows: int = attrs.field(default=500, validator=attrs.validators.gt(0))
+    page_rows: int = attrs.field(default=500, validator=_COUNT)
     depth_rows: int | None = None
     depth_s: float | None = None
     marks_closed: bool = False
-    settle_s: float = attrs.field(default=5.0, validator=attrs.validators.ge(0))
-    grace_s: float = attrs.field(default=5.0, validator=attrs.validators.ge(0))
-    proof_s: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
+    settle_s: float = attrs.field(default=5.0, validator=[shapes.number, attrs.validators.ge(0)])
+    grace_s: float = attrs.field(default=5.0, validator=[shapes.number, attrs.validators.ge(0)])
+    proof_s: float = attrs.field(default=0.0, validator=[shapes.number, attrs.validators.ge(0)])
     grid: Grid = attrs.field(factory=Unknown)
     signed_prices: bool = False
     why_not: str = ""
@@ -248,7 +251,7 @@ class Send:
         secret: It holds a secret: recorders and logs show only its length.
     """
 
-    frame: str | bytes
+    frame: str | bytes = attrs.field(validator=shapes.frame)
     secret: bool = False
 
     def __repr__(self) -> str:
@@ -278,13 +281,8 @@ class Keepalive:
         frame: The message; None sends a WebSocket ping.
     """
 
-    every_s: float = attrs.field(validator=attrs.validators.gt(0))
-    frame: str | bytes | None = None
-
-
-def _sends(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, tuple) or not all(isinstance(send, Send) for send in value):
-        raise TypeError(f"{attribute.name} has to be a tuple of Send, got {value!r:.80}")
+    every_s: float = attrs.field(validator=_ABOVE_ZERO)
+    frame: str | bytes | None = attrs.field(default=None, validator=_OPTIONAL(shapes.frame))
 
 
 @attrs.frozen(kw_only=True)
@@ -308,17 +306,17 @@ class Endpoint:
         memory: Makes the adapter's state for one connection.
     """
 
-    url: str = attrs.field(repr=_without_query)
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    hello: tuple[Send, ...] = attrs.field(default=(), validator=_sends)
-    ready: Readiness = Readiness.ON_OPEN
-    keepalive: Keepalive | None = None
-    silence_limit_s: float = attrs.field(default=30.0, validator=attrs.validators.gt(0))
-    max_age_s: float | None = attrs.field(default=None, validator=_ABOVE_ZERO)
-    max_frame_bytes: int = attrs.field(default=16 * MEBIBYTE, validator=attrs.validators.gt(0))
-    topics_per_frame: int = attrs.field(default=50, validator=attrs.validators.gt(0))
-    max_send_bytes: int = attrs.field(default=MEBIBYTE, validator=attrs.validators.gt(0))
-    changes_in_flight: int = attrs.field(default=8, validator=attrs.validators.gt(0))
+    url: str = attrs.field(repr=_without_query, validator=shapes.text)
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False, validator=shapes.text_to_text)
+    hello: tuple[Send, ...] = attrs.field(default=(), validator=shapes.each(Send, tuple))
+    ready: Readiness = attrs.field(default=Readiness.ON_OPEN, validator=shapes.a(Readiness))
+    keepalive: Keepalive | None = attrs.field(default=None, validator=_OPTIONAL(shapes.a(Keepalive)))
+    silence_limit_s: float = attrs.field(default=30.0, validator=_ABOVE_ZERO)
+    max_age_s: float | None = attrs.field(default=None, validator=_OPTIONAL(_ABOVE_ZERO))
+    max_frame_bytes: int = attrs.field(default=16 * MEBIBYTE, validator=_COUNT)
+    topics_per_frame: int = attrs.field(default=50, validator=_COUNT)
+    max_send_bytes: int = attrs.field(default=MEBIBYTE, validator=_COUNT)
+    changes_in_flight: int = attrs.field(default=8, validator=_COUNT)
     acknowledges: bool = True
     memory: Callable[[], object] = dict
 
@@ -335,14 +333,14 @@ class Ready:
 class Accepted:
     """The venue confirmed these topics."""
 
-    topics: Sequence[Topic]
+    topics: Sequence[Topic] = attrs.field(validator=shapes.each(Topic))
 
 
 @event
 class Released:
     """The venue confirmed that these topics ended."""
 
-    topics: Sequence[Topic]
+    topics: Sequence[Topic] = attrs.field(validator=shapes.each(Topic))
 
 
 @event
@@ -355,16 +353,16 @@ class Refused:
         text: The venue's words.
     """
 
-    topics: Sequence[Topic]
-    kind: FaultKind
-    text: str
+    topics: Sequence[Topic] = attrs.field(validator=shapes.each(Topic))
+    kind: FaultKind = attrs.field(validator=shapes.a(FaultKind))
+    text: str = attrs.field(validator=shapes.text)
 
 
 @event
 class SnapshotDone:
     """The snapshot of a topic is complete; *truncated* when the venue cut it."""
 
-    topic: Topic
+    topic: Topic = attrs.field(validator=shapes.a(Topic))
     truncated: bool = False
 
 
@@ -372,15 +370,15 @@ class SnapshotDone:
 class Heartbeat:
     """The venue is alive and has nothing to say; *time_ns* is its clock where it says it."""
 
-    time_ns: int | None = None
+    time_ns: int | None = attrs.field(default=None, validator=_OPTIONAL(shapes.instant))
 
 
 @event
 class Fault:
     """The venue reports trouble that is not about one topic."""
 
-    kind: FaultKind
-    text: str
+    kind: FaultKind = attrs.field(validator=shapes.a(FaultKind))
+    text: str = attrs.field(validator=shapes.text)
 
 
 @event
@@ -393,17 +391,17 @@ class VenueStatus:
         text: More words, possibly empty.
     """
 
-    symbol: str | None
-    state: str
-    text: str = ""
+    symbol: str | None = attrs.field(validator=_OPTIONAL(shapes.text))
+    state: str = attrs.field(validator=shapes.text)
+    text: str = attrs.field(default="", validator=shapes.text)
 
 
 @event
 class Removed:
     """The venue withdrew a candle that it had sent, or contradicts itself about it: history has to say."""
 
-    topic: Topic
-    open_ns: int
+    topic: Topic = attrs.field(validator=shapes.a(Topic))
+    open_ns: int = attrs.field(validator=shapes.instant)
 
 
 Event = (
@@ -440,13 +438,13 @@ class HttpRequest:
         timeout_s: Whole-reply deadline.
     """
 
-    url: str = attrs.field(repr=_without_query)
-    params: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    method: str = "GET"
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    body: bytes | None = attrs.field(default=None, repr=False)
-    cost: int = 1
-    timeout_s: float = 15.0
+    url: str = attrs.field(repr=_without_query, validator=shapes.text)
+    params: Mapping[str, str] = attrs.field(factory=dict, repr=False, validator=shapes.text_to_text)
+    method: str = attrs.field(default="GET", validator=shapes.method)
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False, validator=shapes.text_to_text)
+    body: bytes | None = attrs.field(default=None, repr=False, validator=_OPTIONAL(shapes.a(bytes)))
+    cost: int = attrs.field(default=1, validator=[shapes.whole, attrs.validators.ge(0)])
+    timeout_s: float = attrs.field(default=15.0, validator=_ABOVE_ZERO)
 
 
 @attrs.frozen(kw_only=True)
@@ -476,9 +474,9 @@ class StreamRequest:
         timeout_s: How long to wait for the first row, and for each further one.
     """
 
-    topic: Topic
-    since_ns: int
-    timeout_s: float = 30.0
+    topic: Topic = attrs.field(validator=shapes.a(Topic))
+    since_ns: int = attrs.field(validator=shapes.instant)
+    timeout_s: float = attrs.field(default=30.0, validator=_ABOVE_ZERO)
 
 
 @attrs.frozen(kw_only=True)
@@ -548,9 +546,9 @@ class BadRow:
         why: What is wrong with the row, for people.
     """
 
-    open_ns: int
-    close_ns: int
-    why: str
+    open_ns: int = attrs.field(validator=shapes.instant)
+    close_ns: int = attrs.field(validator=shapes.instant)
+    why: str = attrs.field(validator=shapes.text)
 
 
 @attrs.frozen
@@ -563,9 +561,9 @@ class Split:
         before: For how many of before, such as 1.
     """
 
-    at_ns: int
-    shares: Decimal
-    before: Decimal
+    at_ns: int = attrs.field(validator=shapes.instant)
+    shares: Decimal = attrs.field(validator=shapes.a(Decimal))
+    before: Decimal = attrs.field(validator=shapes.a(Decimal))
 
     def __str__(self) -> str:
         """Return `4:1 at 2020-08-31T13:30:00Z`."""
@@ -590,13 +588,13 @@ class Page:
             header does.
     """
 
-    candles: Sequence[Candle]
-    covered: tuple[int, int]
-    stopped: Stopped = Stopped.UNTIL
-    bad_rows: Sequence[BadRow] = ()
-    sessions: Sequence[tuple[int, int]] = ()
-    splits: Sequence[Split] = ()
-    as_of_ns: int | None = None
+    candles: Sequence[Candle] = attrs.field(validator=shapes.each(Candle))
+    covered: tuple[int, int] = attrs.field(validator=shapes.pair)
+    stopped: Stopped = attrs.field(default=Stopped.UNTIL, validator=shapes.a(Stopped))
+    bad_rows: Sequence[BadRow] = attrs.field(default=(), validator=shapes.each(BadRow))
+    sessions: Sequence[tuple[int, int]] = attrs.field(default=(), validator=shapes.pairs)
+    splits: Sequence[Split] = attrs.field(default=(), validator=shapes.each(Split))
+    as_of_ns: int | None = attrs.field(default=None, validator=_OPTIONAL(shapes.instant))
 
 
 @attrs.frozen(kw_only=True)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import cast
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ from wickwire.model import (
     broken_law,
     parse_instant,
 )
-from wickwire.wire import OhlcvQuery, Page, Stopped
+from wickwire.wire import BadRow, OhlcvQuery, Page, Stopped
 
 M1, M5, H1, D1 = (Timeframe.parse(text) for text in ("1m", "5m", "1h", "1d"))
 START = parse_instant("2026-11-20T12:00:00Z")
@@ -377,6 +378,22 @@ def test_the_running_bucket_of_a_folded_page_is_forming():
 
     assert [Finality.UNSAID, Finality.FORMING] == [row.finality for row in told.candles]
     assert (START, START + 5 * MINUTE_NS) == told.covered
+
+
+def test_a_bucket_with_a_bad_piece_is_a_bad_row_and_never_folded_from_the_others():
+    covered = (START, START + 15 * MINUTE_NS)
+    pieces = [candle(minute) for minute in range(14) if minute != 3]
+    pieces.append(attrs.evolve(candle(14), high=Decimal("NaN")))
+    bad = BadRow(START + 3 * MINUTE_NS, START + 4 * MINUTE_NS, "no price")
+    page = Page(candles=pieces, covered=covered, bad_rows=[bad])
+
+    told = fold_page(page, query(0, 15), Utc())
+
+    assert [START + 5 * MINUTE_NS] == [row.open_ns for row in told.candles]
+    assert [(START, "no price"), (START + 10 * MINUTE_NS, "a price, t")] == [
+        (row.open_ns, row.why[:10]) for row in told.bad_rows
+    ]
+    assert {5 * MINUTE_NS} == {row.close_ns - row.open_ns for row in told.bad_rows}
 
 
 def test_hours_add_up_to_a_day_of_23_hours():

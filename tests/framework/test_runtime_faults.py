@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import Generator
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -26,19 +26,23 @@ from tests.framework.test_collector import Kept, World, accepted, play
 from tests.framework.test_session import with_session
 from wickwire import (
     SECOND_NS,
+    Accepted,
     Candle,
     ConfigError,
     Conversation,
     Endpoint,
+    Fault,
     FaultKind,
     HttpRequest,
     Keepalive,
     OhlcvQuery,
     Page,
     PluginError,
+    Send,
     StoreError,
     StreamClosed,
     Topic,
+    Trade,
     TransportError,
     VenueError,
     hookimpl,
@@ -145,12 +149,20 @@ def _row(**changes: Any) -> Candle:
     ("wrong", "words"),
     [
         (lambda _: None, "expected a Page"),
-        (lambda q: Page(candles=[42], covered=(q.since_ns, q.until_ns)), "a row that is no Candle"),  # type: ignore[list-item]  # the mistake
+        (lambda q: Page(candles=[42], covered=(q.since_ns, q.until_ns)), "Page.candles has to be"),  # type: ignore[list-item]  # the mistake
         (
             lambda q: Page(candles=[_row(symbol="ETH/USD")], covered=(q.since_ns, q.until_ns)),
             "asked for BTC/USD@1m, got a row of ETH/USD@1m",
         ),
-        (lambda _: Page(candles=(), covered=None), "covered"),  # type: ignore[arg-type]  # the mistake
+        (lambda _: Page(candles=(), covered=None), "Page.covered has to be two instants in ns, got NoneType"),  # type: ignore[arg-type]  # the mistake
+        (
+            lambda q: Page(candles=[_row(open_ns=None)], covered=(q.since_ns, q.until_ns)),
+            "open_ns has to be an int, got None",
+        ),
+        (
+            lambda q: Page(candles=[_row(finality="forming")], covered=(q.since_ns, q.until_ns)),
+            "finality has to be a Finality, got a str",
+        ),
     ],
 )
 def test_pages_that_are_none_are_a_bug_of_the_plugin_and_nothing_is_stored(wrong: Any, words: str) -> None:
@@ -534,6 +546,67 @@ def test_a_candle_made_of_floats_is_refused_with_the_reason() -> None:
         assert health.holes, "the bucket is not taken for empty"
 
     play(test, World(plugin=Floats(stream=False)))
+
+
+class WrongEvents(Scripted):
+    """An adapter whose events are wrong in a way that a test chooses."""
+
+    wrong: Any = None
+
+    @hookimpl
+    def parse(self, frame: bytes) -> Any:
+        return [self.wrong()] if frame == b'"wrong"' else super().parse(frame)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: _row(open_ns=None), "TypeError"),
+        (lambda: _row(symbol=["BTC/USD"]), "TypeError: unhashable"),
+        (lambda: Trade("BTC/USD", "1", Decimal(1), Decimal(1), None, cast("int", None)), "TypeError"),
+        (lambda: Accepted(cast("Any", None)), "Accepted.topics has to be a sequence of Topic, got NoneType"),
+        (lambda: Accepted(cast("Any", TOPIC)), "Accepted.topics has to be a sequence of Topic, got Topic"),
+        (lambda: Accepted(cast("Any", ["BTC/USD@1m"])), "Accepted.topics has to be a sequence of Topic"),
+        (lambda: Fault(cast("Any", "wait"), "later"), "Fault.kind has to be a FaultKind, got str"),
+        (lambda: Send(cast("Any", {"a": 1})), "Send.frame has to be text or bytes, got dict"),
+    ],
+)
+def test_an_event_with_a_wrong_field_is_a_bug_of_the_plugin_and_not_of_the_venue(
+    wrong: Any, words: str
+) -> None:
+    plugin = WrongEvents(rest=False)
+    plugin.wrong = wrong
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add(SERIES)
+        await collector.add("scripted:BTC/USD@trades")
+        await asyncio.sleep(1)
+        world.stream.say({"accepted": ["BTC/USD@1m", "BTC/USD@trades"]}, "wrong")
+        await asyncio.sleep(0.1)
+        [venue] = collector.health().venues
+        assert words in venue.trouble
+        assert venue.trouble.startswith("adapter 'scripted': parse() ")
+
+    play(test, World(plugin=plugin))
+
+
+def test_a_request_that_cannot_be_sent_is_a_bug_of_the_plugin() -> None:
+    class Unfit(Scripted):
+        @hookimpl
+        def fetch_ohlcv(self, query: OhlcvQuery) -> Conversation:
+            yield HttpRequest(url="https://scripted.test/", cost=cast("int", "1"))
+            return Page(candles=(), covered=(query.since_ns, query.until_ns))
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add(SERIES)
+        await asyncio.sleep(1)
+        [health] = collector.health().series
+        assert (
+            "adapter 'scripted': a conversation raised TypeError: HttpRequest.cost has to be"
+            in health.trouble
+        )
+
+    play(test, World(plugin=Unfit(stream=False)))
 
 
 # ------------------------------------------------------------------------- added again during a commit

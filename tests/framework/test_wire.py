@@ -12,21 +12,30 @@ from hypothesis import strategies as st
 
 from wickwire import (
     SECOND_NS,
+    Accepted,
     Account,
     Endpoint,
+    FaultKind,
     Feed,
+    Heartbeat,
     HttpReply,
     HttpRequest,
     Keepalive,
     Lane,
     Limits,
     OhlcvSupport,
+    Page,
     Rate,
     Readiness,
+    Refused,
+    Removed,
     Send,
+    StreamRequest,
     Timeframe,
     Topic,
     Unknown,
+    VenueError,
+    VenueStatus,
     parse_instant,
     retry_after_s,
 )
@@ -61,6 +70,55 @@ NOW_NS = parse_instant("2026-11-21T07:28:00Z")
 def test_a_limit_that_allows_nothing_is_refused_where_it_is_written(wrong):
     with pytest.raises(ValueError, match="must be"):
         wrong()
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (HttpRequest, {"url": None}),
+        (HttpRequest, {"headers": {"X": 1}, "url": URL}),
+        (HttpRequest, {"headers": None, "url": URL}),
+        (HttpRequest, {"params": [("a", "b")], "url": URL}),
+        (HttpRequest, {"method": "GET /y HTTP/1.1\r\nX: y", "url": URL}),
+        (HttpRequest, {"body": {"a": 1}, "url": URL}),
+        (HttpRequest, {"cost": "1", "url": URL}),
+        (HttpRequest, {"timeout_s": None, "url": URL}),
+        (StreamRequest, {"topic": "BTC/USD@1m", "since_ns": 0}),
+        (Page, {"candles": [None], "covered": (0, 1)}),
+        (Page, {"covered": (0, 10**40), "candles": ()}),
+        (Page, {"stopped": "until", "candles": (), "covered": (0, 1)}),
+        (Page, {"sessions": [[1, 2]], "candles": (), "covered": (0, 1)}),
+        (Page, {"as_of_ns": "now", "candles": (), "covered": (0, 1)}),
+        (Endpoint, {"url": b"wss://a"}),
+        (Endpoint, {"silence_limit_s": "30", "url": URL}),
+        (Endpoint, {"hello": ("hello",), "url": URL}),
+        (Keepalive, {"frame": {"ping": 1}, "every_s": 1.0}),
+        (Accepted, {"topics": ["BTC/USD@1m"]}),
+        (Refused, {"kind": "symbol", "topics": [], "text": "no"}),
+        (Heartbeat, {"time_ns": 1.8e9}),
+        (VenueStatus, {"state": 1, "symbol": None}),
+        (Removed, {"topic": "BTC/USD@1m", "open_ns": 0}),
+        (VenueError, {"kind": "wait", "message": "later"}),
+        (VenueError, {"retry_after_s": "5", "kind": FaultKind.WAIT, "message": "later"}),
+        (VenueError, {"retry_after_s": math.nan, "kind": FaultKind.WAIT, "message": "later"}),
+    ],
+)
+def test_a_field_of_a_wrong_type_names_itself(kind, wrong):
+    with pytest.raises(TypeError, match=rf"^{kind.__name__}\.{next(iter(wrong))} has to be "):
+        kind(**wrong)
+
+
+def test_text_that_nobody_can_send_is_refused_where_it_is_written():
+    with pytest.raises(ValueError, match=r"Send\.frame holds a lone surrogate"):
+        Send("\ud800")
+
+
+def test_a_wrong_field_does_not_show_what_is_in_it():
+    """It may be a secret."""
+    with pytest.raises(TypeError) as caught:
+        HttpRequest(url=URL, headers={"authorization": b"hunter2"})  # type: ignore[dict-item]  # the mistake
+
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_rate_allows_all_of_its_amount_at_once_unless_it_says_otherwise():
