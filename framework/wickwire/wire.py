@@ -398,7 +398,12 @@ class VenueStatus:
 
 @event
 class Removed:
-    """The venue withdrew a candle that it had sent, or contradicts itself about it: history has to say."""
+    """History has to say of one bucket: the venue withdrew its candle, or contradicts itself about it.
+
+    Attributes:
+        topic: What brought the candle; or the trades of a symbol, where some of them are missing.
+        open_ns: When the bucket opens; of trades any instant within it, whatever its length.
+    """
 
     topic: Topic = attrs.field(validator=shapes.a(Topic))
     open_ns: int = attrs.field(validator=shapes.instant)

@@ -30,7 +30,7 @@ from wickwire import (
 from wickwire.closer import Condition, Switch
 from wickwire.collector import Collector
 from wickwire.registry import Registry
-from wickwire.simulate import SeededMarket, VenueServer
+from wickwire.simulate import Listing, SeededMarket, VenueServer
 from wickwire.simulate.loops import VIRTUAL_START_NS, run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
 from wickwire.simulate.server import Truth
@@ -352,6 +352,7 @@ def simulate(
     seed: int = 1,
     shuffle: bool = False,
     start_ns: int = VIRTUAL_START_NS,
+    instruments: Sequence[Listing] = (),
     synthetic_count: int = 0,
     **more: Any,
 ) -> None:
@@ -361,7 +362,7 @@ def simulate(
         clock = running_clock()
         await asyncio.sleep(7)  # not at the very turn of a minute
         registry = Registry()
-        market = SeededMarket(seed, clock.now_ns() - DAY_NS, synthetic_count=synthetic_count)
+        market = SeededMarket(seed, clock.now_ns() - DAY_NS, instruments, synthetic_count=synthetic_count)
         servers: dict[str, VenueServer] = {}
         for venue in {Series.parse(name).venue: None for name in names}:
             make = registry.load(venue).simulate

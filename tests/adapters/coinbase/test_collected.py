@@ -29,6 +29,7 @@ FAULTS: list[tuple[str, dict[str, Any], bool]] = [
     ("empty_rows", {}, False),
     ("slow", {}, False),
     ("html_503", {}, False),
+    ("html_503", {"status": 403}, False),
     ("rest_error", {}, False),
     ("rest_error", {"status": 429}, False),
     ("exclusive", {}, False),
@@ -257,23 +258,6 @@ def test_usdc_and_dollars_receive_the_same_candles_and_leave_one_by_one() -> Non
         assert {Rung.STREAM} == rungs(world)
 
     simulate(play, dollars, usdc)
-
-
-def test_products_are_spread_over_connections_within_the_limits() -> None:
-    """The simulated venue answers a ninth message of one second with an error."""
-    names = [f"coinbase:SYNTH{number:03}/USD@5m" for number in range(210)]
-
-    async def play(world: World) -> None:
-        await world.minutes(11)
-        health = world.collector.health()
-        [venue] = health.venues
-        assert (3, 3, 3) == (venue.wanted_connections, venue.connections, venue.attempts)
-        assert {Rung.STREAM} == {each.rung for each in health.series}
-        assert {Condition.LIVE, Condition.QUIET} >= {each.condition for each in health.series}
-        assert [] == [line for name in names[::25] for line in await world.differences(name)]
-        assert [] == world.over_budget()
-
-    simulate(play, *names, synthetic_count=210)
 
 
 @pytest.mark.parametrize("seed", range(3))

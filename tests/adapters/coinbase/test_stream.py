@@ -192,9 +192,9 @@ def test_the_makers_side_becomes_the_takers():
 
 def test_trades_are_sorted_by_number_not_by_text():
     """Snapshots come newest first, and of updates the sources disagree."""
-    told = parse(trades(0, *(trade_row(number) for number in ("1000", "999", "9")), kind="snapshot"))
+    told = parse(trades(0, *(trade_row(number) for number in ("1000", "998", "999")), kind="snapshot"))
 
-    assert ["9", "999", "1000"] == [trade.id for trade in told]
+    assert ["998", "999", "1000"] == [trade.id for trade in told]
     assert {True} == {trade.snapshot for trade in told}
 
 
