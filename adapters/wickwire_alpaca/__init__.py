@@ -72,6 +72,7 @@ def describe(account: Account) -> Description:
         timeframes=TIMEFRAMES,
         credentials=SECRETS if account.feed else (),
         stream_credentials=SECRETS,
+        without_credentials="crypto candles, such as alpaca:BTC/USD@1m, still come by REST",
         environments=tuple(ENVIRONMENTS),
         limits=Limits(
             connections_per_lane=1,

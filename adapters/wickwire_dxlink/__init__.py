@@ -122,6 +122,7 @@ def describe(account: Account) -> Description:
         channels=("Candle", "Quote", "TimeAndSale"),
         timeframes=TIMEFRAMES,
         credentials=() if account.environment == "demo" else SECRETS,
+        without_credentials='environment = "demo" still streams delayed data',
         environments=(*REST, "demo"),
         limits=LIMITS,
         variants=tuple(filter(None, VARIANTS)),

@@ -21,6 +21,7 @@ import attrs
 import msgspec
 
 from wickwire.binding import kind_of, suggestion
+from wickwire.credentials import found_in
 from wickwire.errors import ConfigError, UsageError
 from wickwire.model import Rung, Series
 from wickwire.planner import PINS
@@ -77,7 +78,8 @@ class VenueConfig:
     Attributes:
         environment: One of those that the adapter describes, such as "production" or "demo".
         plan: The subscription plan, where it changes what is allowed.
-        secrets: Name of a secret to the variable that holds it, written `env:NAME`.
+        secrets: Name of a secret to the variable that holds it, written `env:NAME`; what is not named is
+            taken from `WICKWIRE_VENUE_SECRET`, such as WICKWIRE_ALPACA_KEY.
         limits: Lower than the venue's own; a field that is left out leaves the venue's.
         redirects: Origin to origin: what the adapter wants to open there is opened here.
         backoff: How long to wait between attempts.
@@ -181,16 +183,21 @@ class Config:
             ConfigError: A variable that the config names is not set.
         """
         venue = self.venue(name)
-        secrets = {}
-        for secret, reference in venue.secrets.items():
-            variable = reference.removeprefix("env:")
+        named = {secret: reference.removeprefix("env:") for secret, reference in venue.secrets.items()}
+        for secret, variable in named.items():
             if not environ.get(variable):
                 raise ConfigError(
                     f"{self.source}: {_key(f'venues.{name}.secrets', secret)}: the environment variable "
                     f"{variable} is not set; venue {name!r} needs it"
                 )
-            secrets[secret] = environ[variable]
-        return Account(environment=venue.environment, plan=venue.plan, secrets=secrets, limits=venue.limits)
+        variables = {**found_in(name, environ), **named}
+        return Account(
+            environment=venue.environment,
+            plan=venue.plan,
+            secrets={secret: environ[variable] for secret, variable in variables.items()},
+            limits=venue.limits,
+            variables=variables,
+        )
 
 
 def read_config(path: Path) -> Config:

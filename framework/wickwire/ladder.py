@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from wickwire.builder import divides
+from wickwire.credentials import how_to_set
 from wickwire.model import DAY_NS, HOUR_NS, Feed, Rung, Series, Timeframe, Unknown
 from wickwire.wire import Account, Description, OhlcvSupport, Topic
 
@@ -138,10 +139,7 @@ def _stream(case: Case) -> Offer | str:
         return f"{title} has no stream"
     missing = [name for name in case.venue.stream_credentials if not case.account.secrets.get(name)]
     if missing:
-        return (
-            f"{title} streams nothing without {' and '.join(missing)}, to be named under "
-            f"[venues.{case.series.venue}.secrets] in the config"
-        )
+        return f"{title} streams nothing without {how_to_set(case.series.venue, missing)}"
     feeds = case.venue.feeds
     streamed = case.support.stream if case.support else feeds is None or case.series.what in feeds
     if not streamed:

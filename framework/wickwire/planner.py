@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from wickwire.credentials import how_to_set
 from wickwire.errors import PluginError, WickwireError
 from wickwire.ladder import LADDER, Case, Cost, Offer
 from wickwire.limits import effective_limits
@@ -197,10 +198,8 @@ def _unfit(series: Series, venue: Description, account: Account) -> str:
         return f"{venue.title} has no environment {account.environment!r}; it has {there}"
     missing = [name for name in venue.credentials if not account.secrets.get(name)]
     if missing:
-        return (
-            f"{venue.title} needs {' and '.join(missing)}; name the environment variables that hold them "
-            f"under [venues.{series.venue}.secrets] in the config"
-        )
+        without = venue.without_credentials and f"; without them {venue.without_credentials}"
+        return f"{venue.title} needs {how_to_set(series.venue, missing)}{without}"
     return ""
 
 

@@ -332,7 +332,7 @@ class Session:
                 raise self._adapter.broke(f"parse() returned a {type(event).__name__}, which is no event")
 
     def _refused(self, event: Refused) -> None:
-        now_s, why = asyncio.get_running_loop().time(), self._words.of(event.text)
+        now_s, why = asyncio.get_running_loop().time(), self._words.of(VenueError(event.kind, event.text))
         for topic in self._book.refused(event.topics, event.kind, why, now_s):
             log.info(  # the route warns, once
                 "subscription refused",

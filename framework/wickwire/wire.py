@@ -85,6 +85,7 @@ class Account:
         plan: The subscription plan, where it changes limits.
         feed: The variant of a series (`alpaca.sip` gives "sip"); empty for the default.
         secrets: Name to value, such as {"key": ..., "secret": ...}; never shown.
+        variables: Name of a secret to the environment variable it was read from; told when it is refused.
         limits: Limits from the config, lower than the venue's; None leaves the venue's.
     """
 
@@ -93,6 +94,7 @@ class Account:
     feed: str = ""
     secrets: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     limits: Limits | None = None
+    variables: Mapping[str, str] = attrs.field(factory=dict, eq=False)
 
 
 @attrs.frozen
@@ -144,6 +146,7 @@ class Description:
         timeframes: Every timeframe it knows, stream or REST.
         credentials: Names of the secrets it needs; empty for public data.
         stream_credentials: Names of the secrets without which nothing is streamed, though history is served.
+        without_credentials: What still works without any of them, to be read after "without them".
         environments: Names that `Account.environment` may take, the default first.
         limits: What it allows.
         variants: Names that the part after the dot of `venue.variant` may take; empty when it has none.
@@ -157,6 +160,7 @@ class Description:
     timeframes: tuple[Timeframe, ...] = ()
     credentials: tuple[str, ...] = ()
     stream_credentials: tuple[str, ...] = ()
+    without_credentials: str = ""
     environments: tuple[str, ...] = ("production",)
     limits: Limits = attrs.field(factory=Limits)
     variants: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, final
 
+from wickwire.credentials import where_from
 from wickwire.transport.scrub import Scrubber
 from wickwire.wire import Account
 
@@ -20,10 +21,11 @@ class Words:
     def __init__(self, account: Account) -> None:
         """Know the secrets of *account*, to leave them out."""
         self._scrubber = Scrubber(account.secrets.values())
+        self._variables = account.variables
 
     def of(self, said: object) -> str:
-        """Return the text of *said*, an error or a venue's words."""
-        text = self._scrubber.text(str(said))
+        """Return the text of *said*, an error or a venue's words; refused secrets by their variables."""
+        text = f"{self._scrubber.text(str(said))}{where_from(said, self._variables)}"
         if len(text) > LONGEST:
             text = f"{text[: LONGEST - 3]}..."
         if text.isprintable():

@@ -136,8 +136,8 @@ def _event(said: dict[str, Any], frame: bytes) -> Generator[Event]:  # noqa: C90
             yield SnapshotDone(_topic(topic), truncated=bool(how.get("truncated")))
         case {"accepted": topics}:
             yield Accepted([_topic(text) for text in topics])
-        case {"refused": topics, "why": why}:
-            yield Refused([_topic(text) for text in topics], FaultKind.SYMBOL, why)
+        case {"refused": topics, "why": why, **how}:
+            yield Refused([_topic(text) for text in topics], FaultKind(how.get("kind", "symbol")), why)
         case {"fault": kind, "why": why}:
             yield Fault(FaultKind(kind), why)
         case {"answer": text, **how}:

@@ -221,6 +221,17 @@ def test_secrets_come_from_the_environment():
     assert "hush" not in repr(account)
 
 
+def test_a_secret_that_the_config_does_not_name_has_a_usual_variable():
+    environ = {"WICKWIRE_KRAKEN_SECRET": "hush", "WICKWIRE_KRAKEN_KEY": "loud", "WICKWIRE_KRAKEN_TOKEN": ""}
+    environ |= {"WICKWIRE_YAHOO_KEY": "other", "WICKWIRE_KRAKEN_": "none", "KRAKEN_KEY": "named"}
+
+    assert {"key": "loud", "secret": "hush"} == Config().account("kraken", environ).secrets
+    account = parse_config(SECRET).account("kraken", environ)
+    assert {"key": "named", "secret": "hush"} == account.secrets
+    assert {"key": "KRAKEN_KEY", "secret": "WICKWIRE_KRAKEN_SECRET"} == account.variables
+    assert "hush" not in repr(account)
+
+
 @pytest.mark.parametrize("environ", [{}, {"KRAKEN_KEY": ""}])
 def test_a_missing_variable_is_named_with_its_venue(environ):
     """Only when the venue is used: the others work without."""

@@ -200,15 +200,17 @@ def test_a_rung_can_be_pinned(made, rung, why):
             "lantern:GLOW/USD@1m",
             {"secrets": {"key": ""}},
             (
-                "Lantern needs key and secret; name the environment variables that hold them "
-                "under [venues.lantern.secrets] in the config"
+                "Lantern needs key and secret: set WICKWIRE_LANTERN_KEY and WICKWIRE_LANTERN_SECRET, or name "
+                "other environment variables under [venues.lantern.secrets] in the config; without them "
+                "its weather is told"
             ),
         ),
     ],
 )
 def test_what_does_not_fit_the_venue_is_refused(text, account, why):
     credentials = ("key", "secret") if "secrets" in account else ()
-    adapter = lantern(description=attrs.evolve(LANTERN, variants=("iex", "sip"), credentials=credentials))
+    described = attrs.evolve(LANTERN, variants=("iex", "sip"), credentials=credentials)
+    adapter = lantern(description=attrs.evolve(described, without_credentials="its weather is told"))
 
     made = planned(text, adapter, Account(**account))
 
@@ -271,7 +273,7 @@ def test_secrets_that_only_the_stream_needs_are_named_and_history_goes_on():
 
     without = planned("lantern:GLOW/USD@1m", adapter, Account(secrets=half))
     assert without.rung is Rung.POLL
-    assert without.why.startswith("Lantern streams nothing without secret, to be named under [venues.")
+    assert without.why.startswith("Lantern streams nothing without secret: set WICKWIRE_LANTERN_SECRET, or ")
     assert planned("lantern:GLOW/USD@1m", adapter, Account(secrets=whole)).rung is Rung.STREAM
     assert "without key and secret" in planned("lantern:GLOW/USD@trades", adapter).why
 
