@@ -7,7 +7,7 @@ never enters the live path.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final, final
 
 import attrs
@@ -20,8 +20,9 @@ from wickwire.wire import StreamHistory, StreamRequest, Topic
 
 __all__ = ["IDLE_S", "HistoryStream"]
 
-IDLE_S: Final = 30.0
-"""How long the connection is kept when nothing is asked: the next page often comes soon."""
+IDLE_S: Final = 300.0
+"""How long the connection is kept when nothing is asked: the next page often comes soon, and to open another
+one may take a login and a token."""
 
 
 @attrs.define(eq=False)
@@ -55,21 +56,21 @@ class _Collecting:
 
     def doubted(self, why: str) -> None:
         """Give up: a row may be missing."""
-        self.lost(why)
+        self.failed(TransportError(f"{self.request.topic}: its history may lack rows: {why}"))
 
     def withdrawn(self, open_ns: int) -> None:
         """Forget a row."""
         self.candles = [candle for candle in self.candles if candle.open_ns != open_ns]
 
     def lost(self, why: str) -> None:
-        """Give up: the connection ended."""
-        self._fail(TransportError(f"{self.request.topic}: the connection for its history ended: {why}"))
+        """Nothing to do: whoever ran the connection knows what ended it, and says so."""
 
     def refused(self, kind: FaultKind, why: str) -> None:
         """Give up: the venue will not."""
-        self._fail(VenueError(kind, f"{self.request.topic}: {why}"))
+        self.failed(VenueError(kind, f"{self.request.topic}: {why}"))
 
-    def _fail(self, error: WickwireError) -> None:
+    def failed(self, error: WickwireError) -> None:
+        """Give up, unless all is there."""
         if not self.ended and self.error is None:
             self.error = error
             self.news.set()
@@ -79,9 +80,8 @@ class _Collecting:
 class HistoryStream:
     """Collects history over one connection of its own; `run` has to be running."""
 
-    def __init__(self, connect: Callable[[], Awaitable[None]], session: Callable[[], Session]) -> None:
-        """Open connections made by *session*, each when *connect* allows it."""
-        self._connect = connect
+    def __init__(self, session: Callable[[], Session]) -> None:
+        """Open connections made by *session*."""
         self._new_session = session
         self._session: Session | None = None
         self._collecting: dict[Topic, _Collecting] = {}
@@ -122,13 +122,12 @@ class HistoryStream:
             while not self._collecting:
                 self._changed.clear()
                 await self._changed.wait()
-            await self._connect()
             try:
                 with unwrapped():
                     await self._serve(self._new_session())
             except WickwireError as exc:
                 for collecting in self._collecting.values():
-                    collecting.lost(str(exc))
+                    collecting.failed(_ended(collecting.request.topic, exc))
             finally:
                 self._session = None
             if self._collecting:  # whoever asked is told first, and asks again when it wants to
@@ -154,6 +153,14 @@ class HistoryStream:
         except TimeoutError:
             return bool(self._collecting)
         return True
+
+
+def _ended(topic: Topic, error: WickwireError) -> WickwireError:
+    """Return what the end of the connection means to one request: a refusal stays what it is."""
+    why = f"{topic}: the connection for its history ended: {error}"
+    if isinstance(error, VenueError):
+        return VenueError(error.kind, why, retry_after_s=error.retry_after_s)
+    return TransportError(why)
 
 
 async def _rows(collecting: _Collecting) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, final
 
@@ -48,6 +48,9 @@ log = logging.getLogger(__name__)
 
 READY_DEADLINE_S: Final = 30.0
 """How long a venue may talk without saying that it may be subscribed on."""
+
+_SOON_S: Final = 1e-6
+"""A shorter wait may not move the loop's clock at all, and would never end."""
 
 _ENDING: Final = frozenset(
     {
@@ -94,6 +97,7 @@ class Session:
         clock: Clock,
         *,
         flowing: Callable[[], None] | None = None,
+        admitted: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Prepare a connection to *adapter*'s venue; nothing happens before `run`.
 
@@ -104,8 +108,11 @@ class Session:
             history: What converses over HTTP.
             clock: What stamps.
             flowing: Called when the first data came.
+            admitted: Waits until the venue's limits allow one more connection; asked right before it is
+                opened, since a login on the way to it takes its time.
         """
         self._flowing = flowing
+        self._admitted = admitted
         self._adapter = adapter
         self._account = account
         self._transport = transport
@@ -214,6 +221,8 @@ class Session:
         self._endpoint = endpoint = told
         with self._hook("memory"):
             self._memory = endpoint.memory()
+        if self._admitted is not None:
+            await self._admitted()
         self._stream = await self._transport.open(endpoint)
         self.frame_s = self._opened_s = asyncio.get_running_loop().time()
         self.state = SessionState.AUTHENTICATING
@@ -449,7 +458,7 @@ class Session:
                 left_s = min(left_s, age_left_s)
             if not self._ready.is_set():
                 left_s = min(left_s, self._opened_s + READY_DEADLINE_S - loop.time())
-            await asyncio.sleep(left_s)
+            await asyncio.sleep(max(left_s, _SOON_S))
 
     async def _keep_alive(self) -> None:
         assert self._endpoint is not None

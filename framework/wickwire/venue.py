@@ -114,7 +114,7 @@ class Venue:
         self.budget = access.budget
         self._dialing = access.dialing
         self.history = History(adapter, account, transport, self.budget, clock)
-        self._streamed = HistoryStream(self.budget.connect, self._history_session)
+        self._streamed = HistoryStream(self._new_session)
         self.history.over_stream = self._streamed.collect
         self.closers: dict[Series, Closer] = {}
         self.feeds: dict[Series, FeedRoute[Trade] | FeedRoute[Quote]] = {}
@@ -271,8 +271,16 @@ class Venue:
         self.links.append(link)
         self._dial(link)
 
-    def _history_session(self) -> Session:
-        return Session(self.adapter, self.account, self._transport, self.history, self._clock)
+    def _new_session(self, flowing: Callable[[], None] | None = None) -> Session:
+        return Session(
+            self.adapter,
+            self.account,
+            self._transport,
+            self.history,
+            self._clock,
+            flowing=flowing,
+            admitted=self.budget.connect,
+        )
 
     def _dial(self, link: Link) -> None:
         if self._tasks is not None:
@@ -285,7 +293,6 @@ class Venue:
         while True:
             wait_s = 0.0
             async with self._dialing.turn() as attempt:
-                await self.budget.connect()
                 session = self._session_of(link, attempt)
                 try:
                     await session.run()
@@ -297,9 +304,7 @@ class Venue:
 
     def _session_of(self, link: Link, attempt: Attempt) -> Session:
         """Return a new connection for what rides on *link*."""
-        session = Session(
-            self.adapter, self.account, self._transport, self.history, self._clock, flowing=attempt.flows
-        )
+        session = self._new_session(attempt.flows)
         attempt.ready = lambda: session.state is SessionState.READY
         for topic in link.topics:
             riders = self._riders[topic]

@@ -86,7 +86,10 @@ def test_the_connection_is_kept_while_it_is_needed_and_closed_when_it_is_idle() 
         await asyncio.sleep(1)
         assert stream.closed is None
         assert '{"leave": ["BTC/USD@1m"]}' in stream.sent
-        await asyncio.sleep(IDLE_S + 1)
+        await collector.remove("scripted:BTC/USD@1m")
+        await asyncio.sleep(IDLE_S - 2)
+        assert stream.closed is None
+        await asyncio.sleep(3)
         assert stream.closed is not None
 
     play(test, StreamWorld())
@@ -122,10 +125,27 @@ def test_a_connection_that_ends_meanwhile_is_an_error_that_is_tried_again() -> N
         again = await asked(world)
         assert again is not stream
         again.say(*world.picture(first))
+        again.sent.clear()
         await world.next_minute(1)
         after = await asked(world)
         after.say(*world.picture(first, first + 1))
         await asyncio.sleep(0.5)
         assert [(first, Decimal(first), "HISTORY")] == [brief(candle) for candle in await world.stored()]
+
+    play(test, StreamWorld())
+
+
+def test_a_refusal_that_ends_the_connection_is_no_weather() -> None:
+    """It is tried again as rarely as any other refusal: a venue may lock out who does not take a no."""
+
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        for _ in range(10):
+            stream = await asked(world)
+            stream.say({"fault": "credentials", "why": "no such key"})
+            await asyncio.sleep(0.5)
+            [series] = collector.health().series
+            assert "no such key" in series.trouble
+        assert asyncio.get_running_loop().time() > 9 * 60
 
     play(test, StreamWorld())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import attrs
@@ -78,17 +78,22 @@ class Bench:
 
 
 def with_session(
-    test: Callable[[Bench], Coroutine[Any, Any, None]], *topics: Topic, **knobs: Any
+    test: Callable[[Bench], Coroutine[Any, Any, None]],
+    *topics: Topic,
+    begin_s: float = 0.0,
+    admitted: Callable[[], Awaitable[None]] | None = None,
+    **knobs: Any,
 ) -> BaseException | None:
     """Run *test* beside a session on virtual time; return what the session ended with."""
     ended: list[BaseException | None] = []
 
     async def main() -> None:
+        await asyncio.sleep(begin_s)
         bound = adapter(**knobs)
         transport = ScriptedTransport(answer=lambda _: rows())
         clock = running_clock()
         history = History(bound, ACCOUNT, transport, Budget(Limits()), clock)
-        session = Session(bound, ACCOUNT, transport, history, clock)
+        session = Session(bound, ACCOUNT, transport, history, clock, admitted=admitted)
         notes = Notes()
         for topic in topics or (TOPIC,):
             session.want(topic, notes, lambda: None)
@@ -499,3 +504,32 @@ def test_a_venue_that_talks_and_never_gets_ready_is_left() -> None:
 
     assert isinstance(ended, TransportError)
     assert "was not ready within 30 s" in str(ended)
+
+
+def test_a_limit_that_the_clock_can_hardly_tell_from_now_ends_the_connection_too() -> None:
+    """The loop counts in floats: what is left may be too little to move its clock."""
+
+    async def test(bench: Bench) -> None:
+        for _ in range(40):
+            bench.stream.say({"beat": 1})
+            await asyncio.sleep(1)
+
+    for tenth in range(1, 60):
+        ended = with_session(test, begin_s=490 + tenth / 7, endpoint={"ready": Readiness.ON_EVENT})
+        assert "was not ready within 30 s" in str(ended)
+
+
+def test_a_connection_is_opened_when_the_limits_allow_it() -> None:
+    allowed = asyncio.Event()
+
+    async def test(bench: Bench) -> None:
+        await asyncio.sleep(60)
+        assert [] == bench.transport.streams
+        allowed.set()
+        await asyncio.sleep(0.01)
+        assert [["BTC/USD@1m"]] == bench.stream.asked
+
+    async def admitted() -> None:
+        await allowed.wait()
+
+    with_session(test, admitted=admitted)
