@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -55,16 +55,11 @@ from wickwire_dxlink.symbols import (
     why_not,
 )
 
-__all__ = [
-    "connect",
-    "describe",
-    "fetch_ohlcv",
-    "from_venue",
-    "parse",
-    "subscribe",
-    "supports_ohlcv",
-    "to_venue",
-]
+if TYPE_CHECKING:
+    from wickwire.simulate.server import Market, VenueServer
+
+__all__ = ["connect", "describe", "fetch_ohlcv", "from_venue", "parse", "simulate", "subscribe"]
+__all__ += ["supports_ohlcv", "to_venue"]
 
 DOCUMENTS: Final = (
     "tastytrade developer documentation: OAuth2, Streaming Market Data, API Conventions, Sandbox (2026-11)",
@@ -75,8 +70,8 @@ DEMO_URL: Final = "wss://demo.dxfeed.com/dxlink-ws"  # of the dxLink specificati
 SECRETS: Final = ("client_secret", "refresh_token")
 
 LIMITS: Final = Limits(
-    # None is published. Third parties speak of 500 to 100,000 subscriptions; frames are sent 100 ms apart by
-    # dxFeed's JavaScript client; many failed logins are said to block an address for hours.
+    # None is published. Third parties speak of 500 to 100,000 subscriptions; dxFeed's JavaScript client sends
+    # frames 100 ms apart; failed logins are said to block an address for hours.
     topics_per_connection=5_000,
     connects=Rate(10, 60.0, 3),
     messages=Rate(10, 1.0, 10),
@@ -99,8 +94,7 @@ SETTLE_S: Final = 5.0  # a choice: nothing is published
 DAY_SETTLE_S: Final = 7_200.0  # after-hours trades, until 20:00 in New York, still count into a day's volume
 
 HEADERS: Final = {
-    # without product/version there, the answer is an HTML page that says 401 ("API Conventions")
-    "User-Agent": "wickwire/0.1.0",
+    "User-Agent": "wickwire/0.1.0",  # without product/version the answer is a page of HTML, HTTP 401
     "Accept": "application/json",
     "Content-Type": "application/json",
 }
@@ -160,10 +154,18 @@ def supports_ohlcv(symbol: str, timeframe: Timeframe, account: Account) -> Ohlcv
 def _notes(symbol: str, account: Account, late_s: float) -> tuple[str, ...]:
     notes = ["history comes over a socket too"]
     if late_s:
-        notes.append(f"the data of the {account.environment} environment is {late_s / 60:.0f} min late")
+        notes.append(f"the data of {account.environment} is {late_s / 60:.0f} min late")
     if symbol[0].isalpha() and "/" not in symbol and not VARIANTS[account.feed].regular:
         notes.append("with trades before and after the session; dxlink.rth has none of them")
     return tuple(notes)
+
+
+@hookimpl
+def simulate(market: Market) -> VenueServer:
+    """Make the simulated tastytrade: its token endpoints and a DXLink server."""
+    from wickwire_dxlink.simulator import DXLinkServer  # noqa: PLC0415 - only simulations pay for it
+
+    return DXLinkServer(market)
 
 
 # ------------------------------------------------------------------------------------------ the way in

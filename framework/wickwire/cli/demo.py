@@ -39,7 +39,7 @@ EXACT: Final = (
     "coinbase:BTC/USD@15m",
     "coinbase:BTC/USD@1m",
     "alpaca.iex:AAPL@1m",
-    # dxlink
+    "dxlink:AAPL@1m",
 )
 """Venues that send every digit: streamed, resampled from what is streamed, and built from trades."""
 ROUNDED: Final = ("yahoo:AAPL@1m", "yahoo:DUSK@1m")
