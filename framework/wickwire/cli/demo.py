@@ -277,8 +277,9 @@ def _compared(told: Told, minutes: float) -> None:
     show(verdict_table(told.verdicts))
     echo("")
     total = sum(one.closed for one in told.verdicts)
-    away = len({switch.series for switch in told.switches if switch.rung is Rung.POLL})
-    back = len({switch.series for switch in told.switches if switch.rung.streams})
+    switches = [switch for switch in told.switches if switch.series.venue == BROKEN]
+    away = len({switch.series for switch in switches if switch.rung is Rung.POLL})
+    back = len({switch.series for switch in switches if switch.rung.streams})
     if not all(one.exact for one in told.verdicts):
         echo("32 bit: the venue keeps prices as 32-bit floats, and they agree as far as these go.")
     echo(f"{minutes:.0f} simulated minutes, {total} candles, all of them compared with the market.")
