@@ -47,7 +47,7 @@ _CODES: Final = {
 _QUOTES: Final = ("USDT", "USDC", "USD", "EUR", "GBP", "JPY", "CAD", "AUD", "CHF", "XBT", "BTC", "ETH", "DAI")
 """What a name without a slash may end in, longest first: `ETHUSDT` is not ETHUSD and a T."""
 
-_PAIR: Final = re.compile(r"[A-Za-z0-9]+/[A-Za-z0-9]+")
+_PAIR: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.]*/[A-Za-z0-9][A-Za-z0-9.]*")  # BRK.Bx/USD has a dot
 
 
 @hookimpl

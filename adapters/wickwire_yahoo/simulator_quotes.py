@@ -22,6 +22,9 @@ SUFFIXES: Final = {
 }
 """Suffix to exchange, its long name and the currency; London quotes shares in pence."""
 
+FUTURES_MARKETS: Final = (".CBT", ".CME", ".CMX", ".NYB", ".NYM")
+"""What the name of one contract month ends in: ESH27.CME."""
+
 
 @attrs.frozen(kw_only=True)
 class Quoted:
@@ -110,7 +113,7 @@ def _quoted(instrument: Instrument) -> Quoted:
     elif slash:
         name = f"{counter}=X" if base == "USD" else f"{base}{counter}=X"
         kind, facts = "CURRENCY", ("CCY", "CCY", counter)
-    elif symbol.endswith("=F"):
+    elif symbol.endswith(("=F", *FUTURES_MARKETS)):
         name, kind, facts = symbol, "FUTURE", ("CME", "CME", "USD")
     elif symbol.startswith("^"):
         name, kind, facts = symbol, "INDEX", ("SNP", "SNP", "USD")

@@ -293,7 +293,12 @@ class World:
         ]
         if series.venue != "yahoo":
             return [self._with_late(candle) for candle in candles]
-        return [_as_yahoo_prints(candle, self.scales.get(series.symbol, Decimal(1))) for candle in candles]
+        instrument = self.market.instrument(series.symbol)
+        assert instrument is not None
+        crypto = "/" in series.symbol and instrument.session is None
+        untold = series.symbol.startswith("^") or ("/" in series.symbol and not crypto)
+        scale = self.scales.get(series.symbol, Decimal(1))
+        return [_as_yahoo_prints(candle, scale, crypto=crypto, untold=untold) for candle in candles]
 
     def _with_late(self, candle: Candle) -> Candle:
         """Return *candle* with the trades that were reported late; open and close stay."""
@@ -305,15 +310,20 @@ class World:
         return candle
 
 
-def _as_yahoo_prints(candle: Candle, ratio: Decimal) -> Candle:
-    """Return what Yahoo says of a candle: prices as single-precision floats, crypto's volume in dollars."""
+def _as_yahoo_prints(candle: Candle, ratio: Decimal, *, crypto: bool, untold: bool) -> Candle:
+    """Return what Yahoo says of a candle.
+
+    Prices are single-precision floats; crypto's volume is in dollars, that of currencies and indices 0.
+    """
     scale = 1 / ratio
     first, high, low, last = (
         Decimal(repr(struct.unpack("<f", struct.pack("<f", float(price * scale)))[0]))
         for price in (candle.open, candle.high, candle.low, candle.close)
     )
-    if "/" in candle.symbol:
+    if crypto:
         volume = int(candle.volume * (candle.vwap or candle.close))
+    elif untold:
+        volume = 0
     else:
         volume = int(int(candle.volume) / scale)
     return _changed(candle, (first, high, low, last), Decimal(volume), None)

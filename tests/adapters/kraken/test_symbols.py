@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import wickwire_kraken
+from wickwire_kraken.symbols import has_pair_form
 
 ASSETS = [
     "BTC",
@@ -16,6 +17,7 @@ ASSETS = [
     "SOL",
     "1INCH",
     "AAPLx",
+    "BRK.Bx",
     "USD",
     "EUR",
     "USDT",
@@ -47,6 +49,9 @@ pairs = st.tuples(st.sampled_from(ASSETS), st.sampled_from(ASSETS)).map("/".join
         ("XTZXBT", "XTZ/BTC"),
         ("AAPLx/USD", "AAPLx/USD"),
         ("AAPLxUSD", "AAPLx/USD"),
+        ("BRK.Bx/USD", "BRK.Bx/USD"),
+        ("1INCHEUR", "1INCH/EUR"),
+        ("ETH2.S/ETH", "ETH2.S/ETH"),
         ("btc/usd", "BTC/USD"),
         ("xbtusd", "BTC/USD"),
         ("xxbtzusd", "BTC/USD"),
@@ -60,6 +65,21 @@ def test_every_spelling_of_the_venue_is_understood(text, symbol):
 @pytest.mark.parametrize("text", ["FOO", "USD", "XUSD", "XBTUSD.d", "BTC-USD", "", "stra\u00dfe"])
 def test_what_is_no_pair_comes_back_for_the_framework_to_refuse(text):
     assert wickwire_kraken.from_venue(text) == text
+
+
+@pytest.mark.parametrize(
+    "symbol", ["BTC/USD", "1INCH/USD", "AAPLx/USD", "BRK.Bx/USD", "ETH2.S/ETH", "EUR/USD"]
+)
+def test_every_kind_of_pair_may_be_asked_for(symbol):
+    """Whether there is such a pair the venue says."""
+    assert has_pair_form(symbol)
+
+
+@pytest.mark.parametrize(
+    "text", ["ETH.S", "BTC-USD", "/USD", "BTC/", ".B/USD", "A/B/C", "BTC/USD ", "XBTUSD.d"]
+)
+def test_what_no_pair_is_written_like_is_told_apart(text):
+    assert not has_pair_form(text)
 
 
 @given(pairs)
