@@ -17,6 +17,7 @@ import msgspec
 
 from wickwire import (
     SECOND_NS,
+    BadRow,
     Candle,
     Conversation,
     FaultKind,
@@ -61,7 +62,21 @@ class _Reply(msgspec.Struct):
     candles: list[CandleRow]
 
 
+class _RawReply(msgspec.Struct):
+    candles: list[msgspec.Raw]
+
+
+class _Start(msgspec.Struct):
+    start: str
+
+
+Told = CandleRow | WireError
+"""A row, or what is wrong with it."""
+
 _reply: Final = msgspec.json.Decoder(_Reply).decode
+_raw_reply: Final = msgspec.json.Decoder(_RawReply).decode
+_row: Final = msgspec.json.Decoder(CandleRow).decode
+_start: Final = msgspec.json.Decoder(_Start).decode
 
 
 @hookimpl
@@ -74,7 +89,7 @@ def fetch_ohlcv(query: OhlcvQuery) -> Conversation:
             FaultKind.REQUEST, f"coinbase: no {query.timeframe} candles over REST; there are {known}"
         )
     length_ns = LENGTH_NS[query.timeframe]
-    found: dict[int, CandleRow] = {}
+    found: dict[int, Told] = {}
     start_ns, end_ns = max(0, query.since_ns - length_ns), query.until_ns
     now_ns = None
     while True:
@@ -105,49 +120,77 @@ def _request(query: OhlcvQuery, granularity: str, start_ns: int, end_ns: int) ->
     return HttpRequest(url=f"{PRODUCTS_URL}/{product}/candles", params=params)
 
 
-def _rows(reply: HttpReply, query: OhlcvQuery, length_ns: int) -> dict[int, CandleRow]:
-    """Return the rows of *reply* by open time.
+def _rows(reply: HttpReply, query: OhlcvQuery, length_ns: int) -> dict[int, Told]:
+    """Return the rows of *reply* by open time; of several about one bucket the first, which is the newest.
 
     Raises:
         VenueError: The reply says no, or is not Coinbase's.
-        WireError: It is not what Coinbase documents, or its rows are of another granularity.
+        WireError: It is not what Coinbase documents, its rows are of another granularity, or none is right.
     """
     subject = f"{query.timeframe} candles of {query.symbol}"
     no = refused(reply, subject, query.now_ns if reply.date_ns is None else reply.date_ns)
     if no is not None:
         raise no
-    try:
-        reply.body.decode()  # the decoder does not look into strings that it skips
-        rows = _reply(reply.body).candles
-    except (ValueError, RecursionError) as exc:
-        raise wire_error(exc, reply.body) from exc
-    found: dict[int, CandleRow] = {}
-    for place, row in enumerate(rows):
-        open_ns = seconds_ns(row.start, f"$.candles[{place}].start")
+    found: dict[int, Told] = {}
+    for place, (start, told) in enumerate(_told(reply.body)):
+        at = f"$.candles[{place}].start"
+        open_ns = seconds_ns(start, at)
         if open_ns % length_ns:
-            raise WireError(
-                f"coinbase: no {query.timeframe} bucket starts at {row.start}",
-                frame=reply.body,
-                at=f"$.candles[{place}].start",
-            )
-        found.setdefault(open_ns, row)
+            text = f"coinbase: no {query.timeframe} bucket starts at {start}"
+            raise WireError(text, frame=reply.body, at=at)
+        found.setdefault(open_ns, told)
+    wrong = [told for told in found.values() if isinstance(told, WireError)]
+    if wrong and len(wrong) == len(found):
+        raise wrong[0]
     return found
 
 
-def _page(query: OhlcvQuery, found: dict[int, CandleRow], proven: tuple[int, int], now_ns: int) -> Page:
+def _told(body: bytes) -> list[tuple[str, Told]]:
+    """Return each row with its start, as it stands; what is wrong with one does not cost the others."""
+    try:
+        body.decode()  # the decoder does not look into strings that it skips
+        try:
+            rows = _reply(body).candles
+            if all(map(_is_finite, rows)):
+                return [(row.start, row) for row in rows]
+        except msgspec.ValidationError:
+            pass  # the good rows are still wanted
+        raws = _raw_reply(body).candles
+        starts = [_start(raw).start for raw in raws]  # without it nobody can say which bucket a row is about
+    except (ValueError, RecursionError) as exc:
+        raise wire_error(exc, body) from exc
+    judged = [_judged(raw, f"$.candles[{place}]") for place, raw in enumerate(raws)]
+    return list(zip(starts, judged, strict=True))
+
+
+def _judged(raw: msgspec.Raw, at: str) -> Told:
+    try:
+        row = _row(raw)
+    except (ValueError, RecursionError) as exc:
+        return wire_error(exc, bytes(raw), at)
+    return row if _is_finite(row) else WireError("coinbase: expected finite numbers", frame=bytes(raw), at=at)
+
+
+def _is_finite(row: CandleRow) -> bool:
+    return all(number.is_finite() for number in (row.open, row.high, row.low, row.close, row.volume))
+
+
+def _page(query: OhlcvQuery, found: dict[int, Told], proven: tuple[int, int], now_ns: int) -> Page:
     length_ns = LENGTH_NS[query.timeframe]
     running_ns = now_ns - now_ns % length_ns
-    wanted = sorted(open_ns for open_ns in found if query.since_ns <= open_ns < query.until_ns)
-    candles = [_candle(query, found[open_ns], open_ns, length_ns, running_ns) for open_ns in wanted]
+    candles, bad_rows = list[Candle](), list[BadRow]()
+    for open_ns in sorted(open_ns for open_ns in found if query.since_ns <= open_ns < query.until_ns):
+        told = found[open_ns]
+        if isinstance(told, WireError):
+            bad_rows.append(BadRow(open_ns, open_ns + length_ns, str(told)))
+        else:
+            candles.append(_candle(query, told, open_ns, length_ns, running_ns))
     since_ns = min(max(query.since_ns, proven[0]), query.until_ns)
     until_ns = min(query.until_ns, proven[1], running_ns)
-    return Page(candles=candles, covered=(since_ns, max(since_ns, until_ns)))
+    return Page(candles=candles, covered=(since_ns, max(since_ns, until_ns)), bad_rows=bad_rows)
 
 
 def _candle(query: OhlcvQuery, row: CandleRow, open_ns: int, length_ns: int, running_ns: int) -> Candle:
-    numbers = (row.open, row.high, row.low, row.close, row.volume)
-    if not all(number.is_finite() for number in numbers):
-        raise WireError(f"coinbase: expected finite numbers in the row of {row.start}, got {row}")
     return Candle(
         query.symbol,
         query.timeframe,

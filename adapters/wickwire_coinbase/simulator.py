@@ -17,7 +17,7 @@ from wickwire_coinbase.simulator_venue import FAULTS, Venue
 
 __all__ = ["CoinbaseServer"]
 
-NEEDS_SYMBOL: Final = frozenset({"mute_symbol", "late_trade", "lose_trades", "drop_candle"})
+NEEDS_SYMBOL: Final = frozenset({"mute_symbol", "delist", "late_trade", "lose_trades", "drop_candle"})
 
 
 class CoinbaseServer:

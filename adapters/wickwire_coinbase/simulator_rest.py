@@ -92,7 +92,7 @@ def _result(venue: Venue, incoming: Incoming, now_ns: int) -> object:
 
 
 def _product(venue: Venue, name: str) -> Product:
-    product = venue.products.get(name)
+    product = venue.product(name)
     if product is None:
         raise _Refusal(404, "NOT_FOUND", f"product {name} could not be found")
     return product

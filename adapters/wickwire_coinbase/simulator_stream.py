@@ -119,9 +119,8 @@ class CoinbaseConnection:
             refusal = self._refusal(request)
             if refusal:
                 return [error(refusal)]
-            known = [name for name in request.products if name in self._venue.products]
-            for name in known:
-                out += self._subscribe(request.channel, self._venue.products[name], now_ns)
+            for product in filter(None, map(self._venue.product, request.products)):
+                out += self._subscribe(request.channel, product, now_ns)
         else:
             self._unsubscribe(request)
         self._began = True
@@ -139,7 +138,7 @@ class CoinbaseConnection:
             refused = self._venue.fault("refuse", products[name].symbol if name in products else "")
             if refused is not None:
                 return str(refused.get("text", "failure to subscribe"))
-        unknown = [name for name in request.products if name not in products]
+        unknown = [name for name in request.products if self._venue.product(name) is None]
         if not request.products or (unknown and self._venue.fault("leave_out") is None):
             return "failure to subscribe"
         return ""

@@ -41,6 +41,7 @@ FAULTS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
     for name, details, sentence in (
         ("mute", "on", "Data stops on every stream; answers and heartbeats go on."),
         ("mute_symbol", "symbol on", "Data of one symbol stops."),
+        ("delist", "symbol on", "A symbol is traded no longer: its data stop, and its name is unknown."),
         (
             "silent_ack",
             "symbol acked on",
@@ -156,7 +157,12 @@ class Venue:
 
     def silent(self, symbol: str) -> bool:
         """Say whether data of *symbol* is held back now."""
-        return ("mute", "") in self.switched or ("mute_symbol", symbol) in self.switched
+        return not {("mute", ""), ("mute_symbol", symbol), ("delist", symbol)}.isdisjoint(self.switched)
+
+    def product(self, name: str) -> Product | None:
+        """Return what *name* is, None where it is traded no longer or never was."""
+        found = self.products.get(name)
+        return None if found is None or ("delist", found.symbol) in self.switched else found
 
     def candles(self, symbol: str, timeframe: Timeframe, since_ns: int, until_ns: int) -> Sequence[Candle]:
         """Return the market's candles on the venue's grid."""

@@ -34,7 +34,7 @@ _TOPICS_PER_FRAME: Final = 50  # Coinbase names no limit
 _EXCHANGE_TYPES: Final = frozenset(
     {
         *("subscriptions", "match", "last_match", "ticker", "snapshot", "l2update", "heartbeat", "status"),
-        *("received", "open", "done", "change", "activate"),
+        *("received", "open", "done", "change", "activate", "auction", "rfq_match"),
     }
 )
 _EXCHANGE: Final = (

@@ -44,7 +44,7 @@ SUBSCRIBING = ("silent_ack", "refuse")
 """What only new subscriptions meet: the stream is cut when it begins and when it ends."""
 ELSEWHERE = {
     *("hangup", "lose_messages", "drop_candle", "late_trade", "junk", "leave_out", "lose_trades"),
-    *("own_names", "rest_rate"),  # with the simulator's own tests
+    *("own_names", "rest_rate", "delist"),  # with the simulator's own tests
 }
 
 
@@ -239,6 +239,29 @@ def test_an_unknown_product_is_refused_by_name_and_the_others_go_on(*, leave_out
         assert {Rung.STREAM} == rungs(world)
 
     collect(play, wrong)
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["in silence", "and the stream is cut"])
+def test_a_product_that_is_delisted_is_told_by_name_and_the_others_go_on(*, cut: bool) -> None:
+    """A subscription that lives is stale, one that is asked for anew is refused."""
+    gone = "coinbase:ETH/USD@5m"
+
+    async def play(world: World) -> None:
+        await world.minutes(17)
+        world.servers["coinbase"].inject("delist", symbol="ETH/USD")
+        if cut:
+            world.servers["coinbase"].inject("hangup")
+        await world.minutes(60)
+        health = {str(each.series): each for each in world.collector.health().series}
+        assert (Condition.REFUSED if cut else Condition.STALE) is health[gone].condition
+        assert "ETH-USD" in health[gone].trouble
+        others = [name for name in (*FIVE, POLLED) if name != gone]
+        assert [] == [line for name in others for line in await world.differences(name)]
+        assert {Condition.LIVE, Condition.QUIET, Condition.POLLED} >= {
+            health[each].condition for each in others
+        }
+
+    collect(play)
 
 
 def test_usdc_and_dollars_receive_the_same_candles_and_leave_one_by_one() -> None:

@@ -141,6 +141,24 @@ def test_rows_beyond_the_range_and_doubled_ones_are_left_out():
     assert [(since_s + 60, "2")] == [(c.open_ns // SECOND_NS, str(c.volume)) for c in told.candles]
 
 
+@pytest.mark.parametrize("broken", [{"low": "n/a"}, {"high": "NaN"}, {"close": None}, {"volume": "1e"}])
+def test_a_row_that_cannot_be_read_is_a_hole_and_costs_no_other(broken):
+    since_ns = NOON - 5 * MINUTE_NS
+    rows = [row((since_ns + minute * MINUTE_NS) // SECOND_NS) for minute in (4, 2, 0)]
+    rows[1] |= broken
+    told = page(query(), reply({"candles": rows}))
+
+    assert [since_ns, since_ns + 4 * MINUTE_NS] == opens(told)
+    [bad] = told.bad_rows
+    assert (since_ns + 2 * MINUTE_NS, since_ns + 3 * MINUTE_NS) == (bad.open_ns, bad.close_ns)
+    assert f"$.candles[1].{next(iter(broken))}" in bad.why or "finite" in bad.why
+
+
+def test_a_row_whose_bucket_nobody_can_tell_costs_the_reply():
+    with pytest.raises(WireError, match=r"\$\.candles\[1\]|start"):
+        page(query(), reply({"candles": [row((NOON - MINUTE_NS) // SECOND_NS), {"low": "1"}]}))
+
+
 def test_the_servers_clock_says_which_bucket_is_running():
     since_s = (NOON - 5 * MINUTE_NS) // SECOND_NS
     rows = [row(since_s + 60 * minute) for minute in range(5)]
