@@ -216,6 +216,11 @@ class Asking:
         self._audit_s = self._next_audit_s(now)
         self._audited_ns = now.ns
 
+    def planned(self, *, streamed: bool) -> None:
+        """Go on by another plan, which has a stream or has none."""
+        self.polled, self._streamed = not streamed, streamed
+        self._audit_every_s = AUDIT_S if streamed else AUDIT_POLLED_S
+
     # ------------------------------------------------------------------------------------------ when
 
     def wait_ns(self) -> int:

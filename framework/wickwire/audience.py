@@ -121,6 +121,12 @@ class Audience:
         for reader in [*self._candles, *self._feeds]:
             reader.end()
 
+    def leave(self) -> None:
+        """Let all iterators stop once they have read what can be read: the store is closed next."""
+        self.end()
+        for reader in list(self._candles):
+            reader.leave()
+
     async def ended(self) -> None:
         """Return when the functions were called with all that there was."""
         if self._tasks:

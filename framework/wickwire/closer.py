@@ -153,6 +153,16 @@ class Closer:
     def _now(self) -> Moment:
         return Moment(self._clock.now_ns(), _now_s())
 
+    def planned(self, plan: Plan, history: Pages) -> None:
+        """Go on by another plan: the series was collected in passing, and now somebody wants it for good."""
+        assert plan.support is not None
+        self.plan, self._history = plan, history
+        self.rung, self.why = plan.rung, plan.why
+        self.ledger.support = plan.support
+        self._asking.planned(streamed=plan.rung.streams)
+        self._lost_s = _now_s()
+        self._woken.set()
+
     # ---------------------------------------------------------------------- what the session tells a route
 
     def receive(self, data: Candle | Trade | Quote, /) -> None:

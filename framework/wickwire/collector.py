@@ -29,11 +29,13 @@ from wickwire.errors import (
 )
 from wickwire.fanout import AnyFeedReader, CandleReader, FeedReader
 from wickwire.health import Health, of_closer, of_feed, of_venue
+from wickwire.instants import instant_of
 from wickwire.ledger import Ledger
 from wickwire.limits import effective_limits
 from wickwire.logs import speak
-from wickwire.model import Feed, Quote, Rung, Series, SeriesCandle, Trade, parse_instant
-from wickwire.planner import Plan, plan_all
+from wickwire.model import Feed, Quote, Rung, Series, SeriesCandle, Trade
+from wickwire.places import Places
+from wickwire.planner import Plan, pinned
 from wickwire.registry import Registry
 from wickwire.retry import Backoff, Retries
 from wickwire.scope import unwrapped
@@ -112,6 +114,7 @@ class Collector:
         self._watchdog = watchdog or Watchdog(self._registry)
         self._world = world
         self._venues: dict[str, Venue] = {}
+        self._places = Places()
         self._accesses: dict[str, Access] = {}
         self._audience = Audience()
         self._scopes: list[asyncio.Task[None]] = []
@@ -165,10 +168,11 @@ class Collector:
         try:
             await self._drain()
         finally:
-            self._audience.end()  # also when the store took nothing: nobody waits for what never comes
             self._audience.cancel()
             for task in [self._writing, *self._scopes]:
                 task.cancel()
+            self._tasks = None
+            self._audience.leave()  # also when the store took nothing: nobody waits for what never comes
             await self._stack.__aexit__(kind, error, trace)
 
     async def _drain(self) -> None:
@@ -220,33 +224,77 @@ class Collector:
             The series under its canonical name, which is what candles carry.
 
         Raises:
-            UsageError: It is not a series, the venue is not known, or *since* is not an instant.
+            UsageError: It is not a series, the venue is not known, *since* is not an instant, there is no
+                such *route*, or it is collected already, by another one; or the collector is not running.
             PluginError: The venue's adapter is broken.
             PlanError: It cannot be collected; the text says why and what could be.
             StoreError: The store cannot be read, or does not take what was found of it before it was removed.
         """
-        self._borrowed.pop(self._canonical(series), None)
-        return await self._collect(series, since, route)
+        since_ns = None if since is None else self._instant(since)
+        pin = None if route is None else pinned(route)
+        name = self._canonical(series)
+        before = self._places.of(name)
+        if before is not None and (name in self._borrowed or (pin is before.rung and not before.pinned)):
+            self._replan(before, pin)
+        self._borrowed.pop(name, None)
+        return await self._collect(name, since_ns, pin)
 
-    async def _collect(
-        self, series: str | Series, since: str | datetime | int | None, route: str | Rung | None
-    ) -> Series:
-        [plan] = self.plan(series, route=route)
+    def _replan(self, before: Plan, pin: Rung | None) -> None:
+        """Collect by the rung that suits it, or *pin*, what `history` collects in passing or had no pin."""
+        name = before.series
+        self._places.leave(name)
+        plan = self._placed(name, pin)
         if plan.rung is Rung.REFUSE:
-            raise PlanError(f"{plan.series}: {plan.why}")
+            self._places.leave(name)
+            self._placed(name, before.rung)
+            raise PlanError(f"{name}: {plan.why}")
+        venue = self._venues.get(name.scope)
+        if venue is not None and name in venue.closers:
+            venue.replan(plan)
+
+    def _placed(self, series: Series, pin: Rung | None) -> Plan:
+        """Return the plan of *series*, which takes the place that it needs."""
+        adapter = self._registry.load(series.venue)
+        account = self._accounts.get(series.venue, Account())
+        return self._places.place(series, adapter, account, {} if pin is None else {series: pin})
+
+    async def _collect(self, series: Series, since_ns: int | None, pin: Rung | None) -> Series:
+        if self._tasks is None:
+            raise UsageError(_NOT_RUNNING)
+        plan = self._placed(series, pin)
+        name = plan.series
+        if plan.rung is Rung.REFUSE:
+            self._places.leave(name)
+            raise PlanError(f"{name}: {plan.why}")
+        if pin not in {None, plan.rung}:
+            raise UsageError(
+                f"{name} is collected already, by {plan.rung}; remove it first to have it by {pin}"
+            )
+        try:
+            await self._start(plan, since_ns)
+        except BaseException:
+            venue = self._venues.get(name.scope)
+            if venue is None or name not in venue.plans:
+                self._places.leave(name)
+            raise
+        return name
+
+    async def _start(self, plan: Plan, since_ns: int | None) -> None:
+        """Collect by *plan*, unless it is collected already: then only what is missing since then counts."""
         name = plan.series
         venue = self._venue(name)
         if name in venue.plans:
-            if since is not None and name in venue.closers:
-                venue.closers[name].reach_back(_instant(since))
-            return name
+            if since_ns is not None and name in venue.closers:
+                venue.closers[name].reach_back(since_ns)
+            return
         if isinstance(name.what, Feed):
             self._audience.connect(venue.add_feed(plan))
-            return name
+            return
         loaded = await self._load(name)
+        plan = self._places.of(name) or plan  # somebody else may have wanted it otherwise meanwhile
         past_ns = 0
-        if since is not None:
-            origin_ns = _instant(since)
+        if since_ns is not None:
+            origin_ns = since_ns
             past_ns = self._first_open(plan) if loaded is None else loaded.state.origin_ns
         elif loaded is not None:
             origin_ns = loaded.state.origin_ns
@@ -255,7 +303,6 @@ class Collector:
         if name not in venue.plans:  # somebody else may have added it while the store was asked
             assert plan.support is not None
             venue.add_candles(plan, Ledger.start(name, plan.support, loaded, origin_ns), past_ns)
-        return name
 
     async def _load(self, name: Series) -> Loaded | None:
         """Return what the store knows of *name*, once all that was found of it before has landed there."""
@@ -284,6 +331,7 @@ class Collector:
             return
         closer = venue.closers.get(name)
         venue.remove(name)
+        self._places.leave(name)
         assert self._writer is not None
         holds = self._writer.holds
         self._left = {series: left for series, left in self._left.items() if holds(left)}
@@ -291,24 +339,21 @@ class Collector:
             self._left[name] = closer
 
     def plan(self, *series: str | Series, route: str | Rung | None = None) -> Sequence[Plan]:
-        """Say how *series* would be collected, or, without arguments, how those at hand are.
+        """Say how *series* would be collected beside those at hand, or, without arguments, how those are.
 
-        Nothing connects. A series that cannot be collected has the rung REFUSE and says why.
+        Nothing connects. A series that cannot be collected has the rung REFUSE and says why. One that is at
+        hand is collected as it is, whatever *route* says.
 
         Raises:
-            UsageError: Not a series, or the venue is not known.
+            UsageError: Not a series, the venue is not known, or there is no such *route*.
             PluginError: The venue's adapter is broken.
         """
-        present = {name: plan for venue in self._venues.values() for name, plan in venue.plans.items()}
         if not series:
-            return list(present.values())
+            return [plan for venue in self._venues.values() for plan in venue.plans.values()]
+        pin = None if route is None else pinned(route)
         wanted = [Series.parse(text) if isinstance(text, str) else text for text in series]
-        pins = {name: plan.rung for name, plan in present.items() if plan.pinned}
-        if route is not None:
-            pins |= dict.fromkeys(wanted, Rung(route) if isinstance(route, str) else route)
-        everything = [*present, *wanted]
-        adapters = {venue: self._registry.load(venue) for venue in {name.venue: None for name in everything}}
-        return plan_all(everything, adapters, self._accounts, pins)[len(present) :]
+        with self._places.tried():
+            return [self._placed(one, pin) for one in wanted]
 
     def _first_open(self, plan: Plan) -> int:
         """Return the open time of the running bucket, which is the first that can be had whole."""
@@ -319,6 +364,9 @@ class Collector:
         except ValueError:
             before_ns = now_ns - timeframe.nominal_ns
             return before_ns - before_ns % timeframe.nominal_ns
+
+    def _instant(self, moment: str | datetime | int) -> int:
+        return instant_of(moment, self._clock.now_ns())
 
     def account(self, series: Series) -> Account:
         """Return the account that *series* is collected with."""
@@ -397,14 +445,18 @@ class Collector:
         """Return an iterator over closed candles as they are committed.
 
         Each first close comes once; a revision comes again with its count. A consumer that falls behind
-        reads on from the store and loses nothing.
+        reads on from the store and loses nothing. One that still is behind when the collector has ended gets
+        what waits in memory; what it lacks is in the store, after the `seq` of its last candle.
 
         Args:
             series: Only these; all when none is named.
             after_seq: Start after this `seq` of the store, to go on where an earlier run ended; by default
                 only what is committed from the start of this collector on.
+
+        Raises:
+            UsageError: The collector is not running.
         """
-        if self._store is None:
+        if self._store is None or self._tasks is None:
             raise UsageError(_NOT_RUNNING)
         only: Container[Series] | None = {self._canonical(text) for text in series} or None
         start = self._start_seq if after_seq is None else after_seq
@@ -444,6 +496,8 @@ class Collector:
         return reader
 
     def _attach(self, reader: AnyFeedReader, feed: Feed, series: Sequence[str | Series]) -> None:
+        if self._tasks is None:
+            raise UsageError(_NOT_RUNNING)
         routes = [route for venue in self._venues.values() for route in venue.feeds.values()]
         self._audience.attach(reader, feed, {self._canonical(text) for text in series} or None, routes)
 
@@ -454,9 +508,10 @@ class Collector:
         name = self._canonical(series)
         venue = self._venues.get(name.scope)
         closer = None if venue is None else venue.closers.get(name)
+        if self._store is None or self._tasks is None:
+            raise UsageError(_NOT_RUNNING)
         if closer is not None and closer.forming is not None:
             return forming(name, closer.forming, closer.rung)
-        assert self._store is not None
         return await self._store.latest(name)
 
     async def history(
@@ -471,10 +526,14 @@ class Collector:
         series that was not collected before is not collected afterwards.
 
         Raises:
+            UsageError: *since* or *until* is not an instant, or the collector is not running.
             PlanError: The venue serves no history for it and the series is not collected.
             VenueError: The venue refuses, and asking again will not help.
         """
-        since_ns, until_ns = _instant(since), self._clock.now_ns() if until is None else _instant(until)
+        if self._tasks is None:
+            raise UsageError(_NOT_RUNNING)
+        since_ns = self._instant(since)
+        until_ns = self._clock.now_ns() if until is None else self._instant(until)
         name = self._canonical(series)
         async with self._borrowing(name, since_ns):
             closer = self.closer(name)
@@ -488,15 +547,17 @@ class Collector:
 
     @asynccontextmanager
     async def _borrowing(self, name: Series, since_ns: int) -> AsyncIterator[None]:
-        """Collect a series for as long as the block runs, unless it is collected anyway."""
-        venue = self._venues.get(name.scope)
+        """Collect a series for as long as the block runs, by history alone, unless it is collected anyway."""
+        venue, pin = self._venues.get(name.scope), None
         if venue is None or name not in venue.plans or name in self._borrowed:
             [plan] = self.plan(name)
             if plan.support is not None and plan.rung is not Rung.REFUSE and not plan.support.rest:
                 raise PlanError(f"{name}: the venue serves no history for it, and it is not collected")
+            if plan.rung.streams and self.plan(name, route=Rung.POLL)[0].rung is Rung.POLL:
+                pin = Rung.POLL
             self._borrowed[name] = self._borrowed.get(name, 0) + 1
         try:
-            await self._collect(name, since_ns, None)
+            await self._collect(name, since_ns, pin)
             yield
         finally:
             users = self._borrowed.get(name)
@@ -550,13 +611,3 @@ class Collector:
             alarm="" if alarm is None else str(alarm),
             holds=self._watchdog.holds,
         )
-
-
-def _instant(moment: str | datetime | int) -> int:
-    if isinstance(moment, int):
-        return moment
-    if isinstance(moment, datetime):
-        if moment.tzinfo is None:
-            raise UsageError(f"not an instant: {moment!r} has no time zone; use an aware datetime")
-        return parse_instant(moment.isoformat())
-    return parse_instant(moment)

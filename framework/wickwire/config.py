@@ -24,16 +24,16 @@ from wickwire.binding import kind_of, suggestion
 from wickwire.credentials import found_in
 from wickwire.errors import ConfigError, UsageError
 from wickwire.model import Rung, Series
-from wickwire.planner import PINS
+from wickwire.planner import PINS, unpinnable
 from wickwire.retry import Backoff
 from wickwire.watchdog import HungHook
 from wickwire.wire import Account, Limits
 
 __all__ = ["CollectorConfig", "Config", "PluginsConfig", "VenueConfig", "parse_config", "read_config"]
 
-_VENUE: Final = re.compile(r"^[a-z][a-z0-9_]{0,31}$")
-_VARIABLE: Final = re.compile(r"^env:([A-Za-z_][A-Za-z0-9_]*)$")
-_BARE_KEY: Final = re.compile(r"^[A-Za-z0-9_-]+$")
+_VENUE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_VARIABLE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 _SCHEMES: Final = dict.fromkeys(("wss", "ws"), ("wss", "ws")) | dict.fromkeys(
     ("https", "http"), ("https", "http")
@@ -67,7 +67,7 @@ class PluginsConfig:
     def __attrs_post_init__(self) -> None:
         """Refuse names that no series could be written with."""
         for name in self.local:
-            if not _VENUE.match(name):
+            if not _VENUE.fullmatch(name):
                 raise _Unfit(_key("local", name), "expected lower-case letters, digits and _, a letter first")
 
 
@@ -97,7 +97,7 @@ class VenueConfig:
     def __attrs_post_init__(self) -> None:
         """Refuse secrets in the file, and redirects that could leak."""
         for name, reference in self.secrets.items():
-            if not _VARIABLE.match(reference):
+            if not _VARIABLE.fullmatch(reference):
                 # never repeat the value: it may be the secret itself
                 raise _Unfit(
                     _key("secrets", name),
@@ -151,7 +151,7 @@ class Config:
         if self.store is not None and not self.store.strip():
             raise _Unfit("store", "is empty; write sqlite:wickwire.db or memory:, or leave it out")
         for name, venue in self.venues.items():
-            if not _VENUE.match(name):
+            if not _VENUE.fullmatch(name):
                 raise _Unfit(
                     _key("venues", name), "expected lower-case letters, digits and _, a letter first"
                 )
@@ -300,14 +300,14 @@ class _Reader:
             made = msgspec.convert(raw, hint)
         except msgspec.ValidationError as exc:
             if hint is Rung:
-                self.wrong(where, _unpinnable(raw))
+                self.wrong(where, unpinnable(raw))
             if isinstance(hint, type) and issubclass(hint, enum.Enum):
                 known = " or ".join(repr(one.value) for one in hint)
                 self.wrong(where, f"expected {known}, got {raw!r}")
             text = str(exc).replace("`", "")
             self.wrong(where, text[:1].lower() + text[1:])
         if hint is Rung and made not in PINS:
-            self.wrong(where, _unpinnable(raw))
+            self.wrong(where, unpinnable(raw))
         return made
 
     def series(self, raw: object, where: str) -> Series:
@@ -326,14 +326,9 @@ class _Reader:
         return raw
 
 
-def _unpinnable(raw: object) -> str:
-    known = [rung.value for rung in PINS]
-    return f"expected one of {', '.join(known)}, got {raw!r}{suggestion(str(raw), known)}"
-
-
 def _key(where: str, key: str) -> str:
     """Return the path of *key*, quoted where TOML would have it quoted."""
-    shown = key if _BARE_KEY.match(key) else f'"{key}"'
+    shown = key if _BARE_KEY.fullmatch(key) else f'"{key}"'
     return f"{where}.{shown}" if where else shown
 
 

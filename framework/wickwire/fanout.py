@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Container, Sequence
 from typing import Final, Generic, Self, TypeVar
 from weakref import ReferenceType, ref
 
-from wickwire.errors import FaultKind
+from wickwire.errors import FaultKind, StoreError
 from wickwire.model import Candle, Quote, Series, SeriesCandle, Trade
 from wickwire.session import Session
 from wickwire.store import Store
@@ -46,6 +46,7 @@ class CandleReader(AsyncIterator[SeriesCandle]):
         self._behind = True  # something may have been committed since
         self._more = asyncio.Event()
         self._ended = False
+        self._left = False
         self.spilled = 0
 
     def put(self, news: Sequence[SeriesCandle]) -> None:
@@ -64,6 +65,11 @@ class CandleReader(AsyncIterator[SeriesCandle]):
         """Let the iteration stop once everything committed was read."""
         self._ended = True
         self._more.set()
+
+    def leave(self) -> None:
+        """Let the iteration stop once everything was read that can be: the store is closed."""
+        self._left = True
+        self.end()
 
     def __aiter__(self) -> Self:
         return self
@@ -86,7 +92,13 @@ class CandleReader(AsyncIterator[SeriesCandle]):
     async def _catch_up(self) -> None:
         """Read the next piece back from the store; what is committed meanwhile only sets `_more`."""
         self._more.clear()
-        rows = await self._store.committed(self._last_seq, limit=BOUND)
+        try:
+            rows = await self._store.committed(self._last_seq, limit=BOUND)
+        except StoreError:
+            if not self._left:
+                raise
+            self._behind = False
+            return
         if rows:
             wanted = [row for row in rows if self._series is None or row.series in self._series]
             self._queue.extend(wanted)

@@ -8,7 +8,19 @@ from typing import Final
 
 from wickwire.errors import UsageError
 
-__all__ = ["DAY_NS", "EPOCH", "HOUR_NS", "MINUTE_NS", "SECOND_NS", "iso", "ns_of", "parse_instant", "when"]
+__all__ = [
+    "DAY_NS",
+    "EPOCH",
+    "HOUR_NS",
+    "MINUTE_NS",
+    "SECOND_NS",
+    "instant_of",
+    "iso",
+    "ns_of",
+    "parse_instant",
+    "when",
+    "wrong_unit",
+]
 
 SECOND_NS: Final = 1_000_000_000
 MINUTE_NS: Final = 60 * SECOND_NS
@@ -84,6 +96,44 @@ def parse_instant(text: str) -> int:
         ) from exc
     except OverflowError:
         ns = _LAST_NS + 1
+    return _within_range(ns, text)
+
+
+def wrong_unit(time_ns: int, since_ns: int) -> bool:
+    """Say whether *time_ns*, beside *since_ns* of the same series, must be a time in another unit.
+
+    Today's seconds, milliseconds and microseconds, taken for nanoseconds, all lie in January 1970.
+    """
+    return 0 < time_ns < 30 * DAY_NS and since_ns > 365 * DAY_NS
+
+
+def instant_of(moment: str | datetime | int, now_ns: int) -> int:
+    """Return the nanoseconds of an instant that somebody may give as text, aware datetime or nanoseconds.
+
+    Raises:
+        UsageError: It is none of these, or, beside *now_ns*, must be a number of seconds or the like.
+    """
+    given: object = moment  # type checkers do not see every caller
+    if isinstance(given, str):
+        return parse_instant(given)
+    if isinstance(given, datetime):
+        if given.utcoffset() is None:
+            raise UsageError(f"not an instant: {given!r} has no time zone; use an aware datetime")
+        return _within_range(ns_of(given), given.isoformat())
+    if not isinstance(given, int) or isinstance(given, bool):
+        raise UsageError(
+            f"not an instant: {given!r:.80}; use an aware datetime, a text such as 2026-11-21T14:30:00Z, "
+            "or an int of nanoseconds"
+        )
+    if wrong_unit(given, now_ns):
+        raise UsageError(
+            f"not an instant: {given} nanoseconds are {iso(given)}; multiply seconds by SECOND_NS, "
+            "or use an aware datetime"
+        )
+    return _within_range(given, given)
+
+
+def _within_range(ns: int, shown: object) -> int:
     if not _FIRST_NS <= ns <= _LAST_NS:
-        raise UsageError(f"out of range: {text!r}; instants reach from 1677-09-22 to 2262-04-11")
+        raise UsageError(f"out of range: {shown!r}; instants reach from 1677-09-22 to 2262-04-11")
     return ns

@@ -15,7 +15,7 @@ from typing import Final, TypeVar, dataclass_transform, final
 import attrs
 
 from wickwire.errors import UsageError
-from wickwire.instants import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, iso, parse_instant, when
+from wickwire.instants import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, iso, parse_instant, when, wrong_unit
 from wickwire.timeframe import Grid, Session, Timeframe, Unit, Unknown, Utc, Zone
 
 __all__ = [
@@ -415,14 +415,6 @@ def broken_law(candle: Candle, *, signed_prices: bool = False) -> str | None:
     if candle.close_ns <= candle.open_ns:
         return "it ends before it opens"
     return None
-
-
-def wrong_unit(time_ns: int, since_ns: int) -> bool:
-    """Say whether *time_ns*, beside *since_ns* of the same series, must be a time in another unit.
-
-    Today's seconds, milliseconds and microseconds, taken for nanoseconds, all lie in January 1970.
-    """
-    return 0 < time_ns < 30 * DAY_NS and since_ns > 365 * DAY_NS
 
 
 # -------------------------------------------------------------------------------------- trades and quotes

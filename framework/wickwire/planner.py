@@ -1,28 +1,29 @@
 """How each series is to be collected, decided before anything connects, and why. Pure.
 
 The ladder is stream, resample, build, poll, refuse: the first rung that the venue offers and its limits
-carry is taken. What each rung offers is told in `ladder`.
+carry is taken. What each rung offers is told in `ladder`; what series leave each other, in `places`.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from wickwire.binding import suggestion
 from wickwire.credentials import how_to_set
-from wickwire.errors import PluginError, WickwireError
+from wickwire.errors import PluginError, UsageError, WickwireError
 from wickwire.ladder import LADDER, Case, Cost, Offer
 from wickwire.limits import effective_limits
-from wickwire.model import HOUR_NS, SECOND_NS, Feed, Rung, Series, Timeframe
+from wickwire.model import Feed, Rung, Series, Timeframe
 from wickwire.wire import Account, Description, Lane, Limits, OhlcvSupport, Topic
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
 
-__all__ = ["PINS", "Cost", "Plan", "explain", "plan", "plan_all"]
+__all__ = ["PINS", "Cost", "Judged", "Plan", "explain", "judge", "pinned", "plan", "unpinnable"]
 
 _PARTICIPLE: Final = {
     Rung.STREAM: "streamed",
@@ -35,7 +36,24 @@ _TOLD: Final = (Rung.STREAM, Rung.POLL)
 PINS: Final = (*LADDER, Rung.REFUSE)
 """What a series may be pinned to."""
 
-_HOUR_S: Final = HOUR_NS / SECOND_NS
+
+def pinned(route: str | Rung) -> Rung:
+    """Return the rung that somebody pins a series to.
+
+    Raises:
+        UsageError: There is no such rung.
+    """
+    try:
+        rung = Rung(route)
+    except ValueError:
+        raise UsageError(f"route: {unpinnable(route)}") from None
+    return rung
+
+
+def unpinnable(route: object) -> str:
+    """Return what is wrong with a rung that there is not."""
+    known = [rung.value for rung in PINS]
+    return f"expected one of {', '.join(known)}, got {route!r}{suggestion(str(route), known)}"
 
 
 @attrs.frozen(kw_only=True)
@@ -73,7 +91,7 @@ class Plan:
 
 
 def plan(series: Series, adapter: Adapter, account: Account, *, pin: Rung | None = None) -> Plan:
-    """Decide how *series* is collected, alone on its venue: what it shares with others is `plan_all`'s.
+    """Decide how *series* is collected, alone on its venue: what it shares with others is for `places`.
 
     Args:
         series: Its symbol may be spelled as the venue does.
@@ -87,11 +105,11 @@ def plan(series: Series, adapter: Adapter, account: Account, *, pin: Rung | None
     Raises:
         PluginError: A hook raised, or returned nonsense.
     """
-    return _judge(series, adapter, account).climb(pin, {})
+    return judge(series, adapter, account).climb(pin, {})
 
 
 @attrs.frozen(kw_only=True)
-class _Judged:
+class Judged:
     """Everything about one series but what other series leave of the limits.
 
     Attributes:
@@ -155,7 +173,13 @@ def _pinned(blank: Plan, pin: Rung, ladder: Mapping[Rung, Offer | str], offers: 
     return attrs.evolve(blank, why=f"pinned to {pin.value}, but {answer}{instead}")
 
 
-def _judge(series: Series, adapter: Adapter, account: Account) -> _Judged:
+def judge(series: Series, adapter: Adapter, account: Account) -> Judged:
+    """Return everything about *series* but what other series leave of the limits.
+
+    Raises:
+        PluginError: A hook raised, or returned nonsense.
+        ConfigError: The limits of *account* are higher than the venue's.
+    """
     account = attrs.evolve(account, feed=series.variant)
     blank = Plan(series=series, topic=Topic(series.symbol, series.what), rung=Rung.REFUSE, why="")
     try:
@@ -165,11 +189,11 @@ def _judge(series: Series, adapter: Adapter, account: Account) -> _Judged:
     except PluginError:
         raise
     except WickwireError as exc:  # the venue's own words, about the account or the symbol
-        return _Judged(blank=attrs.evolve(blank, why=_said(adapter.description.title, str(exc))))
+        return Judged(blank=attrs.evolve(blank, why=_said(adapter.description.title, str(exc))))
     topic = Topic(series.symbol, series.what)
     blank = attrs.evolve(blank, series=series, topic=topic, why=why)
     if why:
-        return _Judged(blank=blank)
+        return Judged(blank=blank)
     support = None
     if not isinstance(series.what, Feed):
         support = adapter.support_for(series.symbol, series.what, account)
@@ -178,8 +202,8 @@ def _judge(series: Series, adapter: Adapter, account: Account) -> _Judged:
     ladder = {rung: judged(case) for rung, judged in LADDER.items()}
     offered = any(isinstance(answer, Offer) for answer in ladder.values())
     if support is not None and support.why_not and not offered:
-        return _Judged(blank=attrs.evolve(blank, why=_said(venue.title, support.why_not)))
-    return _Judged(
+        return Judged(blank=attrs.evolve(blank, why=_said(venue.title, support.why_not)))
+    return Judged(
         blank=blank,
         ladder=ladder,
         known=_known(case),
@@ -215,127 +239,6 @@ def _known(case: Case) -> str:
         return ""
     known = ", ".join(str(one) for one in sorted(timeframes, key=lambda one: one.nominal_ns))
     return f"{case.venue.title} has no {case.what}; it has {known}"
-
-
-# ------------------------------------------------------------------------------------- what series share
-
-
-def plan_all(
-    wanted: Sequence[Series],
-    adapters: Mapping[str, Adapter],
-    accounts: Mapping[str, Account] | None = None,
-    pins: Mapping[Series, Rung] | None = None,
-) -> list[Plan]:
-    """Decide how all of *wanted* are collected together, within what each venue allows.
-
-    Args:
-        wanted: In order of importance: earlier ones get the places.
-        adapters: By venue, for each venue in *wanted*.
-        accounts: By venue; public data where there is none.
-        pins: Rungs that the user chose, by series as written or canonical.
-
-    Returns:
-        One plan for each of *wanted*, in that order; a series that occurs twice is planned once and counted
-        once. A series whose adapter fails is refused with the adapter's error.
-
-    Raises:
-        ConfigError: An account's limits are higher than its venue's.
-    """
-    rooms: dict[str, _Room] = {}
-    planned: dict[Series, Plan] = {}
-    chosen = pins or {}
-    plans = []
-    for series in wanted:
-        account = (accounts or {}).get(series.venue, Account())
-        try:
-            judged = _judge(series, adapters[series.venue], account)
-        except PluginError as exc:
-            topic = Topic(series.symbol, series.what)
-            plans.append(Plan(series=series, topic=topic, rung=Rung.REFUSE, why=str(exc)))
-            continue
-        canonical = judged.blank.series
-        if canonical not in planned:
-            pin = chosen.get(series, chosen.get(canonical))
-            if judged.ladder:
-                room = rooms.setdefault(series.venue, _Room(judged.limits))
-                planned[canonical] = room.place(judged, pin)
-            else:
-                planned[canonical] = judged.climb(pin, {})
-        plans.append(planned[canonical])
-    return plans
-
-
-@attrs.define
-class _Line:
-    """One connection to be."""
-
-    key: tuple[str, str]
-    topics: dict[Topic, object] = attrs.field(factory=dict)
-
-
-@attrs.define
-class _Room:
-    """What is left of a venue's limits while plans are made."""
-
-    limits: Limits
-    lines: list[_Line] = attrs.field(factory=list)
-    rest_per_hour: float = 0.0
-
-    def place(self, judged: _Judged, pin: Rung | None) -> Plan:
-        """Return the plan on the first rung that has room for it."""
-        taken: dict[Rung, str] = {}
-        while True:
-            chosen = judged.climb(pin, taken)
-            match chosen.rung:
-                case Rung.STREAM | Rung.RESAMPLE | Rung.BUILD:
-                    placed = self._on_a_line(chosen)
-                case Rung.POLL:
-                    placed = self._over_rest(chosen)
-                case _:
-                    return chosen
-            if isinstance(placed, Plan):
-                return placed
-            taken[chosen.rung] = placed
-
-    def _on_a_line(self, chosen: Plan) -> Plan | str:
-        key, topic, alone = (chosen.series.variant, chosen.lane.key), chosen.topic, chosen.lane.alone
-        lines = [line for line in self.lines if line.key == key]
-        if any(topic in line.topics for line in lines):  # what several series are made of is asked for once
-            return attrs.evolve(chosen, cost=Cost())
-        most = self.limits.topics_per_connection
-        for line in lines:
-            free = most is None or len(line.topics) < most
-            if free and (alone is None or alone not in line.topics.values()):
-                break
-        else:
-            full = self._lane_is_full(key)
-            if full:
-                return full
-            if self.limits.connections is not None and len(self.lines) >= self.limits.connections:
-                plural = "" if self.limits.connections == 1 else "s"
-                return f"no place is left on the {self.limits.connections} connection{plural} allowed"
-            line = _Line(key)
-            self.lines.append(line)
-        opened = 0 if line.topics else 1
-        line.topics[topic] = alone
-        return attrs.evolve(chosen, cost=Cost(connections=opened))
-
-    def _lane_is_full(self, key: tuple[str, str]) -> str:
-        """Return why no further connection may be opened to an endpoint, or nothing."""
-        most = self.limits.connections_per_lane
-        if most is None or sum(line.key == key for line in self.lines) < most:
-            return ""
-        plural = "" if most == 1 else "s"
-        return f"no place is left on the {most} connection{plural} allowed to this endpoint"
-
-    def _over_rest(self, chosen: Plan) -> Plan | str:
-        rate = self.limits.rest
-        if rate is not None:
-            allowed = rate.amount / rate.per_s * _HOUR_S
-            if self.rest_per_hour + chosen.cost.rest_per_hour > allowed:
-                return f"the {allowed:,.0f} REST calls an hour that are allowed are taken"
-        self.rest_per_hour += chosen.cost.rest_per_hour
-        return chosen
 
 
 def explain(plan: Plan) -> str:

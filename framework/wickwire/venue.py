@@ -172,13 +172,10 @@ class Venue:
 
     def add_candles(self, plan: Plan, ledger: Ledger, past_ns: int = 0) -> Closer:
         """Collect a candle series by *plan*, knowing *ledger*; what ended before *past_ns* can wait."""
-        pages: Pages = self.history
-        if plan.folds is not None:
-            pages = FoldedHistory(pages, plan.folds, ledger.support.grid)
         closer = Closer(
             plan,
             ledger,
-            pages,
+            self._pages(plan),
             self._clock,
             random.Random(self._rng.random()),
             backoff=self._backoff,
@@ -186,10 +183,33 @@ class Venue:
             switched=self._switched,
             past_ns=past_ns,
         )
-        ledger.rung = plan.rung if plan.rung.streams else Rung.STREAM
         self.closers[plan.series] = closer
         self.plans[plan.series] = plan
         self._start(closer)
+        self._feed(plan, closer)
+        return closer
+
+    def replan(self, plan: Plan) -> None:
+        """Collect a candle series by another *plan* from now on; what is known of it stays known."""
+        closer, before = self.closers[plan.series], self.plans[plan.series]
+        self.plans[plan.series] = plan
+        if plan.rung is not before.rung:
+            self._dismount(before)
+        closer.planned(plan, self._pages(plan))
+        if plan.rung is not before.rung:
+            self._feed(plan, closer)
+
+    def _pages(self, plan: Plan) -> Pages:
+        """Return the history of a candle series."""
+        if plan.folds is None:
+            return self.history
+        assert plan.support is not None
+        return FoldedHistory(self.history, plan.folds, plan.support.grid)
+
+    def _feed(self, plan: Plan, closer: Closer) -> None:
+        """Let the stream of a plan that has one bring its rows to *closer*."""
+        ledger = closer.ledger
+        ledger.rung = plan.rung if plan.rung.streams else Rung.STREAM
         match plan.rung:
             case Rung.STREAM:
                 self._ride(plan, closer, closer.since_ns)
@@ -201,7 +221,6 @@ class Venue:
                 self._ride(plan, MadeRoute(closer, trades, self._clock), lambda: None)
             case _:
                 pass
-        return closer
 
     def add_feed(self, plan: Plan) -> FeedRoute[Trade] | FeedRoute[Quote]:
         """Collect a trades or quotes series by *plan*."""
@@ -223,11 +242,15 @@ class Venue:
             if task is not None:
                 task.cancel()
         self.feeds.pop(series, None)
+        self._dismount(plan)
+
+    def _dismount(self, plan: Plan) -> None:
+        """Take a series off the connection that carries its topic, where there is one."""
         riders = self._riders.get(plan.topic)
-        if riders is None or series not in riders:
+        if riders is None or plan.series not in riders:
             return
         link = next(link for link in self.links if plan.topic in link.topics)
-        riders.remove(series, link.session)
+        riders.remove(plan.series, link.session)
         if not riders:
             self._leave(link, plan.topic)
 

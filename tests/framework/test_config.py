@@ -1,5 +1,6 @@
 """The config says what is wrong by file, key and reason, and never shows a secret."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -246,9 +247,9 @@ def test_a_missing_variable_is_named_with_its_venue(environ):
     )
 
 
-@pytest.mark.parametrize("value", ["hush", "env:", "env:A B", "KRAKEN_KEY"])
+@pytest.mark.parametrize("value", ["hush", "env:", "env:A B", "KRAKEN_KEY", "env:A\n"])
 def test_a_secret_in_the_file_is_refused_and_not_repeated(value):
-    error = complaint(f"venues.kraken.secrets.key = '{value}'")
+    error = complaint(f"venues.kraken.secrets.key = {json.dumps(value)}")
 
     assert error.startswith("venues.kraken.secrets.key: expected env:NAME, ")
     assert value not in error.replace("env:NAME", "")

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from wickwire import Account, Series
-from wickwire.planner import explain, plan_all
+from wickwire.places import plan_all
+from wickwire.planner import explain
 from wickwire.registry import Registry
 
 GOLDEN = Path(__file__).parent / "golden"

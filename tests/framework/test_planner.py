@@ -29,7 +29,8 @@ from wickwire import (
 )
 from wickwire.adapter import bind
 from wickwire.limits import effective_limits
-from wickwire.planner import Cost, explain, plan, plan_all
+from wickwire.places import plan_all
+from wickwire.planner import Cost, explain, plan
 
 M1, M5, H1 = (Timeframe.parse(text) for text in ("1m", "5m", "1h"))
 SUPPORT = {

@@ -133,7 +133,7 @@ class Settings:
             ConfigError: Limits in the config are higher than the venue's.
             PluginError: A venue's adapter is broken.
         """
-        from wickwire.planner import plan_all
+        from wickwire.places import plan_all
 
         adapters = {one.venue: self.registry.load(one.venue) for one in series}
         pins = dict(self.config.pins)

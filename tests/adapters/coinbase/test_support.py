@@ -5,7 +5,8 @@ import pytest
 import wickwire_coinbase
 from wickwire import Account, Feed, Rung, Series, Timeframe, Utc
 from wickwire.adapter import bind
-from wickwire.planner import plan, plan_all
+from wickwire.places import plan_all
+from wickwire.planner import plan
 
 
 def support(text, symbol="BTC/USD"):
