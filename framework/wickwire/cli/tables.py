@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Final, cast
@@ -41,6 +42,7 @@ __all__ = [
 _PLAIN_WIDTH: Final = 200
 """Where there is no terminal nothing is wrapped for one."""
 _MOST_NAMED: Final = 4
+_ON_A_SCREEN: Final = 20
 _WIDEST_PRICE: Final = 11
 
 _COLORS: Final = {
@@ -155,7 +157,22 @@ def plan_table(plans: Sequence[Plan]) -> RenderableType:
             text("" if refused else one.cost),
             text(one.why),
         )
-    return rows
+    return Group(rows, "", text(_summed(plans))) if len(plans) > _ON_A_SCREEN else rows
+
+
+def _summed(plans: Sequence[Plan]) -> str:
+    """Return what so many plans that nobody counts them come to."""
+    routes = Counter(one.rung for one in plans)
+    venues = {one.series.venue for one in plans}
+    connections = sum(one.cost.connections for one in plans)
+    told = [
+        f"{len(plans)} series: {', '.join(f'{routes[rung]} {rung.value}' for rung in Rung if routes[rung])}"
+    ]
+    if connections:
+        told.append(f"{connections} connection{'s' if connections > 1 else ''}")
+    if len(venues) > 1:
+        told.append(f"{len(venues)} venues")
+    return "; ".join(told)
 
 
 def gaps_table(found: Sequence[Gaps]) -> RenderableType:

@@ -6,10 +6,12 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from wickwire.cli.tables import health_table
+from wickwire.cli.tables import health_table, plan_table
 from wickwire.closer import Condition, Switch
 from wickwire.health import Health, SeriesHealth, VenueHealth
 from wickwire.model import HOUR_NS, Candle, Hole, Rung, Series, Timeframe, parse_instant
+from wickwire.planner import plan_all
+from wickwire.registry import Registry
 
 NOW_NS = parse_instant("2026-11-20T15:00:00Z")
 MINUTE = Timeframe.parse("1m")
@@ -129,3 +131,27 @@ def test_the_last_candle_has_a_day_where_its_time_alone_would_not_say_which(ago_
 
     assert f" {opened} " in row
     assert ("11-19" in row) == (ago_h > 23)
+
+
+def planned(*names, width=80):
+    registry = Registry()
+    adapters = {venue: registry.load(venue) for venue in ("coinbase", "yahoo")}
+    written = io.StringIO()
+    out = Console(file=written, width=width, color_system=None, highlight=False, markup=False)
+    out.print(plan_table(plan_all([Series.parse(name) for name in names], adapters)))
+    return [line.rstrip() for line in written.getvalue().splitlines()]
+
+
+def test_hundreds_of_plans_fit_the_width_and_are_summed_up():
+    streamed = [f"coinbase:P{number}/USD@{text}" for number in range(150) for text in ("1m", "5m")]
+    polled = [f"yahoo:{name}@1m" for name in ("AAPL", "MSFT", "SPY")]
+    lines = planned(*streamed, *polled, "coinbase:BTC@1m")
+
+    assert max(map(len, lines)) <= 80
+    for name in (*streamed, *polled):
+        assert any(line.startswith(f"{name} ") for line in lines), name
+    assert "304 series: 150 stream, 150 build, 3 poll, 1 refuse; 3 connections; 2 venues" == lines[-1]
+
+
+def test_a_few_plans_need_no_sum():
+    assert 2 == len(planned("coinbase:BTC/USD@5m"))
