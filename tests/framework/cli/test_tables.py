@@ -10,7 +10,7 @@ from wickwire.cli.tables import health_table, plan_table
 from wickwire.closer import Condition, Switch
 from wickwire.health import Health, SeriesHealth, VenueHealth
 from wickwire.model import HOUR_NS, Candle, Hole, Rung, Series, Timeframe, parse_instant
-from wickwire.planner import plan_all
+from wickwire.places import plan_all
 from wickwire.registry import Registry
 
 NOW_NS = parse_instant("2026-11-20T15:00:00Z")
