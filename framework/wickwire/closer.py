@@ -22,7 +22,7 @@ from wickwire.clock import Clock
 from wickwire.errors import FaultKind, VenueError, WickwireError
 from wickwire.folding import Pages
 from wickwire.ledger import Ledger, Want
-from wickwire.model import SECOND_NS, Candle, Quote, Rung, Series, Trade, Word, iso
+from wickwire.model import SECOND_NS, Candle, Finality, Quote, Rung, Series, Trade, Word, iso
 from wickwire.planner import Plan
 from wickwire.retry import Advice, Backoff, advise
 from wickwire.session import Session
@@ -443,10 +443,17 @@ class Closer:
                 return Condition.REFUSED
             return Condition.STARTING if _now_s() - self._lost_s < LIVE_S else Condition.STALE
         forms = ledger.forming is not None and ledger.forming.close_ns > now_ns - wait_ns
-        if forms and _now_s() - self._row_s < LIVE_S:
+        if self._is_live(forms):
             return Condition.LIVE
         patience_ns = ledger.patience.buckets * self.series.timeframe.nominal_ns
         return Condition.QUIET if forms or left_ns + patience_ns > 0 else Condition.STALE
+
+    def _is_live(self, forms: bool) -> bool:
+        silent_s, newest = _now_s() - self._row_s, self.ledger.last_close
+        if self.ledger.forming is None and newest is not None and newest.finality is Finality.CLOSED:
+            # such a venue says nothing of the running bucket: one row a bucket is all that there can be
+            return silent_s < self.series.timeframe.nominal_ns / SECOND_NS + LIVE_S
+        return forms and silent_s < LIVE_S
 
     def _closed_lately(self, now_ns: int) -> bool:
         newest = self.ledger.last_close

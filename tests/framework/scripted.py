@@ -24,6 +24,7 @@ from wickwire import (
     Fault,
     FaultKind,
     Feed,
+    Finality,
     Heartbeat,
     HttpReply,
     HttpRequest,
@@ -171,6 +172,7 @@ def _candle(row: dict[str, Any]) -> Candle:
         price,
         Decimal(row.get("volume", 1)),
         snapshot=row.get("snapshot", False),
+        finality=Finality(row.get("finality", "unsaid")),
     )
 
 

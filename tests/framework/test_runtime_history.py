@@ -374,6 +374,25 @@ def test_a_stream_that_is_lost_is_polled_within_seconds_however_long_its_candles
     play(test, Venue())
 
 
+def test_a_venue_that_streams_closed_candles_alone_is_live_from_one_to_the_next() -> None:
+    async def test(world: Venue, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await accepted(world)
+        for _ in range(3):
+            await world.next_minute(1)
+            minute = world.minute
+            world.stream.say({"candle": {"minute": minute - 1, "close": 7, "finality": "closed"}})
+            for _ in range(11):
+                await asyncio.sleep(5)
+                world.stream.say({"beat": 1})
+                assert Condition.LIVE is collector.health().series[0].condition
+        await asyncio.sleep(90)
+        world.stream.say({"beat": 1})
+        assert Condition.LIVE is not collector.health().series[0].condition
+
+    play(test, Venue(plugin=Scripted(rest=False)))
+
+
 def test_a_topic_without_rows_is_not_called_live_in_the_middle_of_a_long_candle() -> None:
     async def test(world: Venue, collector: Collector) -> None:
         await collector.add("scripted:BTC/USD@1m")
