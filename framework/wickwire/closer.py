@@ -443,12 +443,12 @@ class Closer:
                 return Condition.REFUSED
             return Condition.STARTING if _now_s() - self._lost_s < LIVE_S else Condition.STALE
         forms = ledger.forming is not None and ledger.forming.close_ns > now_ns - wait_ns
-        if self._is_live(forms):
+        if self._is_live(forms=forms):
             return Condition.LIVE
         patience_ns = ledger.patience.buckets * self.series.timeframe.nominal_ns
         return Condition.QUIET if forms or left_ns + patience_ns > 0 else Condition.STALE
 
-    def _is_live(self, forms: bool) -> bool:
+    def _is_live(self, *, forms: bool) -> bool:
         silent_s, newest = _now_s() - self._row_s, self.ledger.last_close
         if self.ledger.forming is None and newest is not None and newest.finality is Finality.CLOSED:
             # such a venue says nothing of the running bucket: one row a bucket is all that there can be
