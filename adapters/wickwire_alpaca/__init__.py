@@ -17,7 +17,16 @@ from wickwire_alpaca.dialogue import subscribe
 from wickwire_alpaca.rest import fetch_ohlcv, fetch_trades
 from wickwire_alpaca.stream import connect, parse
 from wickwire_alpaca.support import supports_ohlcv
-from wickwire_alpaca.symbols import ENVIRONMENTS, PLANS, STOCKS, TIMEFRAMES, from_venue, is_crypto, to_venue
+from wickwire_alpaca.symbols import (
+    ENVIRONMENTS,
+    PLANS,
+    STOCKS,
+    TIMEFRAMES,
+    WITHOUT_KEYS,
+    from_venue,
+    is_crypto,
+    to_venue,
+)
 
 if TYPE_CHECKING:
     from wickwire.simulate.server import Market, VenueServer
@@ -66,13 +75,13 @@ def describe(account: Account) -> Description:
     plan = PLANS.get(account.plan, "basic")
     streams = account.feed != "sip" or plan != "basic"
     return Description(
-        title="Alpaca" if streams else "Alpaca SIP on the free plan",
+        title="Alpaca" if streams else "Alpaca SIP on the free plan (15 minutes late)",
         documents=DOCUMENTS,
         channels=("bars", "updatedBars", "dailyBars", "trades", "quotes"),
         timeframes=TIMEFRAMES,
         credentials=SECRETS if account.feed else (),
         stream_credentials=SECRETS,
-        without_credentials="crypto candles, such as alpaca:BTC/USD@1m, still come by REST",
+        without_credentials=WITHOUT_KEYS,
         environments=tuple(ENVIRONMENTS),
         limits=Limits(
             connections_per_lane=1,

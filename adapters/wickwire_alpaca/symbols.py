@@ -27,6 +27,7 @@ __all__ = [
     "PLANS",
     "STOCKS",
     "TIMEFRAMES",
+    "WITHOUT_KEYS",
     "Place",
     "from_venue",
     "grid_of",
@@ -50,9 +51,10 @@ ENVIRONMENTS: Final = {
 PLANS: Final = {"": "basic", "basic": "basic", "plus": "plus"}
 """`Account.plan` to Alpaca's plan: Basic, which is free and the default, or Algo Trader Plus."""
 
+WITHOUT_KEYS: Final = "crypto candles, such as alpaca:BTC/USD@1m, still come by REST"
 NO_KEYS: Final = (
-    "needs the secrets key and secret (a pair of API keys, also of a free account); without them the history "
-    "of crypto pairs, such as alpaca:BTC/USD@1m, still works"
+    "needs the secrets key and secret (a pair of API keys, also of a free account); without them "
+    f"{WITHOUT_KEYS}"
 )
 
 
@@ -127,6 +129,18 @@ _STOCK: Final = re.compile(r"[A-Z][A-Z0-9]{0,11}(?:\.[A-Z0-9]{1,5})?", re.ASCII)
 _PAIR: Final = re.compile(r"[A-Z0-9]{1,12}/[A-Z]{2,6}", re.ASCII)
 _HYPHENATED: Final = re.compile(r"([A-Z0-9]{1,12})-(USDT|USDC|USD|BTC)", re.ASCII)
 _CLASS_SHARE: Final = re.compile(r"([A-Z]{1,5})-([A-Z])", re.ASCII)
+_OPTION: Final = re.compile(r"[A-Z][A-Z0-9]{0,5}\d{6}[CP]\d{8}", re.ASCII)  # of the OCC: AAPL261218C00200000
+_GLUED: Final = re.compile(r"([A-Z0-9]{3,9}?)(USDT|USDC|USD)", re.ASCII)  # longer than any stock
+
+_LIKE: Final = "write one like AAPL, BRK.B or BTC/USD"
+
+CURRENCIES: Final = frozenset(
+    {
+        *("USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "NZD", "CNY", "HKD", "SGD", "INR", "KRW", "MXN"),
+        *("BRL", "ZAR", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "TRY", "ILS", "THB", "TWD"),
+    }
+)
+"""Money of states: a pair whose base is one is forex, of which nothing is collected here."""
 
 
 @hookimpl
@@ -139,7 +153,8 @@ def to_venue(symbol: str) -> str:
 def from_venue(text: str) -> str:
     """Return the canonical symbol: in capitals, `BRK.B` for `BRK-B`, `BTC/USD` for `BTC-USD`.
 
-    `BTCUSD`, as older versions of the API wrote, stays what it is: it could be a stock.
+    `BTCUSD`, as older versions of the API wrote, stays what it is: where a name ends and a currency begins is
+    a guess, which the refusal offers.
     """
     symbol = text.strip()
     if not symbol.isascii():
@@ -161,11 +176,13 @@ def place_of(symbol: str, account: Account) -> Place | str:
     """Return where *symbol* is served on the feed of *account*, or one sentence that says why nowhere."""
     feed = account.feed
     if is_crypto(symbol):
-        if _PAIR.fullmatch(symbol) is None:
-            return f"{symbol!r:.80} is no crypto pair; write BASE/QUOTE, such as BTC/USD"
-        return f"a crypto pair has no feed; write alpaca:{symbol}" if feed else CRYPTO
+        return _pair(symbol, feed)
+    if _OPTION.fullmatch(symbol) is not None:
+        return f"{symbol} is an option, which is not collected; {_LIKE}"
     if _STOCK.fullmatch(symbol) is None:
-        return f"{symbol!r:.80} is no symbol that Alpaca could have; write one like AAPL, BRK.B or BTC/USD"
+        return f"{symbol!r:.80} is no symbol that Alpaca could have; {_LIKE}"
+    if pair := _GLUED.fullmatch(symbol):
+        return f"{symbol} is no stock; a crypto pair is written with a slash: alpaca:{pair[1]}/{pair[2]}"
     place = STOCKS.get(feed)
     if place is None:
         return (
@@ -175,6 +192,15 @@ def place_of(symbol: str, account: Account) -> Place | str:
     if not place.rest and symbol != TEST_SYMBOL:
         return f"the test feed has one symbol; write alpaca.test:{TEST_SYMBOL}"
     return place
+
+
+def _pair(symbol: str, feed: str) -> Place | str:
+    """Return where a crypto pair is served, or one sentence that says why nowhere."""
+    if _PAIR.fullmatch(symbol) is None:
+        return f"{symbol!r:.80} is no crypto pair; write BASE/QUOTE, such as BTC/USD"
+    if symbol.partition("/")[0] in CURRENCIES:
+        return f"{symbol} is a pair of currencies, which Alpaca does not stream; {_LIKE}"
+    return f"a crypto pair has no feed; write alpaca:{symbol}" if feed else CRYPTO
 
 
 def rest_name(timeframe: Timeframe) -> str | None:

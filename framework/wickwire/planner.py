@@ -7,7 +7,7 @@ carry is taken. What each rung offers is told in `ladder`; what series leave eac
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -194,22 +194,48 @@ def judge(series: Series, adapter: Adapter, account: Account) -> Judged:
     blank = attrs.evolve(blank, series=series, topic=topic, why=why)
     if why:
         return Judged(blank=blank)
-    support = None
-    if not isinstance(series.what, Feed):
-        support = adapter.support_for(series.symbol, series.what, account)
-        blank = attrs.evolve(blank, support=support)
-    case = Case(series=series, adapter=adapter, account=account, venue=venue, support=support)
+    missing = [name for name in venue.credentials if not account.secrets.get(name)]
+    if missing:  # what could not be had with them either is to be known before anybody gets them
+        account = attrs.evolve(account, secrets={**account.secrets, **dict.fromkeys(missing, "to come")})
+    support = _support(series, venue, adapter, account)
+    case = Case(
+        series=series,
+        adapter=adapter,
+        account=account,
+        venue=venue,
+        support=None if isinstance(series.what, Feed) else support,
+    )
     ladder = {rung: judged(case) for rung, judged in LADDER.items()}
-    offered = any(isinstance(answer, Offer) for answer in ladder.values())
+    offered = case.support is not None and any(isinstance(answer, Offer) for answer in ladder.values())
     if support is not None and support.why_not and not offered:
-        return Judged(blank=attrs.evolve(blank, why=_said(venue.title, support.why_not)))
+        blank = attrs.evolve(blank, why=_said(venue.title, support.why_not), support=case.support)
+        return Judged(blank=blank)
+    if missing:
+        return Judged(blank=attrs.evolve(blank, why=_lacking(series, venue, missing)))
     return Judged(
-        blank=blank,
+        blank=attrs.evolve(blank, support=case.support),
         ladder=ladder,
         known=_known(case),
         lane_of=adapter.lane_of,
         limits=effective_limits(venue.limits, account.limits, where=f"venues.{series.venue}.limits"),
     )
+
+
+def _support(series: Series, venue: Description, adapter: Adapter, account: Account) -> OhlcvSupport | None:
+    """Return what the adapter says of a candle series; of trades and quotes, why there are no candles either.
+
+    A symbol of which nothing can be had in any timeframe has no trades and quotes: it is of a wrong form, or
+    belongs elsewhere. None where the adapter has nothing against it.
+    """
+    if not isinstance(series.what, Feed):
+        return adapter.support_for(series.symbol, series.what, account)
+    told = None
+    for timeframe in venue.timeframes:
+        support = adapter.support_for(series.symbol, timeframe, account)
+        if not support.why_not:
+            return None
+        told = told or support
+    return told
 
 
 def _unfit(series: Series, venue: Description, account: Account) -> str:
@@ -220,11 +246,13 @@ def _unfit(series: Series, venue: Description, account: Account) -> str:
     if account.environment not in venue.environments:
         there = ", ".join(venue.environments)
         return f"{venue.title} has no environment {account.environment!r}; it has {there}"
-    missing = [name for name in venue.credentials if not account.secrets.get(name)]
-    if missing:
-        without = venue.without_credentials and f"; without them {venue.without_credentials}"
-        return f"{venue.title} needs {how_to_set(series.venue, missing)}{without}"
     return ""
+
+
+def _lacking(series: Series, venue: Description, missing: Sequence[str]) -> str:
+    """Return which secrets are missing, where they are named, and what works without them."""
+    without = venue.without_credentials and f"; without them {venue.without_credentials}"
+    return f"{venue.title} needs {how_to_set(series.venue, missing)}{without}"
 
 
 def _said(title: str, text: str) -> str:

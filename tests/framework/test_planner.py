@@ -218,6 +218,38 @@ def test_what_does_not_fit_the_venue_is_refused(text, account, why):
     assert (Rung.REFUSE, why) == (made.rung, made.why)
 
 
+NEEDY = attrs.evolve(LANTERN, credentials=("key",), without_credentials="candles of last year are there")
+
+
+def test_what_works_without_the_missing_secrets_is_said():
+    assert planned("lantern:GLOW/USD@1m", lantern(description=NEEDY)).why == (
+        "Lantern needs key: set WICKWIRE_LANTERN_KEY, or name other environment variables under "
+        "[venues.lantern.secrets] in the config; without them candles of last year are there"
+    )
+
+
+@pytest.mark.parametrize("what", ["1m", "trades"])
+def test_what_could_not_be_had_with_the_secrets_either_is_refused_for_that(what):
+    """Nobody gets a pair of keys to learn then that the symbol is written otherwise."""
+    made = planned(f"lantern:GLOW@{what}", lantern(description=NEEDY))
+
+    assert (Rung.REFUSE, "Lantern: no symbol 'GLOW'; write base/quote, such as GLOW/USD") == (
+        made.rung,
+        made.why,
+    )
+
+
+def test_a_symbol_without_any_candles_has_no_trades_either():
+    assert "no symbol 'GLOW'" in planned("lantern:GLOW@trades").why
+    assert planned("lantern:GLOW/USD@trades").rung is Rung.STREAM
+
+
+def test_a_venue_without_candles_is_not_asked_about_them():
+    adapter = lantern(description=attrs.evolve(LANTERN, timeframes=()), support={})
+
+    assert planned("lantern:GLOW@trades", adapter).rung is Rung.STREAM
+
+
 def test_a_venue_without_variants_says_so():
     assert planned("lantern.sip:GLOW/USD@1m").why == "Lantern has no variant 'sip'; it has none"
 

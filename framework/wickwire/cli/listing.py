@@ -60,6 +60,7 @@ def plan(series: tuple[Series, ...], route: str | None, config_file: str | None,
                 "rung": one.rung.value,
                 "why": one.why,
                 "falls_to": None if one.falls_to is None else one.falls_to.value,
+                "notes": [] if one.support is None else list(one.support.notes),
             }
             for one in plans
         ]

@@ -146,8 +146,9 @@ def listing_table(listed: Sequence[Listed]) -> RenderableType:
 
 
 def plan_table(plans: Sequence[Plan]) -> RenderableType:
-    """Return the plans, one a row."""
+    """Return the plans, one a row, and below them what the venues remark, each remark once."""
     rows = table("series", "route", "falls to", "takes", "why", wide="why")
+    notes: dict[str, list[str]] = {}
     for one in plans:
         refused = one.rung is Rung.REFUSE
         rows.add_row(
@@ -157,7 +158,12 @@ def plan_table(plans: Sequence[Plan]) -> RenderableType:
             text("" if refused else one.cost),
             text(one.why),
         )
-    return Group(rows, "", text(_summed(plans))) if len(plans) > _ON_A_SCREEN else rows
+        for note in one.support.notes if one.support is not None and not refused else ():
+            notes.setdefault(note, []).append(str(one.series))
+    below = [text(f"note: {note} ({_names(series)})") for note, series in notes.items()]
+    if len(plans) > _ON_A_SCREEN:
+        below += [text(""), text(_summed(plans))]
+    return Group(rows, *below)
 
 
 def _summed(plans: Sequence[Plan]) -> str:

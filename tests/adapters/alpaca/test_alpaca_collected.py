@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from tests.adapters.alpaca.talk import SECRETS
 from tests.simulation.world import World, simulate
-from wickwire import Account, Evidence, Rung, parse_instant
+from wickwire import MINUTE_NS, Account, Evidence, MemoryStore, Rung, Series, parse_instant
 from wickwire.closer import Condition
+from wickwire.collector import Collector
+from wickwire.registry import Registry
+from wickwire.simulate.loops import running_clock
 
 OPENS = parse_instant("2027-01-15T14:27:00Z")  # a Friday, three minutes before New York does
 STOCKS = ("alpaca.iex:AAPL@1m", "alpaca.iex:DUSK@1m")
@@ -327,3 +332,58 @@ def test_two_endpoints_are_two_connections_and_one_in_trouble_is_no_trouble_for_
         assert sum(len(times) for times in world.counted.connects.values()) == 2
 
     collect(play, *STREAMED)
+
+
+def test_three_feeds_at_once_have_a_connection_each_and_one_budget() -> None:
+    """One pair of keys has one place on each endpoint: iex, sip and crypto do not take each other's."""
+    names = ("alpaca.iex:AAPL@1m", "alpaca.sip:AAPL@1m", "alpaca.sip:SPY@1m", "alpaca:BTC/USD@1m")
+
+    async def play(world: World) -> None:
+        await world.minutes(30)
+        health = world.collector.health()
+        assert {Rung.STREAM} == {each.rung for each in health.series}
+        assert sum(len(times) for times in world.counted.connects.values()) == 3
+        world.servers["alpaca"].inject("hangup", code=1006)
+        await world.minutes(30)
+        assert [] == await world.broken()
+        assert {Rung.STREAM} == {each.rung for each in world.collector.health().series}
+
+    simulate(play, *names, accounts={"alpaca": Account(secrets=SECRETS, plan="plus")}, start_ns=OPENS)
+
+
+def test_two_programs_with_one_pair_of_keys_take_turns() -> None:
+    """406: whoever comes second waits and polls meanwhile; it neither storms nor throws the first one out."""
+    series = Series.parse("alpaca.iex:AAPL@1m")
+    account = Account(secrets=SECRETS)
+
+    async def play(world: World) -> None:
+        await world.minutes(5)
+        before = sum(map(len, world.counted.connects.values()))
+        second = Collector(
+            MemoryStore(),
+            registry=Registry(),
+            transport=world.counted,
+            clock=running_clock(),
+            rng=random.Random(2),
+            accounts={"alpaca": account},
+        )
+        async with second:
+            await second.add(series)
+            await world.minutes(30)
+            [waiting], [first] = second.health().series, world.collector.health().series
+            assert (first.rung, waiting.rung) == (Rung.STREAM, Rung.POLL)
+            assert "406 connection limit exceeded" in waiting.why
+            [times] = world.counted.connects.values()
+            assert 20 < len(times) - before < 70, "every half a minute, as the backoff's cap has it"
+            assert min(later - one for one, later in pairwise(times[before + 1 :])) >= 5.0
+            await world.collector.remove(series)
+            await world.minutes(20)
+            [streaming] = second.health().series
+            assert streaming.rung is Rung.STREAM
+            since_ns, until_ns = OPENS + 8 * MINUTE_NS, OPENS + 50 * MINUTE_NS
+            told = [row async for page in second.history(series, since_ns, until_ns) for row in page]
+        truth = world.truth(str(series), since_ns, until_ns)
+        assert [one.open_ns for one in truth] == [one.open_ns for one in told]
+        assert [] == world.complaints.lines
+
+    simulate(play, str(series), accounts={"alpaca": account}, start_ns=OPENS)

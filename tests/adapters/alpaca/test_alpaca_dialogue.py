@@ -236,7 +236,7 @@ def test_refused_keys_are_named_and_so_is_what_works_without():
     [fault] = said(error(402, "auth failed"), memory())
 
     assert "key and secret" in fault.text
-    assert "history of crypto" in fault.text
+    assert "crypto candles" in fault.text
 
 
 def test_a_refused_leaving_is_a_fault_and_not_the_answer_to_what_is_joined():

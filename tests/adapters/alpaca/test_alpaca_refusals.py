@@ -64,7 +64,7 @@ def test_every_no_has_its_kind(reply, kind):
 
 
 def test_refused_keys_are_named_with_what_works_without_them():
-    with pytest.raises(VenueError, match=r"HTTP 403 forbidden\..*secrets key and secret.*history of crypto"):
+    with pytest.raises(VenueError, match=r"HTTP 403 forbidden\..*secrets key and secret.*crypto candles"):
         fetch(refusal(403, "forbidden."))
 
 

@@ -82,7 +82,7 @@ def test_the_encoding_is_asked_for_in_the_opening_request(encoding):
 
 
 def test_without_keys_nothing_is_streamed_and_what_works_is_said():
-    with pytest.raises(VenueError, match=r"secrets key and secret .* history of crypto pairs") as caught:
+    with pytest.raises(VenueError, match=r"secrets key and secret .* crypto candles, such as") as caught:
         wickwire_alpaca.connect(NOBODY)
 
     assert caught.value.kind is FaultKind.CREDENTIALS

@@ -23,7 +23,7 @@ from tests.adapters.alpaca.talk import (
 )
 from wickwire import Account, Feed, Lane, Rung, Series, Timeframe, Topic, Unknown, Zone
 from wickwire.adapter import bind
-from wickwire.planner import plan
+from wickwire.planner import explain, plan
 
 NEW_YORK, CHICAGO = Zone("America/New_York"), Zone("America/Chicago")
 ADAPTER = bind("alpaca", wickwire_alpaca)
@@ -33,6 +33,10 @@ def support(symbol, timeframe, account):
     return ADAPTER.support_for(
         symbol, timeframe if isinstance(timeframe, Timeframe) else Timeframe.parse(timeframe), account
     )
+
+
+def planned(text, account):
+    return plan(Series.parse(text), ADAPTER, account)
 
 
 # -------------------------------------------------------------------------------------------------- symbols
@@ -89,6 +93,36 @@ def test_a_symbol_in_the_wrong_place_is_told_the_right_one(symbol, account, why)
 @pytest.mark.parametrize("symbol", ["AAPL", "BRK.B", "ZVZZT", "FAKEPACA", "AAM.WS", "ABR.PRD"])
 def test_stocks_of_every_form_are_known(symbol):
     assert support(symbol, M1, IEX).stream
+
+
+@pytest.mark.parametrize("what", ["1m", "1d", "trades", "quotes"])
+@pytest.mark.parametrize("account", [Account(), Account(secrets=SECRETS)], ids=["without keys", "with keys"])
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("alpaca:AAPL", "write alpaca.iex:AAPL (one exchange, free) or alpaca.sip:AAPL (all of them)"),
+        ("alpaca:brk-b", "write alpaca.iex:BRK.B"),
+        ("alpaca.iex:BTC/USD", "a crypto pair has no feed; write alpaca:BTC/USD"),
+        ("alpaca:BTCUSD", "written with a slash: alpaca:BTC/USD"),
+        ("alpaca.iex:ethusdt", "written with a slash: alpaca:ETH/USDT"),
+        (
+            "alpaca:EUR/USD",
+            "is a pair of currencies, which Alpaca does not stream",
+        ),
+        ("alpaca.iex:AAPL261218C00200000", "is an option, which is not collected; write one like AAPL"),
+        ("alpaca.sip:SPXW261218P05000000", "is an option"),
+        ("alpaca.iex:^GSPC", "no symbol that Alpaca could have"),
+        ("alpaca.iex:/ESZ26", "no crypto pair"),
+        ("alpaca.test:AAPL", "write alpaca.test:FAKEPACA"),
+        ("alpaca.otc:AAPL", "Alpaca has no variant 'otc'; it has iex, sip, delayed_sip, test"),
+    ],
+)
+def test_what_alpaca_has_not_is_refused_before_anything_connects(text, why, account, what):
+    """With and without keys alike; a stock on the stream of crypto would take the place of the pairs."""
+    made = planned(f"{text}@{what}", account)
+
+    assert made.rung is Rung.REFUSE
+    assert why in made.why
 
 
 # --------------------------------------------------------------------------------------------------- rungs
@@ -164,17 +198,16 @@ def test_the_free_plan_has_sip_a_quarter_of_an_hour_late_and_says_so():
     assert (paid.stream, paid.settle_s) == (True, 35.0)
 
 
-def planned(text, account):
-    return plan(Series.parse(text), ADAPTER, account)
-
-
 def test_the_plan_explains_the_quarter_of_an_hour():
     free, paid = planned("alpaca.sip:AAPL@1m", SIP), planned("alpaca.sip:AAPL@1m", PLUS)
 
     assert (free.rung, paid.rung) == (Rung.POLL, Rung.STREAM)
     assert free.why == (
-        "Alpaca SIP on the free plan does not stream 1m candles; polled over REST 935 s after each close"
+        "Alpaca SIP on the free plan (15 minutes late) does not stream 1m candles; "
+        "polled over REST 935 s after each close"
     )
+    assert "SIP data only from 15 minutes ago on; alpaca.iex is at once" in explain(free)
+    assert "15 minutes late" in planned("alpaca.sip:AAPL@1m", NOBODY).why
     assert planned("alpaca.sip:AAPL@trades", SIP).rung is Rung.REFUSE
 
 
@@ -183,7 +216,11 @@ def test_the_plan_says_what_keys_would_change():
 
     assert crypto.why.startswith("Alpaca streams nothing without key and secret")
     assert (crypto.rung, stock.rung) == (Rung.POLL, Rung.REFUSE)
-    assert "Alpaca needs key and secret" in stock.why
+    assert stock.why == (
+        "Alpaca needs key and secret: set WICKWIRE_ALPACA_KEY and WICKWIRE_ALPACA_SECRET, or name other "
+        "environment variables under [venues.alpaca.secrets] in the config; without them crypto candles, "
+        "such as alpaca:BTC/USD@1m, still come by REST"
+    )
 
 
 def test_hours_are_made_of_streamed_minutes_where_the_grid_is_known():
@@ -220,7 +257,7 @@ def test_without_keys_crypto_is_polled_and_stocks_are_not_had():
 
     assert (crypto.stream, crypto.rest) == (False, True)
     assert "secrets key and secret" in stock.why_not
-    assert "history of crypto pairs" in stock.why_not
+    assert "crypto candles, such as" in stock.why_not
 
 
 @pytest.mark.parametrize("secrets", [{"key": "K"}, {"secret": "S"}, {"key": "K", "secret": ""}])

@@ -39,7 +39,7 @@ def test_a_denied_adapter_is_listed_as_disabled(shell):
 def test_plans_say_which_rung_and_why(shell):
     stream, poll = shell.json("plan", "kraken:XBT/USD@1m", "yahoo:AAPL@1m")
 
-    assert {"series", "rung", "why", "falls_to"} == set(stream)
+    assert {"series", "rung", "why", "falls_to", "notes"} == set(stream)
     assert ("kraken:BTC/USD@1m", "stream", "poll") == (stream["series"], stream["rung"], stream["falls_to"])
     assert ("yahoo:AAPL@1m", "poll", None) == (poll["series"], poll["rung"], poll["falls_to"])
     assert "no stream" in poll["why"]
