@@ -154,4 +154,13 @@ def test_hundreds_of_plans_fit_the_width_and_are_summed_up():
 
 
 def test_a_few_plans_need_no_sum():
-    assert 2 == len(planned("coinbase:BTC/USD@5m"))
+    assert not any(" series: " in line for line in planned("coinbase:BTC/USD@5m"))
+
+
+def test_what_a_venue_remarks_is_said_once_for_all_series_below_their_plans():
+    names = [f"coinbase:P{number}/USD@5m" for number in range(6)]
+
+    assert planned(*names)[7:] == [
+        "note: buckets without trades do not exist (coinbase:P0/USD@5m,",
+        "coinbase:P1/USD@5m, coinbase:P2/USD@5m, coinbase:P3/USD@5m and 2 more)",
+    ]
