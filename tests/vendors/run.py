@@ -1,6 +1,6 @@
 """`make vendors`: the venues' own public clients against our simulated venues.
 
-    python tests/vendors/run.py [kraken] [ccxt] [coinbase] [ccxt_coinbase] [yfinance]
+    python tests/vendors/run.py [alpaca] [ccxt_alpaca] [kraken] [ccxt] [coinbase] [ccxt_coinbase] [yfinance]
 
 Each SDK lives in an environment of its own beside the project's (`.venv-vendors-NAME`), made once from its
 pinned requirements with hashes and kept. Its package files are as published: checks point it to loopback
