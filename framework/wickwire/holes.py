@@ -1,7 +1,8 @@
-"""The arithmetic of ranges without candles. Pure; every function returns new lists."""
+"""The arithmetic of ranges without candles. Pure; all but `add` and `bound` return new lists."""
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -10,7 +11,7 @@ import attrs
 
 from wickwire.model import Hole, HoleKind
 
-__all__ = ["WORK", "cut", "joined", "within", "without"]
+__all__ = ["WORK", "add", "bound", "cut", "joined", "within", "without"]
 
 WORK: Final = (HoleKind.MISSING, HoleKind.UNKNOWN)
 """Only holes of these kinds are asked for."""
@@ -56,6 +57,27 @@ def within(holes: Iterable[Hole], since_ns: int, until_ns: int) -> list[Hole]:
         for hole in holes
         if hole.since_ns < until_ns and since_ns < hole.until_ns
     ]
+
+
+def add(holes: list[Hole], one: Hole) -> None:
+    """Put *one* into *holes*, which are in order; what it touches of its own kind becomes one with it."""
+    place = bisect.bisect(holes, one)
+    while place and holes[place - 1].kind is one.kind and holes[place - 1].until_ns >= one.since_ns:
+        place -= 1
+        before = holes.pop(place)
+        one = attrs.evolve(one, since_ns=before.since_ns, until_ns=max(one.until_ns, before.until_ns))
+    while place < len(holes) and holes[place].kind is one.kind and holes[place].since_ns <= one.until_ns:
+        one = attrs.evolve(one, until_ns=max(one.until_ns, holes.pop(place).until_ns))
+    holes.insert(place, one)
+
+
+def bound(holes: list[Hole], most: int) -> None:
+    """Make one of the oldest *holes* and what lies between them, until there are *most*."""
+    if len(holes) > most:
+        oldest = holes[: len(holes) - most + 1]
+        kind = next((hole.kind for hole in oldest if hole.kind in WORK), oldest[0].kind)
+        until_ns = max(hole.until_ns for hole in oldest)
+        holes[: len(oldest)] = [attrs.evolve(oldest[0], until_ns=until_ns, kind=kind)]
 
 
 def joined(holes: Iterable[Hole]) -> list[Hole]:

@@ -25,7 +25,7 @@ import attrs
 
 from wickwire.buckets import Buckets
 from wickwire.closes import Closes
-from wickwire.holes import WORK, cut, joined, within
+from wickwire.holes import WORK, add, bound, cut, joined, within
 from wickwire.model import (
     Candle,
     Evidence,
@@ -45,6 +45,9 @@ from wickwire.wire import BadRow, OhlcvSupport, Page, Stopped
 from wickwire.witness import Witness
 
 __all__ = ["Ledger", "PageOutcome", "Want"]
+
+MOST_HOLES: Final = 10_000
+"""Of one series; beyond that the oldest become one, and what lies between them is asked for with them."""
 
 _CLOSED: Final = Finality.CLOSED  # an attribute of an enum costs as much as the rest of `row`
 
@@ -428,7 +431,8 @@ class Ledger:
             self.holes = joined([*self.holes, *given_back])
 
     def _open_hole(self, since_ns: int, until_ns: int) -> None:
-        self.holes = joined([*self.holes, Hole(since_ns, until_ns, self.buckets.lacking)])
+        add(self.holes, Hole(since_ns, until_ns, self.buckets.lacking))
+        bound(self.holes, MOST_HOLES)
 
     def _reopen(self, open_ns: int, close_ns: int) -> None:
         """Ask for a bucket again whose row was refused, unless it lies in a hole of another kind already."""

@@ -22,7 +22,7 @@ from wickwire.binding import described, kind_of, listed, marked_hooks, suggestio
 from wickwire.discovery import Found, Kind, MissingExtraError, files, imported, installed
 from wickwire.errors import ConfigError, PluginError, UsageError, WickwireError
 from wickwire.hookspecs import PLUGIN_HOOKS, PROJECT
-from wickwire.store import MemoryStore, Store
+from wickwire.store import MemoryStore, Store, shown_store
 
 if TYPE_CHECKING:
     import click
@@ -32,7 +32,6 @@ __all__ = ["Found", "Kind", "Listed", "Registry", "State", "load_adapter"]
 _STORE_METHODS: Final = tuple(name for name in vars(Store) if not name.startswith("_"))
 _MEMORY: Final = "memory"
 _SCHEME: Final = re.compile(r"^([a-z][a-z0-9+.-]*):")  # RFC 3986, 3.1
-_USER_INFO: Final = re.compile(r"(?<=//)[^/@]*@")
 
 
 @final
@@ -227,7 +226,7 @@ class Registry:
             ConfigError: The URL has no scheme, nobody takes it, or it is wrong.
             PluginError: The plugin is broken.
         """
-        shown = _USER_INFO.sub("...@", url)
+        shown = shown_store(url)
         match = _SCHEME.match(url)
         if match is None:
             raise ConfigError(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import bisect
 import enum
+import re
 from collections.abc import Sequence
-from typing import Any, Protocol, final
+from typing import Any, Final, Protocol, final
 
 import attrs
 
@@ -32,11 +33,17 @@ __all__ = [
     "judge_values",
     "other_world",
     "settled",
+    "shown_store",
 ]
 
 TAIL = 1_024
 """How many of the last closes `Store.load` brings back, so that the ledger knows their evidence."""
 
+
+_USER_INFO: Final = re.compile(r"(?<=:)//(?!/)[^?#]*@")
+_SECRET: Final = re.compile(
+    r"([?&;][^=&;#]*(?:pass|pwd|secret|token|key|auth|credential)[^=&;#]*=)[^&;#]*", re.IGNORECASE
+)
 
 REAL = "the real venues"
 """The world that candles are of unless somebody says otherwise; a simulated one names its seed."""
@@ -310,11 +317,16 @@ class MemoryStore:
             raise StoreError("store 'memory': closed, and what it held is gone; make a new collector")
 
 
+def shown_store(url: str) -> str:
+    """Return the URL of a store as messages show it: without its user, and without what is secret by name."""
+    return _SECRET.sub(r"\1...", _USER_INFO.sub("//...@", url))
+
+
 def other_world(store: str, held: str, wanted: str) -> str:
     """Return the sentence that refuses to mix candles of two worlds."""
     return (
-        f"store {store!r}: it holds candles of {held}, and those of {wanted} must not get among them; "
-        "name another store"
+        f"store {shown_store(store)!r}: it holds candles of {held}, and those of {wanted} must not get among "
+        "them; name another store"
     )
 
 

@@ -18,10 +18,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import accumulate, chain, repeat, starmap
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
 
@@ -208,14 +209,18 @@ class Watchdog:
     def _run(self, ident: int, clock: ThreadClock, stop: threading.Event) -> None:
         self._read_s, self._pause_s = None, LOOK_S
         while not stop.wait(self._pause_s):
-            frame = sys._current_frames().get(ident)  # noqa: SLF001 - documented, in spite of its name
-            if frame is None:
+            frames = frames_of(ident)
+            if not frames:
                 return
-            if _waits(frame):
-                self.rest()
-            else:
-                self.look(frame, clock.busy_s(2 * self._pause_s))
-            del frame  # frames keep alive what they hold
+            try:
+                if _waits(frames):
+                    self.rest()
+                else:
+                    self.look(frames, clock.busy_s(2 * self._pause_s))
+            except Exception:  # this thread's door: nobody else would hear of a bug in here
+                log.exception("watchdog failed")
+                return
+            del frames  # they keep alive what they hold
         self._step = self._call = None
 
     # ----------------------------------------------------------------------------------------------- looking
@@ -226,11 +231,11 @@ class Watchdog:
         self._call = self._timed(self._call, (), (0.0, 0.0))
         self._read_s, self._pause_s = None, LOOK_S
 
-    def look(self, frame: FrameType, busy_s: float) -> None:
+    def look(self, frames: Sequence[FrameType], busy_s: float) -> None:
         """Judge where a thread is.
 
         Args:
-            frame: Its innermost frame.
+            frames: Its frames, the innermost first.
             busy_s: How long it has computed, or slept, so far; see `ThreadClock`.
         """
         now_s = self._now_s()
@@ -238,7 +243,7 @@ class Watchdog:
         self._read_s = now_s, busy_s
         wall_s = min(now_s - last_s, 2 * self._pause_s)  # a machine that was asleep counts little
         more_s = busy_s - last_busy_s, wall_s
-        stack, begins = _stack(frame)
+        stack, begins = _stack(frames)
         step = stack[begins - 1 : begins]
         goes_on = self._step is not None and self._step.goes_on(step)
         self._step = self._timed(self._step, step, more_s)
@@ -373,27 +378,35 @@ def _is(one: object, other: object) -> bool:
     return one is other
 
 
-def _stack(frame: FrameType) -> tuple[list[FrameType], int]:
+def frames_of(ident: int) -> list[FrameType]:
+    """Return the frames of another thread, the innermost first; none when it has ended.
+
+    The other thread must not run meanwhile: it would leave its frames, and what `f_back` then leads to may be
+    freed memory. Threads change places between two steps of bytecode, so all of this is one: `extend` takes
+    the innermost frame and walks outwards inside of the interpreter, until None has no `f_back`.
+    """
+    now = starmap(sys._current_frames, ((),))  # noqa: SLF001 - documented, in spite of its name
+    walk: Iterator[Any] = chain(map(dict.get, now, (ident,)), repeat("f_back"))
+    frames: list[FrameType] = []
+    with suppress(AttributeError):
+        frames.extend(accumulate(walk, getattr))
+    return frames[:-1]  # the last is the None
+
+
+def _stack(frames: Sequence[FrameType]) -> tuple[list[FrameType], int]:
     """Return the frames of a thread, the outermost first, and where its present step of the loop begins.
 
     That is 0 outside of any step: the loop waits, or it is none of asyncio's own.
     """
-    stack = []
-    at: FrameType | None = frame
-    while at is not None:
-        stack.append(at)
-        at = at.f_back
-    stack.reverse()
+    stack = [*reversed(frames)]
     steps = [place for place, one in enumerate(stack) if one.f_code is _STEP]
     return stack, steps[-1] + 1 if steps else 0
 
 
-def _waits(frame: FrameType) -> bool:
-    """Say whether a thread is in the selector of one of asyncio's loops."""
-    at: FrameType | None = frame
-    while at is not None and _module(at) in _SELECTORS:
-        at = at.f_back
-    return at is not None and at.f_code is _TURN
+def _waits(frames: Sequence[FrameType]) -> bool:
+    """Say whether a thread with these *frames* is in the selector of one of asyncio's loops."""
+    outer = next((one for one in frames if _module(one) not in _SELECTORS), None)
+    return outer is not None and outer.f_code is _TURN
 
 
 def _module(frame: FrameType) -> str:

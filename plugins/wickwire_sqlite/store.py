@@ -89,6 +89,11 @@ class SqliteStore:
         self._series: dict[int, Series] = {}
         self._world = REAL
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
     def __repr__(self) -> str:
         """Show the file."""
         return f"SqliteStore({str(self._path)!r})"
@@ -103,8 +108,8 @@ class SqliteStore:
             self._own_executor = ThreadPoolExecutor(1, thread_name_prefix="wickwire-sqlite")
         try:
             await self._in_executor(self._open)
-        except StoreError:
-            self._release_executor()
+        except BaseException:
+            self._abandon()
             raise
 
     async def aclose(self) -> None:
@@ -183,6 +188,16 @@ class SqliteStore:
                 raise explained(self._path, doing, exc) from exc
             except (OverflowError, UnicodeError) as exc:
                 raise StoreError(f"store {str(self._path)!r}: cannot {doing}: {exc}") from exc
+
+    def _abandon(self) -> None:
+        """Close what a thread may still be opening for nobody, behind it."""
+        if self._inline:
+            self._close()
+            return
+        executor = self._executor or self._own_executor
+        if executor is not None:
+            executor.submit(self._close)
+        self._release_executor()
 
     def _release_executor(self) -> None:
         if self._own_executor is not None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wickwire import HoleKind
-from wickwire.holes import cut, joined, within, without
+from wickwire.holes import add, bound, cut, joined, within, without
 from wickwire.model import Hole
 
 KINDS = st.sampled_from([HoleKind.MISSING, HoleKind.UNREACHABLE])
@@ -58,3 +58,41 @@ def test_what_lies_in_others_is_taken_out(before: list[Hole], others: list[Hole]
 
     assert moments(plain) - moments(taken) == moments(left)
     assert left == joined(left)
+
+
+@given(some(), st.lists(st.builds(Hole, st.integers(0, 60), st.integers(61, 80), KINDS), max_size=1))
+def test_adding_one_is_joining_it(holes, ones):
+    into = joined(apart(holes))
+    before = list(into)
+    for one in ones:
+        for mine in cut([one], 0, max((hole.until_ns for hole in into), default=0)):
+            add(into, mine)
+            assert joined([*before, mine]) == into
+
+
+@given(some(), st.integers(1, 4))
+def test_beyond_a_bound_the_oldest_become_one_and_nothing_is_forgotten(holes, most):
+    into = joined(apart(holes))
+    before = list(into)
+    bound(into, most)
+
+    assert len(into) <= most or into == before
+    assert sorted(into) == into
+    lost = {ns for ns, _ in moments(before)} - {ns for ns, _ in moments(into)}
+    assert set() == lost
+    assert before[len(before) - most + 1 :] == into[1:] or into == before
+
+
+def test_what_becomes_one_with_work_is_work():
+    into = [Hole(0, 1, HoleKind.UNREACHABLE), Hole(5, 6, HoleKind.MISSING), Hole(9, 10, HoleKind.MISSING)]
+    bound(into, 2)
+
+    assert [Hole(0, 6, HoleKind.MISSING), Hole(9, 10, HoleKind.MISSING)] == into
+
+
+def apart(holes: list[Hole]) -> list[Hole]:
+    """Return *holes* as a ledger has them: none overlaps another."""
+    done: list[Hole] = []
+    for hole in sorted(holes):
+        done += [hole] if not done or hole.since_ns >= done[-1].until_ns else []
+    return done

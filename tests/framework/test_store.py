@@ -33,8 +33,10 @@ from wickwire import (
     Verdict,
     confirmed,
     judge,
+    other_world,
     settled,
 )
+from wickwire.store import shown_store
 from wickwire_sqlite import SqliteStore
 
 STORES: dict[str, Callable[[Path], Store]] = {
@@ -479,3 +481,19 @@ def test_a_sound_store_has_nothing_wrong_with_it(store):
             assert list(await store.check()) == []
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:wickwire.db", "sqlite:wickwire.db"),
+        ("sqlite:///var/lib/a@b/w.db?mode=ro", "sqlite:///var/lib/a@b/w.db?mode=ro"),
+        ("postgres://u:pa@ss@h/db", "postgres://...@h/db"),
+        ("postgres://u:pa/ss@h/db", "postgres://...@h/db"),
+        ("redis://h/1?password=hunter2&db=3", "redis://h/1?password=...&db=3"),
+        ("redis://h/1?db=3&Api_Key=hunter2", "redis://h/1?db=3&Api_Key=..."),
+    ],
+)
+def test_the_url_of_a_store_is_shown_without_its_secrets(url, shown):
+    assert shown == shown_store(url)
+    assert shown in other_world(url, "one", "another")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dis
 import logging
 import sys
 import threading
@@ -34,6 +35,7 @@ from wickwire.watchdog import (
     ThreadClock,
     Watchdog,
     _waits,
+    frames_of,
 )
 
 QUERY = OhlcvQuery(symbol="BTC/USD", timeframe=Timeframe.parse("1m"), since_ns=0, until_ns=1, now_ns=2)
@@ -88,8 +90,7 @@ class Watched:
         """Look once more, so much later."""
         self.now_s += wall_s
         self.busy_s += wall_s if busy_s is None else busy_s
-        frame: FrameType = sys._current_frames()[self.thread.ident or 0]
-        self.watchdog.look(frame, self.busy_s)
+        self.watchdog.look(frames_of(self.thread.ident or 0), self.busy_s)
 
     def look_for(self, seconds: float, wall_s: float = CLOSELY_S, busy_s: float | None = None) -> None:
         for _ in range(round(seconds / wall_s)):
@@ -248,7 +249,7 @@ def test_a_loop_that_waits_for_its_sockets_is_known_as_such(loop: Any) -> None:
     thread = threading.Thread(target=lambda: runner.run(wait()))
     thread.start()
     begun.wait(60)
-    while not _waits(sys._current_frames()[thread.ident or 0]):
+    while not _waits(frames_of(thread.ident or 0)):
         """Until it does."""
     runner.get_loop().call_soon_threadsafe(end.set)
     thread.join(60)
@@ -428,3 +429,48 @@ def test_a_thread_that_sleeps_is_busy_too_as_far_as_somebody_looks() -> None:
 
 def test_the_status_of_the_end_is_the_documented_one() -> None:
     assert EXIT_STATUS == int(ExitCode.HUNG)
+
+
+def test_the_frames_of_a_thread_are_taken_in_one_step_of_bytecode() -> None:
+    """A thread that runs while its frames are walked leaves them: then they lead to freed memory."""
+    steps: list[str] = []
+
+    def count(frame: FrameType, event: str, _arg: object) -> Any:
+        frame.f_trace_opcodes = True
+        if event == "opcode" and frame.f_code is frames_of.__code__:
+            steps.append(dis.opname[frame.f_code.co_code[frame.f_lasti]])
+        return count
+
+    def deep(levels: int) -> list[FrameType]:
+        return deep(levels - 1) if levels else frames_of(threading.get_ident())
+
+    traced = sys.gettrace()
+    counts = []
+    for levels in (1, 50):
+        steps.clear()
+        sys.settrace(count)
+        try:
+            frames = deep(levels)
+        finally:
+            sys.settrace(traced)
+        counts.append(len(steps))
+        assert [frames_of.__name__, *["deep"] * (levels + 1)] == [
+            one.f_code.co_name for one in frames[: levels + 2]
+        ]
+    assert counts[0] == counts[1], "however deep the stack is"
+    assert [] == frames_of(0), "a thread that has ended"
+
+
+def test_a_watchdog_that_fails_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    class Blind(Watchdog):
+        def look(self, frames: object, busy_s: float) -> None:
+            raise LookupError("a bug of the watchdog")
+
+    async def main() -> None:
+        with Blind(Registry(adapters={})).watching():
+            until_s = time.monotonic() + 30
+            while "watchdog failed" not in caplog.text and time.monotonic() < until_s:
+                """Keep the loop, so that there is something to look at."""
+
+    asyncio.run(main())
+    assert "a bug of the watchdog" in caplog.text

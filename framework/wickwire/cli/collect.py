@@ -180,9 +180,9 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
             async with collector:
                 view.watch(collector)
                 names = []
-                for one in job.series:
-                    route = job.route or job.settings.config.pins.get(one)
-                    names.append(await collector.add(one, since=since_ns, route=route))
+                for plan in job.settings.plans(job.series, job.route):
+                    route = plan.rung if plan.pinned else None
+                    names.append(await collector.add(plan.series, since=since_ns, route=route))
                     view.follow(names[-1])
                 while stop.ending is None and not hopeless(collector, names):
                     if until_ns is not None and ended(collector, names, world, until_ns, job.patience_ns):

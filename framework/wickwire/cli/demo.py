@@ -27,6 +27,7 @@ from wickwire.collector import Collector
 from wickwire.config import Config
 from wickwire.errors import ConfigError, UsageError
 from wickwire.model import MINUTE_NS, SECOND_NS, Rung, Series, iso
+from wickwire.store import shown_store
 
 __all__ = ["demo"]
 
@@ -269,7 +270,8 @@ def _sum_up(told: Told, job: Job) -> None:
         echo(f"NOT AS IT SHOULD BE: {complaint}")
     if not told.complaints:
         echo("Nothing missing, nothing doubled, nothing wrong." if told.verdicts else "No holes.")
-    echo(f"They are in {job.store}; look: wickwire export --store {job.store} {job.series[0]}")
+    store = shown_store(job.store)
+    echo(f"They are in {store}; look: wickwire export --store {store} {job.series[0]}")
 
 
 def _compared(told: Told, minutes: float) -> None:

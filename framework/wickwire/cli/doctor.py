@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 import attrs
 import click
@@ -26,6 +25,7 @@ from wickwire.discovery import Kind
 from wickwire.errors import WickwireError
 from wickwire.model import SECOND_NS, iso
 from wickwire.registry import State
+from wickwire.store import Store, shown_store
 from wickwire.transport import Transport
 from wickwire.wire import HttpRequest
 
@@ -127,27 +127,28 @@ def _plugins(settings: Settings) -> Iterator[Finding]:
 def _store(settings: Settings, given: str | None) -> Iterator[Finding]:
     """Open the store for writing, and read all of it; a file that was not there before is taken away."""
     url = settings.store_url(given)
-    path = Path(unquote(url.partition(":")[2].partition("?")[0])).expanduser()
-    new = url.startswith("sqlite:") and not path.exists()
+    new, shown = None, shown_store(url)
     try:
-        wrongs, holds = asyncio.run(_looked_into(settings, url))
+        store = settings.registry.open_store(url)
+        path = getattr(store, "path", None)  # a store in a file knows best which one its URL means
+        new = path if isinstance(path, Path) and not path.exists() else None
+        wrongs, holds = asyncio.run(_looked_into(store))
     except WickwireError as exc:
         yield Finding(what="store", state="bad", text=str(exc))
         return
     finally:
-        if new:
-            path.unlink(missing_ok=True)
+        if new is not None:
+            new.unlink(missing_ok=True)
     for wrong in wrongs:
-        yield Finding(what="store", state="bad", text=f"{url}: {wrong}")
+        yield Finding(what="store", state="bad", text=f"{shown}: {wrong}")
     if wrongs:
-        yield Finding(what="store", state="bad", text=f"{url} {_DAMAGED}")
+        yield Finding(what="store", state="bad", text=f"{shown} {_DAMAGED}")
     else:
-        yield Finding(what="store", state="ok", text=f"{url} can be written; {holds}")
+        yield Finding(what="store", state="ok", text=f"{shown} can be written; {holds}")
 
 
-async def _looked_into(settings: Settings, url: str) -> tuple[Sequence[str], str]:
+async def _looked_into(store: Store) -> tuple[Sequence[str], str]:
     """Return what is wrong with a store, and what it holds."""
-    store = settings.registry.open_store(url)
     await store.open()
     try:
         wrongs = await store.check()

@@ -16,7 +16,7 @@ from wickwire.cli.worlds import World, real, replayed, simulated, simulated_worl
 from wickwire.clock import SystemClock
 from wickwire.errors import ConfigError, PlanError, StoreError, UsageError
 from wickwire.model import HOUR_NS, MINUTE_NS, SECOND_NS, Rung, Series, iso
-from wickwire.store import REAL, other_world
+from wickwire.store import REAL, other_world, shown_store
 from wickwire.transport.origins import redirect_table
 
 __all__ = ["PATIENCE_NS", "Job", "in_world", "refuse"]
@@ -172,9 +172,9 @@ def check_clock(job: Job, known_ns: int, now_ns: int) -> None:
     """
     if known_ns > now_ns + MOST_AHEAD_NS:
         raise ConfigError(
-            f"store {job.store!r}: it knows candles up to {iso(known_ns)}, but this machine's clock says "
-            f"{iso(now_ns - now_ns % SECOND_NS)}; set the clock, or name another --store if those were "
-            "collected with --at"
+            f"store {shown_store(job.store)!r}: it knows candles up to {iso(known_ns)}, but this machine's "
+            f"clock says {iso(now_ns - now_ns % SECOND_NS)}; set the clock, or name another --store if "
+            "those were collected with --at"
         )
 
 

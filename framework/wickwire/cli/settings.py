@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,13 +16,14 @@ import click
 from wickwire.binding import listed, suggestion
 from wickwire.config import Config, read_config
 from wickwire.discovery import Kind
-from wickwire.errors import ConfigError, UsageError, VenueError
+from wickwire.errors import ConfigError, UsageError, VenueError, WickwireError
 from wickwire.model import Rung, Series
 from wickwire.registry import Registry
 from wickwire.watchdog import Watchdog
 from wickwire.wire import Account
 
 if TYPE_CHECKING:
+    from wickwire.adapter import Adapter
     from wickwire.cli.worlds import World
     from wickwire.collector import Collector
     from wickwire.planner import Plan
@@ -136,13 +138,24 @@ class Settings:
         from wickwire.places import plan_all
 
         adapters = {one.venue: self.registry.load(one.venue) for one in series}
-        pins = dict(self.config.pins)
+        pins = self._pins(adapters)
         if route is not None:
             pins |= dict.fromkeys(series, Rung(route))
         try:
             return plan_all(series, adapters, self.accounts(series), pins)
         except ConfigError as exc:
             raise ConfigError(f"{self.config.source}: {exc}") from exc
+
+    def _pins(self, adapters: Mapping[str, Adapter]) -> dict[Series, Rung]:
+        """Return the pins of the config under canonical names, whichever way they are spelled there."""
+        pins = {}
+        for written, rung in self.config.pins.items():
+            series = written
+            if series.venue in adapters:
+                with suppress(WickwireError):  # what the venue could not have is pinned under no other name
+                    series = attrs.evolve(series, symbol=adapters[series.venue].canonical(series.symbol))
+            pins[series] = rung
+        return pins
 
     def collector(
         self,

@@ -194,3 +194,12 @@ def test_a_full_disk_under_its_output_ends_it_with_a_reason(shell):
 
     assert process.returncode == 2
     assert "error: stdout: cannot be written" in err
+
+
+@pytest.mark.parametrize(("pinned", "wanted"), [(KRAKEN, "kraken:XBT/USD@1m"), ("kraken:XBT/USD@1m", KRAKEN)])
+def test_a_pin_holds_whichever_way_the_symbol_is_spelled(shell, pinned, wanted):
+    (shell.folder / "c.toml").write_text(f'[venues.kraken.pins]\n"{pinned}" = "poll"\n')
+
+    told = shell.lines("collect", wanted, "--config", "c.toml", *SIMULATED, *FIVE_MINUTES)
+
+    assert {"poll"} == {one["route"] for one in told}

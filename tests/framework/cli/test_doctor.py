@@ -62,8 +62,9 @@ def test_a_truncated_store_is_bad_and_the_next_step_is_told(shell, damaged):
     assert "move it away" in found[-1][1]
 
 
-@pytest.mark.parametrize("url", ["sqlite:new.db", "sqlite:with%20blank.db"])
+@pytest.mark.parametrize("url", ["sqlite:new.db", "sqlite:with%20blank.db", "sqlite:~/new.db"])
 def test_looking_leaves_no_file_behind(shell, url):
+    shell.environment["HOME"] = str(shell.folder)
     [(state, text)] = of_the_store(shell.json("doctor", "--store", url))
 
     assert (state, text) == ("ok", f"{url} can be written; it holds nothing yet")

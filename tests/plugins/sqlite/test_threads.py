@@ -103,3 +103,25 @@ def test_a_commit_that_nobody_waits_for_any_more_is_whole_or_absent(tmp_path):
         await store.aclose()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_an_opening_that_is_cancelled_leaves_no_thread_and_no_connection(tmp_path, given):
+    async def main(executor):
+        store = SqliteStore(tmp_path / "w.db", executor=executor)
+        async with asyncio.TaskGroup() as tasks:
+            opening = tasks.create_task(store.open())
+            await asyncio.sleep(0)
+            its_own = [thread for thread in threading.enumerate() if thread.name in threads()]
+            opening.cancel()
+        assert opening.cancelled()
+        for thread in its_own:
+            thread.join()
+        if executor is not None:
+            executor.shutdown()
+        assert store._connection is None
+        with pytest.raises(StoreError, match="not open"):
+            await store.last_seq()
+
+    asyncio.run(main(ThreadPoolExecutor(1) if given else None))
+    assert threads() == []
