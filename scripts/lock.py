@@ -3,10 +3,12 @@
     make lock
 
 dev.in is pinned together with what pyproject.toml asks for; the others stand alone. The files name
-packages, versions and hashes, and never an index: where pip gets a file from is its own setting.
+packages, versions and hashes, and never an index: where pip gets a file from is its own setting. The same
+holds for what Node needs, in requirements/*/package.json, where npm is installed.
 """
 
 import os
+import shutil
 import subprocess
 import tempfile
 import venv
@@ -19,6 +21,10 @@ OPTIONS = (
     *("--no-config", "--quiet", "--upgrade", "--no-annotate", "--no-header"),
     *("--universal", "--python-version", "3.11", "--fork-strategy", "fewest"),
     *("--generate-hashes", "--no-emit-index-url", "--no-emit-find-links"),
+)
+NODE_OPTIONS = (
+    *("--package-lock-only", "--omit-lockfile-registry-resolved", "--ignore-scripts"),
+    *("--no-audit", "--no-fund", "--loglevel=error"),
 )
 HEADER = "# Made by `make lock` from {sources}. Do not edit.\n"
 
@@ -44,6 +50,13 @@ def main() -> None:
             named = " and ".join(name for name in sources if not name.startswith("--"))
             target.write_text(HEADER.format(sources=named) + target.read_text())
             print(f"pinned {target.relative_to(ROOT)}")
+    for wish in sorted(REQUIREMENTS.glob("*/package.json")):
+        npm = shutil.which("npm")
+        if npm is None:
+            print(f"left as it is: {wish.relative_to(ROOT)}; npm is not installed")
+            continue
+        subprocess.run([npm, "update", *NODE_OPTIONS], check=True, cwd=wish.parent)
+        print(f"pinned {wish.with_name('package-lock.json').relative_to(ROOT)}")
 
 
 def _pip_setting(python: str, key: str) -> str:

@@ -1,11 +1,14 @@
 """`make vendors`: the venues' own public clients against our simulated venues.
 
-    python tests/vendors/run.py [alpaca] [ccxt_alpaca] [kraken] [ccxt] [coinbase] [ccxt_coinbase] [yfinance]
+    python tests/vendors/run.py [NAME ...]
+
+with the names of `VENDORS`; all of them by default.
 
 Each SDK lives in an environment of its own beside the project's (`.venv-vendors-NAME`), made once from its
 pinned requirements with hashes and kept. Its package files are as published: checks point it to loopback
 through parameters, settings and sessions only. The last line is `N passed, N failed`; the exit status is 0
-when nothing failed, 1 when something did, 2 when an environment could not be made.
+when nothing failed, 1 when something did, 2 when an environment could not be made. A client in JavaScript is
+skipped, aloud, where Node or its registry is missing.
 """
 
 import hashlib
@@ -29,12 +32,16 @@ DEADLINE_S = 280
 
 @dataclass(frozen=True)
 class Vendor:
-    """An SDK: its name here, its distribution, the simulated venue that it meets, and where it lives."""
+    """An SDK: its name here, its distribution, the simulated venue that it meets, and where it lives.
+
+    One for Node is pinned by the package files in a folder of its own.
+    """
 
     name: str
     distribution: str
     venue: str
     shared: str = ""
+    node: bool = False
 
     @property
     def folder(self) -> Path:
@@ -44,12 +51,20 @@ class Vendor:
     @property
     def lock(self) -> Path:
         """Its pinned requirements."""
+        if self.node:
+            return ROOT / "requirements" / f"vendors-{self.name}" / "package-lock.json"
         return ROOT / "requirements" / f"vendors-{self.shared or self.name}.txt"
 
     @property
     def python(self) -> str:
         """Its interpreter."""
         return str(self.folder / "bin" / "python")
+
+    def command(self, places: str) -> Sequence[str]:
+        """Return what runs its checks, in its folder, against a venue at *places*."""
+        if self.node:
+            return ("node", str(HERE / f"check_{self.name}.cjs"), places, self.distribution)
+        return (self.python, str(HERE / f"check_{self.name}.py"), places, self.distribution)
 
 
 VENDORS = (
@@ -60,6 +75,8 @@ VENDORS = (
     Vendor("yfinance", "yfinance", "yahoo"),
     Vendor("alpaca", "alpaca-py", "alpaca"),
     Vendor("ccxt_alpaca", "ccxt", "alpaca", shared="ccxt"),
+    Vendor("dxlink", "tastytrade", "dxlink"),
+    Vendor("dxlink_js", "@dxfeed/dxlink-api", "dxlink", node=True),
 )
 
 
@@ -80,7 +97,12 @@ def main(names: Sequence[str]) -> int:
         print(f"no vendor called {', '.join(sorted(unknown))}; there are {known}", file=sys.stderr)
         return 2
     chosen = [vendor for vendor in VENDORS if not names or vendor.name in names]
-    for vendor in chosen:
+    for vendor in [one for one in chosen if one.node]:
+        why = make_node_environment(vendor)
+        if why:
+            print(f"SKIPPED {vendor.distribution} (JavaScript): {why}", flush=True)
+            chosen.remove(vendor)
+    for vendor in [one for one in chosen if not one.node]:
         try:
             make_environment(vendor)
         except subprocess.CalledProcessError:
@@ -91,7 +113,7 @@ def main(names: Sequence[str]) -> int:
             )
             return 2
     passed = failed = 0
-    with ThreadPoolExecutor(len(chosen)) as pool:
+    with ThreadPoolExecutor(len(chosen) or 1) as pool:
         for vendor, outcomes in zip(chosen, pool.map(run, chosen), strict=True):
             print(f"\n{vendor.distribution} against the simulated {vendor.venue}")
             for outcome in outcomes:
@@ -106,14 +128,10 @@ def main(names: Sequence[str]) -> int:
 
 def make_environment(vendor: Vendor) -> None:
     """Make the environment of an SDK, or find that it stands: it remembers what it was made from."""
-    made_from = hashlib.sha256(
-        vendor.lock.read_bytes() + f"{sys.version}{vendor.folder}".encode()
-    ).hexdigest()
-    stamp = vendor.folder / "made-from"
+    stamp, made_from = _stamp(vendor, sys.version)
     if stamp.is_file() and stamp.read_text() == made_from:
         return
-    print(f"installing {vendor.distribution} into {vendor.folder.name} (once)", flush=True)
-    shutil.rmtree(vendor.folder, ignore_errors=True)
+    _clear(vendor)
     venv.EnvBuilder(with_pip=True, symlinks=True).create(vendor.folder)
     options = ("-qq", "--no-input", "--disable-pip-version-check", "--require-hashes", "--requirement")
     command = [vendor.python, "-m", "pip", "install", *options, str(vendor.lock)]
@@ -121,16 +139,60 @@ def make_environment(vendor: Vendor) -> None:
     stamp.write_text(made_from)
 
 
+def make_node_environment(vendor: Vendor) -> str:
+    """Make the environment of an SDK for Node, or find that it stands; return why it cannot be made.
+
+    What npm checked against the pinned hashes is written down file by file, for the checks to compare.
+    """
+    missing = [program for program in ("node", "npm") if shutil.which(program) is None]
+    if missing:
+        return f"{' and '.join(missing)} not found; nothing of it was checked"
+    version = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout
+    stamp, made_from = _stamp(vendor, version)
+    if stamp.is_file() and stamp.read_text() == made_from:
+        return ""
+    _clear(vendor)
+    vendor.folder.mkdir()
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(vendor.lock.with_name(name), vendor.folder)
+    options = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+    command = ["npm", "ci", *options]
+    done = subprocess.run(
+        command, check=False, cwd=vendor.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if done.returncode:
+        said = " ".join(done.stderr.split())[:300]
+        return f"npm could not install it ({said}); it takes its registry from its own settings"
+    files = [path for path in (vendor.folder / "node_modules").rglob("*") if path.is_file()]
+    published = {
+        str(path.relative_to(vendor.folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
+    (vendor.folder / "published.json").write_text(json.dumps(published))
+    stamp.write_text(made_from)
+    return ""
+
+
+def _stamp(vendor: Vendor, version: str) -> tuple[Path, str]:
+    """Return where an environment remembers what it was made from, and what it would be made from now."""
+    made_from = hashlib.sha256(vendor.lock.read_bytes() + f"{version}{vendor.folder}".encode())
+    return vendor.folder / "made-from", made_from.hexdigest()
+
+
+def _clear(vendor: Vendor) -> None:
+    print(f"installing {vendor.distribution} into {vendor.folder.name} (once)", flush=True)
+    shutil.rmtree(vendor.folder, ignore_errors=True)
+
+
 def run(vendor: Vendor) -> list[Outcome]:
     """Run the checks of one SDK against a server of its own."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PYTHONNOUSERSITE": "1"}
     with served(vendor.venue) as places:
-        script = str(HERE / f"check_{vendor.name}.py")
         try:
             done = subprocess.run(
-                [vendor.python, script, places, vendor.distribution],
+                vendor.command(places),
                 check=False,
+                cwd=vendor.folder,
                 capture_output=True,
                 text=True,
                 env=environment,
@@ -142,7 +204,7 @@ def run(vendor: Vendor) -> list[Outcome]:
     outcomes = _outcomes(done.stdout)
     if done.returncode or not outcomes:
         trouble = done.stderr or f"exit status {done.returncode}, no checks were made"
-        outcomes.append(Outcome(f"check_{vendor.name}.py runs to its end", 0.0, trouble))
+        outcomes.append(Outcome(f"check_{vendor.name} runs to its end", 0.0, trouble))
     return outcomes
 
 

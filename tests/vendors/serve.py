@@ -1,6 +1,6 @@
 """Serves one simulated venue and the truth behind it on loopback, until its input ends.
 
-    python tests/vendors/serve.py kraken|yahoo|coinbase|alpaca
+    python tests/vendors/serve.py kraken|yahoo|coinbase|alpaca|dxlink
 
 Runs in the project's environment and prints one line of JSON: the addresses. Every run plays the same hours
 of the same market, so that the checks hold on any day and at any time of day.
@@ -21,6 +21,7 @@ from wickwire.simulate.server import Answer, Connection, Incoming, VenueServer
 from wickwire.simulate.server import Truth as TrueCandles
 from wickwire_alpaca.simulator import AlpacaServer
 from wickwire_coinbase.simulator import CoinbaseServer
+from wickwire_dxlink.simulator import DXLinkServer
 from wickwire_kraken.simulator import KrakenServer
 from wickwire_yahoo.simulator import YahooServer
 
@@ -30,6 +31,7 @@ OPENS = {
     "coinbase": "2026-11-21T12:04:00Z",
     "yahoo": "2026-11-20T14:58:27Z",
     "alpaca": "2026-11-20T15:04:20Z",
+    "dxlink": "2026-11-20T15:34:40Z",
 }
 """When the clock starts: shortly before a minute, or five of them, end; a Friday morning in New York."""
 MARKET_STARTS = {
@@ -37,8 +39,15 @@ MARKET_STARTS = {
     "coinbase": "2026-11-19T00:00:00Z",
     "yahoo": "2026-09-01T00:00:00Z",
     "alpaca": "2026-11-18T00:00:00Z",
+    "dxlink": "2026-11-18T00:00:00Z",
 }
-SERVERS = {"alpaca": AlpacaServer, "kraken": KrakenServer, "coinbase": CoinbaseServer, "yahoo": YahooServer}
+SERVERS = {
+    "alpaca": AlpacaServer,
+    "kraken": KrakenServer,
+    "coinbase": CoinbaseServer,
+    "yahoo": YahooServer,
+    "dxlink": DXLinkServer,
+}
 RATES = {"kraken": {"burst": 1000, "per_s": 100}, "coinbase": {"per_s": 100}}
 """REST limits that an SDK may not know of and must not meet by chance."""
 LIVELY = (
