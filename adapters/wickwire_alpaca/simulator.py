@@ -3,7 +3,8 @@
 Written from Alpaca's documents and from what public projects captured, not from this adapter; what is not
 established is chosen, and noted where it stands. State is in `simulator_venue`, its faults in
 `simulator_faults`, bars in `simulator_bars`, their printing in `simulator_rows`; `simulator_stream`, which
-learns from `simulator_news` what is new, and `simulator_rest` speak to clients.
+learns from `simulator_news` what is new, and `simulator_rest`, which learns from `simulator_latest` what is
+there now, speak to clients.
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ import attrs
 from wickwire import SECOND_NS, Timeframe, Unit, UsageError, iso, parse_instant
 from wickwire.simulate.server import Answer, Incoming
 from wickwire_alpaca.simulator_bars import Bars
+from wickwire_alpaca.simulator_latest import Latest
 from wickwire_alpaca.simulator_rows import bar_row, quote_row, text_of, trade_row
-from wickwire_alpaca.simulator_venue import PAIR_FORM, STOCK_FORM, TEST_SYMBOL, Venue
+from wickwire_alpaca.simulator_venue import PAIR_FORM, STOCK_FORM, Venue
 
 __all__ = ["Rest"]
 
@@ -37,8 +38,8 @@ _UNITS: Final = {
     "month": (Unit.MONTH, (1, 2, 3, 4, 6, 12)),
     "m": (Unit.MONTH, (1, 2, 3, 4, 6, 12)),
 }
-_STOCKS: Final = re.compile(r"/v2/stocks/(?:([A-Za-z0-9.%/-]+)/)?(bars|trades|quotes)(/latest)?")
-_CRYPTO: Final = re.compile(r"/v1beta3/crypto/([^/]+)/(latest/)?(bars|trades|quotes)")
+_STOCKS: Final = re.compile(r"/v2/stocks/(?:([A-Za-z0-9.%/-]+)/)?(bars|trades|quotes|snapshots?)(/latest)?")
+_CRYPTO: Final = re.compile(r"/v1beta3/crypto/([^/]+)/(latest/)?(bars|trades|quotes|snapshots)")
 
 
 class _Refusal(Exception):
@@ -65,6 +66,7 @@ class Rest:
     def __init__(self, venue: Venue, bars: Bars) -> None:
         self._venue = venue
         self._bars = bars
+        self._latest = Latest(venue, bars)
 
     def answer(self, incoming: Incoming, now_ns: int) -> Answer:
         """Answer one request."""
@@ -96,27 +98,38 @@ class Rest:
     def _result(self, incoming: Incoming, now_ns: int) -> object:
         path, query = incoming.path.rstrip("/"), incoming.query
         if path == "/v2/assets":
-            return self._assets(query.get("asset_class", "us_equity"))
+            return self._latest.assets(query.get("asset_class", "us_equity"))
         stocks, crypto = _STOCKS.fullmatch(path), _CRYPTO.fullmatch(path)
         if not stocks and not crypto:
             raise _Refusal(404, "endpoint not found.")
         self._check_keys(incoming, needed=bool(stocks))
-        if crypto:
-            location, latest, what = crypto.groups()
-            if location not in ("us", "us-1", "eu-1"):
-                raise _Refusal(400, f"Invalid location: {location}")
-            symbols = _symbols(query, PAIR_FORM)
-            if latest:
-                return self._latest(what, symbols, now_ns, None)
-            return self._history(what, symbols, query, now_ns, None)
-        assert stocks is not None
-        single, what, latest = stocks.groups()
-        symbols = _symbols({"symbols": single} if single else query, STOCK_FORM)
-        feed = query.get("feed") or ("sip" if not latest or self._venue.plan == "plus" else "iex")
-        if feed not in (LATEST_FEEDS if latest else FEEDS):
-            raise _Refusal(400, f"invalid feed: {feed}")
+        return self._crypto(crypto, query, now_ns) if crypto else self._stocks(stocks, query, now_ns)
+
+    def _crypto(self, path: re.Match[str], query: Mapping[str, str], now_ns: int) -> object:
+        location, latest, what = path.groups()
+        if location not in ("us", "us-1", "eu-1"):
+            raise _Refusal(400, f"Invalid location: {location}")
+        symbols = _symbols(query, PAIR_FORM)
+        if what == "snapshots":
+            return {what: self._latest.snapshots(symbols, now_ns)}
         if latest:
-            return self._latest(what, symbols, now_ns, single)
+            return self._latest.of(what, symbols, now_ns, None)
+        return self._history(what, symbols, query, now_ns, None)
+
+    def _stocks(self, path: re.Match[str] | None, query: Mapping[str, str], now_ns: int) -> object:
+        assert path is not None
+        single, what, latest = path.groups()
+        shot = what.startswith("snapshot")
+        symbols = _symbols({"symbols": single} if single else query, STOCK_FORM)
+        now = bool(latest) or shot
+        feed = query.get("feed") or ("sip" if not now or self._venue.plan == "plus" else "iex")
+        if feed not in (LATEST_FEEDS if now else FEEDS):
+            raise _Refusal(400, f"invalid feed: {feed}")
+        if shot:  # by symbol, and of one symbol with its name beside
+            found = self._latest.snapshots(symbols, now_ns)
+            return {"symbol": single, **found.get(single, {})} if single else found
+        if latest:
+            return self._latest.of(what, symbols, now_ns, single)
         return self._history(what, symbols, {**query, "feed": feed}, now_ns, single)
 
     def _check_keys(self, incoming: Incoming, *, needed: bool) -> None:
@@ -128,72 +141,20 @@ class Rest:
         if (needed and not given) or (given and wrong):
             raise _Refusal(403, "forbidden.")
 
-    def _assets(self, asset_class: str) -> object:
-        pairs = asset_class == "crypto"
-        return [
-            {
-                "id": f"00000000-0000-0000-0000-{number:012}",
-                "class": asset_class,
-                "exchange": "CRYPTO" if pairs else "NASDAQ",
-                "symbol": symbol,
-                "name": symbol,
-                "status": "active",
-                "tradable": True,
-                "marginable": not pairs,
-                "shortable": False,
-                "easy_to_borrow": False,
-                "fractionable": True,
-                "min_order_size": "0.000001",
-                "min_trade_increment": "0.000000001",
-                "price_increment": str(10.0**-one.price_decimals),
-            }
-            for number, (symbol, one) in enumerate(self._venue.symbols.items())
-            if ("/" in symbol) is pairs and symbol != TEST_SYMBOL
-        ]
-
-    # --------------------------------------------------------------------------------------------- latest
-
-    def _latest(self, what: str, symbols: Sequence[str], now_ns: int, single: str | None) -> object:
-        found: dict[str, object] = {}
-        for symbol in symbols:
-            row = self._last(what, symbol, now_ns) if self._known(symbol) else None
-            if row is not None:
-                found[symbol] = row
-        if single is None:
-            return {what: found}
-        return {"symbol": single, what.removesuffix("s"): found.get(single)}
-
-    def _last(self, what: str, symbol: str, now_ns: int) -> dict[str, object] | None:
-        if what == "quotes":
-            return quote_row(self._venue, symbol, now_ns)
-        span_ns = 3_600 * SECOND_NS
-        while True:
-            since_ns = max(self._venue.market.start_ns, now_ns - span_ns)
-            if what == "bars":
-                rows = [bar_row(one) for one in self._bars.minutes(symbol, since_ns, now_ns, now_ns)]
-            else:
-                trades = self._bars.trades(symbol, since_ns, now_ns)
-                rows = [trade_row(symbol, trade) for trade, state in trades if state in ("", "corrected")]
-            if rows or since_ns == self._venue.market.start_ns:
-                return rows[-1] if rows else None
-            span_ns *= 8
-
     # -------------------------------------------------------------------------------------------- history
 
     def _history(
         self, what: str, symbols: Sequence[str], query: Mapping[str, str], now_ns: int, single: str | None
     ) -> object:
         asked = self._range(query, now_ns)
-        if what == "quotes":
-            raise _Refusal(404, "endpoint not found.")  # nobody asked for it here yet
         timeframe = _timeframe(query) if what == "bars" else None
         after = _position(query.get("page_token", ""))
         rows: list[tuple[str, int, dict[str, object]]] = []
         for symbol in sorted(set(symbols)):
-            if not self._known(symbol) or (after and symbol < after[0]):
+            if not self._venue.lists(symbol) or (after and symbol < after[0]):
                 continue
             first_ns = after[1] + 1 if after and symbol == after[0] else asked.start_ns
-            rows += self._told(symbol, timeframe, first_ns, asked.end_ns, now_ns)
+            rows += self._told(what, symbol, timeframe, first_ns, asked.end_ns, now_ns)
             if len(rows) > asked.limit:
                 break
         if asked.descending:
@@ -201,12 +162,15 @@ class Rest:
         return self._page(what, rows, asked, query, single)
 
     def _told(
-        self, symbol: str, timeframe: Timeframe | None, since_ns: int, end_ns: int, now_ns: int
+        self, what: str, symbol: str, timeframe: Timeframe | None, since_ns: int, end_ns: int, now_ns: int
     ) -> list[tuple[str, int, dict[str, object]]]:
         until_ns = min(end_ns, now_ns) + 1
         if timeframe is not None:
             candles = self._bars.of(symbol, timeframe, since_ns, until_ns, now_ns)
             return [(symbol, one.open_ns, bar_row(one)) for one in candles]
+        if what == "quotes":
+            times = (trade.time_ns for trade, _ in self._bars.trades(symbol, since_ns, until_ns))
+            return [(symbol, at_ns, quote_row(self._venue, symbol, at_ns)) for at_ns in times]
         return [
             (symbol, trade.time_ns, {**trade_row(symbol, trade), **({"u": state} if state else {})})
             for trade, state in self._bars.trades(symbol, since_ns, until_ns)
@@ -253,9 +217,6 @@ class Rest:
         if recent and end_ns > usual_ns:
             raise _Refusal(403, "subscription does not permit querying recent SIP data")
         return _Range(start_ns, end_ns, limit, query.get("sort") == "desc")
-
-    def _known(self, symbol: str) -> bool:
-        return symbol in self._venue.symbols and symbol != TEST_SYMBOL
 
 
 def _symbols(query: Mapping[str, str], form: re.Pattern[str]) -> Sequence[str]:

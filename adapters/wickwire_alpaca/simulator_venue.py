@@ -146,6 +146,10 @@ class Venue:
             return symbol == TEST_SYMBOL
         return symbol in self.symbols and symbol != TEST_SYMBOL and ("/" in symbol) is endpoint.crypto
 
+    def lists(self, symbol: str) -> bool:
+        """Say whether REST knows *symbol*: the test symbol is streamed only."""
+        return symbol in self.symbols and symbol != TEST_SYMBOL
+
     def occupy(self, path: str, key: str, who: object, now_ns: int) -> bool:
         """Take the place of a key at an endpoint, unless another connection of it lives."""
         holder, seen_ns = self.places.get((path, key), (who, 0))

@@ -18,8 +18,11 @@ from alpaca.data.live import CryptoDataStream, StockDataStream
 from alpaca.data.requests import (
     CryptoBarsRequest,
     CryptoLatestQuoteRequest,
+    CryptoSnapshotRequest,
     StockBarsRequest,
     StockLatestQuoteRequest,
+    StockQuotesRequest,
+    StockSnapshotRequest,
     StockTradesRequest,
 )
 from alpaca.data.timeframe import TimeFrame, TimeFrameUnit
@@ -310,6 +313,28 @@ def stock_rest(truth: Truth) -> None:
     quote = client.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols="AAPL"))["AAPL"]
     known = truth.quotes("AAPL", truth.now_ns() - 2 * MINUTE_NS, truth.now_ns())
     assert (quote.bid_price, quote.ask_price) in {(float(each[0]), float(each[2])) for each in known}
+
+
+@check("StockHistoricalDataClient, CryptoHistoricalDataClient: quotes of the past, snapshots")
+def quotes_and_snapshots(truth: Truth) -> None:
+    now_ns = truth.now_ns() // MINUTE_NS * MINUTE_NS
+    span = (now_ns - 5 * MINUTE_NS, now_ns - 4 * MINUTE_NS)
+    asked = StockQuotesRequest(symbol_or_symbols="AAPL", start=moment(span[0]), end=moment(span[1]))
+    quotes = stocks_of(truth).get_stock_quotes(asked).data["AAPL"]
+    true = truth.quotes("AAPL", span[0], span[1] + 1)[1:]
+    same(
+        [(each.bid_price, each.bid_size, each.ask_price, each.ask_size) for each in quotes],
+        [tuple(map(float, each)) for each in true],
+        "quotes",
+    )
+    shot = stocks_of(truth).get_stock_snapshot(StockSnapshotRequest(symbol_or_symbols="SPY"))["SPY"]
+    check_bars([shot.minute_bar], truth)
+    check_bars([shot.previous_daily_bar], truth, "1d")
+    same(shot.daily_bar.timestamp.hour, 5, "hour of opening")
+    crypto = CryptoHistoricalDataClient(url_override=truth.rest)
+    shot = crypto.get_crypto_snapshot(CryptoSnapshotRequest(symbol_or_symbols="XTZ/BTC"))["XTZ/BTC"]
+    check_bars([shot.minute_bar], truth)
+    same(shot.daily_bar.timestamp.hour, 6, "hour of opening")
 
 
 @check("CryptoHistoricalDataClient, without keys: bars, latest quotes, nothing for what is unknown")

@@ -189,6 +189,30 @@ def test_latest_values_and_assets(server: AlpacaServer) -> None:
     }
 
 
+def test_quotes_of_the_past_are_those_at_each_trade(server: AlpacaServer) -> None:
+    span = {"start": "2026-11-20T15:00:00Z", "end": "2026-11-20T15:01:00Z"}
+    rows = told(server, "/v2/stocks/quotes", symbols="AAPL", feed="iex", **span)["quotes"]["AAPL"]
+    trades = MARKET.trades("AAPL", parse_instant(span["start"]), parse_instant(span["end"]) + 1)
+
+    assert [parse_instant(row["t"]) for row in rows] == [trade.time_ns for trade in trades]
+    quote = MARKET.quote("AAPL", trades[0].time_ns)
+    assert (rows[0]["bp"], rows[0]["ap"]) == (float(quote.bid), float(quote.ask))
+
+
+def test_a_snapshot_holds_what_is_latest_and_two_days(server: AlpacaServer) -> None:
+    many = told(server, "/v2/stocks/snapshots", symbols="AAPL,NOPE", feed="iex")
+    single = told(server, "/v2/stocks/AAPL/snapshot")
+    crypto = told(server, "/v1beta3/crypto/us/snapshots", symbols="BTC/USD")["snapshots"]["BTC/USD"]
+    keys = ["latestTrade", "latestQuote", "minuteBar", "dailyBar", "prevDailyBar"]
+
+    assert list(many) == ["AAPL"]
+    assert single == {"symbol": "AAPL", **many["AAPL"]}
+    assert list(many["AAPL"]) == list(crypto) == keys
+    assert many["AAPL"]["minuteBar"]["t"] == "2026-11-20T15:03:00Z"
+    assert [many["AAPL"][day]["t"][:13] for day in keys[3:]] == ["2026-11-20T05", "2026-11-19T05"]
+    assert [crypto[day]["t"][:13] for day in keys[3:]] == ["2026-11-20T06", "2026-11-19T06"]
+
+
 def test_trades_say_what_became_of_them(server: AlpacaServer) -> None:
     told(server, "/v2/stocks/trades", symbols="AAPL", start="2026-11-20T15:00:00Z")
     server.inject("correct_trade", symbol="AAPL")
