@@ -58,8 +58,8 @@ from wickwire_dxlink.symbols import (
 if TYPE_CHECKING:
     from wickwire.simulate.server import Market, VenueServer
 
-__all__ = ["connect", "describe", "fetch_ohlcv", "from_venue", "parse", "simulate", "subscribe"]
-__all__ += ["supports_ohlcv", "to_venue"]
+__all__ = ["connect", "describe", "fetch_ohlcv", "from_venue", "parse", "simulate"]
+__all__ += ["subscribe", "supports_ohlcv", "to_venue"]
 
 DOCUMENTS: Final = (
     "tastytrade developer documentation: OAuth2, Streaming Market Data, API Conventions, Sandbox (2026-11)",
@@ -142,6 +142,7 @@ def supports_ohlcv(symbol: str, timeframe: Timeframe, account: Account) -> Ohlcv
         stream=True,
         trades=False,  # their ids are unique but not consecutive: a lost one could not be noticed
         rest=True,
+        over_stream=True,
         page_rows=PAGE_ROWS,
         settle_s=(DAY_SETTLE_S if long else SETTLE_S) + late_s,
         grace_s=(DAY_SETTLE_S if long else GRACE_S) + late_s,
@@ -270,7 +271,6 @@ _KINDS: Final[Mapping[str, FaultKind]] = {
     "quote_streamer.customer_not_found_error": FaultKind.ENTITLEMENT,
 }
 _STATUSES: Final = {401: FaultKind.CREDENTIALS, 403: FaultKind.ENTITLEMENT, 429: FaultKind.WAIT}
-_PATIENCE_S: Final = {"invalid_request": 60.0}
 
 
 def _read(shape: Any, reply: HttpReply, path: str, now_ns: int) -> Any:
@@ -289,13 +289,12 @@ def _read(shape: Any, reply: HttpReply, path: str, now_ns: int) -> Any:
         told = msgspec.json.decode(reply.body, type=_Refusal)
     except (ValueError, RecursionError):
         told = _Refusal()
-    code = told.error_code or str(told.error.code)
+    code, said = told.error_code or str(told.error.code), told.error_description or told.error.message
     other = FaultKind.OUTAGE if reply.status >= 500 else FaultKind.REQUEST  # noqa: PLR2004 - HTTP
     kind = _KINDS.get(code) or _STATUSES.get(reply.status, other)
-    said = told.error_description or told.error.message
     if not code and reply.status == 401:  # noqa: PLR2004 - HTTP
         kind, said = FaultKind.REQUEST, "a page instead of JSON, as where the User-Agent is not accepted"
     named = f": set {' and '.join(SECRETS)} anew" if kind is FaultKind.CREDENTIALS else ""
-    wait_s = retry_after_s(reply.headers, now_ns) or _PATIENCE_S.get(code)
+    wait_s = retry_after_s(reply.headers, now_ns) or (60.0 if code == "invalid_request" else None)
     text = " ".join(filter(None, (code[:80], said[:200])))
     raise VenueError(kind, f"DXLink: {path}: HTTP {reply.status} {text}{named}", retry_after_s=wait_s)

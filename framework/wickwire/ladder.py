@@ -206,13 +206,14 @@ def _poll(case: Case) -> Offer | str:
     if not case.adapter.serves_history:
         return f"{title} serves no history"
     if case.history is None:
-        return f"{title} does not serve {case.what} over REST"
+        return f"{title} does not serve {case.what}{'' if case.support.over_stream else ' over REST'}"
     support, folds = case.history
+    way = "over a connection of its own" if support.over_stream else "over REST"
+    folded = "" if folds is None else f" as {folds} candles"
     per_hour = HOUR_NS / case.series.timeframe.nominal_ns
-    polled = "polled over REST" if folds is None else f"polled over REST as {folds} candles"
     return Offer(
-        text=f"{polled} {support.settle_s:g} s after each close",
-        cost=Cost(rest_per_hour=per_hour),
+        text=f"polled {way}{folded} {support.settle_s:g} s after each close",
+        cost=Cost(connections=1) if support.over_stream else Cost(rest_per_hour=per_hour),
         topic=case.topic,
         support=support,
         folds=folds,

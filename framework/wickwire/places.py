@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, final
@@ -122,11 +123,12 @@ class _Line:
 
 @attrs.define
 class _Room:
-    """What is left of a venue's limits."""
+    """What is left of a venue's limits; `asking` counts who is polled over a connection, by variant."""
 
     limits: Limits
     lines: list[_Line] = attrs.field(factory=list)
     rest_per_hour: float = 0.0
+    asking: Counter[str] = attrs.field(factory=Counter)
 
     def place(self, judged: Judged, pin: Rung | None) -> Plan:
         """Return the plan on the first rung that has room for it."""
@@ -144,6 +146,7 @@ class _Room:
         """Take back what was placed; a connection that carries nothing else is none."""
         if not plan.rung.streams:
             self.rest_per_hour -= plan.cost.rest_per_hour
+            self.asking[plan.series.variant] -= plan.support is not None and plan.support.over_stream
             return
         line = next(line for line in self._lines(plan) if plan.topic in line.topics)
         line.topics[plan.topic] -= 1
@@ -199,4 +202,8 @@ class _Room:
             if self.rest_per_hour + asked > allowed + _ROUNDING:
                 return f"the {allowed:,.0f} REST calls an hour that are allowed are taken"
         self.rest_per_hour += asked
-        return chosen
+        if chosen.support is None or not chosen.support.over_stream:
+            return chosen
+        self.asking[chosen.series.variant] += 1
+        shares = self.asking[chosen.series.variant] > 1
+        return attrs.evolve(chosen, cost=Cost()) if shares else chosen

@@ -175,6 +175,7 @@ class OhlcvSupport:
         stream: The venue streams these candles.
         trades: The venue streams trades with unbroken ids, from which they could be built.
         rest: History is served for them, so they can be polled.
+        over_stream: That history comes over a stream: `fetch_ohlcv` asks by `StreamRequest`.
         page_rows: Most rows that one call of `fetch_ohlcv` is to ask for; the framework cuts queries to it.
         depth_rows: History reaches back this many buckets; None where unlimited or said by *depth_s*.
         depth_s: History reaches back this many seconds; None where unlimited or said by *depth_rows*.
@@ -191,6 +192,7 @@ class OhlcvSupport:
     stream: bool = False
     trades: bool = False
     rest: bool = False
+    over_stream: bool = False
     page_rows: int = attrs.field(default=500, validator=_COUNT)
     depth_rows: int | None = None
     depth_s: float | None = None

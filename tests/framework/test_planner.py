@@ -38,6 +38,7 @@ SUPPORT = {
     M5: OhlcvSupport(rest=True, settle_s=20),
     H1: OhlcvSupport(stream=True),
 }
+OVER_A_STREAM = OhlcvSupport(rest=True, over_stream=True)
 LANTERN = Description(title="Lantern", timeframes=(H1, M1, M5))
 TRADES_ONLY = attrs.evolve(LANTERN, feeds=(Feed.TRADES,))
 
@@ -144,6 +145,13 @@ def planned(text, adapter=None, account=None, **options):
                 "and Lantern does not serve 5m candles over REST"
             ),
         ),
+        (
+            planned("lantern:GLOW/USD@5m", lantern(support={M5: attrs.evolve(OVER_A_STREAM, rest=False)})),
+            (
+                "lantern:GLOW/USD@5m: refuse: Lantern does not stream 5m candles, "
+                "and Lantern does not serve 5m candles"
+            ),
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -158,6 +166,11 @@ def test_a_plan_explains_itself(made, line):
             planned("lantern:GLOW/USD@1m", pin=Rung.POLL),
             Rung.POLL,
             "pinned to poll; polled over REST 5 s after each close",
+        ),
+        (
+            planned("lantern:GLOW/USD@5m", lantern(support={M5: OVER_A_STREAM}), pin=Rung.POLL),
+            Rung.POLL,
+            "pinned to poll; polled over a connection of its own 5 s after each close",
         ),
         (
             planned("yahoo:GLOW/USD@1m", YAHOO, pin=Rung.STREAM),
@@ -396,6 +409,14 @@ def test_polls_are_refused_beyond_the_rate():
     assert plans[2].why == (
         "Lantern does not stream 5m candles, and the 30 REST calls an hour that are allowed are taken"
     )
+
+
+def test_series_that_are_polled_over_a_stream_share_its_connection():
+    """They take nothing of what REST allows."""
+    names = ("lantern:A/USD@5m", "lantern:B/USD@5m")
+    plans = together(*names, limits=Limits(rest=Rate(1, 3600)), support={M5: OVER_A_STREAM})
+
+    assert [Cost(connections=1), Cost()] == [one.cost for one in plans]
 
 
 def test_limits_of_the_account_count():
