@@ -120,8 +120,8 @@ def demo(for_s: float, speed: float, seed: int, store: str | None, *, live: bool
     On the way one stream breaks: its series are polled until it is back. At the end every stored candle is
     compared with what the simulated market knows; the exit status is 1 when one is missing, doubled or wrong.
 
-    With --live the venues are real, nothing is broken on purpose, and keys come from the config that
-    WICKWIRE_CONFIG names.
+    With --live the venues are real, nothing is broken on purpose, and keys come from variables such as
+    WICKWIRE_ALPACA_KEY, or from the config that WICKWIRE_CONFIG names.
     """
     quiet = logging.getLogger("wickwire")
     if quiet.level == logging.WARNING:  # unless -v: what breaks here breaks on purpose, and is shown
