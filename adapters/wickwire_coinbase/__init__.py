@@ -101,6 +101,7 @@ def supports_ohlcv(symbol: str, timeframe: Timeframe) -> OhlcvSupport:
     return OhlcvSupport(
         stream=timeframe is STREAMED,
         trades=True,
+        numbered="/" in symbol,  # of futures it is not known what their trade ids count
         rest=served,
         page_rows=PAGE_ROWS,
         settle_s=SETTLE_S,

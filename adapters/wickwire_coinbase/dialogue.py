@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from wickwire import Accepted, Ask, Event, Fault, FaultKind, Feed, Refused, Released, Send, Topic, hookimpl
+from wickwire import Accepted, Ask, Event, Fault, FaultKind, Refused, Released, Send, Topic, hookimpl
 from wickwire_coinbase.memory import CHANNELS, HEARTBEATS, Memory, Request
 from wickwire_coinbase.symbols import to_venue
 
@@ -56,8 +56,6 @@ def _unsubscribe(leaving: Mapping[str, list[Topic]], memory: Memory) -> Iterable
         products = [product for product in sent if (channel, memory.book(product)) in books]
         for product in products:
             del sent[product]
-            if channel == CHANNELS[Feed.TRADES]:
-                memory.newest_trades.pop(memory.book(product), None)
         if products:
             ended = tuple(topic for topic in topics if memory.book_of(topic) in books)
             memory.pending.append(Request(subscribes=False, channel=channel, topics=ended))

@@ -63,7 +63,6 @@ class Memory:
         own_books: Products quoted in USDC that turned out to be answered under their own name.
         volumes: The largest volume that was told of the newest buckets, by product and open time.
         doubtful: By product, its running bucket, where a row of it was older than one before.
-        newest_trades: By product, the largest id of a trade and its time, while nothing may have been lost.
         seconds: Whole seconds in nanoseconds, by their text `2026-11-21T05:00:10.`: only to be quick.
         opens: The same for the open times of candles.
     """
@@ -77,7 +76,6 @@ class Memory:
     own_books: dict[str, None] = attrs.Factory(dict)
     volumes: dict[str, dict[int, Decimal]] = attrs.Factory(dict)
     doubtful: dict[str, int] = attrs.Factory(dict)
-    newest_trades: dict[str, tuple[int, int]] = attrs.Factory(dict)
     seconds: dict[str, int] = attrs.Factory(dict)
     opens: dict[str, int] = attrs.Factory(dict)
 
@@ -90,7 +88,6 @@ class Memory:
         """
         if self.expected < 0:
             return None
-        self.newest_trades.clear()  # all that is lost is in doubt already
         self.pending.clear()  # an answer may be among what was lost, so their order says nothing any more
         lost = f"message {self.expected}" if number == self.expected + 1 else f"{self.expected}..{number - 1}"
         return Fault(FaultKind.GAP, f"coinbase: lost {lost} of this connection, of whatever channel")

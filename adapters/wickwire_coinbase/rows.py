@@ -3,26 +3,21 @@
 Reference: Coinbase Advanced Trade WebSocket, "Candles Channel", "Market Trades Channel", "Ticker Channel",
 read 2026-11; frames that public projects captured from 2024 to 2026 where the two disagree.
 
-The ids of spot trades count the trades of a product, also in what was recorded, so a jump means that some
-were lost, though no message was. Of futures nothing is known about theirs, and a jump means nothing.
-
 Every number is a string. A row whose fields have the right types and still say nothing sensible (NaN, a month
 13) is a `WireError` whose `at` is the field.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from operator import attrgetter
 from typing import Final
 
 import msgspec
 
-from wickwire import Event, Feed, Quote, Removed, Side, Topic, Trade, TradeAction, WireError
+from wickwire import Event, Quote, Side, Trade, TradeAction, WireError
 from wickwire_coinbase.instants import instant
-from wickwire_coinbase.memory import PRODUCTS_KEPT, Memory
-from wickwire_coinbase.symbols import is_spot
+from wickwire_coinbase.memory import Memory
 
 __all__ = ["TAKER_SIDES", "TickerRow", "TradeRow", "loose_ticker", "quotes", "trade_number", "trades"]
 
@@ -72,11 +67,11 @@ class TickerRow(msgspec.Struct, gc=False):
 
 
 def trades(rows: list[TradeRow], memory: Memory, snapshot: bool, _sent: str, out: list[Event]) -> None:  # noqa: FBT001 - a keyword costs 0.05 µs
-    """Add the trades of *rows*, oldest first; where an id is not the next one, what that puts in doubt."""
+    """Add the trades of *rows*, oldest first."""
     if len(rows) > 1:  # some say that the newest comes first, some the oldest
         alike = len({len(row.trade_id) for row in rows}) == 1
         rows.sort(key=_trade_id if alike else trade_number)
-    routes, seconds, newest = memory.routes["market_trades"], memory.seconds, memory.newest_trades
+    routes, seconds = memory.routes["market_trades"], memory.seconds
     for row in rows:
         number, price, size, time, product = row.trade_id, row.price, row.size, row.time, row.product_id
         if not (price.is_finite() and size.is_finite()):
@@ -87,26 +82,10 @@ def trades(rows: list[TradeRow], memory: Memory, snapshot: bool, _sent: str, out
         if not (number.isdigit() and number.isascii() and len(number) <= _LONGEST_NUMBER):
             raise WireError(f"coinbase: expected digits, got {number[:60]!r}", at=".trade_id")
         time_ns = instant(time, seconds, ".time")
-        symbols = routes.get(product) or memory.symbols("market_trades", product)
-        count, known = int(number), newest.get(product)
-        if known is None or count > known[0]:
-            if known is None and len(newest) >= PRODUCTS_KEPT:
-                newest.clear()
-            newest[product] = (count, time_ns)
-            if known is not None and count != known[0] + 1 and is_spot(product):
-                out += _lost(symbols, known[1], time_ns)
-        for symbol in symbols:
-            out.append(
+        for symbol in routes.get(product) or memory.symbols("market_trades", product):
+            out.append(  # noqa: PERF401 - it is one, mostly
                 Trade(symbol, number, price, size, side, time_ns, _NEW, None, snapshot)  # type: ignore[arg-type]  # _STRANGE was refused above
             )
-
-
-def _lost(symbols: Sequence[str], since_ns: int, until_ns: int) -> Iterator[Removed]:
-    """Yield that trades are missing between two instants: history has to say of the buckets of both."""
-    for symbol in symbols:
-        topic = Topic(symbol, Feed.TRADES)
-        yield Removed(topic, since_ns)
-        yield Removed(topic, until_ns)
 
 
 def trade_number(row: TradeRow) -> int:

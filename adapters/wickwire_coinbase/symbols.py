@@ -22,7 +22,6 @@ __all__ = [
     "book_of",
     "from_venue",
     "has_product_form",
-    "is_spot",
     "to_venue",
 ]
 
@@ -79,16 +78,11 @@ def has_product_form(symbol: str) -> bool:
     return _PAIR.fullmatch(symbol) is not None or _NATIVE.fullmatch(symbol) is not None
 
 
-def is_spot(product: str) -> bool:
-    """Say whether *product* is base and quote, and no future or perpetual."""
-    return product.count("-") == 1
-
-
 def book_of(product: str) -> str:
     """Return the product under whose id the stream answers for *product*: `BTC-USD` for `BTC-USDC`.
 
     Dollars and USDC trade in one book. REST takes either name.
     """
-    if product.endswith("-USDC") and is_spot(product) and product not in _OWN_BOOKS:
+    if product.endswith("-USDC") and product.count("-") == 1 and product not in _OWN_BOOKS:
         return product[:-1]
     return product

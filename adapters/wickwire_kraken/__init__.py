@@ -96,6 +96,7 @@ def supports_ohlcv(symbol: str, timeframe: Timeframe) -> OhlcvSupport:
     return OhlcvSupport(
         stream=True,
         trades=True,
+        numbered=True,  # "sequence number unique per book"
         rest=True,
         page_rows=DEPTH_ROWS,
         depth_rows=DEPTH_ROWS,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import final
+from typing import Final, final
 
 import attrs
 
@@ -11,7 +12,7 @@ from wickwire.builder import Late, Maker, Restated
 from wickwire.clock import Clock
 from wickwire.closer import Closer
 from wickwire.errors import FaultKind
-from wickwire.model import Candle, Quote, Series, Trade
+from wickwire.model import Candle, Quote, Series, Trade, TradeAction
 from wickwire.session import Session
 from wickwire.subscriptions import Route, TopicPhase
 from wickwire.wire import Topic
@@ -19,6 +20,8 @@ from wickwire.wire import Topic
 __all__ = ["MadeRoute", "Riders"]
 
 Since = Callable[[], int | None]
+
+_NUMBER: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 
 @final
@@ -32,9 +35,13 @@ class MadeRoute:
         self._clock = clock
         self._began_ns = 0
         self._is_whole = False
+        self._numbered = closer.ledger.support.numbered
+        self._newest: tuple[int, int] | None = None
 
     def receive(self, data: Candle | Trade | Quote, /) -> None:
         """Take one event of the topic."""
+        if self._numbered and isinstance(data, Trade):
+            self._count(data)
         made = self._maker.take(data)
         if not self._is_whole and self._maker.whole_ns is not None:
             self._is_whole = True
@@ -49,9 +56,24 @@ class MadeRoute:
             case Late():
                 self._closer.withdrawn(made.open_ns)
 
+    def _count(self, trade: Trade) -> None:
+        """Leave to history what two trades stand in between which others are missing."""
+        if trade.action is not TradeAction.NEW or not _NUMBER.fullmatch(trade.id):
+            return
+        number, newest = int(trade.id), self._newest
+        if newest is not None:
+            before, before_ns = newest
+            if number <= before:
+                return
+            if number != before + 1:
+                self.doubted(f"trades {before + 1} to {number - 1} are missing")
+                self._withdraw(before_ns)
+        self._newest = number, trade.time_ns
+
     def _restart(self) -> None:
         """Begin anew; until something comes, no bucket is expected before the next but one."""
         self._maker.restart()
+        self._newest = None
         self._is_whole = False
         self._began_ns = self._clock.now_ns()
         ledger = self._closer.ledger
@@ -74,8 +96,11 @@ class MadeRoute:
 
     def withdrawn(self, open_ns: int) -> None:
         """Leave what a withdrawn piece lies in to history."""
-        ledger = self._closer.ledger
         self._restart()
+        self._withdraw(open_ns)
+
+    def _withdraw(self, open_ns: int) -> None:
+        ledger = self._closer.ledger
         self._closer.withdrawn(ledger.series.timeframe.open_at(open_ns, ledger.support.grid))
 
     def lost(self, why: str) -> None:

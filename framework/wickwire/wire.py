@@ -173,7 +173,8 @@ class OhlcvSupport:
 
     Attributes:
         stream: The venue streams these candles.
-        trades: The venue streams trades with unbroken ids, from which they could be built.
+        trades: The venue streams all trades, each with an id, from which they could be built.
+        numbered: These ids count the trades of a symbol one by one, so a jump means that some are missing.
         rest: History is served for them, so they can be polled.
         over_stream: That history comes over a stream: `fetch_ohlcv` asks by `StreamRequest`.
         page_rows: Most rows that one call of `fetch_ohlcv` is to ask for; the framework cuts queries to it.
@@ -191,6 +192,7 @@ class OhlcvSupport:
 
     stream: bool = False
     trades: bool = False
+    numbered: bool = False
     rest: bool = False
     over_stream: bool = False
     page_rows: int = attrs.field(default=500, validator=_COUNT)

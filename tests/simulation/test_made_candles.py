@@ -47,6 +47,25 @@ def test_candles_are_built_from_trades_whole(seed: int) -> None:
     simulate(play, "kraken:BTC/USD@trades", seed=seed)
 
 
+@pytest.mark.parametrize("venue", ["kraken", "coinbase"])
+@pytest.mark.parametrize("seed", range(3))
+def test_trades_that_are_missing_are_noticed_by_their_numbers(venue: str, seed: int) -> None:
+    """Nothing else tells: the connection lives, and all that comes is well-formed."""
+
+    async def play(world: World) -> None:
+        built = await world.collector.add(f"{venue}:BTC/USD@1m", route=Rung.BUILD)
+        for _ in range(6):
+            await world.minutes(5.35)
+            world.servers[venue].inject("lose_trades", symbol="BTC/USD", count=2)
+        await world.minutes(10)
+        assert [] == await world.differences(str(built))
+        made = await stored(world, str(built))
+        assert {Evidence.BUILT, Evidence.HISTORY} == {candle.evidence for candle in made}
+        assert 0 == sum(candle.revision for candle in made)
+
+    simulate(play, f"{venue}:BTC/USD@trades", seed=seed)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_made_survives_cuts(seed: int) -> None:
     """A cut makes the running bucket history's; nothing is missing, doubled or half-built afterwards."""
