@@ -172,7 +172,10 @@ def test_importing_wickwire_loads_what_adapters_need_and_no_more(imported):
     assert strangers == {"attr", "attrs", "pluggy"}
     assert ours == {
         f"wickwire.{name}"
-        for name in ("errors", "hookspecs", "instants", "model", "shapes", "store", "timeframe", "wire")
+        for name in (
+            *("conversation", "description", "endpoint", "errors", "events", "hookspecs", "instants", "laws"),
+            *("model", "series", "shapes", "store", "timeframe"),
+        )
     }
     assert set() == heavy & {*loaded}
     assert len(loaded) < 200

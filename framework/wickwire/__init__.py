@@ -5,6 +5,23 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from wickwire.conversation import (
+    BadRow,
+    Conversation,
+    HttpReply,
+    HttpRequest,
+    OhlcvQuery,
+    Page,
+    Split,
+    Stopped,
+    StreamHistory,
+    StreamRequest,
+    TradePage,
+    TradeQuery,
+    retry_after_s,
+)
+from wickwire.description import Account, Description, Limits, OhlcvSupport, Rate
+from wickwire.endpoint import Ask, Endpoint, Keepalive, Lane, Readiness, Send, Topic
 from wickwire.errors import (
     ConfigError,
     FaultKind,
@@ -18,7 +35,20 @@ from wickwire.errors import (
     WickwireError,
     WireError,
 )
+from wickwire.events import (
+    Accepted,
+    Event,
+    Fault,
+    Heartbeat,
+    Ready,
+    Refused,
+    Released,
+    Removed,
+    SnapshotDone,
+    VenueStatus,
+)
 from wickwire.hookspecs import hookimpl
+from wickwire.laws import broken_law
 from wickwire.model import (
     DAY_NS,
     HOUR_NS,
@@ -44,7 +74,6 @@ from wickwire.model import (
     Unknown,
     Utc,
     Zone,
-    broken_law,
     iso,
     parse_instant,
     when,
@@ -63,43 +92,6 @@ from wickwire.store import (
     judge,
     other_world,
     settled,
-)
-from wickwire.wire import (
-    Accepted,
-    Account,
-    Ask,
-    BadRow,
-    Conversation,
-    Description,
-    Endpoint,
-    Event,
-    Fault,
-    Heartbeat,
-    HttpReply,
-    HttpRequest,
-    Keepalive,
-    Lane,
-    Limits,
-    OhlcvQuery,
-    OhlcvSupport,
-    Page,
-    Rate,
-    Readiness,
-    Ready,
-    Refused,
-    Released,
-    Removed,
-    Send,
-    SnapshotDone,
-    Split,
-    Stopped,
-    StreamHistory,
-    StreamRequest,
-    Topic,
-    TradePage,
-    TradeQuery,
-    VenueStatus,
-    retry_after_s,
 )
 
 if TYPE_CHECKING:

@@ -14,24 +14,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from wickwire.binding import Binding, code_of, described, identify, kind_of, listed, with_article
+from wickwire.description import Account, Description, OhlcvSupport
+from wickwire.endpoint import Endpoint, Lane, Topic
 from wickwire.errors import PluginError, VenueError, WickwireError
 from wickwire.hookspecs import STREAM_HOOKS
-from wickwire.wire import Account, Description, Endpoint, Lane, OhlcvSupport, Topic
 
 if TYPE_CHECKING:
+    from wickwire.conversation import Conversation, HttpReply, HttpRequest, OhlcvQuery, TradePage, TradeQuery
+    from wickwire.endpoint import Ask, Send
+    from wickwire.events import Event
     from wickwire.model import Timeframe
     from wickwire.simulate.server import Market, VenueServer
-    from wickwire.wire import (
-        Ask,
-        Conversation,
-        Event,
-        HttpReply,
-        HttpRequest,
-        OhlcvQuery,
-        Send,
-        TradePage,
-        TradeQuery,
-    )
 
 __all__ = ["MISFITS", "Adapter", "bind"]
 

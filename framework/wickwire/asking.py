@@ -19,13 +19,13 @@ from typing import Final
 
 import attrs
 
+from wickwire.description import OhlcvSupport
 from wickwire.errors import WickwireError
 from wickwire.holes import WORK, joined, without
 from wickwire.ledger import Ledger, Want
 from wickwire.model import SECOND_NS, Hole
 from wickwire.retry import Backoff, Retries
 from wickwire.store import TAIL
-from wickwire.wire import OhlcvSupport
 
 __all__ = ["Asking", "Moment", "first_look", "lacking", "overdue", "recent"]
 

@@ -16,10 +16,10 @@ from typing import Final, final
 
 import attrs
 
+from wickwire.description import Limits, Rate
 from wickwire.limits import stricter
 from wickwire.model import SECOND_NS
 from wickwire.retry import LONGEST_ASKED_S
-from wickwire.wire import Limits, Rate
 
 __all__ = ["Budget", "Meter", "Priority"]
 

@@ -19,14 +19,15 @@ import attrs
 from wickwire.asking import MARGIN_S, Asking, Moment
 from wickwire.budget import Priority
 from wickwire.clock import Clock
+from wickwire.conversation import OhlcvQuery
 from wickwire.errors import FaultKind, VenueError, WickwireError
 from wickwire.folding import Pages
 from wickwire.ledger import Ledger, Want
-from wickwire.model import SECOND_NS, Candle, Finality, Quote, Rung, Series, Trade, Word, iso
+from wickwire.model import SECOND_NS, Candle, Finality, Quote, Rung, Series, Trade, iso
 from wickwire.planner import Plan
 from wickwire.retry import Advice, Backoff, advise
+from wickwire.series import Word
 from wickwire.session import Session
-from wickwire.wire import OhlcvQuery
 
 __all__ = ["Closer", "Condition", "Switch"]
 

@@ -17,6 +17,7 @@ from wickwire.audience import Audience, Listener
 from wickwire.budget import Budget
 from wickwire.clock import Clock, SystemClock
 from wickwire.closer import Closer, Switch
+from wickwire.description import Account, Limits
 from wickwire.dialing import Dialing
 from wickwire.errors import (
     ConfigError,
@@ -43,7 +44,6 @@ from wickwire.store import REAL, Loaded, MemoryStore, Store, forming, other_worl
 from wickwire.transport import Transport
 from wickwire.venue import Access, Venue
 from wickwire.watchdog import Watchdog
-from wickwire.wire import Account, Limits
 from wickwire.writer import Writer
 
 __all__ = ["Collector", "Listener"]

@@ -22,12 +22,12 @@ import msgspec
 
 from wickwire.binding import kind_of, suggestion
 from wickwire.credentials import found_in
+from wickwire.description import Account, Limits
 from wickwire.errors import ConfigError, UsageError
 from wickwire.model import Rung, Series
 from wickwire.planner import PINS, unpinnable
 from wickwire.retry import Backoff
 from wickwire.watchdog import HungHook
-from wickwire.wire import Account, Limits
 
 __all__ = ["CollectorConfig", "Config", "PluginsConfig", "VenueConfig", "parse_config", "read_config"]
 

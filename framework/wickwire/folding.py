@@ -10,9 +10,10 @@ import attrs
 from wickwire.budget import Priority
 from wickwire.builder import folded
 from wickwire.clock import Comparison
+from wickwire.conversation import BadRow, OhlcvQuery, Page, Stopped
 from wickwire.history import FetchedPage
-from wickwire.model import Grid, Timeframe, strange_number
-from wickwire.wire import BadRow, OhlcvQuery, Page, Stopped
+from wickwire.laws import strange_number
+from wickwire.model import Grid, Timeframe
 from wickwire.words import Words
 
 __all__ = ["FoldedHistory", "Pages", "fold_page"]

@@ -17,20 +17,13 @@ from wickwire.adapter import MISFITS, Adapter
 from wickwire.binding import described, kind_of, with_article
 from wickwire.budget import Budget, Priority
 from wickwire.clock import Clock, Comparison
+from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, Page, StreamHistory, StreamRequest
+from wickwire.description import Account
+from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
 from wickwire.model import SECOND_NS, Candle, Finality, wrong_unit
 from wickwire.retry import asked_s
 from wickwire.transport import Transport
-from wickwire.wire import (
-    Account,
-    HttpReply,
-    HttpRequest,
-    OhlcvQuery,
-    Page,
-    StreamHistory,
-    StreamRequest,
-    Topic,
-)
 from wickwire.words import Words
 
 __all__ = ["MAX_REQUESTS", "PAUSE_S", "FetchedPage", "History"]

@@ -12,11 +12,12 @@ from typing import Final, final
 
 import attrs
 
+from wickwire.conversation import StreamHistory, StreamRequest
+from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
 from wickwire.model import Candle, Quote, Trade
 from wickwire.scope import unwrapped
 from wickwire.session import Session
-from wickwire.wire import StreamHistory, StreamRequest, Topic
 
 __all__ = ["IDLE_S", "HistoryStream"]
 

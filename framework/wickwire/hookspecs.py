@@ -18,26 +18,13 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
+    from wickwire.conversation import Conversation, HttpReply, HttpRequest, OhlcvQuery, TradePage, TradeQuery
+    from wickwire.description import Account, Description, OhlcvSupport
+    from wickwire.endpoint import Ask, Endpoint, Lane, Send, Topic
+    from wickwire.events import Event
     from wickwire.model import Timeframe
     from wickwire.simulate.server import Market, VenueServer
     from wickwire.store import Store
-    from wickwire.wire import (
-        Account,
-        Ask,
-        Conversation,
-        Description,
-        Endpoint,
-        Event,
-        HttpReply,
-        HttpRequest,
-        Lane,
-        OhlcvQuery,
-        OhlcvSupport,
-        Send,
-        Topic,
-        TradePage,
-        TradeQuery,
-    )
 
 __all__ = [
     "ADAPTER_HOOKS",

@@ -14,8 +14,9 @@ import attrs
 
 from wickwire.builder import divides
 from wickwire.credentials import how_to_set
+from wickwire.description import Account, Description, OhlcvSupport
+from wickwire.endpoint import Topic
 from wickwire.model import DAY_NS, HOUR_NS, Feed, Rung, Series, Timeframe, Unknown
-from wickwire.wire import Account, Description, OhlcvSupport, Topic
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter

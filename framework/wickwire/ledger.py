@@ -25,23 +25,14 @@ import attrs
 
 from wickwire.buckets import Buckets
 from wickwire.closes import Closes
+from wickwire.conversation import BadRow, Page, Stopped
+from wickwire.description import OhlcvSupport
 from wickwire.holes import WORK, add, bound, cut, joined, within
-from wickwire.model import (
-    Candle,
-    Evidence,
-    Finality,
-    Hole,
-    HoleKind,
-    Rung,
-    Series,
-    broken_law,
-    iso,
-    wrong_unit,
-)
+from wickwire.laws import broken_law
+from wickwire.model import Candle, Evidence, Finality, Hole, HoleKind, Rung, Series, iso, wrong_unit
 from wickwire.patience import Patience
 from wickwire.rescaling import Rescaling
 from wickwire.store import TAIL, Change, Loaded, SeriesState, Verdict
-from wickwire.wire import BadRow, OhlcvSupport, Page, Stopped
 from wickwire.witness import Witness
 
 __all__ = ["Ledger", "PageOutcome", "Want"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+from wickwire.description import Limits, Rate
 from wickwire.errors import ConfigError
-from wickwire.wire import Limits, Rate
 
 __all__ = ["effective_limits", "stricter"]
 

@@ -1,21 +1,21 @@
 """The values that everybody shares: series, candles, trades, quotes, holes, and through them timeframes.
 
 Times are integer nanoseconds since 1970-01-01T00:00Z and end in `_ns`; intervals are half-open. Prices
-are Decimals that keep the digits received. What crosses the border to an adapter is in `wire`.
+are Decimals that keep the digits received. What else crosses the border to an adapter is in `description`,
+`endpoint`, `events` and `conversation`.
 """
 
 from __future__ import annotations
 
 import enum
-import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, TypeVar, dataclass_transform, final
+from typing import TypeVar, dataclass_transform, final
 
 import attrs
 
-from wickwire.errors import UsageError
 from wickwire.instants import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, iso, parse_instant, when, wrong_unit
+from wickwire.series import Feed, Series, Word
 from wickwire.timeframe import Grid, Session, Timeframe, Unit, Unknown, Utc, Zone
 
 __all__ = [
@@ -44,17 +44,12 @@ __all__ = [
     "Unknown",
     "Utc",
     "Zone",
-    "broken_law",
     "event",
     "iso",
     "parse_instant",
-    "strange_number",
     "when",
     "wrong_unit",
 ]
-
-_FIRST_NS: Final = -(2**63)
-_LAST_NS: Final = 2**63 - 1
 
 T = TypeVar("T")
 
@@ -67,100 +62,6 @@ def event(cls: type[T]) -> type[T]:
     mypy and pyright hold.
     """
     return attrs.define(cls)
-
-
-class Word(enum.Enum):
-    """A closed set of words; each is shown as it is written in stores, in JSON and in the config."""
-
-    def __str__(self) -> str:
-        """Return the word."""
-        return str(self.value)
-
-
-# ----------------------------------------------------------------------------------------------- series
-
-
-@final
-class Feed(Word):
-    """What a series carries when it does not carry candles."""
-
-    TRADES = "trades"
-    QUOTES = "quotes"
-
-
-What = Timeframe | Feed
-
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_SYMBOL: Final = re.compile(r"(?!.*(?:\.\.|//))(?!\.$)[A-Za-z0-9^./$:=&+@_#-]{1,64}")
-_SHAPE: Final = (
-    "write venue:symbol@what, such as kraken:BTC/USD@1m, alpaca.sip:AAPL@1d or kraken:BTC/USD@trades"
-)
-
-
-@attrs.frozen(order=True, cache_hash=True)
-class Series:
-    """What is collected: venue, variant, symbol and timeframe (or trades, or quotes).
-
-    Written `venue[.variant]:symbol@what`; split at the first `:` and the last `@`. The variant is part of
-    the identity: `alpaca.iex:AAPL@1m` and `alpaca.sip:AAPL@1m` are two series.
-    """
-
-    venue: str
-    symbol: str
-    what: What = attrs.field(order=str)
-    variant: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> Series:
-        """Return the series written as *text*; the symbol is taken as it stands.
-
-        Raises:
-            UsageError: The text has another shape, or a part breaks its grammar.
-        """
-        head, colon, rest = text.strip().partition(":")
-        symbol, at, what = rest.rpartition("@")
-        venue, dot, variant = head.partition(".")
-        if not colon or not at:
-            raise UsageError(f"not a series: {text!r}; {_SHAPE}")
-        for part, name in ((venue, "venue"), (variant, "variant") if dot else (venue, "venue")):
-            if not _NAME.fullmatch(part):
-                raise UsageError(
-                    f"not a series: {text!r}; the {name} {part!r} has to be lower-case letters, digits "
-                    "and _, starting with a letter"
-                )
-        if not _SYMBOL.fullmatch(symbol):
-            raise UsageError(
-                f"not a series: {text!r}; the symbol {symbol!r} may hold letters, digits and "
-                "^ . / $ : = & + @ _ # -, at most 64 of them"
-            )
-        feed = {feed.value: feed for feed in Feed}.get(what)
-        try:
-            return cls(venue, symbol, feed or Timeframe.parse(what), variant)
-        except UsageError as exc:
-            meant = {feed.value.rstrip("s"): feed.value for feed in Feed}.get(what.lower().rstrip("s"))
-            if meant:
-                raise UsageError(f"not a series: {text!r} (did you mean '@{meant}'?); {_SHAPE}") from exc
-            raise UsageError(f"not a series: {text!r}; {exc}; or trades, or quotes") from exc
-
-    def __str__(self) -> str:
-        """Return the text that `parse` reads."""
-        return f"{self.scope}:{self.symbol}@{self.what.value if isinstance(self.what, Feed) else self.what}"
-
-    @property
-    def scope(self) -> str:
-        """Venue and variant, as written before the colon."""
-        return f"{self.venue}.{self.variant}" if self.variant else self.venue
-
-    @property
-    def timeframe(self) -> Timeframe:
-        """The timeframe of a candle series.
-
-        Raises:
-            TypeError: This series carries trades or quotes.
-        """
-        if isinstance(self.what, Feed):
-            raise TypeError(f"{self} has no timeframe")
-        return self.what
 
 
 # ----------------------------------------------------------------------------------------------- candles
@@ -369,52 +270,6 @@ class SeriesCandle:
     def closed(self) -> bool:
         """Whether the bucket is over: true for closed and revised ones."""
         return self.state is not CandleState.FORMING
-
-
-def strange_number(candle: Candle) -> str | None:
-    """Return what is wrong with a number that is not even one; type checkers do not see every adapter."""
-    count = 0 if candle.trade_count is None else candle.trade_count
-    for whole in (candle.open_ns, candle.close_ns, count):
-        told: object = whole
-        if not isinstance(told, int):
-            return f"{told!r:.40} is a {type(told).__name__}, not an int: times are in ns, counts are whole"
-    numbers = (candle.open, candle.high, candle.low, candle.close, candle.volume, candle.vwap)
-    for number in numbers:
-        given: object = number
-        if given is not None and not isinstance(given, Decimal):
-            return f"{given!r:.40} is a {type(given).__name__}, not a Decimal made from the venue's digits"
-        if number is not None and not number.is_finite():
-            return "a price, the average price or the volume is not a finite number"
-    return None
-
-
-def broken_law(candle: Candle, *, signed_prices: bool = False) -> str | None:
-    """Return which law of candles a row breaks, or None.
-
-    The laws: times and counts are ints, other numbers Decimals and finite; prices are above zero, unless
-    *signed_prices* (spreads, yields and the oil of April 2020 are not); low <= open, close <= high; volume
-    and count >= 0; count and times fit into 64 bits, as stores keep them; it ends after it opens.
-    """
-    strange = strange_number(candle)
-    if strange is not None:
-        return strange
-    if not (candle.low <= candle.open <= candle.high and candle.low <= candle.close <= candle.high):
-        return (
-            f"open {candle.open} or close {candle.close} is outside low {candle.low} and high {candle.high}"
-        )
-    if candle.low <= 0 and not signed_prices:
-        return f"low {candle.low} is not above zero"
-    if candle.volume < 0:
-        return f"volume {candle.volume} is negative"
-    if candle.trade_count is not None and candle.trade_count < 0:
-        return f"trade count {candle.trade_count} is negative"
-    if candle.trade_count is not None and candle.trade_count > _LAST_NS:
-        return "the trade count needs more than 64 bits"
-    if candle.open_ns < _FIRST_NS or candle.close_ns > _LAST_NS:
-        return "its times need more than 64 bits"
-    if candle.close_ns <= candle.open_ns:
-        return "it ends before it opens"
-    return None
 
 
 # -------------------------------------------------------------------------------------- trades and quotes

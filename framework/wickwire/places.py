@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final, final
 
 import attrs
 
+from wickwire.description import Account, Limits
+from wickwire.endpoint import Topic
 from wickwire.errors import PluginError
 from wickwire.ladder import Cost
 from wickwire.model import HOUR_NS, SECOND_NS, Rung, Series
 from wickwire.planner import Judged, Plan, judge
-from wickwire.wire import Account, Limits, Topic
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter

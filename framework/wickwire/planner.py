@@ -14,11 +14,12 @@ import attrs
 
 from wickwire.binding import suggestion
 from wickwire.credentials import how_to_set
+from wickwire.description import Account, Description, Limits, OhlcvSupport
+from wickwire.endpoint import Lane, Topic
 from wickwire.errors import PluginError, UsageError, WickwireError
 from wickwire.ladder import LADDER, Case, Cost, Offer
 from wickwire.limits import effective_limits
 from wickwire.model import Feed, Rung, Series, Timeframe
-from wickwire.wire import Account, Description, Lane, Limits, OhlcvSupport, Topic
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter

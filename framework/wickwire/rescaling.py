@@ -14,8 +14,8 @@ from typing import Final
 
 import attrs
 
+from wickwire.conversation import Split
 from wickwire.model import Candle, iso
-from wickwire.wire import Split
 
 __all__ = ["Rescaling", "factor_between"]
 

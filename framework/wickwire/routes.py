@@ -11,11 +11,11 @@ import attrs
 from wickwire.builder import Late, Maker, Restated
 from wickwire.clock import Clock
 from wickwire.closer import Closer
+from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind
 from wickwire.model import Candle, Quote, Series, Trade, TradeAction
 from wickwire.session import Session
 from wickwire.subscriptions import Route, TopicPhase
-from wickwire.wire import Topic
 
 __all__ = ["MadeRoute", "Riders"]
 

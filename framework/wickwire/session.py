@@ -17,30 +17,26 @@ from wickwire.adapter import MISFITS, Adapter
 from wickwire.binding import described
 from wickwire.budget import Meter, Priority
 from wickwire.clock import Clock
+from wickwire.description import Account
+from wickwire.endpoint import Ask, Endpoint, Readiness, Send, Topic
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError, WireError
+from wickwire.events import (
+    Accepted,
+    Fault,
+    Heartbeat,
+    Ready,
+    Refused,
+    Released,
+    Removed,
+    SnapshotDone,
+    VenueStatus,
+)
 from wickwire.history import History
 from wickwire.limits import effective_limits
 from wickwire.model import SECOND_NS, Candle, Quote, Trade
 from wickwire.scope import unwrapped
 from wickwire.subscriptions import Route, Subscriptions, TopicPhase
 from wickwire.transport import Stream, Transport
-from wickwire.wire import (
-    Accepted,
-    Account,
-    Ask,
-    Endpoint,
-    Fault,
-    Heartbeat,
-    Readiness,
-    Ready,
-    Refused,
-    Released,
-    Removed,
-    Send,
-    SnapshotDone,
-    Topic,
-    VenueStatus,
-)
 
 __all__ = ["Session", "SessionState"]
 

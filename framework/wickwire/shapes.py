@@ -1,7 +1,7 @@
 """Validators for values that somebody else's code builds: a wrong field names itself where it is built.
 
 The messages name class, field and type, and no value: it may be a secret. What is built for each trade, quote
-or candle goes without them.
+or candle goes without them. How a URL is shown, whose query may be a token, is here too.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any, Final, TypeGuard
 import attrs
 
 __all__ = [
+    "ABOVE_ZERO",
+    "COUNT",
     "a",
     "each",
     "frame",
@@ -24,6 +26,7 @@ __all__ = [
     "text",
     "text_to_text",
     "whole",
+    "without_query",
 ]
 
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
@@ -115,3 +118,11 @@ pairs: Final = _checked(
     lambda value: _is_plural(value) and all(_is_pair(one) for one in value), "a sequence of two instants each"
 )
 text_to_text: Final = _checked(_is_text_to_text, "a mapping of text to text")
+ABOVE_ZERO: Final = [number, attrs.validators.gt(0)]
+COUNT: Final = [whole, attrs.validators.gt(0)]
+
+
+def without_query(url: str) -> str:
+    """Return how a URL is shown: what stands behind the `?` may be a token."""
+    shown, mark, _ = url.partition("?")
+    return repr(f"{shown}?..." if mark else shown)

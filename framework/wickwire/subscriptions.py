@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar, final
 
 import attrs
 
+from wickwire.endpoint import Ask, Endpoint, Topic
 from wickwire.errors import FaultKind
 from wickwire.model import Candle, Feed, Quote, Timeframe, Trade
-from wickwire.wire import Ask, Endpoint, Topic
 
 if TYPE_CHECKING:
     from wickwire.session import Session

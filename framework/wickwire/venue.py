@@ -15,7 +15,9 @@ from wickwire.budget import Budget
 from wickwire.builder import CandleMaker, TradeMaker
 from wickwire.clock import Clock
 from wickwire.closer import Closer, Switch
+from wickwire.description import Account, Limits
 from wickwire.dialing import Attempt, Dialing
+from wickwire.endpoint import Topic
 from wickwire.errors import WickwireError
 from wickwire.fanout import FeedRoute
 from wickwire.folding import FoldedHistory, Pages
@@ -30,7 +32,6 @@ from wickwire.scope import unwrapped
 from wickwire.session import Session, SessionState
 from wickwire.subscriptions import Route
 from wickwire.transport import Transport
-from wickwire.wire import Account, Limits, Topic
 
 __all__ = ["Access", "Link", "Venue"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final, final
 
 from wickwire.credentials import where_from
+from wickwire.description import Account
 from wickwire.transport.scrub import Scrubber
-from wickwire.wire import Account
 
 __all__ = ["LONGEST", "Words"]
 

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wickwire.builder import CandleMaker, Late, Restated, TradeMaker, divides, fold
+from wickwire.conversation import BadRow, OhlcvQuery, Page, Stopped
 from wickwire.folding import fold_page
+from wickwire.laws import broken_law
 from wickwire.model import (
     DAY_NS,
     HOUR_NS,
@@ -27,10 +29,8 @@ from wickwire.model import (
     Unknown,
     Utc,
     Zone,
-    broken_law,
     parse_instant,
 )
-from wickwire.wire import BadRow, OhlcvQuery, Page, Stopped
 
 M1, M5, H1, D1 = (Timeframe.parse(text) for text in ("1m", "5m", "1h", "1d"))
 START = parse_instant("2026-11-20T12:00:00Z")

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from wickwire.asking import lacking, overdue, recent
+from wickwire.conversation import BadRow, Page, Stopped
+from wickwire.description import OhlcvSupport
+from wickwire.laws import broken_law
 from wickwire.ledger import Ledger, Want
 from wickwire.model import (
     MINUTE_NS,
@@ -26,11 +29,9 @@ from wickwire.model import (
     Timeframe,
     Unknown,
     Utc,
-    broken_law,
 )
 from wickwire.model import Session as GridSession
 from wickwire.store import TAIL, Closing, Loaded, SeriesState, Verdict, judge, settled
-from wickwire.wire import BadRow, OhlcvSupport, Page, Stopped
 
 MINUTE = Timeframe.parse("1m")
 SERIES = Series.parse("kraken:BTC/USD@1m")

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wickwire import MINUTE_NS, SECOND_NS, Candle, Page, Rung, Series, Split, Timeframe, Utc
+from wickwire.description import OhlcvSupport
 from wickwire.ledger import Ledger, Want
 from wickwire.rescaling import factor_between
-from wickwire.wire import OhlcvSupport
 
 MINUTE = Timeframe.parse("1m")
 SERIES = Series.parse("scripted:AAPL@1m")

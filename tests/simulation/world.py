@@ -29,13 +29,15 @@ from wickwire import (
 )
 from wickwire.closer import Condition, Switch
 from wickwire.collector import Collector
+from wickwire.conversation import HttpReply, HttpRequest
+from wickwire.description import Account
+from wickwire.endpoint import Endpoint
 from wickwire.registry import Registry
 from wickwire.simulate import Listing, SeededMarket, VenueServer
 from wickwire.simulate.loops import VIRTUAL_START_NS, run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
 from wickwire.simulate.server import Truth
 from wickwire.transport import Stream
-from wickwire.wire import Account, Endpoint, HttpReply, HttpRequest
 
 DAY_NS = 86_400 * SECOND_NS
 

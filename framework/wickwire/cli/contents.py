@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import attrs
 
 from wickwire.errors import ConfigError, WireError
+from wickwire.events import Event
 from wickwire.model import SECOND_NS, Candle, Feed, Quote, Series, Trade
 from wickwire.store import REAL
-from wickwire.wire import Event
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter

@@ -21,13 +21,13 @@ from wickwire.cli.options import config_option, json_option, store_option
 from wickwire.cli.settings import Settings, read_settings
 from wickwire.cli.tables import findings_table, show
 from wickwire.clock import SystemClock
+from wickwire.conversation import HttpRequest
 from wickwire.discovery import Kind
 from wickwire.errors import WickwireError
 from wickwire.model import SECOND_NS, iso
 from wickwire.registry import State
 from wickwire.store import Store, shown_store
 from wickwire.transport import Transport
-from wickwire.wire import HttpRequest
 
 __all__ = ["Finding", "doctor"]
 

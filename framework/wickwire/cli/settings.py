@@ -15,12 +15,12 @@ import click
 
 from wickwire.binding import listed, suggestion
 from wickwire.config import Config, read_config
+from wickwire.description import Account
 from wickwire.discovery import Kind
 from wickwire.errors import ConfigError, UsageError, VenueError, WickwireError
 from wickwire.model import Rung, Series
 from wickwire.registry import Registry
 from wickwire.watchdog import Watchdog
-from wickwire.wire import Account
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter

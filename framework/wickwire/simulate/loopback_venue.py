@@ -9,10 +9,10 @@ from typing import Final, final
 from aiohttp import ClientConnectionError, WSMsgType, web
 
 from wickwire.clock import Clock
+from wickwire.endpoint import MEBIBYTE
 from wickwire.errors import PluginError
 from wickwire.simulate.driver import Driver, asked, http_date, incoming
 from wickwire.simulate.server import Answer, Connection, Hangup, Incoming, Outgoing, VenueServer
-from wickwire.wire import MEBIBYTE
 
 __all__ = ["LoopbackVenue"]
 

@@ -13,13 +13,14 @@ from typing import Final, final
 from urllib.parse import urlencode
 
 from wickwire.clock import Clock
+from wickwire.conversation import HttpReply, HttpRequest
+from wickwire.endpoint import Endpoint
 from wickwire.errors import PluginError, TransportError
 from wickwire.simulate.driver import asked, http_date, incoming
 from wickwire.simulate.memory_stream import ABNORMAL_CLOSURE, MemoryStream
 from wickwire.simulate.server import Answer, VenueServer
 from wickwire.transport.failures import date_ns, refused_stream
 from wickwire.transport.origins import HTTP_SCHEMES, STREAM_SCHEMES, Address, Origin
-from wickwire.wire import Endpoint, HttpReply, HttpRequest
 
 __all__ = ["MemoryStream", "MemoryTransport"]
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from wickwire.wire import Endpoint, HttpReply, HttpRequest
+from wickwire.conversation import HttpReply, HttpRequest
+from wickwire.endpoint import Endpoint
 
 __all__ = ["Stream", "Transport"]
 

@@ -15,10 +15,10 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from wickwire.conversation import retry_after_s
 from wickwire.errors import ConfigError, FaultKind, TransportError, VenueError
 from wickwire.model import SECOND_NS
 from wickwire.transport.origins import Origin
-from wickwire.wire import retry_after_s
 
 __all__ = ["checked_headers", "date_ns", "refused_stream", "unreachable"]
 

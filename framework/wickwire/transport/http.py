@@ -12,11 +12,11 @@ from typing import Final, final
 
 import httpx
 
+from wickwire.conversation import HttpReply, HttpRequest
 from wickwire.errors import ConfigError, TransportError
 from wickwire.transport.body import ENCODINGS, Body, BodyError
 from wickwire.transport.failures import checked_headers, date_ns, unreachable
 from wickwire.transport.origins import Address, Origin
-from wickwire.wire import HttpReply, HttpRequest
 
 __all__ = ["HttpClient"]
 

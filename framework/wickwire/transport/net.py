@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, final
 from weakref import WeakSet
 
 from wickwire.clock import Clock
+from wickwire.conversation import HttpReply, HttpRequest
+from wickwire.endpoint import MEBIBYTE, Endpoint
 from wickwire.errors import ConfigError, PluginError, TransportError
 from wickwire.transport.origins import (
     HTTP_SCHEMES,
@@ -20,7 +22,6 @@ from wickwire.transport.origins import (
     environment_proxy,
     redirect_table,
 )
-from wickwire.wire import MEBIBYTE, Endpoint, HttpReply, HttpRequest
 
 if TYPE_CHECKING:
     from wickwire.transport.http import HttpClient

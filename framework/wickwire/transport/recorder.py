@@ -15,6 +15,8 @@ from typing import Final, final
 import msgspec
 
 from wickwire.clock import Clock
+from wickwire.conversation import HttpReply, HttpRequest
+from wickwire.endpoint import Endpoint
 from wickwire.errors import ConfigError, StreamClosed, WickwireError
 from wickwire.model import iso
 from wickwire.store import REAL
@@ -31,7 +33,6 @@ from wickwire.transport.recording import (
     Sent,
 )
 from wickwire.transport.scrub import MASK, Scrubber
-from wickwire.wire import Endpoint, HttpReply, HttpRequest
 
 __all__ = ["Recorder", "RecordingTransport"]
 

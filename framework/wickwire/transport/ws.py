@@ -23,10 +23,10 @@ from websockets.exceptions import (
 )
 
 from wickwire.clock import Clock
+from wickwire.endpoint import Endpoint
 from wickwire.errors import ConfigError, StreamClosed, TransportError
 from wickwire.transport.failures import checked_headers, refused_stream, unreachable
 from wickwire.transport.origins import Address, Origin
-from wickwire.wire import Endpoint
 
 __all__ = ["SocketStream", "open_stream"]
 

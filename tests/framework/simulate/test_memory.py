@@ -11,10 +11,11 @@ import pytest
 
 from tests.framework.simulate.echo_venue import REST, STREAM, EchoVenue
 from wickwire import SECOND_NS, FaultKind, PluginError, StreamClosed, TransportError, VenueError
+from wickwire.conversation import HttpRequest
+from wickwire.endpoint import Endpoint
 from wickwire.simulate.loops import VIRTUAL_START_NS, run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
 from wickwire.transport import Stream, Transport
-from wickwire.wire import Endpoint, HttpRequest
 
 ENDPOINT = Endpoint(url=f"{STREAM}/v1")
 
