@@ -61,6 +61,8 @@ class Limits:
         connections: Streams open at once.
         connections_per_lane: Streams open at once of one variant and `Lane.key`: of one endpoint.
         topics_per_connection: Subscriptions on one stream.
+        topics_per_frame: Subscriptions asked for at once; an `Endpoint` may say less.
+        bytes_per_frame: Size of what asks for them, encoded; an `Endpoint` may say less.
         connects: Rate of opening streams.
         messages: Rate of frames sent, per stream.
         rest: Rate of REST requests; a request counts its `HttpRequest.cost`.
@@ -72,6 +74,8 @@ class Limits:
     connections: int | None = attrs.field(default=None, validator=optional(shapes.COUNT))
     connections_per_lane: int | None = attrs.field(default=None, validator=optional(shapes.COUNT))
     topics_per_connection: int | None = attrs.field(default=None, validator=optional(shapes.COUNT))
+    topics_per_frame: int | None = attrs.field(default=None, validator=optional(shapes.COUNT))
+    bytes_per_frame: int | None = attrs.field(default=None, validator=optional(shapes.COUNT))
     connects: Rate | None = None
     messages: Rate | None = None
     rest: Rate | None = None

@@ -28,6 +28,8 @@ def effective_limits(venue: Limits, wish: Limits | None, *, where: str = "limits
         "connections",
         "connections_per_lane",
         "topics_per_connection",
+        "topics_per_frame",
+        "bytes_per_frame",
         "connects",
         "messages",
         "rest",

@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, final
+
+import attrs
 
 from wickwire.adapter import MISFITS, Adapter
 from wickwire.binding import described
@@ -119,8 +122,8 @@ class Session:
         self._book = Subscriptions(self, self._changed.set)
         self._ready = asyncio.Event()
         self._memory: object = None
-        allowed = effective_limits(adapter.description_for(account).limits, account.limits).messages
-        self._meter = None if allowed is None else Meter(allowed)
+        self._limits = effective_limits(adapter.description_for(account).limits, account.limits)
+        self._meter = None if self._limits.messages is None else Meter(self._limits.messages)
         self._endpoint: Endpoint | None = None
         self._stream: Stream | None = None
         self._reported: dict[FaultKind, None] = {}
@@ -214,7 +217,8 @@ class Session:
             told = await self._history.converse(told, Priority.LIVE)
         if not isinstance(told, Endpoint):
             raise self._adapter.broke(f"connect() returned {type(told).__name__}, expected an Endpoint")
-        self._endpoint = endpoint = told
+        most = min(self._limits.topics_per_frame or sys.maxsize, told.topics_per_frame)
+        self._endpoint = endpoint = attrs.evolve(told, topics_per_frame=most)
         with self._hook("memory"):
             self._memory = endpoint.memory()
         if self._admitted is not None:
@@ -391,7 +395,8 @@ class Session:
     def _fitting(self, asks: Sequence[Ask], removed: Sequence[Topic]) -> Sequence[Send]:
         """Return the frames of one change; none where they are too large, and it is asked again by halves."""
         assert self._endpoint is not None
-        sends, most = self._frames(asks, removed), self._endpoint.max_send_bytes
+        sends = self._frames(asks, removed)
+        most = min(self._limits.bytes_per_frame or sys.maxsize, self._endpoint.max_send_bytes)
         largest = max((_bytes(send.frame) for send in sends), default=0)
         if largest <= most:
             return sends
@@ -402,7 +407,7 @@ class Session:
         if len(topics) > 1:
             self._book.halve(topics)
         else:
-            why = f"it takes a frame of {largest} bytes; the venue takes {most} at most"
+            why = f"it takes a frame of {largest} bytes; {most} are allowed"
             self._refused(Refused(topics or removed, FaultKind.REQUEST, why))
         return ()
 

@@ -264,7 +264,7 @@ def test_a_topic_that_is_too_large_by_itself_is_refused_by_name() -> None:
         await asyncio.sleep(0.01)
         assert [["BTC/USD@1m"]] == bench.stream.asked
         [told] = bench.notes.told
-        assert str(told).startswith("refused: request: it takes a frame of 116 bytes; the venue takes 100")
+        assert str(told).startswith("refused: request: it takes a frame of 116 bytes; 100 are allowed")
         assert bench.session.phase(long) is TopicPhase.REFUSED
 
     with_session(test, TOPIC, long, endpoint={"max_send_bytes": 100})
@@ -533,3 +533,18 @@ def test_a_connection_is_opened_when_the_limits_allow_it() -> None:
         await allowed.wait()
 
     with_session(test, admitted=admitted)
+
+
+def test_what_is_asked_for_at_once_can_be_lowered_in_number_and_size() -> None:
+    """By the account's limits; what the endpoint says still counts."""
+
+    async def by_number(bench: Bench) -> None:
+        assert [2, 2, 1] == [len(asked) for asked in bench.stream.asked]
+
+    async def by_size(bench: Bench) -> None:
+        assert [2, 2, 1] == sorted(map(len, bench.stream.asked), reverse=True)
+        assert all(len(frame) <= 35 for frame in bench.stream.sent)
+
+    with_session(by_number, *symbols(5), limits=Limits(topics_per_frame=2))
+    with_session(by_number, *symbols(5), limits=Limits(topics_per_frame=9), endpoint={"topics_per_frame": 2})
+    with_session(by_size, *symbols(5), limits=Limits(bytes_per_frame=35))
