@@ -77,7 +77,7 @@ def describe(account: Account) -> Description:
     return Description(
         title="Alpaca" if streams else "Alpaca SIP on the free plan (15 minutes late)",
         documents=DOCUMENTS,
-        channels=("bars", "updatedBars", "dailyBars", "trades", "quotes"),
+        channels=("bars", "updatedBars", "dailyBars", "statuses", "trades", "quotes"),
         timeframes=TIMEFRAMES,
         credentials=SECRETS if account.feed else (),
         stream_credentials=SECRETS,

@@ -48,7 +48,8 @@ __all__ = [
 ]
 
 _CHANNELS: Final[Mapping[Timeframe | Feed, tuple[str, ...]]] = {
-    MINUTE: ("bars", "updatedBars"),  # without the second a candle would keep its first version for ever
+    # without updatedBars a candle would keep its first version for ever; statuses say why there is none
+    MINUTE: ("bars", "updatedBars", "statuses"),
     DAY: ("dailyBars",),
     Feed.TRADES: ("trades",),  # of stocks it brings corrections and cancellations along
     Feed.QUOTES: ("quotes",),

@@ -58,6 +58,10 @@ NO_KEYS: Final = (
 )
 
 
+_CHANNELS: Final = frozenset({"bars", "updatedBars", "dailyBars", "trades", "quotes"})
+_OF_STOCKS: Final = _CHANNELS | {"statuses"}
+
+
 @attrs.frozen(kw_only=True)
 class Place:
     """Where a kind of symbol is streamed and served.
@@ -76,7 +80,7 @@ class Place:
     rest: str
     feed: str
     tz: str
-    channels: frozenset[str] = frozenset({"bars", "updatedBars", "dailyBars", "trades", "quotes"})
+    channels: frozenset[str] = _CHANNELS
     delayed: bool = False
     numbered: bool = False
 
@@ -88,10 +92,19 @@ CRYPTO: Final = Place(
 )
 
 STOCKS: Final[Mapping[str, Place]] = {
-    "iex": Place(stream="/v2/iex", rest="/v2/stocks", feed="iex", tz=NEW_YORK, numbered=True),
-    "sip": Place(stream="/v2/sip", rest="/v2/stocks", feed="sip", tz=NEW_YORK),
+    "iex": Place(
+        stream="/v2/iex", rest="/v2/stocks", feed="iex", tz=NEW_YORK, channels=_OF_STOCKS, numbered=True
+    ),
+    "sip": Place(stream="/v2/sip", rest="/v2/stocks", feed="sip", tz=NEW_YORK, channels=_OF_STOCKS),
     # "Historical bars" does not know this feed, and its data is that of sip
-    "delayed_sip": Place(stream="/v2/delayed_sip", rest="/v2/stocks", feed="sip", tz=NEW_YORK, delayed=True),
+    "delayed_sip": Place(
+        stream="/v2/delayed_sip",
+        rest="/v2/stocks",
+        feed="sip",
+        tz=NEW_YORK,
+        channels=_OF_STOCKS,
+        delayed=True,
+    ),
     "test": Place(
         stream="/v2/test",
         rest="",

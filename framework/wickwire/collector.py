@@ -595,12 +595,8 @@ class Collector:
             raise UsageError(_NOT_RUNNING)
         alarm = self._watchdog.alarm
         venues, now_s = self._venues, asyncio.get_running_loop().time()
-        candles = [of_closer(closer) for venue in venues.values() for closer in venue.closers.values()]
-        feeds = [
-            of_feed(route, venue.plans[series].why, now_s)
-            for venue in venues.values()
-            for series, route in venue.feeds.items()
-        ]
+        candles = [of_closer(one, venue) for venue in venues.values() for one in venue.closers.values()]
+        feeds = [of_feed(route, venue, now_s) for venue in venues.values() for route in venue.feeds.values()]
         return Health(
             at_ns=self._clock.now_ns(),
             series=[*candles, *feeds],

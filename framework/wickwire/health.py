@@ -39,6 +39,7 @@ class SeriesHealth:
             confirmed; None while there is no subscription.
         dropped: Trades or quotes for which a reader that was too slow lost an older one.
         rescaled: Why its history is or was read again, as after a split of shares; empty when it was not.
+        status: What the venue said last of the state of its symbol, such as that it is halted.
         trouble: What went wrong last; empty when nothing did.
     """
 
@@ -60,6 +61,7 @@ class SeriesHealth:
     age_s: float | None = None
     dropped: int = 0
     rescaled: str = ""
+    status: str = ""
     trouble: str = ""
 
 
@@ -123,7 +125,7 @@ class Health:
     holds: Sequence[Hold] = ()
 
 
-def of_closer(closer: Closer) -> SeriesHealth:
+def of_closer(closer: Closer, venue: Venue) -> SeriesHealth:
     """Return how a candle series is doing."""
     ledger = closer.ledger
     return SeriesHealth(
@@ -142,11 +144,12 @@ def of_closer(closer: Closer) -> SeriesHealth:
         holes=tuple(ledger.holes),
         switches=tuple(closer.switches),
         rescaled=ledger.rescaling.why,
+        status=venue.status_of(closer.series),
         trouble=closer.trouble or closer.refusal or ledger.last_refusal,
     )
 
 
-def of_feed(route: AnyFeedRoute, why: str, now_s: float) -> SeriesHealth:
+def of_feed(route: AnyFeedRoute, venue: Venue, now_s: float) -> SeriesHealth:
     """Return how a trades or quotes series is doing at *now_s*, in the loop's time.
 
     A subscription that lives and is mute is quiet after `LIVE_S`: nobody can tell whether nothing is traded
@@ -157,11 +160,12 @@ def of_feed(route: AnyFeedRoute, why: str, now_s: float) -> SeriesHealth:
         series=route.series,
         condition=_condition(route, age_s),
         rung=Rung.STREAM,
-        why=why,
+        why=venue.plans[route.series].why,
         verified=route.live or route.received > 0,
         received=route.received,
         age_s=age_s,
         dropped=route.dropped,
+        status=venue.status_of(route.series),
         trouble=route.refusal or ("" if route.stopped else route.why),
     )
 

@@ -97,6 +97,7 @@ class Session:
         *,
         flowing: Callable[[], None] | None = None,
         admitted: Callable[[], Awaitable[None]] | None = None,
+        halted: Callable[[str, str], None] | None = None,
     ) -> None:
         """Prepare a connection to *adapter*'s venue; nothing happens before `run`.
 
@@ -109,7 +110,9 @@ class Session:
             flowing: Called when the first data came.
             admitted: Waits until the venue's limits allow one more connection; asked right before it is
                 opened, since a login on the way to it takes its time.
+            halted: Called with a symbol and what the venue said of its state.
         """
+        self._halted = halted
         self._flowing = flowing
         self._admitted = admitted
         self._adapter = adapter
@@ -350,7 +353,10 @@ class Session:
 
     def _note_status(self, event: VenueStatus) -> None:
         state = self._words.of(event.state)
-        if event.symbol is None and state != self.status:
+        if event.symbol is not None:
+            if self._halted is not None:
+                self._halted(event.symbol, self._words.of(event.text) or state)
+        elif state != self.status:
             before, self.status = self.status, state
             log.info("venue status", extra={"venue": self._adapter.name, "state": state})
             if before:  # what was traded while it was in trouble may never be said

@@ -120,6 +120,7 @@ class Venue:
         self.closers: dict[Series, Closer] = {}
         self.feeds: dict[Series, FeedRoute[Trade] | FeedRoute[Quote]] = {}
         self.plans: dict[Series, Plan] = {}
+        self.statuses: dict[str, str] = {}
         self.links: list[Link] = []
         self.failure = ""
         self._transport = transport
@@ -243,6 +244,8 @@ class Venue:
             if task is not None:
                 task.cancel()
         self.feeds.pop(series, None)
+        if all(other.topic.symbol != plan.topic.symbol for other in self.plans.values()):
+            self.statuses.pop(plan.topic.symbol, None)
         self._dismount(plan)
 
     def _dismount(self, plan: Plan) -> None:
@@ -304,7 +307,19 @@ class Venue:
             self._clock,
             flowing=flowing,
             admitted=self.budget.connect,
+            halted=self._note_status,
         )
+
+    def status_of(self, series: Series) -> str:
+        """Return what the venue said last of the state of a symbol that is collected, or nothing."""
+        return self.statuses.get(self.plans[series].topic.symbol, "") if series in self.plans else ""
+
+    def _note_status(self, symbol: str, said: str) -> None:
+        """Keep what the venue says of a symbol that is collected, as long as it is."""
+        collected = any(plan.topic.symbol == symbol for plan in self.plans.values())
+        if collected and self.statuses.get(symbol) != said:
+            log.info("symbol status", extra={"venue": self.adapter.name, "symbol": symbol, "state": said})
+            self.statuses[symbol] = said
 
     def _dial(self, link: Link) -> None:
         if self._tasks is not None:

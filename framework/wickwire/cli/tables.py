@@ -262,6 +262,10 @@ def health_table(health: Health, switches: Sequence[Switch] = (), *, title: str 
         text(f"{when(one.at_ns):%m-%d %H:%M:%S}  {one.series} is now {_PAST[one.rung]}", "magenta")
         for one in switches
     ]
+    statuses = {
+        f"{one.series.venue}:{one.series.symbol}: {one.status}": None for one in health.series if one.status
+    }
+    parts += [text(one, "yellow") for one in statuses]
     parts += [text(f"{where}: {what}", "yellow") for where, what in troubles(health)]
     return Group(*parts)
 

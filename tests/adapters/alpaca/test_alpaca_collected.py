@@ -57,6 +57,20 @@ def test_two_hours_without_a_fault_are_the_truth_by_every_route() -> None:
     collect(play)
 
 
+def test_a_halt_is_known_as_long_as_its_symbol_is_collected() -> None:
+    async def play(world: World) -> None:
+        await world.minutes(5)
+        world.servers["alpaca"].inject("status", symbol="AAPL", code="H", text="Trading Halt")
+        await world.minutes(1)
+        statuses = {each.series.symbol: each.status for each in world.collector.health().series}
+        assert {"AAPL": "Trading Halt", "DUSK": "", "BTC/USD": ""}.items() <= statuses.items()
+        await world.collector.remove("alpaca.iex:AAPL@1m")
+        await world.collector.add("alpaca.iex:AAPL@1m")
+        assert {""} == {each.status for each in world.collector.health().series}
+
+    collect(play)
+
+
 # fault, details, whether the streamed series have to fall back to polling meanwhile
 FAULTS: list[tuple[str, dict[str, Any], bool]] = [
     ("mute", {}, True),

@@ -72,6 +72,7 @@ def test_one_request_asks_for_all_channels(encoding):
         "action": "subscribe",
         "bars": ["AAPL", "MSFT"],
         "updatedBars": ["AAPL", "MSFT"],
+        "statuses": ["AAPL", "MSFT"],
         "dailyBars": ["AAPL"],
         "trades": ["MSFT"],
         "quotes": ["MSFT"],
