@@ -1,0 +1,236 @@
+"""What one collector collects: under which name, by which plan, in which place, and for whom.
+
+A series is on the roster because somebody added it, or for as long as somebody reads its history in passing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import attrs
+
+from wickwire.audience import Audience
+from wickwire.clock import Clock
+from wickwire.closer import Closer
+from wickwire.description import Account
+from wickwire.errors import PlanError, PluginError, StoreError, UsageError, WickwireError
+from wickwire.ledger import Ledger
+from wickwire.model import Feed, Rung, Series
+from wickwire.places import Places
+from wickwire.planner import Plan
+from wickwire.registry import Registry
+from wickwire.store import Loaded, Store
+from wickwire.venues import NOT_RUNNING, Venues
+from wickwire.writer import Writer
+
+__all__ = ["DRAIN_S", "Roster"]
+
+DRAIN_S: Final = 8.0
+"""How long stopping waits for the store: SIGTERM to exit has to stay under 10 s. A series that is added again
+waits as long for what was found of it before."""
+
+
+class Roster:
+    """The series of one collector. Names are canonical, except where it says otherwise."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        accounts: Mapping[str, Account],
+        clock: Clock,
+        venues: Venues,
+        audience: Audience,
+    ) -> None:
+        """Start empty; series can be planned, and are collected once `start` was called."""
+        self._registry = registry
+        self._accounts = dict(accounts)
+        self._clock = clock
+        self._venues = venues
+        self._audience = audience
+        self._store: Store | None = None
+        self._writer: Writer | None = None
+        self._places = Places()
+        self._borrowed: dict[Series, int] = {}
+        self._left: dict[Series, Closer] = {}
+
+    def start(self, store: Store, writer: Writer) -> None:
+        """Collect from now on: what is known of a series is in *store*, and *writer* brings more."""
+        self._store, self._writer = store, writer
+
+    # --------------------------------------------------------------------------------------- names and plans
+
+    def canonical(self, series: str | Series) -> Series:
+        """Return the name under which a series is collected, however it is spelled.
+
+        Raises:
+            UsageError: It is not a series, or the venue is not known.
+            PluginError: The venue's adapter is broken.
+        """
+        name = Series.parse(series) if isinstance(series, str) else series
+        adapter = self._registry.load(name.venue)
+        try:
+            return attrs.evolve(name, symbol=adapter.canonical(name.symbol))
+        except PluginError:
+            raise
+        except WickwireError:  # what the venue could not have is collected under no other name
+            return name
+
+    def plans(self) -> list[Plan]:
+        """Return how all that is collected is."""
+        return [plan for venue in self._venues.scopes.values() for plan in venue.plans.values()]
+
+    def planned(self, series: Sequence[str | Series], pin: Rung | None = None) -> list[Plan]:
+        """Return how *series*, spelled as they may be, would be collected beside those at hand."""
+        wanted = [Series.parse(text) if isinstance(text, str) else text for text in series]
+        with self._places.tried():
+            return [self._placed(one, pin) for one in wanted]
+
+    def _placed(self, series: Series, pin: Rung | None) -> Plan:
+        """Return the plan of *series*, which takes the place that it needs."""
+        adapter = self._registry.load(series.venue)
+        account = self._accounts.get(series.venue, Account())
+        return self._places.place(series, adapter, account, {} if pin is None else {series: pin})
+
+    # ---------------------------------------------------------------------------------------- come and leave
+
+    async def add(self, name: Series, since_ns: int | None, pin: Rung | None) -> Series:
+        """Collect a series from now on, and also everything from *since_ns* on; return its name.
+
+        Raises:
+            UsageError: It is collected already, by another rung than *pin*, or nothing runs.
+            PlanError: It cannot be collected.
+            StoreError: The store cannot be read, or does not take what was found of it before it was removed.
+        """
+        before = self._places.of(name)
+        if before is not None and (name in self._borrowed or (pin is before.rung and not before.pinned)):
+            self._replan(before, pin)
+        self._borrowed.pop(name, None)
+        return await self._collect(name, since_ns, pin)
+
+    def _replan(self, before: Plan, pin: Rung | None) -> None:
+        """Collect by the rung that suits it, or *pin*, what is borrowed or had no pin."""
+        name = before.series
+        self._places.leave(name)
+        plan = self._placed(name, pin)
+        if plan.rung is Rung.REFUSE:
+            self._places.leave(name)
+            self._placed(name, before.rung)
+            raise PlanError(f"{name}: {plan.why}")
+        if self._venues.closer(name) is not None:
+            self._venues.of(name).replan(plan)
+
+    async def _collect(self, series: Series, since_ns: int | None, pin: Rung | None) -> Series:
+        if not self._venues.running:
+            raise UsageError(NOT_RUNNING)
+        plan = self._placed(series, pin)
+        name = plan.series
+        if plan.rung is Rung.REFUSE:
+            self._places.leave(name)
+            raise PlanError(f"{name}: {plan.why}")
+        if pin not in {None, plan.rung}:
+            raise UsageError(
+                f"{name} is collected already, by {plan.rung}; remove it first to have it by {pin}"
+            )
+        try:
+            await self._start(plan, since_ns)
+        except BaseException:
+            venue = self._venues.holding(name)
+            if venue is None or name not in venue.plans:
+                self._places.leave(name)
+            raise
+        return name
+
+    async def _start(self, plan: Plan, since_ns: int | None) -> None:
+        """Collect by *plan*, unless it is collected already: then only what is missing since then counts."""
+        name = plan.series
+        venue = self._venues.of(name)
+        if name in venue.plans:
+            if since_ns is not None and name in venue.closers:
+                venue.closers[name].reach_back(since_ns)
+            return
+        if isinstance(name.what, Feed):
+            self._audience.connect(venue.add_feed(plan))
+            return
+        loaded = await self._load(name)
+        plan = self._places.of(name) or plan  # somebody else may have wanted it otherwise meanwhile
+        past_ns = 0
+        if since_ns is not None:
+            origin_ns = since_ns
+            past_ns = self._first_open(plan) if loaded is None else loaded.state.origin_ns
+        elif loaded is not None:
+            origin_ns = loaded.state.origin_ns
+        else:
+            origin_ns = self._first_open(plan)
+        if name not in venue.plans:  # somebody else may have added it while the store was asked
+            assert plan.support is not None
+            venue.add_candles(plan, Ledger.start(name, plan.support, loaded, origin_ns), past_ns)
+
+    def _first_open(self, plan: Plan) -> int:
+        """Return the open time of the running bucket, which is the first that can be had whole."""
+        now_ns, timeframe = self._clock.now_ns(), plan.series.timeframe
+        assert plan.support is not None
+        try:
+            return timeframe.open_at(now_ns, plan.support.grid)
+        except ValueError:
+            before_ns = now_ns - timeframe.nominal_ns
+            return before_ns - before_ns % timeframe.nominal_ns
+
+    async def _load(self, name: Series) -> Loaded | None:
+        """Return what the store knows of *name*, once all that was found of it before has landed there."""
+        assert self._store is not None
+        assert self._writer is not None
+        before = self._left.get(name)
+        if before is not None:
+            try:
+                async with asyncio.timeout(DRAIN_S):
+                    await self._writer.landed(before)
+            except TimeoutError as exc:
+                raise StoreError(
+                    f"{name}: what was found of it before it was removed is not stored yet"
+                    f" ({self._writer.trouble or 'the store is slow'}); add it again once the store takes it"
+                ) from exc
+        return await self._store.load(name)
+
+    def remove(self, name: Series) -> None:
+        """Stop collecting a series; nothing happens when it is not collected."""
+        self._borrowed.pop(name, None)
+        venue = self._venues.holding(name)
+        if venue is None or name not in venue.plans:
+            return
+        closer = venue.closers.get(name)
+        venue.remove(name)
+        self._places.leave(name)
+        assert self._writer is not None
+        holds = self._writer.holds
+        self._left = {series: left for series, left in self._left.items() if holds(left)}
+        if closer is not None and holds(closer):
+            self._left[name] = closer
+
+    @asynccontextmanager
+    async def borrowing(self, name: Series, since_ns: int) -> AsyncIterator[None]:
+        """Collect a series for as long as the block runs, by history alone, unless it is collected anyway.
+
+        Raises:
+            PlanError: The venue serves no history for it and it is not collected, or it cannot be.
+            StoreError: As `add` does.
+        """
+        venue, pin = self._venues.holding(name), None
+        if venue is None or name not in venue.plans or name in self._borrowed:
+            [plan] = self.planned([name])
+            if plan.support is not None and plan.rung is not Rung.REFUSE and not plan.support.rest:
+                raise PlanError(f"{name}: the venue serves no history for it, and it is not collected")
+            if plan.rung.streams and self.planned([name], Rung.POLL)[0].rung is Rung.POLL:
+                pin = Rung.POLL
+            self._borrowed[name] = self._borrowed.get(name, 0) + 1
+        try:
+            await self._collect(name, since_ns, pin)
+            yield
+        finally:
+            users = self._borrowed.get(name)
+            if users == 1:
+                self.remove(name)
+            elif users is not None:
+                self._borrowed[name] = users - 1
