@@ -7,12 +7,22 @@ from collections.abc import Sequence
 import attrs
 
 from wickwire.closer import LIVE_S, Closer, Condition, Switch
+from wickwire.endpoint import Topic
 from wickwire.fanout import AnyFeedRoute
 from wickwire.model import Candle, Hole, Rung, Series
-from wickwire.venue import Venue
+from wickwire.venue import Link, Venue
 from wickwire.watchdog import Hold
 
-__all__ = ["Health", "SeriesHealth", "VenueHealth", "of_closer", "of_feed", "of_venue"]
+__all__ = [
+    "ConnectionHealth",
+    "Health",
+    "SeriesHealth",
+    "SubscriptionHealth",
+    "VenueHealth",
+    "of_closer",
+    "of_feed",
+    "of_venue",
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -65,6 +75,48 @@ class SeriesHealth:
     trouble: str = ""
 
 
+@attrs.frozen
+class SubscriptionHealth:
+    """How far one topic is on one connection.
+
+    Attributes:
+        topic: What is subscribed to.
+        phase: Wanted, asked, confirmed or refused.
+        asked: How often it was asked for on this connection.
+    """
+
+    topic: Topic
+    phase: str
+    asked: int
+
+
+@attrs.frozen(kw_only=True)
+class ConnectionHealth:
+    """How one connection is doing.
+
+    Attributes:
+        number: Counts the connections of a venue; the successor of a lost one keeps its number.
+        state: Where the present one is between connecting and closed; "waiting" between two of them.
+        attempts: How often it was opened, or tried, since the start.
+        age_s: How long ago it was opened; None while there is none.
+        silent_s: How long ago its last frame came, or it was opened; None while there is none.
+        frames: Frames received on it.
+        junk: Frames among them that were not what the venue documents.
+        faults: How often the venue reported trouble on it.
+        subscriptions: What rides on it; empty between two connections.
+    """
+
+    number: int
+    state: str
+    attempts: int
+    age_s: float | None = None
+    silent_s: float | None = None
+    frames: int = 0
+    junk: int = 0
+    faults: int = 0
+    subscriptions: Sequence[SubscriptionHealth] = ()
+
+
 @attrs.frozen(kw_only=True)
 class VenueHealth:
     """How one venue is doing.
@@ -82,6 +134,7 @@ class VenueHealth:
         failures: Conversations over REST that failed.
         status: The venue's last word on its own state.
         clock_ahead_s: How far our clock is ahead of the venue's, as it last told; None before.
+        links: Each of its connections.
         trouble: What went wrong last; empty when nothing did.
     """
 
@@ -97,6 +150,7 @@ class VenueHealth:
     failures: int
     status: str
     clock_ahead_s: float | None = None
+    links: Sequence[ConnectionHealth] = ()
     trouble: str = ""
 
 
@@ -201,5 +255,23 @@ def of_venue(scope: str, venue: Venue, alarm: Hold | None = None) -> VenueHealth
         failures=venue.history.failures,
         status=next((session.status for session in venue.sessions if session.status), ""),
         clock_ahead_s=venue.history.clocks.ahead_s,
+        links=[_of_link(link) for link in venue.links],
         trouble=next((text for text in troubles if text), ""),
+    )
+
+
+def _of_link(link: Link) -> ConnectionHealth:
+    session = link.session
+    if session is None:
+        return ConnectionHealth(number=link.number, state="waiting", attempts=link.attempts)
+    return ConnectionHealth(
+        number=link.number,
+        state=session.state.value,
+        attempts=link.attempts,
+        age_s=session.age_s,
+        silent_s=session.silent_s,
+        frames=session.frames,
+        junk=session.junk,
+        faults=session.faults,
+        subscriptions=[SubscriptionHealth(*told) for told in session.subscriptions],
     )

@@ -166,6 +166,21 @@ class Session:
         return self._book.phase(topic)
 
     @property
+    def subscriptions(self) -> list[tuple[Topic, str, int]]:
+        """Of each topic how far it is, and how often it was asked for."""
+        return self._book.told()
+
+    @property
+    def age_s(self) -> float | None:
+        """How long it has been open; None before."""
+        return None if self._stream is None else asyncio.get_running_loop().time() - self._opened_s
+
+    @property
+    def silent_s(self) -> float | None:
+        """How long ago its last frame came, or it was opened; None before."""
+        return None if self._stream is None else asyncio.get_running_loop().time() - self.frame_s
+
+    @property
     def unrouted(self) -> int:
         """Data of topics that nobody asked for."""
         return self._book.unrouted

@@ -136,6 +136,10 @@ class Subscriptions:
         subscription = self._topics.get(topic)
         return None if subscription is None else subscription.phase
 
+    def told(self) -> list[tuple[Topic, str, int]]:
+        """Return of each topic how far it is, and how often it was asked for."""
+        return [(one.topic, one.phase.value, one.asked) for one in self._topics.values()]
+
     # ----------------------------------------------------------------------------------- what is wanted
 
     def want(self, topic: Topic, route: Route, since_ns: Callable[[], int | None]) -> None:

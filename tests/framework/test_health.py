@@ -6,7 +6,7 @@ import asyncio
 
 from tests.framework.scripted import Scripted, rows
 from tests.framework.test_collector import World, accepted, play
-from wickwire import HttpReply, HttpRequest, Limits, Rate
+from wickwire import HttpReply, HttpRequest, Limits, Rate, TransportError
 from wickwire.closer import LIVE_S, Condition
 from wickwire.collector import Collector
 from wickwire.fanout import BOUND
@@ -96,6 +96,30 @@ def test_data_that_nobody_asked_for_is_told() -> None:
         await asyncio.sleep(0.1)
 
         assert 1 == collector.health().venues[0].unrouted
+
+    play(test)
+
+
+def test_each_connection_and_subscription_says_how_it_is() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        await subscribed(world, collector)
+        await collector.add("scripted:BTC/USD@1m")
+        await asyncio.sleep(2)
+        world.stream.say("junk")
+        world.stream.say({"trade": ["BTC/USD", 7, "100.10"]})
+        await asyncio.sleep(3)
+
+        [link] = collector.health().venues[0].links
+        assert ("ready", 1, 1, 1) == (link.state, link.number, link.attempts, link.junk)
+        assert (3.0, 6.1) == (round(link.silent_s or 0.0, 1), round(link.age_s or 0.0, 1))
+        told = {str(one.topic): (one.phase, one.asked) for one in link.subscriptions}
+        assert {"BTC/USD@trades": ("confirmed", 1), "BTC/USD@1m": ("asked", 1)} == told
+
+        world.transport.refuse = TransportError("refused")
+        world.stream.hang_up()
+        await asyncio.sleep(0.1)
+        [link] = collector.health().venues[0].links
+        assert ("waiting", 1, (), None) == (link.state, link.number, link.subscriptions, link.age_s)
 
     play(test)
 
