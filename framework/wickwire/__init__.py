@@ -1,4 +1,11 @@
-"""wickwire: market data where every exchange is a plugin and no closed candle is missing or doubled."""
+"""wickwire: market data where every exchange is a plugin and no closed candle is missing or doubled.
+
+This is the face: what is neither here nor in `wickwire.simulate` may change without notice. Who embeds the
+framework begins at `Collector`, which takes and gives the rest; who writes an adapter, at `hookimpl` and
+docs/hooks.md. A store of one's own needs `Store`, `Change`, `Closing`, `Loaded`, `SeriesState`, `Verdict`,
+`TAIL`, `REAL`, `judge`, `settled`, `confirmed`, `other_world` and `shown_store`, and nobody else
+does: docs/stores.md. `Session` is a kind of grid, as `Utc`, `Zone` and `Unknown` are.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +66,7 @@ from wickwire.model import (
     Evidence,
     Feed,
     Finality,
+    Grid,
     Hole,
     HoleKind,
     Quote,
@@ -92,11 +100,23 @@ from wickwire.store import (
     judge,
     other_world,
     settled,
+    shown_store,
 )
 
 if TYPE_CHECKING:
+    from wickwire.adapter import Adapter
+    from wickwire.audience import Listener
+    from wickwire.clock import Clock, SystemClock
+    from wickwire.closer import Condition, Switch
     from wickwire.collector import Collector
-    from wickwire.registry import load_adapter
+    from wickwire.fanout import CandleReader, FeedReader
+    from wickwire.health import Health, SeriesHealth, VenueHealth
+    from wickwire.ladder import Cost
+    from wickwire.planner import Plan
+    from wickwire.registry import Registry, load_adapter
+    from wickwire.retry import Backoff
+    from wickwire.transport import Stream, Transport
+    from wickwire.watchdog import Hold, HungHook, Watchdog
 
 __all__ = [
     "DAY_NS",
@@ -107,15 +127,21 @@ __all__ = [
     "TAIL",
     "Accepted",
     "Account",
+    "Adapter",
     "Ask",
+    "Backoff",
     "BadRow",
     "Candle",
+    "CandleReader",
     "CandleState",
     "Change",
+    "Clock",
     "Closing",
     "Collector",
+    "Condition",
     "ConfigError",
     "Conversation",
+    "Cost",
     "Description",
     "Endpoint",
     "Event",
@@ -123,20 +149,27 @@ __all__ = [
     "Fault",
     "FaultKind",
     "Feed",
+    "FeedReader",
     "Finality",
+    "Grid",
+    "Health",
     "Heartbeat",
+    "Hold",
     "Hole",
     "HoleKind",
     "HttpReply",
     "HttpRequest",
+    "HungHook",
     "Keepalive",
     "Lane",
     "Limits",
+    "Listener",
     "Loaded",
     "MemoryStore",
     "OhlcvQuery",
     "OhlcvSupport",
     "Page",
+    "Plan",
     "PlanError",
     "PluginError",
     "Quote",
@@ -144,12 +177,14 @@ __all__ = [
     "Readiness",
     "Ready",
     "Refused",
+    "Registry",
     "Released",
     "Removed",
     "Rung",
     "Send",
     "Series",
     "SeriesCandle",
+    "SeriesHealth",
     "SeriesState",
     "Session",
     "Side",
@@ -158,23 +193,29 @@ __all__ = [
     "Stopped",
     "Store",
     "StoreError",
+    "Stream",
     "StreamClosed",
     "StreamHistory",
     "StreamRequest",
+    "Switch",
+    "SystemClock",
     "Timeframe",
     "Topic",
     "Trade",
     "TradeAction",
     "TradePage",
     "TradeQuery",
+    "Transport",
     "TransportError",
     "Unit",
     "Unknown",
     "UsageError",
     "Utc",
     "VenueError",
+    "VenueHealth",
     "VenueStatus",
     "Verdict",
+    "Watchdog",
     "WickwireError",
     "WireError",
     "Zone",
@@ -188,14 +229,45 @@ __all__ = [
     "parse_instant",
     "retry_after_s",
     "settled",
+    "shown_store",
     "when",
 ]
 
-_LAZY = {"Collector": "wickwire.collector", "load_adapter": "wickwire.registry"}
+_LATE = {
+    "Adapter": "wickwire.adapter",
+    "Listener": "wickwire.audience",
+    "Clock": "wickwire.clock",
+    "SystemClock": "wickwire.clock",
+    "Condition": "wickwire.closer",
+    "Switch": "wickwire.closer",
+    "Collector": "wickwire.collector",
+    "CandleReader": "wickwire.fanout",
+    "FeedReader": "wickwire.fanout",
+    "Health": "wickwire.health",
+    "SeriesHealth": "wickwire.health",
+    "VenueHealth": "wickwire.health",
+    "Cost": "wickwire.ladder",
+    "Plan": "wickwire.planner",
+    "Registry": "wickwire.registry",
+    "load_adapter": "wickwire.registry",
+    "Backoff": "wickwire.retry",
+    "Stream": "wickwire.transport",
+    "Transport": "wickwire.transport",
+    "Hold": "wickwire.watchdog",
+    "HungHook": "wickwire.watchdog",
+    "Watchdog": "wickwire.watchdog",
+}
+"""What needs the runtime, and where it is."""
+
+if not TYPE_CHECKING:  # type checkers read the imports above, and find a name that is not there
+
+    def __getattr__(name: str) -> Any:
+        """Load what needs the runtime only when it is asked for: adapters alone stay light."""
+        if name in _LATE:
+            return getattr(import_module(_LATE[name]), name)
+        raise AttributeError(f"module 'wickwire' has no attribute {name!r}")
 
 
-def __getattr__(name: str) -> Any:
-    """Load what needs the runtime only when it is asked for: adapters alone stay light."""
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'wickwire' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    """Show the face, loaded or not."""
+    return [*globals(), *_LATE]

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote
 
 import attrs
 
-from wickwire import ConfigError
+from wickwire import ConfigError, shown_store
 
 __all__ = ["Address", "parse_address"]
 
@@ -51,18 +51,19 @@ def parse_address(url: str) -> Address | None:
     if not colon or scheme.lower() != _SCHEME:
         return None
     place, _, query = rest.partition("?")
-    place = _without_authority(place, url)
+    shown = shown_store(url)  # who mistakes it for a server writes a password into it
+    place = _without_authority(place, shown)
     text = unquote(place)
     if text == ":memory:":
-        raise ConfigError(f"store {url!r}: a store in memory is written memory: (it forgets at the end)")
+        raise ConfigError(f"store {shown!r}: a store in memory is written memory: (it forgets at the end)")
     if text.rpartition("/")[2] in {"", ".", ".."}:
         raise ConfigError(
-            f"store {url!r}: it names no file; write sqlite:wickwire.db or sqlite:///var/lib/w.db"
+            f"store {shown!r}: it names no file; write sqlite:wickwire.db or sqlite:///var/lib/w.db"
         )
     if "\0" in text or not text.isprintable():
-        raise ConfigError(f"store {url!r}: its path holds control characters")
+        raise ConfigError(f"store {shown!r}: its path holds control characters")
     path = Path(text).expanduser() if text.startswith("~/") else Path(text)
-    options = _options(query, url)
+    options = _options(query, shown)
     return Address(
         path=path,
         readonly=options.get("mode") == "ro",
@@ -71,24 +72,24 @@ def parse_address(url: str) -> Address | None:
     )
 
 
-def _without_authority(rest: str, url: str) -> str:
+def _without_authority(rest: str, shown: str) -> str:
     """Take off the empty authority of `sqlite:///path`; a host there means a server, which SQLite is not."""
     if not rest.startswith("//"):
         return rest
     if not rest.startswith("///"):
         raise ConfigError(
-            f"store {url!r}: write sqlite:relative/path or sqlite:///absolute/path, without a host"
+            f"store {shown!r}: write sqlite:relative/path or sqlite:///absolute/path, without a host"
         )
     return "/" + rest.lstrip("/")
 
 
-def _options(query: str, url: str) -> dict[str, str]:
+def _options(query: str, shown: str) -> dict[str, str]:
     options: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         known = _OPTIONS.get(name)
         if known is None:
-            raise ConfigError(f"store {url!r}: no option {name!r}; there are {', '.join(_OPTIONS)}")
+            raise ConfigError(f"store {shown!r}: no option {name!r}; there are {', '.join(_OPTIONS)}")
         if value not in known:
-            raise ConfigError(f"store {url!r}: {name} is {' or '.join(known)}, not {value!r}")
+            raise ConfigError(f"store {shown!r}: {name} is {' or '.join(known)}, not {value!r}")
         options[name] = value
     return options

@@ -112,3 +112,15 @@ def test_any_text_is_an_address_or_a_config_error_or_somebody_elses(text):
         except ConfigError:
             continue
         assert address is None or address.path.name
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://ada:hunter2@db.example/w.db", "sqlite:w.db?password=hunter2", "sqlite://hunter2@/"]
+)
+def test_what_is_refused_shows_no_password(url):
+    """Who mistakes the file for a server writes one."""
+    with pytest.raises(ConfigError) as caught:
+        parse_address(url)
+
+    assert "hunter2" not in str(caught.value)
+    assert "sqlite:" in str(caught.value)
