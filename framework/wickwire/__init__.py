@@ -110,7 +110,7 @@ if TYPE_CHECKING:
     from wickwire.closer import Condition, Switch
     from wickwire.collector import Collector
     from wickwire.fanout import CandleReader, FeedReader
-    from wickwire.health import Health, SeriesHealth, VenueHealth
+    from wickwire.health import ConnectionHealth, Health, SeriesHealth, SubscriptionHealth, VenueHealth
     from wickwire.ladder import Cost
     from wickwire.planner import Plan
     from wickwire.registry import Registry, load_adapter
@@ -140,6 +140,7 @@ __all__ = [
     "Collector",
     "Condition",
     "ConfigError",
+    "ConnectionHealth",
     "Conversation",
     "Cost",
     "Description",
@@ -197,6 +198,7 @@ __all__ = [
     "StreamClosed",
     "StreamHistory",
     "StreamRequest",
+    "SubscriptionHealth",
     "Switch",
     "SystemClock",
     "Timeframe",
@@ -234,6 +236,8 @@ __all__ = [
 ]
 
 _LATE = {
+    "SubscriptionHealth": "wickwire.health",
+    "ConnectionHealth": "wickwire.health",
     "Adapter": "wickwire.adapter",
     "Listener": "wickwire.audience",
     "Clock": "wickwire.clock",

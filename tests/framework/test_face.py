@@ -25,8 +25,9 @@ def named(text: str) -> list[str]:
 
 
 HOST = named("""
-    Adapter Backoff CandleReader Clock Collector Condition Cost FeedReader Health Hold HungHook Listener
-    Plan Registry SeriesHealth Stream Switch SystemClock Transport VenueHealth Watchdog load_adapter
+    Adapter Backoff CandleReader Clock Collector Condition ConnectionHealth Cost FeedReader Health Hold
+    HungHook Listener Plan Registry SeriesHealth Stream SubscriptionHealth Switch SystemClock
+    Transport VenueHealth Watchdog load_adapter
 """)
 VALUES = named("""
     Candle CandleState DAY_NS Evidence Feed Finality Grid HOUR_NS Hole HoleKind MINUTE_NS MemoryStore
