@@ -158,7 +158,9 @@ class FeedRoute(Generic[E]):
         dropped: Events for which a reader that was too slow lost an older one.
         live: Whether the subscription is confirmed.
         refusal: Why the venue refuses it; empty when it does not.
-        why: Why it is not live.
+        why: Why it is not live, or what was doubted last.
+        doubts: How often something may have been lost.
+        doubt_s: When that was last, in the loop's time.
         stopped: Nothing is wanted of it any more.
     """
 
@@ -175,6 +177,7 @@ class FeedRoute(Generic[E]):
         self.why = "not subscribed yet"
         self.stopped = False
         self.doubts = 0
+        self.doubt_s = 0.0
         self._session: Session | None = None
 
     def stop(self) -> None:
@@ -211,6 +214,7 @@ class FeedRoute(Generic[E]):
     def doubted(self, why: str) -> None:
         """Count that events may have been lost."""
         self.doubts += 1
+        self.doubt_s = asyncio.get_running_loop().time()
         self.why = why
 
     def withdrawn(self, open_ns: int) -> None:

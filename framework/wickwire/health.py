@@ -50,7 +50,9 @@ class SeriesHealth:
         dropped: Trades or quotes for which a reader that was too slow lost an older one.
         rescaled: Why its history is or was read again, as after a split of shares; empty when it was not.
         status: What the venue said last of the state of its symbol, such as that it is halted.
-        trouble: What went wrong last; empty when nothing did.
+        doubts: How often trades or quotes may have been lost on the way here.
+        trouble: What went wrong last; empty when nothing did, and for trades and quotes that live again, when
+            that was more than a minute ago.
     """
 
     series: Series
@@ -70,6 +72,7 @@ class SeriesHealth:
     received: int = 0
     age_s: float | None = None
     dropped: int = 0
+    doubts: int = 0
     rescaled: str = ""
     status: str = ""
     trouble: str = ""
@@ -210,6 +213,7 @@ def of_feed(route: AnyFeedRoute, venue: Venue, now_s: float) -> SeriesHealth:
     or nothing is sent.
     """
     age_s = max(now_s - route.heard_s, 0.0) if route.live else None
+    is_over = route.stopped or (route.live and now_s - route.doubt_s > LIVE_S)
     return SeriesHealth(
         series=route.series,
         condition=_condition(route, age_s),
@@ -220,7 +224,8 @@ def of_feed(route: AnyFeedRoute, venue: Venue, now_s: float) -> SeriesHealth:
         age_s=age_s,
         dropped=route.dropped,
         status=venue.status_of(route.series),
-        trouble=route.refusal or ("" if route.stopped else route.why),
+        doubts=route.doubts,
+        trouble=route.refusal or ("" if is_over else route.why),
     )
 
 
@@ -241,6 +246,7 @@ def of_venue(scope: str, venue: Venue, alarm: Hold | None = None) -> VenueHealth
         venue.failure,
         str(venue.history.clocks),
         *(link.trouble for link in venue.links if link.session is None),
+        *(f"data of {one.stray} comes, which nobody asked for" for one in venue.sessions if one.stray),
     ]
     return VenueHealth(
         venue=scope,

@@ -48,6 +48,9 @@ log = logging.getLogger(__name__)
 READY_DEADLINE_S: Final = 30.0
 """How long a venue may talk without saying that it may be subscribed on."""
 
+STRAY_S: Final = 60.0
+"""How long it is told that data came which nobody asked for."""
+
 _SOON_S: Final = 1e-6
 """A shorter wait may not move the loop's clock at all, and would never end."""
 
@@ -186,6 +189,12 @@ class Session:
         return self._book.unrouted
 
     @property
+    def stray(self) -> str:
+        """A topic that nobody ever wanted here, while its data comes: in the last minute; else nothing."""
+        came = asyncio.get_running_loop().time() - self._book.stray_s
+        return "" if self._book.stray is None or came > STRAY_S else self._words.of(str(self._book.stray))
+
+    @property
     def heard_ns(self) -> int:
         """When data last came, by our clock as it is set now; 0 before the first."""
         if self._heard_s is None:
@@ -300,7 +309,11 @@ class Session:
                         await self._control(event)
                         continue
                     if route is None:
-                        book.unrouted += 1
+                        if book.astray(event, frame_s):
+                            log.warning(
+                                "data that nobody asked for",
+                                extra={"venue": self._adapter.name, "topic": self._words.of(str(book.stray))},
+                            )
                         continue
                     data = True
                     if venue_ns > latest_ns and not event.snapshot:

@@ -105,6 +105,9 @@ class Subscriptions:
         trades: What takes the trades of a symbol.
         quotes: What takes the quotes of a symbol.
         unrouted: Data of topics that nobody asked for.
+        stray: The last topic whose data came though nobody ever wanted it on this connection; None before. An
+            adapter that spells a symbol in two ways makes such.
+        stray_s: When that was, in the loop's time.
     """
 
     def __init__(self, session: Session, changed: Callable[[], None]) -> None:
@@ -118,6 +121,7 @@ class Subscriptions:
         self._changed = changed
         self._topics: dict[Topic, _Subscription] = {}
         self._leaving: dict[Topic, None] = {}
+        self._ever_wanted: dict[Topic, None] = {}
         self._halves: deque[list[Topic]] = deque()
         self._batches = 0
         # Three, since a key that holds an enum member costs as much to hash as all the rest of the look-up.
@@ -125,6 +129,8 @@ class Subscriptions:
         self.trades: dict[str, Receive] = {}
         self.quotes: dict[str, Receive] = {}
         self.unrouted = 0
+        self.stray: Topic | None = None
+        self.stray_s = 0.0
 
     @property
     def topics(self) -> Sequence[Topic]:
@@ -145,6 +151,7 @@ class Subscriptions:
     def want(self, topic: Topic, route: Route, since_ns: Callable[[], int | None]) -> None:
         """Subscribe to *topic* as soon as possible; *since_ns* says from when on, each time it is asked."""
         subscription = self._topics[topic] = _Subscription(topic, route, since_ns)
+        self._ever_wanted[topic] = None
         self._leaving.pop(topic, None)
         self._await_answer(subscription)
 
@@ -191,6 +198,22 @@ class Subscriptions:
             subscription.route.receive(data)
         else:
             self.unrouted += 1
+
+    def astray(self, data: Candle | Trade | Quote, now_s: float) -> bool:
+        """Count data of a topic that nobody asked for; say whether it is the first never wanted here."""
+        self.unrouted += 1
+        match data:
+            case Candle():
+                topic = Topic(data.symbol, data.timeframe)
+            case Trade():
+                topic = Topic(data.symbol, Feed.TRADES)
+            case _:
+                topic = Topic(data.symbol, Feed.QUOTES)
+        if topic in self._ever_wanted:  # what was left a moment ago may still be on its way
+            return False
+        first = self.stray is None
+        self.stray, self.stray_s = topic, now_s
+        return first
 
     # ----------------------------------------------------------------------------------- what was said
 

@@ -11,6 +11,7 @@ from wickwire.closer import LIVE_S, Condition
 from wickwire.collector import Collector
 from wickwire.fanout import BOUND
 from wickwire.health import SeriesHealth
+from wickwire.session import STRAY_S
 from wickwire.simulate.loops import run_virtual
 
 TRADES = "scripted:BTC/USD@trades"
@@ -96,6 +97,63 @@ def test_data_that_nobody_asked_for_is_told() -> None:
         await asyncio.sleep(0.1)
 
         assert 1 == collector.health().venues[0].unrouted
+
+    play(test)
+
+
+def test_data_under_another_spelling_is_trouble_while_it_comes_and_one_line_of_the_log(caplog) -> None:
+    """An adapter that asks for BTC/USD and reads BTC-USD would otherwise look like a mute venue."""
+
+    async def test(world: World, collector: Collector) -> None:
+        await subscribed(world, collector)
+        for number in range(3):
+            world.stream.say({"trade": ["BTC-USD", number, "1"]})
+            await asyncio.sleep(0.1)
+
+        venue = collector.health().venues[0]
+        assert (3, "data of BTC-USD@trades comes, which nobody asked for") == (venue.unrouted, venue.trouble)
+        told = [record for record in caplog.records if record.message == "data that nobody asked for"]
+        assert ["BTC-USD@trades"] == [vars(record)["topic"] for record in told]
+
+        await asyncio.sleep(STRAY_S)
+        world.stream.say({"beat": 1})
+        await asyncio.sleep(0.1)
+        venue = collector.health().venues[0]
+        assert (3, "") == (venue.unrouted, venue.trouble)
+
+    play(test)
+
+
+def test_what_is_on_its_way_when_a_series_is_removed_is_no_trouble() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        await subscribed(world, collector)
+        await collector.add("scripted:ETH/USD@trades")
+        await collector.remove(TRADES)
+        world.stream.say({"trade": ["BTC/USD", 1, "1"]})
+        await asyncio.sleep(0.1)
+
+        venue = collector.health().venues[0]
+        assert (1, "") == (venue.unrouted, venue.trouble)
+
+    play(test)
+
+
+def test_a_doubt_of_a_feed_that_lives_is_trouble_for_a_minute_and_counted_for_good() -> None:
+    """What is lost of trades cannot be fetched again, and a line that never goes is read by nobody."""
+
+    async def test(world: World, collector: Collector) -> None:
+        await subscribed(world, collector)
+        world.stream.say({"fault": "gap", "why": "lost 3"})
+        await asyncio.sleep(0.1)
+        assert (1, True) == (feed(collector).doubts, "lost 3" in feed(collector).trouble)
+
+        for number in range(7):
+            await asyncio.sleep(LIVE_S / 6)
+            world.stream.say({"trade": ["BTC/USD", number, "1"]})
+        await asyncio.sleep(0.1)
+
+        health = feed(collector)
+        assert (Condition.LIVE, 1, "") == (health.condition, health.doubts, health.trouble)
 
     play(test)
 
