@@ -105,6 +105,18 @@ def test_a_captured_chart_is_stored(tmp_path, path):
 
 
 @needs_captures
+def test_collecting_from_a_captured_chart_stores_all_of_it_and_ends(tmp_path):
+    path = CAPTURES / "yahoo/rest.yfinance_7974T_1h.json"
+    expected = json.loads(path.with_name(path.name.replace(".json", ".expect.json")).read_text())
+    series, rows, _ = yahoo_chart(path, expected)
+
+    end = said("collect", series, "--replay", path, "--json", cwd=tmp_path)
+
+    assert (end.returncode, len(end.stdout.splitlines())) == (0, len(rows))
+    assert rows == kept(series, tmp_path)
+
+
+@needs_captures
 @pytest.mark.parametrize(
     ("name", "series"),
     [

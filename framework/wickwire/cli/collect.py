@@ -5,13 +5,15 @@ Real, simulated or recorded venues differ only in the world that it gets.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+import attrs
 import click
 
-from wickwire.cli.contents import contents_of
+from wickwire.binding import listed
+from wickwire.cli.contents import Contents, contents_of, with_rows
 from wickwire.cli.door import ExitCode
 from wickwire.cli.job import PATIENCE_NS, Job, in_world, refuse
 from wickwire.cli.keeping import keeping
@@ -31,7 +33,7 @@ from wickwire.cli.options import (
     until_option,
 )
 from wickwire.cli.runs import Ending, Stop, run
-from wickwire.cli.settings import read_settings
+from wickwire.cli.settings import Settings, read_settings
 from wickwire.cli.tables import troubles
 from wickwire.cli.views import View, view_of
 from wickwire.cli.worlds import World
@@ -104,21 +106,12 @@ def collect(
     hold, and it ends when they do.
     """
     settings = read_settings(config_file)
-    recorded, patience_ns = REAL, PATIENCE_NS
+    inside: Contents | None = None
     if replay:
-        inside = contents_of(settings.registry, replay)
-        candles = tuple(one for one in inside.series if not isinstance(one.what, Feed))
-        series = series or candles or tuple(inside.series)
-        if not (series or settings.config.series):
-            raise UsageError(
-                f"which series? {', '.join(map(str, replay))} does not say; write venue:symbol@what, such as "
-                "kraken:BTC/USD@1m"
-            )
-        recorded = inside.world
-        patience_ns = LINGER_NS if inside.started_ns is None else patience_ns
+        settings = attrs.evolve(settings, invented=True)
+        inside, series = _inside(settings, replay, series)
         at = at or (None if inside.clock_ns is None else Moment(inside.clock_ns))
-        if for_s is None and inside.until_ns is not None:
-            until = until or Moment(inside.until_ns)
+        until = until or (None if inside.until_ns is None else Moment(inside.until_ns))
         if since is None and inside.started_ns is None and inside.first_ns is not None:
             since = Moment(inside.first_ns)
     job = Job(
@@ -127,18 +120,43 @@ def collect(
         store=settings.store_url(store),
         since=since,
         until=until,
-        patience_ns=patience_ns,
+        patience_ns=LINGER_NS if inside and inside.started_ns is None else PATIENCE_NS,
         route=route,
         redirects=dict(redirects),
         record=record,
         simulate=simulate,
         replay=replay,
-        recorded=recorded,
+        recorded=inside.world if inside else REAL,
         seed=seed,
         speed=speed,
         at=at,
     )
     return run_job(job, as_json=as_json, for_s=for_s)
+
+
+def _inside(
+    settings: Settings, replay: Sequence[Path], series: Sequence[Series]
+) -> tuple[Contents, tuple[Series, ...]]:
+    """Return what recordings hold, and which series to collect from them: *series*, else those in them.
+
+    Raises:
+        UsageError: Neither says, or one is of a venue that was not recorded, and would be asked itself.
+    """
+    inside = contents_of(settings.registry, replay)
+    files = ", ".join(map(str, replay))
+    candles = [one for one in inside.series if not isinstance(one.what, Feed)]
+    wanted = tuple(series or candles or inside.series or settings.config.series)
+    if not wanted:
+        raise UsageError(
+            f"which series? {files} does not say; write venue:symbol@what, such as kraken:BTC/USD@1m"
+        )
+    for one in wanted:
+        if one.venue not in inside.venues:
+            raise UsageError(
+                f"{one}: nothing of {one.venue!r} is recorded in {files}, but of {listed(inside.venues)}; "
+                "leave it out"
+            )
+    return with_rows(inside, settings.registry, wanted, settings.accounts(wanted)), wanted
 
 
 def run_job(job: Job, *, as_json: bool, for_s: float | None) -> ExitCode:
@@ -184,8 +202,9 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
                     route = plan.rung if plan.pinned else None
                     names.append(await collector.add(plan.series, since=since_ns, route=route))
                     view.follow(names[-1])
+                began_ns = world.clock.now_ns()
                 while stop.ending is None and not hopeless(collector, names):
-                    if until_ns is not None and ended(collector, names, world, until_ns, job.patience_ns):
+                    if ended(collector, names, world, job, began_ns, until_ns):
                         break
                     view.refresh()
                     await stop.within(view.every_s * (job.speed or 1.0))
@@ -198,16 +217,28 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
 
 
 def ended(
-    collector: Collector, series: Iterable[Series], world: World, until_ns: int, patience_ns: int
+    collector: Collector,
+    series: Iterable[Series],
+    world: World,
+    job: Job,
+    began_ns: int,
+    until_ns: int | None,
 ) -> bool:
-    """Say whether all that closed by *until_ns* is stored, or did not come within *patience_ns*.
+    """Say whether all that closed by *until_ns* is stored, or did not come within the patience of *job*.
 
-    What is recorded is heard to its end, even where it lags behind the clock.
+    What is recorded is heard to its end, even where it lags behind the clock, and has time to arrive; where
+    nothing says until when, its end is when nothing new was said for so long.
     """
-    late_ns = world.clock.now_ns() - until_ns
-    if late_ns < 0 or world.speaking():
+    now_ns, told_ns = world.clock.now_ns(), world.told_ns()
+    if (until_ns is None and not job.replay) or now_ns < (until_ns or 0) or world.speaking():
         return False
-    return late_ns > patience_ns or all(_has_reached(collector, one, until_ns, late_ns) for one in series)
+    late_ns = now_ns - max(until_ns or 0, began_ns, told_ns or 0)
+    patience_ns = (
+        PATIENCE_NS if job.replay and told_ns is None else job.patience_ns
+    )  # it may not be asked yet
+    if late_ns > patience_ns:
+        return True
+    return until_ns is not None and all(_has_reached(collector, one, until_ns, late_ns) for one in series)
 
 
 def _has_reached(collector: Collector, series: Series, until_ns: int, late_ns: int) -> bool:

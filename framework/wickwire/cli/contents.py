@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from wickwire.errors import ConfigError, WireError
+from wickwire.binding import described
+from wickwire.clock import SystemClock
+from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, Page
+from wickwire.description import Account
+from wickwire.errors import ConfigError, WickwireError, WireError
 from wickwire.events import Event
-from wickwire.model import SECOND_NS, Candle, Feed, Quote, Series, Trade
+from wickwire.model import DAY_NS, SECOND_NS, Candle, Feed, Finality, Quote, Series, Trade
 from wickwire.store import REAL
 
 if TYPE_CHECKING:
@@ -18,7 +22,11 @@ if TYPE_CHECKING:
     from wickwire.registry import Registry
     from wickwire.simulate.recordings import Recording
 
-__all__ = ["Contents", "contents_of"]
+__all__ = ["Contents", "contents_of", "with_rows"]
+
+_OLDEST_NS: Final = 20 * 365 * DAY_NS
+"""How long ago the rows of a captured reply may be; nobody captured what a venue said before."""
+_MOST_REQUESTS: Final = 100
 
 
 @attrs.frozen(kw_only=True)
@@ -27,31 +35,42 @@ class Contents:
 
     Attributes:
         series: What the recordings say, and what the streams carried, candles first; replies do not say it.
+        venues: Whose recordings these are.
         world: Whose words they hold.
         started_ns: When the first recording began; None for plain captures.
         ended_ns: When the last recording ended; None for plain captures.
         first_ns: When the first candle or trade was; None where there is none.
         last_ns: When the last candle opened, or the last trade was.
+        bodies: Replies of plain captures, by venue: what rows they hold depends on which series is asked for.
+        rows: Where the last of those rows opened, and an instant at which they hold; None where not known.
     """
 
     series: Sequence[Series]
+    venues: Sequence[str] = ()
     world: str = REAL
     started_ns: int | None = None
     ended_ns: int | None = None
     first_ns: int | None = None
     last_ns: int | None = None
+    bodies: Sequence[tuple[str, bytes]] = attrs.field(default=(), repr=False)
+    rows: tuple[int, int] | None = None
 
     @property
     def clock_ns(self) -> int | None:
         """When the clock of whoever collects from it should start; None where nothing says so."""
-        return self.last_ns if self.started_ns is None else self.started_ns
+        if self.started_ns is not None:
+            return self.started_ns
+        known = [self.last_ns, self.rows[1] if self.rows else None]
+        return max((one for one in known if one is not None), default=None)
 
     @property
     def until_ns(self) -> int | None:
         """Until when whoever collects from it can hope for more; None where nothing says so."""
-        if self.ended_ns is not None or self.last_ns is None:
+        if self.ended_ns is not None:
             return self.ended_ns
-        return self.last_ns + SECOND_NS
+        known = [self.last_ns, self.rows[0] if self.rows else None]
+        last_ns = max((one for one in known if one is not None), default=None)
+        return None if last_ns is None else last_ns + SECOND_NS
 
 
 def contents_of(registry: Registry, files: Sequence[Path], venue: str | None = None) -> Contents:
@@ -90,12 +109,78 @@ def contents_of(registry: Registry, files: Sequence[Path], venue: str | None = N
                     pass
     return Contents(
         series=sorted(series, key=lambda one: isinstance(one.what, Feed)),
+        venues=[*dict.fromkeys(one.venue for one in recordings)],
         world=worlds[0],
         ended_ns=max((one.ended_ns for one in recordings if one.ended_ns is not None), default=None),
         started_ns=min((one.started_ns for one in recordings if one.started_ns is not None), default=None),
         first_ns=min(times, default=None),
         last_ns=max(times, default=None),
+        bodies=[(one.venue, reply.body) for one in recordings for reply in one.replies if not reply.method],
     )
+
+
+def with_rows(
+    inside: Contents, registry: Registry, series: Sequence[Series], accounts: Mapping[str, Account]
+) -> Contents:
+    """Return *inside* with what its plain replies hold of *series*: they do not say whose rows these are.
+
+    Raises:
+        PluginError: An adapter broke its contract over one of them.
+    """
+    rows = [
+        row
+        for one in series
+        if not isinstance(one.what, Feed)
+        for venue, body in inside.bodies
+        if venue == one.venue
+        for row in _rows(registry.load(venue), one, attrs.evolve(accounts[venue], feed=one.variant), body)
+    ]
+    if not rows:
+        return inside
+    last = max(rows, key=lambda row: row.open_ns)
+    settled_ns = last.close_ns + DAY_NS
+    # Only the venue's own word proves the last row whole. Of any other it may have been the running one.
+    clock_ns = settled_ns if last.finality is Finality.CLOSED else (last.open_ns + last.close_ns) // 2
+    known = [one for one in (inside.first_ns, min(row.open_ns for row in rows)) if one is not None]
+    return attrs.evolve(inside, first_ns=min(known), rows=(last.open_ns, clock_ns))
+
+
+def _rows(adapter: Adapter, series: Series, account: Account, body: bytes) -> Sequence[Candle]:
+    """Return the rows that *adapter* reads in *body*, whenever they are: page by page, back from now on."""
+    symbol, now_ns = adapter.canonical(series.symbol), SystemClock().now_ns()
+    page_ns = series.timeframe.nominal_ns * adapter.support_for(symbol, series.timeframe, account).page_rows
+    found: list[Candle] = []
+    for until_ns in range(now_ns, max(0, now_ns - _OLDEST_NS), -page_ns):
+        query = OhlcvQuery(
+            symbol=symbol,
+            timeframe=series.timeframe,
+            since_ns=max(0, until_ns - page_ns),
+            until_ns=until_ns,
+            now_ns=until_ns,
+        )
+        page = _page(adapter, query, account, HttpReply(status=200, body=body, date_ns=now_ns))
+        if page is None or (found and not page.candles):
+            break
+        found += page.candles
+    return found
+
+
+def _page(adapter: Adapter, query: OhlcvQuery, account: Account, reply: HttpReply) -> Page | None:
+    """Return the page that *adapter* makes where *reply* answers all that it asks; None where it is none."""
+    try:
+        talk = adapter.fetch_ohlcv(query, account)
+        request = next(talk)
+        for _ in range(_MOST_REQUESTS):
+            if not isinstance(request, HttpRequest):
+                break
+            request = talk.send(reply)
+    except StopIteration as stop:
+        return stop.value if isinstance(stop.value, Page) else None
+    except WickwireError:  # it is about something else
+        return None
+    except Exception as exc:  # whatever a plugin's code raises
+        raise adapter.broke(f"fetch_ohlcv() raised {described(exc)}") from exc
+    return None
 
 
 def _events(adapter: Adapter, recording: Recording) -> Iterator[Event]:

@@ -59,6 +59,7 @@ class World:
         servers: Simulated or recorded venues, by name.
         streams: How many streams are open to these; asked when it matters.
         speaking: Whether a recorded venue is in the middle of what it has to say.
+        told_ns: When one last said something new; None where none has, or none is recorded.
         note: What a person should know about it; may be empty.
     """
 
@@ -68,6 +69,7 @@ class World:
     servers: Mapping[str, VenueServer] = attrs.field(factory=dict)
     streams: Callable[[], int] = attrs.field(default=lambda: 0)
     speaking: Callable[[], bool] = attrs.field(default=lambda: False)
+    told_ns: Callable[[], int | None] = attrs.field(default=lambda: None)
     note: str = ""
 
 
@@ -246,6 +248,9 @@ async def replayed(
             servers=servers,
             streams=lambda: served.streams,
             speaking=lambda: any(server.speaking for server in servers.values()),
+            told_ns=lambda: max(
+                (server.told_ns for server in servers.values() if server.told_ns is not None), default=None
+            ),
             note=f"recorded venues: {', '.join(servers)}",
         )
 

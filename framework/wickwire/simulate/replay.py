@@ -49,6 +49,7 @@ class RecordedServer:
         ended_ns: When the latest one ended; None for plain captures.
         first_asked_ns: When it was first asked for anything; None before.
         last_asked_ns: When it was last asked for anything.
+        told_ns: When it last said something that it had not said before; None where it never did.
         stream_origins: Origins that it stands in for.
         rest_origins: The same for REST.
         unmatched: How many openings and requests nothing was recorded for.
@@ -79,6 +80,7 @@ class RecordedServer:
         self.ended_ns = max((r.ended_ns for r in recordings if r.ended_ns is not None), default=None)
         self.first_asked_ns: int | None = None
         self.last_asked_ns = 0
+        self.told_ns: int | None = None
         self.stream_origins: Sequence[str] = _united(r.stream_origins for r in recordings)
         self.rest_origins: Sequence[str] = _united(r.rest_origins for r in recordings)
         self.unmatched = 0
@@ -98,7 +100,7 @@ class RecordedServer:
 
     @property
     def speaking(self) -> bool:
-        """Whether anybody is in the middle of a recorded stream."""
+        """Whether anybody is in the middle of a recorded stream that was not served to its end before."""
         return any(client.speaking for client in self._clients)
 
     def over(self, now_ns: int) -> bool:
@@ -147,7 +149,9 @@ class RecordedServer:
         place = self._cursors.get(fitting, 0)
         self._cursors[fitting] = place + 1
         index = fitting[min(place, len(fitting) - 1)]
-        self._given.add(index)
+        if index not in self._given:
+            self._given.add(index)
+            self.told_ns = now_ns
         reply = self._replies[index]
         headers = {name: value for name, value in reply.headers.items() if name != "content-type"}
         kind = reply.headers.get("content-type", "application/json")
@@ -164,9 +168,16 @@ class RecordedServer:
         self._served.add(index)
         return index, self._streams[index], again
 
-    def ended(self, index: int) -> None:
-        """Note that a client was told all that was said on a connection."""
-        self._ended.add(index)
+    def is_news(self, index: int) -> bool:
+        """Say whether nobody was told all that was said on a connection yet."""
+        return index not in self._ended
+
+    def told(self, index: int, now_ns: int, *, whole: bool) -> None:
+        """Note that a client was told more of what was said on a connection, or all of it."""
+        if self.is_news(index):
+            self.told_ns = now_ns
+        if whole:
+            self._ended.add(index)
 
     def _asked(self, now_ns: int) -> None:
         self.first_asked_ns = now_ns if self.first_asked_ns is None else self.first_asked_ns
@@ -222,7 +233,11 @@ class _Replayed:
 
     @property
     def speaking(self) -> bool:
-        """Whether there is more to say in its time."""
+        """Whether there is more to say in its time that nobody heard yet."""
+        return self._unsaid and self._server.is_news(self._index)
+
+    @property
+    def _unsaid(self) -> bool:
         return self._began_ns is not None and self._said < len(self._script)
 
     def opened(self, now_ns: int) -> Sequence[Outgoing]:
@@ -245,13 +260,13 @@ class _Replayed:
         until = bisect.bisect_right(self._script, passed_ns, key=lambda step: step[0] / self._speed)
         saying = [outgoing for _, outgoing in self._script[self._said : until]]
         self._said = max(self._said, until)
-        if not self.speaking:
-            self._server.ended(self._index)
+        if saying or not self._unsaid:
+            self._server.told(self._index, now_ns, whole=not self._unsaid)
         return saying
 
     def next_ns(self, now_ns: int) -> int:
         """Return when the next message is due; nothing more comes tomorrow either."""
-        if self._began_ns is None or self._said >= len(self._script):
+        if self._began_ns is None or not self._unsaid:
             return now_ns + DAY_NS
         due_ns = self._began_ns + math.ceil(self._script[self._said][0] / self._speed)
         return max(due_ns, now_ns + 1)

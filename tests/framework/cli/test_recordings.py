@@ -192,3 +192,42 @@ def test_a_real_capture_is_collected(shell, name):
     }
     assert lines
     assert {("BTC/USD", line["open_time"][:19], line["close"]) for line in lines} <= held
+
+
+def captured(shell, name, *frames):
+    """A plain capture of Kraken's, made of what its adapter is tested on."""
+    wire = Path(__file__).parents[2] / "adapters" / "kraken" / "wire"
+    path = shell.folder / "kraken" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps(json.loads((wire / frame).read_text())) + "\n" for frame in frames))
+    return path
+
+
+def test_a_capture_of_quotes_tells_each_once_and_ends(shell):
+    capture = captured(shell, "ws.jsonl", "accepted_ticker.json", "ticker_snapshot.json")
+
+    told = shell.lines("collect", "--replay", capture, "--store", "memory:")
+
+    assert [("kraken:BTC/USD@quotes", "95025.4", "95025.5")] == [
+        (one["series"], one["bid"], one["ask"]) for one in told
+    ]
+
+
+def test_a_captured_reply_is_collected_whole_and_ends(shell):
+    """Nobody has to say when that was; its last row was forming."""
+    capture = captured(shell, "rest.json", "rest_ohlc.json")
+    rows = json.loads(capture.read_text())["result"]["XXBTZUSD"]
+
+    told = shell.lines("collect", "kraken:BTC/USD@1m", "--replay", capture, "--store", "memory:")
+
+    assert [row[4] for row in rows[:-1] if row[7]] == [one["close"] for one in told]
+    assert told
+
+
+def test_what_is_not_in_the_recording_is_not_asked_of_the_real_venue(shell):
+    capture = captured(shell, "rest.json", "rest_ohlc.json")
+
+    done = shell.run("collect", "yahoo:AAPL@1m", "--replay", capture, status=2)
+
+    assert "nothing of 'yahoo' is recorded" in done.stderr
+    assert shell.files() == ["kraken"]
