@@ -77,7 +77,6 @@ class Turnstile:
         self._numbers = itertools.count()
         self._moved = asyncio.Event()
         self._closed_until_s = float("-inf")
-        self.used = 0
 
     def leave(self, left: float, now_s: float) -> None:
         """Let no more than *left* through at once."""
@@ -112,7 +111,6 @@ class Turnstile:
                     if wait_s < _SOON_S:
                         if self._meter is not None:
                             self._meter.spend(cost, now_s)
-                        self.used += cost
                         return
                 moved = self._moved
                 try:
@@ -174,11 +172,6 @@ class Budget:
         if left < 1 and next_s is not None:
             wait_s = next_s - now_ns / SECOND_NS if next_s >= _UNIX_S else next_s
             self.pause_rest(min(max(wait_s, 0.0), LONGEST_ASKED_S))
-
-    @property
-    def rest_used(self) -> int:
-        """REST cost used so far."""
-        return self._rest.used
 
     @property
     def rest_waiting(self) -> int:

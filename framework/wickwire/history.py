@@ -67,7 +67,6 @@ class History:
         self._refusals = 0
         self.requests = 0
         self.failures = 0
-        self.last_error = ""
 
     async def page(self, query: OhlcvQuery, priority: Priority) -> FetchedPage:
         """Fetch one page.
@@ -104,7 +103,7 @@ class History:
             done, step = self._advance(talk.__next__)
             for _ in range(MAX_REQUESTS):
                 if done:
-                    self.last_error, self._refusals = "", 0
+                    self._refusals = 0
                     return step  # type: ignore[return-value]  # a generator returns what its type says
                 try:
                     reply = await self._answer(step, priority)
@@ -190,7 +189,6 @@ class History:
 
     def _note(self, error: WickwireError) -> None:
         self.failures += 1
-        self.last_error = self.words.of(error)
         if isinstance(error, VenueError) and error.kind is FaultKind.WAIT:
             self._refusals += 1
             ours_s = min(PAUSE_S * 2.0 ** min(self._refusals - 1, 10), LONGEST_PAUSE_S)

@@ -16,6 +16,7 @@ __all__ = [
     "SECOND_NS",
     "instant_of",
     "iso",
+    "iso_second",
     "ns_of",
     "parse_instant",
     "when",
@@ -59,6 +60,15 @@ def iso(ns: int) -> str:
     while digits.endswith("000"):
         digits = digits[:-3]
     return f"{text}.{digits}Z"
+
+
+def iso_second(ns: int) -> str:
+    """Return the second that *ns* lies in, as `iso` writes it.
+
+    Raises:
+        ValueError: It lies outside the years 1 to 9999.
+    """
+    return iso(ns - ns % SECOND_NS)
 
 
 def ns_of(moment: datetime) -> int:

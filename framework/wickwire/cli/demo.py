@@ -26,7 +26,8 @@ from wickwire.closer import Switch
 from wickwire.collector import Collector
 from wickwire.config import Config
 from wickwire.errors import ConfigError, UsageError
-from wickwire.model import MINUTE_NS, SECOND_NS, Rung, Series, iso
+from wickwire.instants import iso_second
+from wickwire.model import MINUTE_NS, Rung, Series
 from wickwire.store import shown_store
 
 __all__ = ["demo"]
@@ -225,7 +226,7 @@ async def _break_and_mend(world: World, view: View, lasts_s: float) -> None:
 
 def _minute(world: World) -> str:
     now_ns = world.clock.now_ns()
-    return iso(now_ns - now_ns % SECOND_NS)
+    return iso_second(now_ns)
 
 
 async def _check(

@@ -24,6 +24,7 @@ from wickwire.clock import SystemClock
 from wickwire.conversation import HttpRequest
 from wickwire.discovery import Kind
 from wickwire.errors import WickwireError
+from wickwire.instants import iso_second
 from wickwire.model import SECOND_NS, iso
 from wickwire.registry import State
 from wickwire.store import Store, shown_store
@@ -175,7 +176,7 @@ def _clock() -> Finding:
         return Finding(
             what="clock", state="note", text=f"was set while we looked, by {drift_s:.3f} s; keep it by NTP"
         )
-    return Finding(what="clock", state="ok", text=f"{iso(now_ns - now_ns % SECOND_NS)}; goes steadily")
+    return Finding(what="clock", state="ok", text=f"{iso_second(now_ns)}; goes steadily")
 
 
 async def _venue_clocks(settings: Settings) -> list[Finding]:

@@ -15,7 +15,8 @@ from wickwire.cli.stored import reading
 from wickwire.cli.worlds import World, real, replayed, simulated, simulated_world
 from wickwire.clock import SystemClock
 from wickwire.errors import ConfigError, PlanError, StoreError, UsageError
-from wickwire.model import HOUR_NS, MINUTE_NS, SECOND_NS, Rung, Series, iso
+from wickwire.instants import iso_second
+from wickwire.model import HOUR_NS, MINUTE_NS, Rung, Series, iso
 from wickwire.store import REAL, other_world, shown_store
 from wickwire.transport.origins import redirect_table
 
@@ -173,7 +174,7 @@ def check_clock(job: Job, known_ns: int, now_ns: int) -> None:
     if known_ns > now_ns + MOST_AHEAD_NS:
         raise ConfigError(
             f"store {shown_store(job.store)!r}: it knows candles up to {iso(known_ns)}, but this machine's "
-            f"clock says {iso(now_ns - now_ns % SECOND_NS)}; set the clock, or name another --store if "
+            f"clock says {iso_second(now_ns)}; set the clock, or name another --store if "
             "those were collected with --at"
         )
 

@@ -11,7 +11,8 @@ import msgspec
 
 from wickwire.cli.door import printable
 from wickwire.closer import Switch
-from wickwire.model import SECOND_NS, Quote, Series, SeriesCandle, Trade, iso
+from wickwire.instants import iso_second
+from wickwire.model import Quote, Series, SeriesCandle, Trade, iso
 
 __all__ = [
     "candle_json",
@@ -130,5 +131,5 @@ def quote_line(series: Series, quote: Quote) -> str:
 
 def switch_line(switch: Switch) -> str:
     """Return a change of route for eyes."""
-    at = iso(switch.at_ns - switch.at_ns % SECOND_NS)
+    at = iso_second(switch.at_ns)
     return f"{at}  {switch.series}  now {switch.rung.value}: {switch.why}"

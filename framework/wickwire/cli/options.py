@@ -11,6 +11,7 @@ import click
 
 from wickwire.cli.door import loud_options
 from wickwire.errors import UsageError
+from wickwire.instants import iso_second
 from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Rung, Series, iso, parse_instant
 from wickwire.planner import PINS
 
@@ -86,9 +87,7 @@ def range_ns(
         )
     last_ns = now_ns if end_ns is None else max(now_ns, end_ns)
     if since_ns is not None and since_ns > last_ns:
-        raise UsageError(
-            f"--since {iso(since_ns)} lies in the future: it is {iso(now_ns - now_ns % SECOND_NS)} now"
-        )
+        raise UsageError(f"--since {iso(since_ns)} lies in the future: it is {iso_second(now_ns)} now")
     return since_ns, until_ns
 
 

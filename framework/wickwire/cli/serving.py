@@ -27,6 +27,7 @@ from wickwire.cli.settings import Settings, read_settings
 from wickwire.cli.worlds import World, replayed, seed_of, simulated
 from wickwire.clock import SystemClock
 from wickwire.discovery import Kind
+from wickwire.instants import iso_second
 from wickwire.model import SECOND_NS, Rung, Series, Timeframe, iso
 from wickwire.registry import Registry, State
 
@@ -96,7 +97,7 @@ def simulate(
             examples = [series for name in world.servers for series in _examples(settings, world, name)]
             options = []
             if at is not None or speed is not None:  # who collects lives by the same clock
-                options += ["--at", iso(at_ns - at_ns % SECOND_NS)]
+                options += ["--at", iso_second(at_ns)]
             if speed is not None:
                 options += ["--speed", f"{speed:g}"]
             options += ["--seed", str(seed)]  # that its store knows that they are not real
@@ -159,7 +160,7 @@ def replay(
     if inside.started_ns is None and inside.first_ns is not None:
         options += ["--since", iso(inside.first_ns)]
     if inside.clock_ns is not None:
-        options += ["--at", iso(inside.clock_ns - inside.clock_ns % SECOND_NS)]
+        options += ["--at", iso_second(inside.clock_ns)]
     if inside.until_ns is not None:
         options += ["--until", iso(-(-inside.until_ns // SECOND_NS) * SECOND_NS)]
     if inside.clock_ns is not None and speed != 1:
