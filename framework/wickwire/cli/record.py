@@ -57,8 +57,9 @@ def record(
 ) -> ExitCode:
     """Record what a venue says to a file.
 
-    The series, all of one venue, are collected into memory, where a candle takes 1 kB until the end; frames and replies go to FILE, without secrets.
-    Where the venue says nothing there is no FILE; where it only refuses, FILE holds how it did.
+    The series, all of one venue, are collected into memory, where a candle takes 1 kB until the end; frames
+    and replies go to FILE, without secrets. Where the venue says nothing there is no FILE; where it only
+    refuses, FILE holds how it did.
     """
     settings = read_settings(config_file)
     job = Job(
