@@ -209,7 +209,9 @@ def read_config(path: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as exc:
-        raise ConfigError(f"{path}: there is no such file") from exc
+        raise ConfigError(
+            f"{path}: there is no such file; write it, or name another with --config or WICKWIRE_CONFIG"
+        ) from exc
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{path}: cannot be read: {getattr(exc, 'strerror', None) or exc}") from exc
     return parse_config(text, source=str(path), folder=path.parent)

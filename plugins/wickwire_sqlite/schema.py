@@ -138,7 +138,10 @@ def _check_place(path: Path, *, readonly: bool) -> None:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         if readonly:
-            raise StoreError(f"store {str(path)!r}: there is no such file") from None
+            raise StoreError(
+                f"store {str(path)!r}: there is no such file; `wickwire collect` or `wickwire backfill` "
+                "makes it, --store names another"
+            ) from None
         _create(path)
         return
     except OSError as exc:

@@ -69,7 +69,14 @@ def doctor(online: bool, store: str | None, config_file: str | None, as_json: bo
     The exit status is 1 when something that is needed is broken. Nothing connects without --online.
     """
     settings = read_settings(config_file)
-    findings = [*_python(), *_packages(), *_plugins(settings), *_store(settings, store), _clock()]
+    findings = [
+        *_python(),
+        *_packages(),
+        *_plugins(settings),
+        *_names(settings),
+        *_store(settings, store),
+        _clock(),
+    ]
     if online:
         findings += asyncio.run(_venue_clocks(settings))
     if as_json:
@@ -123,6 +130,17 @@ def _plugins(settings: Settings) -> Iterator[Finding]:
         state = {"ok": "ok", "broken": "bad"}.get(one.state.value, "note")
         reason = f": {one.state.value}: {one.reason}" if one.reason else ""
         yield Finding(what=f"{one.kind.value} {one.name}", state=state, text=f"{whence}{reason}")
+
+
+def _names(settings: Settings) -> Iterator[Finding]:
+    """Look for plugins that are allowed or denied, and not there."""
+    there = {one.name for one in settings.registry.discover()}
+    plugins = settings.config.plugins
+    for key, names in (("allow", plugins.allow or ()), ("deny", plugins.deny)):
+        for name in names:
+            if name not in there:
+                text = f"plugins.{key} names it, but no plugin of that name is installed"
+                yield Finding(what=f"plugin {name}", state="note", text=text)
 
 
 def _store(settings: Settings, given: str | None) -> Iterator[Finding]:

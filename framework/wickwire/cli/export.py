@@ -107,6 +107,8 @@ def sink(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"output {str(path)!r}: there is no directory {str(path.parent)!r}; create it")
     try:
         descriptor, made = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as exc:

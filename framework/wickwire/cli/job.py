@@ -139,8 +139,8 @@ async def in_world(job: Job) -> AsyncIterator[World]:
 async def _world_of(job: Job) -> AsyncIterator[World]:
     registry, now_ns = job.settings.registry, SystemClock().now_ns()
     at_ns = None if job.at is None else job.at.ns(now_ns)
-    elsewhere = {**job.settings.config.redirects, **job.redirects}
-    redirect_table(elsewhere)  # before a store is made for what cannot be
+    elsewhere = job.settings.redirects(job.series, job.redirects)  # before a store is made for what cannot be
+    redirect_table(elsewhere)
     held, known_ns = await known(job)
     if held not in {"", job.world}:
         raise ConfigError(other_world(job.store, held, job.world))

@@ -52,6 +52,7 @@ def plan(series: tuple[Series, ...], route: str | None, config_file: str | None,
     Nothing connects. The exit status is 3 when one of them cannot be collected.
     """
     settings = read_settings(config_file)
+    settings.store_url(None)  # what is wrong with it is told now and not when it is needed
     plans = settings.plans(settings.wanted(series), route)
     if as_json:
         rows = [

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import attrs
 import click
 
 from wickwire.binding import listed, suggestion
+from wickwire.cli.elsewhere import mistyped
 from wickwire.config import Config, read_config
 from wickwire.description import Account
 from wickwire.discovery import Kind
@@ -88,9 +90,20 @@ class Settings:
     def check_names(self) -> None:
         """Refuse venues that no adapter is for; a typo would leave its settings unused in silence.
 
+        Of plugins that are allowed or denied only what is nearly the name of one is refused: the others may
+        be installed elsewhere.
+
         Raises:
             ConfigError: One is not known; the text names file, key and what is close.
         """
+        plugins = {one.name for one in self.registry.discover()}
+        for key, names in (("allow", self.config.plugins.allow or ()), ("deny", self.config.plugins.deny)):
+            for place, name in enumerate(names):
+                there = suggestion(name, plugins)
+                if name not in plugins and there:
+                    raise ConfigError(
+                        f"{self.config.source}: plugins.{key}[{place}]: there is no plugin {name!r}{there}"
+                    )
         named = {f"venues.{name}": name for name in self.config.venues}
         named |= {f"series[{place}]": one.venue for place, one in enumerate(self.config.series)}
         if not named:
@@ -132,19 +145,43 @@ class Settings:
 
         Raises:
             UsageError: A venue is not known.
-            ConfigError: Limits in the config are higher than the venue's.
+            ConfigError: Limits in the config are higher than the venue's, or a redirect is mistyped.
             PluginError: A venue's adapter is broken.
         """
         from wickwire.places import plan_all
 
         adapters = {one.venue: self.registry.load(one.venue) for one in series}
+        self.redirects(series)
         pins = self._pins(adapters)
         if route is not None:
             pins |= dict.fromkeys(series, Rung(route))
+        accounts = self.accounts(series)  # what is wrong with them names the file itself
         try:
-            return plan_all(series, adapters, self.accounts(series), pins)
+            return plan_all(series, adapters, accounts, pins)
         except ConfigError as exc:
             raise ConfigError(f"{self.config.source}: {exc}") from exc
+
+    def redirects(
+        self, series: Sequence[Series], given: Mapping[str, str] = MappingProxyType({})
+    ) -> Mapping[str, str]:
+        """Return the redirects for the venues of *series*: those of the config, and *given*, which win.
+
+        Raises:
+            UsageError: One is not used by any of them, but nearly: it must be a typo.
+        """
+        wanted: dict[str, str] = {}
+        venues = {one.venue: self.registry.load(one.venue) for one in series}
+        for venue, adapter in venues.items():
+            configured = self.config.venue(venue).redirects
+            wrong = mistyped(configured, [adapter])
+            if wrong is not None:
+                where = f'{self.config.source}: venues.{venue}.redirects."{wrong[0]}"'
+                raise ConfigError(f"{where}: nothing goes there (did you mean {wrong[1]}?)")
+            wanted |= configured
+        wrong = mistyped(given, venues.values())
+        if wrong is not None:
+            raise UsageError(f"--redirect {wrong[0]}: nothing goes there (did you mean {wrong[1]}?)")
+        return {**wanted, **given}
 
     def _pins(self, adapters: Mapping[str, Adapter]) -> dict[Series, Rung]:
         """Return the pins of the config under canonical names, whichever way they are spelled there."""

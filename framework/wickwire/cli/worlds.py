@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import attrs
 
+from wickwire.cli.elsewhere import origins_of
 from wickwire.clock import Clock, LoopClock, SystemClock
 from wickwire.errors import UsageError
 from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Feed, Series, Utc, iso, when
@@ -168,24 +168,18 @@ def _simulator(registry: Registry, name: str, market: SeededMarket) -> VenueServ
 
 
 def _origins(adapter: Adapter) -> tuple[Sequence[str], Sequence[str]]:
-    """Return where the streams and the REST of a venue are, as far as its adapter tells without being asked.
+    """Return where the streams and the REST of a venue are.
 
     Raises:
-        UsageError: It does not tell.
+        UsageError: Its adapter does not tell.
     """
-    from wickwire.simulate import SeededMarket
-
-    if adapter.simulate is not None:
-        server = adapter.simulate(SeededMarket(0, 0))
-        return server.stream_origins, server.rest_origins
-    endpoint = adapter.endpoint_told()
-    if endpoint is None:
+    streams, rest = origins_of(adapter)
+    if not (streams or rest):
         raise UsageError(
             f"a capture does not say where {adapter.name!r} is, and its adapter has no simulate() to tell; "
             "replay a recording of `wickwire record`, which says it"
         )
-    url = urlsplit(endpoint.url)
-    return [f"{url.scheme}://{url.netloc}"], []
+    return streams, rest
 
 
 def opening_ns(market: SeededMarket, symbols: Sequence[str], now_ns: int, not_before_ns: int = 0) -> int:

@@ -133,7 +133,7 @@ def find_recordings(paths: Iterable[Path]) -> list[Path]:
         elif path.exists():
             found.append(path)
         else:
-            raise ConfigError(f"replay {path}: no such file")
+            raise ConfigError(f"replay {path}: no such file; `wickwire record` makes one")
     return found
 
 

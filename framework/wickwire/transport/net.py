@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -19,6 +20,7 @@ from wickwire.transport.origins import (
     HTTP_SCHEMES,
     STREAM_SCHEMES,
     Address,
+    Origin,
     environment_proxy,
     redirect_table,
 )
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from wickwire.transport.ws import SocketStream
 
 __all__ = ["MAX_REPLY_BYTES", "NetTransport", "trusted_tls"]
+
+log = logging.getLogger(__name__)
 
 MAX_REPLY_BYTES: Final = 64 * MEBIBYTE
 OPEN_TIMEOUT_S: Final = 10.0
@@ -71,6 +75,8 @@ class NetTransport:
             )
         self._clock = clock
         self._redirects = redirect_table(redirects)
+        self._unused = dict.fromkeys(self._redirects)
+        self._asked: dict[Origin, None] = {}
         self._user_agent = user_agent
         self._given_tls = tls
         self._open_timeout_s = open_timeout_s
@@ -114,7 +120,12 @@ class NetTransport:
         return await self._http.send(address, request, proxy=environment_proxy(address.origin))
 
     async def aclose(self) -> None:
-        """Close everything that is still open, and open nothing more."""
+        """Close everything that is still open, and open nothing more.
+
+        A redirect that was never used is told where a venue was asked itself: it may be a typo.
+        """
+        if not self._closed:
+            self._tell_unused()
         self._closed = True
         async with asyncio.TaskGroup() as tasks:
             for stream in list(self._streams):
@@ -129,7 +140,21 @@ class NetTransport:
             address = Address.parse(url, schemes)
         except ValueError as exc:
             raise PluginError(f"an adapter asks for an address that is not allowed: {exc}") from exc
-        return Address(self._redirects.get(address.origin, address.origin), address.target)
+        target = self._redirects.get(address.origin)
+        if target is None:
+            if self._unused and not address.origin.loopback:
+                self._asked[address.origin] = None
+            return address
+        self._unused.pop(address.origin, None)
+        return Address(target, address.target)
+
+    def _tell_unused(self) -> None:
+        for unused in self._unused:
+            kind = STREAM_SCHEMES if unused.scheme in STREAM_SCHEMES else HTTP_SCHEMES
+            asked = [str(origin) for origin in self._asked if origin.scheme in kind]
+            if asked:
+                why = f"nothing went there; {', '.join(asked)} was asked itself"
+                log.warning("redirect not used", extra={"redirect": str(unused), "why": why})
 
     @cached_property
     def _http(self) -> HttpClient:

@@ -42,12 +42,26 @@ NOWHERE = (
         (["collect", SERIES, "--speed", "60"], 2, "real venues cannot be hurried"),
         (["collect", SERIES, "--speed", "0", "--simulate"], 2, "--speed"),
         (["collect", SERIES, "--seed", "1"], 2, "--seed"),
-        (["collect", SERIES, "--simulate", "--replay", "x"], 2, "x: no such file"),
+        (
+            ["collect", SERIES, "--simulate", "--replay", "x"],
+            2,
+            "x: no such file; `wickwire record` makes one",
+        ),
         (["collect", SERIES, "--simulate", *NOWHERE], 2, "--redirect"),
         (
             ["collect", SERIES, "--redirect", "wss://ws.kraken.com=ws://example.com", "--for", "1s"],
             2,
             "ws://",
+        ),
+        (
+            ["collect", SERIES, "--redirect", "wss://ws.kraken.co=ws://127.0.0.1:1", "--for", "1s"],
+            2,
+            "--redirect wss://ws.kraken.co: nothing goes there (did you mean wss://ws.kraken.com?)",
+        ),
+        (
+            ["backfill", SERIES, "--since", "1h", "--redirect", "https://api.krakn.com=http://127.0.0.1:1"],
+            2,
+            "did you mean https://api.kraken.com?",
         ),
         (["collect", SERIES, "--store", "nonsense", "--for", "1s"], 2, "store 'nonsense' has no scheme"),
         (["collect", SERIES, "--store", "oracle:x", "--for", "1s"], 2, "no plugin takes 'oracle'"),
@@ -57,9 +71,9 @@ NOWHERE = (
             "there is no directory 'gone'",
         ),
         (["collect", SERIES, "--store", "sqlite:.", "--for", "1s"], 2, "it names no file"),
-        (["collect", SERIES, "--config", "gone.toml"], 2, "gone.toml: there is no such file"),
+        (["collect", SERIES, "--config", "gone.toml"], 2, "gone.toml: there is no such file; write it, or"),
         (["collect", SERIES, "--record", "gone/x.jsonl", "--for", "1s"], 2, "gone/x.jsonl"),
-        (["gaps", SERIES], 1, "there is no such file"),
+        (["gaps", SERIES], 1, "there is no such file; `wickwire collect` or `wickwire backfill` makes it"),
         (["gaps"], 1, "there is no such file"),
         (["gaps", SERIES, "--store", "nonsense"], 2, "store 'nonsense' has no scheme"),
         (
@@ -73,7 +87,7 @@ NOWHERE = (
         (["collect", SERIES, "--until", "1h", "--for", "1s"], 2, "is over already; `wickwire backfill`"),
         (["collect", SERIES, "--at", "2020-01-01", "--for", "1s"], 2, "real venues live now"),
         (["record", SERIES, "x.jsonl", "--since", "2100-01-01", "--for", "1s"], 2, "lies in the future"),
-        (["export", SERIES], 1, "there is no such file"),
+        (["export", SERIES], 1, "there is no such file; `wickwire collect` or"),
         (["replay", "gone.jsonl"], 2, "gone.jsonl: no such file"),
         (["simulate", "nope"], 2, "there is no adapter 'nope'"),
         (["record", SERIES, "yahoo:AAPL@1m", "x.jsonl"], 2, "one file holds one venue"),
@@ -108,6 +122,20 @@ def test_wrong_input_is_one_line(shell, arguments, status, phrase):
             "[venues.kraken.limits]\ntopics_per_connection = 1000",
             "c.toml: venues.kraken.limits.topics_per_connection: 1000 is more than",
         ),
+        (
+            '[venues.kraken.redirects]\n"wss://ws.kraken.co" = "ws://127.0.0.1:1"',
+            'venues.kraken.redirects."wss://ws.kraken.co": nothing goes there (did you mean wss://ws.kraken.com?)',
+        ),
+        (
+            "[plugins]\nallow = ['kraken', 'sqlitee']",
+            "plugins.allow[1]: there is no plugin 'sqlitee' (did you mean 'sqlite'?)",
+        ),
+        ("[plugins]\ndeny = ['yaho']", "plugins.deny[0]: there is no plugin 'yaho' (did you mean 'yahoo'?)"),
+        ("store = 'foo'", "c.toml: store: 'foo' has no scheme"),
+        (
+            "[venues.kraken.secrets]\nkey = 'env:NOPE_KEY'",
+            "error: c.toml: venues.kraken.secrets.key: the environment variable NOPE_KEY is not set",
+        ),
     ],
 )
 def test_a_broken_config_names_file_and_key(shell, text, phrase):
@@ -118,6 +146,30 @@ def test_a_broken_config_names_file_and_key(shell, text, phrase):
     assert "c.toml" in done.stderr
     assert phrase in done.stderr
     assert "hunter2" not in done.stderr
+
+
+def test_what_is_allowed_or_denied_and_not_installed_is_no_error_but_noted(shell):
+    """The same config may serve a machine where it is."""
+    (shell.folder / "c.toml").write_text("[plugins]\ndeny = ['somebodys_venue']")
+
+    findings = {row["what"]: row for row in shell.json("doctor", "--config", "c.toml")}
+
+    assert findings["plugin somebodys_venue"]["state"] == "note"
+
+
+def test_a_redirect_far_from_any_address_is_taken(shell):
+    """Where a venue is, some adapters only learn from the venue."""
+    (shell.folder / "c.toml").write_text(
+        '[venues.kraken.redirects]\n"wss://eu.kraken.com" = "ws://127.0.0.1:1"'
+    )
+
+    shell.run("plan", SERIES, "--config", "c.toml")
+
+
+def test_an_output_in_no_directory_is_named_with_what_to_do(collected):
+    done = collected.run("export", "-o", "out/x.csv", status=2)
+
+    assert done.stderr == "error: output 'out/x.csv': there is no directory 'out'; create it\n"
 
 
 def test_a_store_in_the_config_that_is_none_is_named_by_file_and_key(shell):
