@@ -1,15 +1,13 @@
 """ccxt and ccxt.pro against the simulated Kraken: what they return is compared with the market's truth."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import ccxt
 import ccxt.pro
+from ccxt_checks import MINUTE_MS, go_on_after_a_cut, soon, true_rows
 from checks import Truth, check, main, same
-
-MINUTE_MS = 60_000
 
 
 def rest(truth: Truth) -> Any:
@@ -29,21 +27,6 @@ async def pro(truth: Truth) -> AsyncIterator[Any]:
         yield exchange
     finally:
         await exchange.close()
-
-
-async def soon(awaited: Awaitable[Any]) -> Any:
-    """Return what comes within half a minute, or fail."""
-    async with asyncio.timeout(30):
-        return await awaited
-
-
-def true_rows(
-    truth: Truth, symbol: str, timeframe: str, since_ms: int, until_ms: int
-) -> dict[int, list[float]]:
-    """Return the market's candles in ccxt's form, by open time."""
-    found = truth.candles(symbol, timeframe, since_ms * 10**6, until_ms * 10**6)
-    names = ("open", "high", "low", "close", "volume")
-    return {opened * 1000: [float(row[name]) for name in names] for opened, row in found.items()}
 
 
 @check("load_markets: symbols, precisions and names")
@@ -203,22 +186,7 @@ async def watched_quotes(truth: Truth) -> None:
 @check("After a cut ccxt reports a network error, and a new watch goes on")
 async def survives_a_cut(truth: Truth) -> None:
     async with pro(truth) as exchange:
-        await soon(exchange.watch_trades("BTC/USD"))
-        await asyncio.to_thread(truth.inject, "hangup", code=1006)
-        cut: list[Exception] = []
-
-        async def watch() -> None:
-            try:
-                await exchange.watch_trades("BTC/USD")
-            except ccxt.NetworkError as exc:
-                cut.append(exc)
-
-        async def watch_until_cut() -> None:
-            while not cut:
-                await watch()
-
-        await soon(watch_until_cut())
-        assert await soon(exchange.watch_trades("BTC/USD"))
+        await go_on_after_a_cut(exchange, truth)
 
 
 if __name__ == "__main__":

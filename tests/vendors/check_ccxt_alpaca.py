@@ -4,15 +4,14 @@ Its stream speaks JSON, where alpaca-py speaks msgpack.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import ccxt
 import ccxt.pro
+from ccxt_checks import MINUTE_MS, soon, true_rows
 from checks import Truth, check, main, same
-
-MINUTE_MS = 60_000
 
 
 def pointed(exchange: Any, truth: Truth) -> Any:
@@ -37,21 +36,6 @@ async def pro(truth: Truth) -> AsyncIterator[Any]:
         yield exchange
     finally:
         await exchange.close()
-
-
-async def soon(awaited: Awaitable[Any], limit_s: float = 30) -> Any:
-    """Return what comes in time, or fail."""
-    async with asyncio.timeout(limit_s):
-        return await awaited
-
-
-def true_rows(
-    truth: Truth, symbol: str, timeframe: str, since_ms: int, until_ms: int
-) -> dict[int, list[float]]:
-    """Return the venue's candles in ccxt's form, by open time."""
-    found = truth.candles(symbol, timeframe, since_ms * 10**6, until_ms * 10**6)
-    names = ("open", "high", "low", "close", "volume")
-    return {opened * 1000: [float(row[name]) for name in names] for opened, row in found.items()}
 
 
 @check("load_markets: the crypto pairs")

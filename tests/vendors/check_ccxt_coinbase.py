@@ -1,15 +1,14 @@
 """ccxt and ccxt.pro against the simulated Coinbase: what they return is compared with the market's truth."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import ccxt
 import ccxt.pro
+from ccxt_checks import MINUTE_MS, go_on_after_a_cut, soon, true_rows
 from checks import Truth, check, main, same
 
-MINUTE_MS = 60_000
 MAKERS = {"buy": "sell", "sell": "buy"}
 """ccxt hands on the venue's side, which is the maker's; the truth tells the taker's."""
 
@@ -34,12 +33,6 @@ async def pro(truth: Truth) -> AsyncIterator[Any]:
         await exchange.close()
 
 
-async def soon(awaited: Awaitable[Any]) -> Any:
-    """Return what comes within half a minute, or fail."""
-    async with asyncio.timeout(30):
-        return await awaited
-
-
 @check("load_markets: symbols, ids and precisions, the aliases in USDC too")
 def markets(truth: Truth) -> None:
     found = rest(truth).load_markets()
@@ -61,13 +54,9 @@ def candles(truth: Truth) -> None:
     ):
         since_ms = now_ms - now_ms % length_ms - 40 * length_ms
         rows = exchange.fetch_ohlcv(symbol, timeframe, since=since_ms, limit=40)
-        true = truth.candles(symbol, timeframe, since_ms * 10**6, (since_ms + 40 * length_ms) * 10**6)
-        names = ("open", "high", "low", "close", "volume")
-        same(
-            {row[0]: row[1:] for row in rows if row[0] < since_ms + 40 * length_ms},
-            {opens * 1000: [float(row[name]) for name in names] for opens, row in true.items()},
-            f"candles of {symbol}",
-        )
+        until_ms = since_ms + 40 * length_ms
+        told = {row[0]: row[1:] for row in rows if row[0] < until_ms}
+        same(told, true_rows(truth, symbol, timeframe, since_ms, until_ms), f"candles of {symbol}")
 
 
 @check("fetch_trades: the truth, with the maker's side")
@@ -168,22 +157,7 @@ async def watched_quotes(truth: Truth) -> None:
 @check("After a cut ccxt reports a network error, and a new watch goes on")
 async def survives_a_cut(truth: Truth) -> None:
     async with pro(truth) as exchange:
-        await soon(exchange.watch_trades("BTC/USD"))
-        await asyncio.to_thread(truth.inject, "hangup", code=1006)
-        cut: list[Exception] = []
-
-        async def watch() -> None:
-            try:
-                await exchange.watch_trades("BTC/USD")
-            except ccxt.NetworkError as exc:
-                cut.append(exc)
-
-        async def watch_until_cut() -> None:
-            while not cut:
-                await watch()
-
-        await soon(watch_until_cut())
-        assert await soon(exchange.watch_trades("BTC/USD"))
+        await go_on_after_a_cut(exchange, truth)
 
 
 if __name__ == "__main__":
