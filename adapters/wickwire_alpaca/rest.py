@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from decimal import Decimal
 from itertools import pairwise
+from math import log2
 from typing import Final
 
+import attrs
 import msgspec
 
 from wickwire import (
@@ -35,11 +37,12 @@ from wickwire import (
     TradeQuery,
     VenueError,
     WireError,
+    Zone,
     hookimpl,
 )
 from wickwire_alpaca.pages import BarsReply, Rows, Talk, TradesReply
 from wickwire_alpaca.refusals import wire_error
-from wickwire_alpaca.symbols import CRYPTO, MINUTE, Place, close_of, grid_of, opens_on_grid, rest_name
+from wickwire_alpaca.symbols import CRYPTO, DAY, MINUTE, Place, close_of, grid_of, opens_on_grid, rest_name
 from wickwire_alpaca.times import TextTimes
 
 __all__ = ["SETTLE_S", "fetch_ohlcv", "fetch_trades"]
@@ -47,7 +50,10 @@ __all__ = ["SETTLE_S", "fetch_ohlcv", "fetch_trades"]
 SETTLE_S: Final = 35.0
 """A late trade changes a bar until the next half-minute mark ("Real-time Stock Data", Updated bars)."""
 
-_SUSPICIOUS: Final = 4  # so many bars of minutes, all at full hours, are bars of hours
+_ENOUGH_BITS: Final = 20.0
+"""Bars that chance puts at full hours once in a million times (in bits) are bars of hours, or of days.
+
+So four bars of 1m an hour apart each are, and twenty of 30m: thin stocks have some of these honestly."""
 
 
 class RestBar(msgspec.Struct, gc=False):
@@ -104,7 +110,8 @@ def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Generator[HttpRequest, H
     params = {"timeframe": name, "adjustment": "raw"} if talk.place is not CRYPTO else {"timeframe": name}
     rows, as_of_ns, whole = yield from talk.pages("bars", BarsReply, params, since_ns, until_ns)
     told = list(_told(rows, query, talk.place, as_of_ns))
-    _check(told, query.timeframe)
+    _check(told, query.timeframe, talk.place)
+    told = _cut_short(told)
     reached_ns = until_ns if whole else told[-1].close_ns if told else since_ns
     inside = [row for row in told if query.since_ns <= row.open_ns < query.until_ns]
     return Page(
@@ -141,7 +148,7 @@ def fetch_trades(query: TradeQuery, account: Account) -> Generator[HttpRequest, 
 # ---------------------------------------------------------------------------------------------------- rows
 
 
-def _check(told: Sequence[Candle | BadRow], timeframe: Timeframe) -> None:
+def _check(told: Sequence[Candle | BadRow], timeframe: Timeframe, place: Place) -> None:
     """Refuse rows that cannot be what was asked for.
 
     Raises:
@@ -154,9 +161,43 @@ def _check(told: Sequence[Candle | BadRow], timeframe: Timeframe) -> None:
     if apart_ns <= 0:
         raise WireError("alpaca: bars are repeated or out of order; the pages may go round in a circle")
     size_ns = timeframe.fixed_ns
-    coarse = len(told) >= _SUSPICIOUS and all(row.open_ns % HOUR_NS == 0 for row in told)
-    if size_ns is not None and (apart_ns < min(size_ns, HOUR_NS) or (size_ns < HOUR_NS and coarse)):
+    if size_ns is not None and (_overlap(told, size_ns) or _are_coarser(told, size_ns, place)):
         raise WireError(f"alpaca: asked for {timeframe} bars, got others, {apart_ns // MINUTE_NS} min apart")
+
+
+def _overlap(told: Sequence[Candle | BadRow], size_ns: int) -> bool:
+    """Say whether bars are nearer to each other than their length allows.
+
+    Bars of several hours may open at any hour. Runs that do not divide an hour may begin anew at a full one
+    (45m: 14:00, 14:45, 15:00), as it is not documented what they count from.
+    """
+    least_ns = min(size_ns, HOUR_NS)
+    return any(
+        later.open_ns - row.open_ns < least_ns and (HOUR_NS % least_ns == 0 or later.open_ns % HOUR_NS != 0)
+        for row, later in pairwise(told)
+    )
+
+
+def _are_coarser(told: Sequence[Candle | BadRow], size_ns: int, place: Place) -> bool:
+    """Say whether bars shorter than an hour are rather bars of hours or days, by how many are in step."""
+    if size_ns >= HOUR_NS or any(row.open_ns % HOUR_NS for row in told):
+        return False
+    calendar = Zone(place.tz)
+    # a stock that trades at the close alone has a bar a day at a full hour; midnight is no time for one
+    if all(DAY.open_at(row.open_ns, calendar) == row.open_ns for row in told):
+        in_step = len(told)
+    else:
+        in_step = 1 + sum(later.open_ns - row.open_ns == HOUR_NS for row, later in pairwise(told))
+    return in_step * log2(HOUR_NS / size_ns) >= _ENOUGH_BITS
+
+
+def _cut_short(told: Sequence[Candle | BadRow]) -> list[Candle | BadRow]:
+    """Return *told*, where none ends after the next one opened: a run that began anew cuts the one before."""
+    cut = list(told)
+    for place, (row, later) in enumerate(pairwise(told)):
+        if row.close_ns > later.open_ns:
+            cut[place] = attrs.evolve(row, close_ns=later.open_ns)  # type: ignore[misc]  # both are such classes
+    return cut
 
 
 def _told(rows: Rows, query: OhlcvQuery, place: Place, as_of_ns: int) -> Iterator[Candle | BadRow]:

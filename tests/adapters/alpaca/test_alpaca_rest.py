@@ -360,6 +360,52 @@ def test_bars_of_another_length_are_not_taken_for_those_asked_for():
         fetch(bars(*minutes), asked=query("AAPL", M5, "2026-11-20T14:00:00Z", "2026-11-20T15:00:00Z"))
 
 
+@pytest.mark.parametrize("text", ["1m", "5m", "15m", "20m", "30m"])
+def test_the_few_bars_of_a_thin_stock_may_all_open_at_full_hours(text):
+    opens = [f"2026-11-20T{hour}:00:00Z" for hour in (10, 12, 13, 15)]
+    page, _ = fetch(
+        bars(*opens), asked=query("AAPL", Timeframe.parse(text), opens[0], "2026-11-20T16:00:00Z")
+    )
+
+    assert [row.open_ns for row in page.candles] == [ns(each) for each in opens]
+
+
+def test_a_stock_that_trades_at_the_close_alone_has_a_minute_a_day():
+    opens = [f"2026-11-{day:02}T21:00:00Z" for day in (9, 10, 11, 12, 13, 16, 17, 18)]
+    page, _ = fetch(bars(*opens), asked=query("AAPL", M1, opens[0], "2026-11-19T00:00:00Z"))
+
+    assert len(page.candles) == 8
+
+
+@pytest.mark.parametrize("text", ["1m", "30m"])
+def test_many_bars_in_step_with_hours_or_days_are_bars_of_these(text):
+    hours = [f"2026-11-19T{hour:02}:00:00Z" for hour in range(20)]
+    days = [f"2026-06-{day:02}T04:00:00Z" for day in range(1, 21)]
+    asked = query("AAPL", Timeframe.parse(text), "2026-06-01T04:00:00Z", "2026-11-21T00:00:00Z")
+
+    with pytest.raises(WireError, match="got others, 60 min apart"):
+        fetch(bars(*hours), asked=asked)
+    with pytest.raises(WireError, match="got others, 1440 min apart"):
+        fetch(bars(*days), asked=asked)
+
+
+@pytest.mark.parametrize(
+    ("text", "opens"),
+    [
+        ("45m", ["2026-11-20T14:00:00Z", "2026-11-20T14:45:00Z", "2026-11-20T15:00:00Z"]),
+        ("7m", ["2026-11-20T14:49:00Z", "2026-11-20T14:56:00Z", "2026-11-20T15:00:00Z"]),
+    ],
+)
+def test_runs_that_do_not_divide_an_hour_may_begin_anew_at_a_full_one(text, opens):
+    asked = query("AAPL", Timeframe.parse(text), opens[0], "2026-11-20T16:00:00Z")
+    page, _ = fetch(bars(*opens), asked=asked)
+
+    assert [row.open_ns for row in page.candles] == [ns(each) for each in opens]
+    assert page.candles[1].close_ns == page.candles[2].open_ns
+    with pytest.raises(WireError, match="got others"):
+        fetch(bars(opens[0], opens[1], "2026-11-20T14:58:00Z"), asked=asked)
+
+
 def test_bars_of_several_hours_may_open_at_any_hour_but_not_within_one():
     asked = query("AAPL", H4, "2026-11-20T05:00:00Z", "2026-11-20T17:00:00Z")
 
