@@ -15,7 +15,7 @@ import pytest
 from tests.framework.cli.conftest import Shell, interrupt
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/simulation.md", "docs/hooks.md", "docs/first-adapter.md")
+PAGES = ("README.md", "docs/python.md", "docs/simulation.md", "docs/hooks.md", "docs/first-adapter.md")
 ELSEWHERE = {
     "docs/hooks.md": "tests/framework/test_hookspecs.py",
     "docs/first-adapter.md": "tests/framework/test_first_adapter.py",
@@ -56,6 +56,19 @@ def test_the_snippets_about_simulation_run_as_they_stand(code, tmp_path):
 
     assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
     assert re.findall(r"\+00:00 \d+\.\d+ (?:successor|snapshot|history)$", done.stdout, re.MULTILINE)
+
+
+def test_the_program_of_the_python_page_runs_as_it_stands(tmp_path):
+    [code] = blocks("docs/python.md", "python")
+
+    done = python(code, tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    closed = r"^(?:coinbase|yahoo):BTC/USD@1m \S+ \S+ \d+\.\d+ (?:built|history) 0$"
+    assert len(re.findall(closed, done.stdout, re.MULTILINE)) == 4
+    assert re.search(r"^forming \d+\.\d+$", done.stdout, re.MULTILINE)
+    assert sum(map(int, re.findall(r"^(\d+) candles from ", done.stdout, re.MULTILINE))) > 100
+    assert "coinbase:BTC/USD@1m live build 0 holes" in done.stdout
 
 
 def test_the_cut_in_the_snippet_loses_nothing(tmp_path):
