@@ -70,7 +70,6 @@ class Channel:
     phase: Phase = Phase.ABSENT
     waiting: dict[tuple[str, str], str] = attrs.Factory(dict)
     schemas: dict[str, Any] = attrs.Factory(dict)
-    data_format: str = "FULL"
 
 
 @attrs.define

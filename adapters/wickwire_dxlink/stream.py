@@ -132,11 +132,10 @@ def _configured(message: Message, memory: Session) -> Sequence[Event]:
     if message.data_format not in (None, "FULL", "COMPACT"):
         raise WireError(f"dxlink: no data format: {message.data_format[:40]!r}", at="$.dataFormat")
     channel = memory.channel(message.channel)
-    fields = message.event_fields or {}
+    fields = {event: names for event, names in (message.event_fields or {}).items() if event in _ROWS}
+    channel.schemas |= {event: Schema(event, names) for event, names in fields.items() if names}
     if not all(fields.values()):
         raise WireError("dxlink: a type of event without fields", at="$.eventFields")
-    channel.schemas |= {event: Schema(event, names) for event, names in fields.items() if event in _ROWS}
-    channel.data_format = message.data_format or channel.data_format
     return ()
 
 
@@ -150,17 +149,17 @@ def _data(message: Message, memory: Session) -> Sequence[Event]:
     for event, row in _rows(memory.channel(message.channel), message.data):
         count += 1
         try:
-            told, trouble = _EVENTS[event](row, memory)
+            told, trouble = ((), row) if isinstance(row, WireError) else _EVENTS[event](row, memory)
             events += told
         except WireError as exc:
             trouble = exc
         if trouble is not None:
+            _spoil(memory)  # at once: a later row of the frame may end the snapshot
             wrong.append(trouble)
     if not wrong:
         return events
-    if len(wrong) == count:
+    if len(wrong) == count and not events:  # flags count even where values do not
         raise wrong[0]
-    _spoil(memory)
     said = f"dxlink: {len(wrong)} of {count} rows left out, the first: {wrong[0]}"
     return [Fault(FaultKind.PROTOCOL, said), *events]
 
@@ -172,35 +171,37 @@ def _spoil(memory: Session) -> None:
             route.spoil()
 
 
-def _rows(channel: Channel, data: list[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
+def _rows(channel: Channel, data: list[Any]) -> Iterator[tuple[str, Sequence[Any] | WireError]]:
     """Yield type and fields of every event that means something to us, whichever format the frame has.
 
-    Raises:
-        WireError: It has neither, its types are not known, or a length does not fit the fields.
+    What cannot be read is yielded as what is wrong with it: a type that is not known, or a length that does
+    not fit the fields, costs itself.
     """
     if data and isinstance(data[0], dict):
         for values in data:
             event: Any = values.get("eventType") if isinstance(values, dict) else None
-            if _is_used(event):
+            if not _is_known(event):
+                yield "", WireError(f"dxlink: no type of event: {event!r:.60}", at="$.data")
+            elif event in _ROWS:
                 vwap = values.get("vwap", values.get("VWAP"))  # so the specification spells it
                 yield event, [vwap if name == "vwap" else values.get(name) for name in _ROWS[event]]
         return
     for place in range(0, len(data), 2):
         event, values = data[place], data[place + 1] if place + 1 < len(data) else None
-        if not _is_used(event):
-            continue
-        schema = channel.schemas.get(event) or _unconfirmed(channel, event)
-        width, pick = schema.width, schema.pick
-        if not isinstance(values, list) or len(values) % width:
-            raise WireError(f"dxlink: no rows of {width} {event} values: {values!r:.60}", at="$.data")
-        for start in range(0, len(values), width):
-            yield event, pick([*values[start : start + width], None])
+        if not _is_known(event):
+            yield "", WireError(f"dxlink: no type of event: {event!r:.60}", at="$.data")
+        elif event in _ROWS:
+            schema = channel.schemas.get(event) or _unconfirmed(channel, event)
+            width, pick = schema.width, schema.pick
+            if isinstance(values, list) and not len(values) % width:
+                for start in range(0, len(values), width):
+                    yield event, pick([*values[start : start + width], None])
+            else:
+                yield "", WireError(f"dxlink: no rows of {width} {event} values: {values!r:.60}", at="$.data")
 
 
-def _is_used(event: object) -> bool:
-    if isinstance(event, str) and (event in _ROWS or event in _UNUSED):
-        return event in _ROWS
-    raise WireError(f"dxlink: no type of event: {event!r:.60}", at="$.data")
+def _is_known(event: object) -> bool:
+    return isinstance(event, str) and (event in _ROWS or event in _UNUSED)
 
 
 def _unconfirmed(channel: Channel, event: str) -> Schema:

@@ -294,6 +294,35 @@ def test_the_flags_of_a_row_count_even_if_its_prices_do_not():
     assert [True] == done(heard)
 
 
+def test_a_bad_value_in_the_row_that_ends_it_loses_no_snapshot():
+    """That row alone in its frame, as where it is what was left over."""
+    memory = opened(AAPL)
+    hear(memory, *candles(row(3, 4), row(2)))
+    heard = hear(memory, *candles(row(1, 8, price="much"))[1:])
+
+    assert FaultKind.PROTOCOL is heard[0].kind
+    assert ([2, 3], [True]) == (list(series(heard)), done(heard))
+
+
+def test_what_cannot_be_read_behind_the_end_loses_no_snapshot():
+    memory = opened(AAPL)
+    hear(memory, *candles(row(3, 4), row(2)))
+    heard = hear(memory, frame("FEED_DATA", 1, data=["Candle", row(1, 8), "Quote", ["x", 1]]))
+
+    assert ([1, 2, 3], [False]) == (list(series(heard)), done(heard))
+
+
+@pytest.mark.parametrize("lost", [["Candle", [1]], ["Candle", ["AAPL{=m}", 0, 1, None, *[1] * 6]]])
+def test_what_is_lost_and_the_end_in_one_frame_spoil_the_snapshot(lost):
+    heard = hear(
+        opened(AAPL),
+        candles()[0],
+        frame("FEED_DATA", 1, data=["Candle", row(3, 4), *lost, "Candle", row(1, 8)]),
+    )
+
+    assert [True] == done(heard)
+
+
 def test_an_endless_snapshot_is_given_up(monkeypatch):
     monkeypatch.setattr("wickwire_dxlink.candles.PENDING_ROWS", 5)
     memory = opened(AAPL)

@@ -189,10 +189,7 @@ def test_a_configuration_changes_only_what_it_names():
     hear(memory, frame("FEED_CONFIG", 3, aggregationPeriod=0.1))
     channel = memory.channels[3]
 
-    assert ("COMPACT", {"Quote": 3, "Trade": 2}) == (
-        channel.data_format,
-        {event: schema.width for event, schema in channel.schemas.items()},
-    )
+    assert {"Quote": 3, "Trade": 2} == {event: schema.width for event, schema in channel.schemas.items()}
 
 
 def test_each_channel_has_fields_of_its_own():
@@ -271,7 +268,7 @@ def test_types_that_nobody_asked_for_mean_nothing(event):
         (frame("FEED_DATA", 1, data=["Nonsense", [1]]), "no type of event"),
         (frame("FEED_DATA", 1, data=["Quote"]), "no rows of"),
         (frame("FEED_DATA", 1, data=[1, 2]), "no type of event"),
-        (frame("FEED_DATA", 1, data=[{"eventType": "Quote"}, 5]), "no type of event"),
+        (frame("FEED_DATA", 1, data=[{"eventType": "Quote"}, 5]), "expected a symbol"),
         (frame("FEED_DATA", 1, data=[{"eventSymbol": "A"}]), "no type of event"),
         (frame("FEED_CONFIG", 1, dataFormat="MSGPACK"), "no data format"),
         (frame("FEED_CONFIG", 1, eventFields={"Quote": []}), "without fields"),
@@ -298,6 +295,39 @@ def test_a_bad_row_among_good_ones_is_named_and_left_out():
         "1 of 2 rows" in fault.text and "bidPrice" in fault.text,
     )
     assert "B" == good.symbol
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [["Quote", ["x", 1]], ["MarketMaker", ["x", 1]], ["Quote", None], ["Quote"], [7, []]],
+    ids=["length", "type", "no array", "nothing", "no text"],
+)
+def test_a_pair_that_cannot_be_read_costs_itself(bad):
+    memory = opened(AAPL)
+    hear(memory, *quotes())
+    fault, *good = hear(memory, frame("FEED_DATA", 3, data=["Quote", ["A", 1.0, 2.0], *bad]))
+
+    assert (FaultKind.PROTOCOL, ["A"]) == (fault.kind, [quote.symbol for quote in good])
+
+
+def test_an_object_of_a_type_that_nobody_knows_costs_itself():
+    row = {"eventType": "Quote", "eventSymbol": "A", "bidPrice": 1.0, "askPrice": 2.0}
+    said = frame("FEED_DATA", 3, data=[{"eventType": "MarketMaker", "eventSymbol": "A"}, row])
+    fault, good = hear(opened(AAPL), said)
+
+    assert (True, "A") == ("MarketMaker" in fault.text, good.symbol)
+
+
+def test_a_type_that_we_never_use_may_be_confirmed_without_fields():
+    memory = opened(AAPL)
+    fields = {"Greeks": [], "Quote": ["eventSymbol", "askPrice"]}
+    [quote] = hear(
+        memory,
+        frame("FEED_CONFIG", 3, eventFields=fields),
+        frame("FEED_DATA", 3, data=["Quote", ["A", 2.0]]),
+    )
+
+    assert (None, Decimal("2.0")) == (quote.bid, quote.ask)
 
 
 # ------------------------------------------------------------------------------------------------- quotes
