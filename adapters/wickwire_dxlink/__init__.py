@@ -9,6 +9,7 @@ Rooms: `symbols` (names of instruments, candles, channels), `dialogue` (the sess
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from wickwire import (
-    DAY_NS,
     SECOND_NS,
     Account,
     Description,
@@ -82,11 +82,9 @@ TOPICS_PER_FRAME: Final = 100  # public clients send 45 to 75 symbols in a frame
 SILENCE_S: Final = 60.0  # what both sides announce in SETUP; sockets are known to stall without closing
 KEEPALIVE: Final = Keepalive(30.0, '{"type":"KEEPALIVE","channel":0}')
 # Everybody sends protocol 0.1; the server's own version is another and is not compared.
-SETUP: Final = (
-    '{"type":"SETUP","channel":0,"keepaliveTimeout":60,"acceptKeepaliveTimeout":60,'
-    '"version":"0.1-wickwire/0.1.0"}'
-)
-TOKEN_NS: Final = DAY_NS  # "valid for 24 hours" (Streaming Market Data)
+_TIMEOUTS: Final = '"keepaliveTimeout":60,"acceptKeepaliveTimeout":60'
+SETUP: Final = f'{{"type":"SETUP","channel":0,{_TIMEOUTS},"version":"0.1-wickwire/0.1.0"}}'
+TOKEN_NS: Final = 86_400 * SECOND_NS  # "valid for 24 hours" (Streaming Market Data)
 RENEWAL_NS: Final = 600 * SECOND_NS  # so long before its end a connection with a new token takes over
 
 GRACE_S: Final = 2.1  # the aggregation that is asked for, and two seconds
@@ -106,8 +104,7 @@ HEADERS: Final = {
 @hookimpl
 def describe(account: Account) -> Description:
     """Say what DXLink is: the demo needs no secrets; quotes and trades belong to no price but the last."""
-    variant = VARIANTS.get(account.feed)
-    feeds: tuple[Feed, ...] = ()
+    variant, feeds = VARIANTS.get(account.feed), tuple[Feed, ...]()
     if variant is not None and variant.price == "last" and not variant.aligned:
         feeds = (Feed.TRADES,) if variant.regular else (Feed.TRADES, Feed.QUOTES)
     return Description(
@@ -134,8 +131,8 @@ def supports_ohlcv(symbol: str, timeframe: Timeframe, account: Account) -> Ohlcv
     if variant is None:
         return OhlcvSupport(why_not=f"there is no variant {account.feed!r}; there are {', '.join(VARIANTS)}")
     if timeframe not in TIMEFRAMES:
-        known = " ".join(map(str, TIMEFRAMES))
-        return OhlcvSupport(why_not=f"{timeframe} candles are not asked for; valid are {known}")
+        why = f"{timeframe} candles are not asked for; valid are {' '.join(map(str, TIMEFRAMES))}"
+        return OhlcvSupport(why_not=why)
     long = timeframe.unit in (Unit.DAY, Unit.WEEK, Unit.MONTH)
     late_s = delay_s(account)
     return OhlcvSupport(
@@ -190,11 +187,8 @@ def connect(
         return _endpoint(DEMO_URL, memory)
     missing = [name for name in SECRETS if not account.secrets.get(name)]
     if missing:
-        raise VenueError(
-            FaultKind.CREDENTIALS,
-            f"DXLink: the secret {' and '.join(missing)} of tastytrade is not set; without it nothing works "
-            'but the environment "demo" of dxFeed',
-        )
+        what = f"the secret {' and '.join(missing)} of tastytrade is not set; without it nothing works"
+        raise VenueError(FaultKind.CREDENTIALS, f'DXLink: {what} but the environment "demo" of dxFeed')
     return _with_token(account, memory, now_ns)
 
 
@@ -218,22 +212,30 @@ def _with_token(
 ) -> Generator[HttpRequest, HttpReply, Endpoint]:
     base = REST[account.environment]
     wish = {"grant_type": "refresh_token"} | {name: account.secrets[name] for name in SECRETS}
-    login = HttpRequest(
-        url=f"{base}/oauth/token", method="POST", headers=HEADERS, body=msgspec.json.encode(wish)
-    )
-    access = _read(_Access, (yield login), "/oauth/token", now_ns)
+    body = msgspec.json.encode(wish)
+    reply = yield HttpRequest(url=f"{base}/oauth/token", method="POST", headers=HEADERS, body=body)
+    access = _read(_Access, reply, "/oauth/token", now_ns)
     headers = HEADERS | {"Authorization": f"Bearer {access.access_token}"}
     reply = yield HttpRequest(url=f"{base}/api-quote-tokens", headers=headers)
     granted = _read(_Quote, reply, "/api-quote-tokens", now_ns).data
     if not granted.url.startswith(("wss://", "ws://")):
         raise WireError(f"dxlink: no address of a WebSocket: {granted.url[:80]!r}", at="$.data.dxlink-url")
+    if account.environment == "production" and (granted.level == "demo" or "delayed" in granted.url):
+        text = "the account is granted delayed data only (level demo), which would pass for the present"
+        raise VenueError(FaultKind.ENTITLEMENT, f"DXLink: {text}")
     seen_ns = now_ns if reply.date_ns is None else reply.date_ns
-    life_ns = TOKEN_NS
-    if granted.expires_at is not None:
-        with suppress(UsageError):  # a form of time that nobody documents: trust the page
-            life_ns = min(life_ns, parse_instant(granted.expires_at) - seen_ns)
+    life_ns = min(TOKEN_NS, _instant_ns(granted.expires_at) - seen_ns)
     age_ns = max(life_ns - RENEWAL_NS, 60 * SECOND_NS)
     return _endpoint(granted.url, lambda: memory(granted.token), age_ns)
+
+
+def _instant_ns(told: str | float | None) -> int:
+    """Return when a grant ends; a form that nobody documents is no end: then the page counts."""
+    if isinstance(told, float) and 1e9 < told < 1e14:  # noqa: PLR2004 - seconds, or milliseconds, of this age
+        return round(told * (1e9 if told < 1e11 else 1e6))  # noqa: PLR2004
+    with suppress(UsageError):
+        return parse_instant(told) if isinstance(told, str) else sys.maxsize
+    return sys.maxsize
 
 
 class _Access(msgspec.Struct):
@@ -243,7 +245,8 @@ class _Access(msgspec.Struct):
 class _Granted(msgspec.Struct):
     token: str
     url: str = msgspec.field(name="dxlink-url")
-    expires_at: str | None = msgspec.field(default=None, name="expires-at")
+    level: str | None = None
+    expires_at: str | float | None = msgspec.field(default=None, name="expires-at")
 
 
 class _Quote(msgspec.Struct):
@@ -251,21 +254,20 @@ class _Quote(msgspec.Struct):
 
 
 class _Error(msgspec.Struct):
-    code: str | int = ""
-    message: str = ""
+    code: str | int | None = None
+    message: str | None = None
 
 
 class _Refusal(msgspec.Struct):
-    error: _Error = msgspec.field(default_factory=_Error)
-    error_code: str = ""
-    error_description: str = ""
+    error: _Error | str | None = None  # a text in RFC 6749
+    error_code: str | int | None = None
+    error_description: str | None = None
+    message: str | None = None
 
 
 _KINDS: Final[Mapping[str, FaultKind]] = {
-    "invalid_grant": FaultKind.CREDENTIALS,
-    "invalid_client": FaultKind.CREDENTIALS,
-    "invalid_credentials": FaultKind.CREDENTIALS,
-    "unauthorized": FaultKind.CREDENTIALS,
+    **dict.fromkeys(("invalid_grant", "invalid_client"), FaultKind.CREDENTIALS),
+    **dict.fromkeys(("invalid_credentials", "unauthorized"), FaultKind.CREDENTIALS),
     "invalid_request": FaultKind.WAIT,  # seen on the sandbox around the opening of markets, for minutes
     "not_permitted": FaultKind.ENTITLEMENT,
     "quote_streamer.customer_not_found_error": FaultKind.ENTITLEMENT,
@@ -280,7 +282,7 @@ def _read(shape: Any, reply: HttpReply, path: str, now_ns: int) -> Any:
         VenueError: It refuses, in one of tastytrade's shapes, or as a page of HTML.
         WireError: It says yes, and something else than is documented.
     """
-    if reply.status == 200:  # noqa: PLR2004 - HTTP
+    if reply.status in (200, 201):
         try:
             return msgspec.json.decode(reply.body, type=shape)
         except (ValueError, RecursionError) as exc:
@@ -289,10 +291,12 @@ def _read(shape: Any, reply: HttpReply, path: str, now_ns: int) -> Any:
         told = msgspec.json.decode(reply.body, type=_Refusal)
     except (ValueError, RecursionError):
         told = _Refusal()
-    code, said = told.error_code or str(told.error.code), told.error_description or told.error.message
+    error = _Error(told.error) if isinstance(told.error, str) else told.error or _Error()
+    code = str(told.error_code or error.code or "")
+    said = told.error_description or error.message or told.message or ""
     other = FaultKind.OUTAGE if reply.status >= 500 else FaultKind.REQUEST  # noqa: PLR2004 - HTTP
     kind = _KINDS.get(code) or _STATUSES.get(reply.status, other)
-    if not code and reply.status == 401:  # noqa: PLR2004 - HTTP
+    if reply.status == 401 and reply.body.lstrip()[:1] == b"<":  # noqa: PLR2004 - HTTP
         kind, said = FaultKind.REQUEST, "a page instead of JSON, as where the User-Agent is not accepted"
     named = f": set {' and '.join(SECRETS)} anew" if kind is FaultKind.CREDENTIALS else ""
     wait_s = retry_after_s(reply.headers, now_ns) or (60.0 if code == "invalid_request" else None)

@@ -103,7 +103,14 @@ def test_a_token_that_claims_to_last_longer_is_not_believed():
     assert DAY_S - 600 == told.max_age_s
 
 
-@pytest.mark.parametrize("said", ["tomorrow", "", "0"])
+@pytest.mark.parametrize("scale", [1, 1_000])
+def test_an_end_may_be_a_number_of_seconds_or_milliseconds(scale):
+    _, told = granted(**{"expires-at": (NOW_NS // SECOND_NS + 3_600) * scale})
+
+    assert 3_000.0 == told.max_age_s
+
+
+@pytest.mark.parametrize("said", ["tomorrow", "", "0", None, 0, -1, 1e300])
 def test_an_end_that_cannot_be_read_is_no_end(said):
     _, told = granted(**{"expires-at": said})
 
@@ -149,7 +156,35 @@ def test_the_variant_goes_into_what_is_asked():
     assert (True, "mark") == (memory.variant.regular, memory.variant.price)
 
 
+def test_a_token_that_is_called_created_is_one():
+    """HTTP 201."""
+    conversation = talk()
+    next(conversation)
+    ask = conversation.send(reply(ACCESS, 201))
+
+    assert ask.url.endswith("/api-quote-tokens")
+
+
 # ------------------------------------------------------------------------------------------------- refusals
+
+
+LATE = [{"level": "demo"}, {"dxlink-url": "wss://example.invalid/delayed"}]
+
+
+@pytest.mark.parametrize("said", LATE)
+def test_delayed_data_is_refused_where_real_time_was_asked_for(said):
+    """It would be taken for the present: buckets of the last quarter would be proven empty."""
+    with pytest.raises(VenueError, match="delayed") as refused:
+        granted(**said)
+
+    assert FaultKind.ENTITLEMENT is refused.value.kind
+
+
+@pytest.mark.parametrize("said", LATE)
+def test_the_sandbox_is_known_to_be_delayed(said):
+    _, told = granted(Account(environment="sandbox", secrets=SECRETS), **said)
+
+    assert isinstance(told, Endpoint)
 
 
 @pytest.mark.parametrize("missing", ["client_secret", "refresh_token"])
@@ -217,6 +252,23 @@ ERRORS = [
         FaultKind.REQUEST,
         "validation",
     ),
+    # as RFC 6749 has it, which a gateway in front may answer with; and with what is often missing
+    (
+        400,
+        {"error": "invalid_grant", "error_description": "Invalid JWT"},
+        FaultKind.CREDENTIALS,
+        "invalid_grant Invalid JWT",
+    ),
+    (401, {"error": "invalid_client"}, FaultKind.CREDENTIALS, "invalid_client"),
+    (
+        422,
+        {"error": {"code": "validation", "message": None, "errors": [{"domain": "x", "reason": "y"}]}},
+        FaultKind.REQUEST,
+        "validation",
+    ),
+    (401, {"error": {"code": None, "message": "who?"}}, FaultKind.CREDENTIALS, "who"),
+    (401, {"message": "no way in"}, FaultKind.CREDENTIALS, "no way in"),
+    (401, b"", FaultKind.CREDENTIALS, "401"),
     (429, b"", FaultKind.WAIT, "429"),
     (500, {"error": {"code": "internal", "message": "oops"}}, FaultKind.OUTAGE, "oops"),
     (502, b"<html>Bad Gateway</html>", FaultKind.OUTAGE, "502"),
