@@ -19,7 +19,7 @@ from wickwire_coinbase.instants import seconds_ns
 from wickwire_coinbase.memory import BUCKETS_KEPT, PRODUCTS_KEPT, Memory
 from wickwire_coinbase.symbols import LENGTH_NS, STREAMED
 
-__all__ = ["CandleRow", "candles"]
+__all__ = ["CandleRow", "candles", "check"]
 
 STREAM_NS: Final = LENGTH_NS[STREAMED]
 
@@ -43,7 +43,31 @@ def candles(rows: list[CandleRow], memory: Memory, snapshot: bool, _sent: str, o
     """Add what *rows* mean, oldest first: candles, one for each symbol that was asked for and is meant."""
     if len(rows) > 1:
         rows.sort(key=_start)  # in which order they come is nowhere written
+    check(rows, memory)
     opens, routes = memory.opens, memory.routes["candles"]
+    for row in rows:
+        product, open_ns = row.product_id, opens[row.start]
+        newest, doubtful_ns = _place(product, open_ns, row.volume, memory)
+        symbols = routes.get(product) or memory.symbols("candles", product)
+        if newest:
+            for symbol in symbols:
+                out.append(_candle(symbol, open_ns, row, snapshot))  # noqa: PERF401 - it is one, mostly
+        if doubtful_ns is not None:
+            out += [Removed(Topic(symbol, STREAMED), doubtful_ns) for symbol in symbols]
+
+
+def check(rows: list[CandleRow], memory: Memory) -> None:
+    """Refuse rows that say nothing sensible, and learn when the others open.
+
+    It comes before any row of a message is placed: one that is wrong has the message read again row by row,
+    and a doubt about a bucket is told once.
+
+    Raises:
+        WireError: A row says nothing sensible.
+    """
+    opens = memory.opens
+    if len(opens) > _OPENS_KEPT:
+        opens.clear()
     for row in rows:
         if not (
             row.open.is_finite()
@@ -53,17 +77,8 @@ def candles(rows: list[CandleRow], memory: Memory, snapshot: bool, _sent: str, o
             and row.volume.is_finite()
         ):
             raise WireError("coinbase: expected finite numbers")
-        product = row.product_id
-        open_ns = opens.get(row.start)  # the same text for a whole bucket
-        if open_ns is None:
-            open_ns = _read_open(row.start, memory)
-        newest, doubtful_ns = _place(product, open_ns, row.volume, memory)
-        symbols = routes.get(product) or memory.symbols("candles", product)
-        if newest:
-            for symbol in symbols:
-                out.append(_candle(symbol, open_ns, row, snapshot))  # noqa: PERF401 - it is one, mostly
-        if doubtful_ns is not None:
-            out += [Removed(Topic(symbol, STREAMED), doubtful_ns) for symbol in symbols]
+        if row.start not in opens:  # the same text for a whole bucket
+            opens[row.start] = _read_open(row.start)
 
 
 def _candle(symbol: str, open_ns: int, row: CandleRow, snapshot: bool) -> Candle:  # noqa: FBT001 - as above
@@ -125,11 +140,8 @@ def _begin(product: str, open_ns: int, volume: Decimal, memory: Memory) -> int |
     return memory.doubtful.pop(product, None) if open_ns > newest else None
 
 
-def _read_open(text: str, memory: Memory) -> int:
+def _read_open(text: str) -> int:
     open_ns = seconds_ns(text, ".start")
     if open_ns % STREAM_NS:
         raise WireError(f"coinbase: no bucket of five minutes starts at {text}", at=".start")
-    if len(memory.opens) >= _OPENS_KEPT:
-        memory.opens.clear()
-    memory.opens[text] = open_ns
     return open_ns

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from wickwire import Account, Endpoint, Event, Fault, FaultKind, Heartbeat, VenueError, WireError, hookimpl
-from wickwire_coinbase.buckets import CandleRow, candles
+from wickwire_coinbase.buckets import CandleRow, candles, check
 from wickwire_coinbase.dialogue import GREETING, confirmation, refusal
 from wickwire_coinbase.instants import instant
 from wickwire_coinbase.memory import Memory
@@ -81,6 +81,8 @@ class Candles(_Numbered, tag="candles"):
 
     def told(self, memory: Memory) -> Sequence[Event]:
         """Return what it means."""
+        for part in self.events[1:]:  # the first is checked when it is told
+            check(part.rows, memory)
         return _told(candles, self.events, memory, self.timestamp)
 
 

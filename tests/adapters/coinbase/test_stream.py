@@ -141,6 +141,28 @@ def test_a_bucket_with_an_older_state_in_it_is_doubted_when_it_ends():
     assert [START + 600] == [candle.open_ns // SECOND_NS for candle in later]
 
 
+@pytest.mark.parametrize("wrong", [{"volume": "NaN"}, {"start": START + 700}, {"start": "1" * 30}])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_bad_row_beside_the_first_of_the_next_bucket_costs_no_doubt(wrong, parts):
+    client = Client()
+    client.send(BTC_5M)
+    client.hear(candles(1, candle_row("5")), candles(2, candle_row("4")))
+    rows = [candle_row("5", START + 300), candle_row(**{"start": START + 600, **wrong})]
+    events = [
+        {"type": "update", "candles": part} for part in ([rows] if parts == 1 else [[row] for row in rows])
+    ]
+    told = client.hear(envelope("candles", 3, *events))
+
+    assert [Candle, Removed, Fault] == [type(event) for event in told]
+    assert told[1] == Removed(BTC_5M, START * SECOND_NS)
+
+
+def test_a_message_of_more_buckets_than_are_remembered_is_read_whole():
+    rows = [candle_row("1", START + 300 * number) for number in range(3_000)]
+
+    assert len(Client().hear(candles(1, *rows), candles(2, *rows[:2_000]))) > 3_000
+
+
 @pytest.mark.parametrize("kind", ["snapshot", "update"])
 def test_an_older_state_of_a_bucket_that_is_over_is_a_doubt_and_no_row(kind):
     client = Client()
