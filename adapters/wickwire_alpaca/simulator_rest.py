@@ -52,7 +52,7 @@ class _Refusal(Exception):
 
 @attrs.frozen
 class _Range:
-    """What a request of history asks for; both ends included."""
+    """What a request of history asks for; both ends included. Symbols ascend, whichever way times go."""
 
     start_ns: int
     end_ns: int
@@ -153,12 +153,13 @@ class Rest:
         for symbol in sorted(set(symbols)):
             if not self._venue.lists(symbol) or (after and symbol < after[0]):
                 continue
-            first_ns = after[1] + 1 if after and symbol == after[0] else asked.start_ns
-            rows += self._told(what, symbol, timeframe, first_ns, asked.end_ns, now_ns)
+            first_ns, last_ns = asked.start_ns, asked.end_ns
+            if after and symbol == after[0]:
+                first_ns, last_ns = (first_ns, after[1] - 1) if asked.descending else (after[1] + 1, last_ns)
+            found = self._told(what, symbol, timeframe, first_ns, last_ns, now_ns)
+            rows += reversed(found) if asked.descending else found
             if len(rows) > asked.limit:
                 break
-        if asked.descending:
-            rows.reverse()
         return self._page(what, rows, asked, query, single)
 
     def _told(
@@ -240,7 +241,7 @@ def _timeframe(query: Mapping[str, str]) -> Timeframe:
 
 
 def _position(token: str) -> tuple[str, int] | None:
-    """Return symbol and time of the last row before a page; None for the first page."""
+    """Return symbol and time of the row that ended the page before; None for the first page."""
     if not token:
         return None
     try:

@@ -55,20 +55,30 @@ def test_bars_of_several_symbols_include_both_ends_sorted_by_symbol_then_time(se
     assert page["bars"]["AAPL"][-1]["t"] == "2026-11-20T15:00:00Z"
 
 
-def test_pages_go_on_by_token_through_all_symbols(server: AlpacaServer) -> None:
-    whole = told(server, BARS, symbols="AAPL,MSFT", **RANGE)["bars"]
+def in_pages(server: AlpacaServer, symbols: str, **query: str) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     token: str | None = ""
     while token is not None:
-        page = told(
-            server, BARS, symbols="AAPL,MSFT", limit="7", **RANGE, **({"page_token": token} if token else {})
-        )
-        assert sum(map(len, page["bars"].values())) <= 7
+        more = {"page_token": token} if token else {}
+        page = told(server, BARS, symbols=symbols, limit="7", **RANGE, **query, **more)
+        assert 0 < sum(map(len, page["bars"].values())) <= 7
         for symbol, rows in page["bars"].items():
             found.setdefault(symbol, []).extend(rows)
         token = page["next_page_token"]
+    return found
 
-    assert found == whole
+
+def test_pages_go_on_by_token_through_all_symbols(server: AlpacaServer) -> None:
+    assert in_pages(server, "AAPL,MSFT") == told(server, BARS, symbols="AAPL,MSFT", **RANGE)["bars"]
+
+
+def test_and_backwards_where_the_newest_is_wanted_first(server: AlpacaServer) -> None:
+    whole = told(server, BARS, symbols="AAPL,MSFT", **RANGE)["bars"]
+
+    found = in_pages(server, "AAPL,MSFT", sort="desc")
+
+    assert found == {symbol: rows[::-1] for symbol, rows in whole.items()}
+    assert found == told(server, BARS, symbols="AAPL,MSFT", sort="desc", **RANGE)["bars"]
 
 
 def test_a_page_may_be_short_and_a_token_may_lead_in_a_circle(server: AlpacaServer) -> None:
