@@ -6,9 +6,13 @@ A command's module is imported when the command is called, so that `wickwire --h
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
-from typing import Final
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -33,6 +37,10 @@ COMMANDS: Final = {
     "doctor": ("doctor", "Look for what is wrong with this installation."),
 }
 """Name to the module it is in and its first sentence, in the order in which they are shown."""
+
+
+LASTING: Final = ("demo", "collect", "backfill", "record", "replay", "simulate")
+"""These run until they are told to end: a SIGTERM is no failure, however early it comes."""
 
 
 class Commands(click.Group):
@@ -65,6 +73,14 @@ class Commands(click.Group):
                 raise click.UsageError(f"there is no command {args[0]!r}{there}", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; it is done, without a word, when whoever read its output has enough."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would end with status 1, which says that something failed
+            _drop_output()
+            return ExitCode.DONE
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show the table without importing what it names."""
         with formatter.section("Commands"):
@@ -93,6 +109,10 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and end the process with its exit status; an error is a line, not a traceback."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if next((word for word in words if not word.startswith("-")), "") in LASTING:
+        with suppress(ValueError):  # not the main thread: signals are its host's
+            signal.signal(signal.SIGTERM, _terminated)
     try:
         status = cli.main(arguments, prog_name="wickwire", standalone_mode=False)
     except click.exceptions.Exit as exc:
@@ -103,6 +123,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = explain(exc)
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read this has enough; without this Python would complain at exit
-        sys.stdout = None
+    except BrokenPipeError:
+        _drop_output()
     sys.exit(int(status or 0))
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End before anything has begun: a command that runs takes the signal over."""
+    sys.exit(ExitCode.DONE)
+
+
+def _drop_output() -> None:
+    """Let what is still to be written go nowhere; else Python complains about it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -12,7 +12,7 @@ from wickwire.binding import described
 from wickwire.clock import SystemClock
 from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, Page
 from wickwire.description import Account
-from wickwire.errors import ConfigError, WickwireError, WireError
+from wickwire.errors import ConfigError, UsageError, WickwireError, WireError
 from wickwire.events import Event
 from wickwire.model import DAY_NS, SECOND_NS, Candle, Feed, Finality, Quote, Series, Trade
 from wickwire.store import REAL
@@ -93,9 +93,9 @@ def contents_of(registry: Registry, files: Sequence[Path], venue: str | None = N
         raise ConfigError(f"replay: recordings of {worlds[0]} and of {worlds[1]} do not go together")
     series: dict[Series, None] = {}
     times: list[int] = []
-    for recording in recordings:
+    for path, recording in found:
         series |= dict.fromkeys(recording.series)
-        for event in _events(registry.load(recording.venue), recording):
+        for event in _events(_adapter(registry, path, recording), recording):
             match event:
                 case Candle():
                     series[Series(recording.venue, event.symbol, event.timeframe)] = None
@@ -181,6 +181,23 @@ def _page(adapter: Adapter, query: OhlcvQuery, account: Account, reply: HttpRepl
     except Exception as exc:  # whatever a plugin's code raises
         raise adapter.broke(f"fetch_ohlcv() raised {described(exc)}") from exc
     return None
+
+
+def _adapter(registry: Registry, path: Path, recording: Recording) -> Adapter:
+    """Return the adapter of the venue of *recording*.
+
+    Raises:
+        UsageError: There is none; the text says how its name came about.
+    """
+    try:
+        return registry.load(recording.venue)
+    except UsageError as exc:
+        if recording.started_ns is not None:
+            raise
+        raise UsageError(
+            f"replay {path}: it is no recording of `wickwire record`, so it is taken for a capture of "
+            f"{recording.venue!r}: {exc}; put it into a folder named like its venue"
+        ) from exc
 
 
 def _events(adapter: Adapter, recording: Recording) -> Iterator[Event]:

@@ -10,7 +10,7 @@ import attrs
 
 from wickwire.cli.settings import Settings
 from wickwire.errors import UsageError, WickwireError
-from wickwire.model import Feed, Hole, HoleKind, Series, SeriesCandle
+from wickwire.model import DAY_NS, MINUTE_NS, SECOND_NS, Feed, Hole, HoleKind, Series, SeriesCandle
 from wickwire.store import SeriesState, Store
 
 __all__ = ["Gaps", "gaps_of", "known_until", "reading", "state_of", "states_of", "stored_candles"]
@@ -126,6 +126,7 @@ async def stored_candles(
 
 async def gaps_of(store: Store, state: SeriesState, since_ns: int | None, until_ns: int | None) -> Gaps:
     """Return what *store* lacks of a series; what was never asked for within the range is missing too."""
+    state = _on_whole_minutes(state)
     since_ns = state.origin_ns if since_ns is None else since_ns
     until_ns = state.frontier_ns if until_ns is None else until_ns
     candles, opens = 0, set[int]()
@@ -144,6 +145,29 @@ async def gaps_of(store: Store, state: SeriesState, since_ns: int | None, until_
         candles=candles,
         duplicates=candles - len(opens),
         holes=[hole for hole in clipped if hole.since_ns < hole.until_ns],
+    )
+
+
+def _on_whole_minutes(state: SeriesState) -> SeriesState:
+    """Return *state* with bounds at which a bucket can open, and with the same buckets between them.
+
+    Where nobody knows the grid, what is known ends when the venue said so; but no bucket of minutes opens
+    within a minute, so its end means the same.
+    """
+    nominal_ns = state.series.timeframe.nominal_ns
+    grains = [one for one in (MINUTE_NS, SECOND_NS) if nominal_ns % one == 0 and nominal_ns < DAY_NS]
+    grain_ns = grains[0] if grains else SECOND_NS  # days have opened at odd seconds, by clocks of old
+
+    def up(ns: int) -> int:
+        return -(-ns // grain_ns) * grain_ns
+
+    return attrs.evolve(
+        state,
+        origin_ns=up(state.origin_ns),
+        frontier_ns=up(state.frontier_ns),
+        holes=tuple(
+            attrs.evolve(one, since_ns=up(one.since_ns), until_ns=up(one.until_ns)) for one in state.holes
+        ),
     )
 
 

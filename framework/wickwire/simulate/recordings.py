@@ -34,6 +34,7 @@ from wickwire.transport.recording import (
 
 __all__ = ["RecordedReply", "RecordedStream", "Recording", "find_recordings", "read_recording"]
 
+_OURS: Final = b'{"wickwire"'
 _IGNORED: Final = (".expect.json", ".sent.jsonl")
 _ENDED_NORMALLY: Final = {1005: 1000, 1015: 1006}
 """Codes for "none said" and "TLS failed", which may not stand in a close frame (RFC 6455, 7.4.1)."""
@@ -176,7 +177,11 @@ def _outgoing(line: bytes) -> str | bytes:
 def _header(path: Path, first: bytes) -> Header | None:
     try:
         header = msgspec.json.decode(first, type=Header)
-    except (msgspec.DecodeError, RecursionError):  # a capture's first line is something else
+    except (msgspec.DecodeError, RecursionError) as exc:  # a capture's first line is something else
+        if first.startswith(_OURS):
+            raise ConfigError(
+                f"replay {path}: a recording whose first line is broken: {exc}; record it again"
+            ) from exc
         return None
     if header.wickwire != "recording" or header.version > VERSION:
         raise ConfigError(

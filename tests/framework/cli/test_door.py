@@ -33,6 +33,37 @@ def test_the_table_says_what_the_command_says_of_itself(name):
     assert (command.help or "").splitlines()[0] == COMMANDS[name][1]
 
 
+EARLY = """
+import os, signal, sys
+from wickwire.cli import main
+
+class Early:
+    def find_spec(self, name, path=None, target=None):
+        if name == "wickwire.cli.collect" or name == "wickwire.cli.export":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, Early())
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["collect", "kraken:BTC/USD@1m", "--simulate"], 0),
+        (["-v", "collect", "kraken:BTC/USD@1m", "--simulate"], 0),
+        (["export"], -15),  # what it writes would not be whole
+    ],
+)
+def test_a_signal_while_a_command_is_imported_ends_it_as_later_ones_do(tmp_path, words, status):
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert (status, "", "") == (done.returncode, done.stdout, done.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_version_is_the_distributions(shell):
     assert shell.run("--version").stdout.startswith("wickwire 0.")
 

@@ -155,6 +155,25 @@ def test_a_recording_in_which_nothing_is_said_is_refused(recorded, shell, comman
     assert done.stderr == "error: replay r.jsonl: the venue says nothing in it; record it again\n"
 
 
+@pytest.mark.parametrize("command", [["replay"], ["collect", "--replay"]])
+@pytest.mark.parametrize(
+    ("line", "phrase"),
+    [
+        ('{"wickwire":"recording","version":1,"ven', "a recording whose first line is broken"),
+        ('{"wickwire":"recording"}', "a recording whose first line is broken"),
+        ("what is this", "taken for a capture of 'rp': there is no adapter 'rp'"),
+    ],
+)
+def test_a_broken_recording_is_named_as_one(shell, command, line, phrase):
+    (shell.folder / "rp").mkdir()
+    (shell.folder / "rp" / "r.jsonl").write_text(line)
+
+    done = shell.run(*command, "rp/r.jsonl", status=2)
+
+    assert done.stderr.startswith("error: replay rp/r.jsonl: ")
+    assert phrase in done.stderr
+
+
 def test_a_polled_recording_can_be_made_of_a_venue_that_streams(shell):
     shell.run(
         *("record", "kraken:BTC/USD@1m", "r.jsonl", "--route", "poll", "--simulate"),

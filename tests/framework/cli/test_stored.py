@@ -1,9 +1,14 @@
 """`gaps` and `export`: what is in a store, read while nobody is disturbed."""
 
+import asyncio
 import csv
 import io
 
 import pytest
+
+from wickwire.cli.stored import gaps_of
+from wickwire.model import Hole, HoleKind, Series, iso, parse_instant
+from wickwire.store import MemoryStore, SeriesState
 
 KRAKEN, YAHOO = "kraken:BTC/USD@1m", "yahoo:AAPL@1m"
 
@@ -138,3 +143,38 @@ def test_simulated_candles_get_into_no_store_of_others(collected):
     assert before == collected.run("export").stdout
 
     collected.run("backfill", KRAKEN, "--simulate", "--since", "2h")
+
+
+@pytest.mark.parametrize(
+    ("what", "since", "until"),
+    [
+        ("1h", "2024-09-25T09:31:00Z", "2026-09-25T07:11:00Z"),
+        ("90s", "2024-09-25T09:30:01Z", "2026-09-25T07:10:38Z"),
+        ("1d", "2024-09-25T09:30:01Z", "2026-09-25T07:10:38Z"),
+    ],
+)
+def test_bounds_at_which_nothing_opens_are_told_as_the_next_at_which_something_can(what, since, until):
+    """Where nobody knows the grid, what is known ends whenever the venue said so."""
+    begin, end = parse_instant("2024-09-25T09:30:00.267634Z"), parse_instant("2026-09-25T07:10:38Z")
+    hole = Hole(parse_instant("2024-09-20T00:00Z"), begin, HoleKind.UNREACHABLE)
+    state = SeriesState(
+        series=Series.parse(f"yahoo:7974.T@{what}"), origin_ns=hole.since_ns, frontier_ns=end, holes=(hole,)
+    )
+
+    found = asyncio.run(gaps_of(MemoryStore(), state, None, None))
+
+    assert (since, until) == (iso(found.holes[0].until_ns), iso(found.until_ns))
+    assert "2024-09-20T00:00:00Z" == iso(found.holes[0].since_ns) == iso(found.since_ns)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["export", KRAKEN], ["gaps"], ["gaps", "--json"], ["plan", KRAKEN, "--json"], ["adapters"], ["doctor"]],
+)
+def test_a_pipe_that_nobody_reads_is_no_failure(collected, command):
+    process = collected.start(*command)
+    process.stdout.close()
+
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=30) == 0
+    process.stderr.close()
