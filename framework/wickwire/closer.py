@@ -11,6 +11,7 @@ import asyncio
 import logging
 import math
 import random
+import re
 from collections.abc import Callable
 from typing import Final, final
 
@@ -22,6 +23,7 @@ from wickwire.clock import Clock
 from wickwire.conversation import OhlcvQuery
 from wickwire.errors import FaultKind, VenueError, WickwireError
 from wickwire.folding import Pages
+from wickwire.laws import broken_law
 from wickwire.ledger import Ledger, Want
 from wickwire.model import SECOND_NS, Candle, Finality, Quote, Rung, Series, Trade, iso
 from wickwire.planner import Plan
@@ -40,6 +42,8 @@ PATIENCE_S: Final = 5.0
 """How long a stream may be away before the series is polled: a quick reconnect is no change of route."""
 
 AGREEMENTS: Final = 2
+
+_NUMBER: Final = re.compile(r"[-+\d.,]+(?:[eE][-+]?\d+)?")
 
 LIVE_S: Final = 60.0
 """How old the last row may be for a series to count as live."""
@@ -134,6 +138,8 @@ class Closer:
         self._lost_why = "not subscribed yet"
         self._refusal = ""
         self._failing: dict[str, object] = {}
+        self._told = 0
+        self._told_why = ""
         self._started_ns = clock.now_ns()
         self._lost_s = _now_s()
         self._horizon_ns = 0
@@ -175,12 +181,15 @@ class Closer:
             self._row_s = self._session.frame_s
         if self.ledger.row(data):
             self._notice()
+        if self.ledger.refused != self._told:
+            self._tell_refused()
 
     def _is_plausible(self, data: Candle) -> bool:
         """Say whether a row may be of now, and if so up to when others may."""
         horizon_ns = self._history.clocks.latest_ns(self._clock.now_ns())
         if data.open_ns > horizon_ns:
             self.ledger.refuse(data, "it lies in the future; the venue's clock or this machine's is wrong")
+            self._tell_refused()
             return False
         self._horizon_ns = horizon_ns
         return True
@@ -330,6 +339,7 @@ class Closer:
         outcome = self.ledger.page(fetched.page, want, fetched.as_of_ns, route=self.rung)
         if self.ledger.dirty:
             self._notice()
+        self._tell_refused()
         if self.ledger.rescaling.count > scales:
             why = self.ledger.rescaling.why
             log.warning("history rescaled", extra={"series": str(self.series), "why": why})
@@ -356,6 +366,20 @@ class Closer:
         if kind not in self._failing.values():
             log.warning("%s failed", where, extra={"series": str(self.series), "why": why})
         self._failing[where] = kind
+
+    def _tell_refused(self) -> None:
+        """Say that rows are refused once, and again when they are for another reason.
+
+        What differs only in its numbers is the same reason: each row has others.
+        """
+        if self.ledger.refused == self._told:
+            return
+        self._told = self.ledger.refused
+        why = _NUMBER.sub("", self.ledger.refusal_why)
+        if why != self._told_why:
+            self._told_why = why
+            said = {"series": str(self.series), "why": self.ledger.last_refusal}
+            log.warning("a row of the venue is no candle", extra=said)
 
     def _judge(self, agreed: int, missed: object) -> None:
         """Draw the conclusion of what history says about the stream."""
@@ -423,10 +447,10 @@ class Closer:
         if self._stopped:
             return Condition.STOPPED
         if not self.verified:
-            if self._refusal or isinstance(self.hopeless, VenueError):
-                return Condition.REFUSED
-            return Condition.STARTING if _now_s() - self._lost_s < LIVE_S else Condition.STALE
+            return self._waiting_state(refused=bool(self._refusal) or isinstance(self.hopeless, VenueError))
         ledger, now_ns = self.ledger, self._clock.now_ns()
+        if self._is_in_vain:
+            return Condition.STALE
         wait_ns = self._asking.wait_ns()
         due_ns = ledger.buckets.due(ledger.frontier_ns, self._asking.asked_ns)
         slack_ns = 2 * wait_ns + 30 * SECOND_NS
@@ -440,14 +464,23 @@ class Closer:
                 return Condition.POLLED if self._closed_lately(now_ns) else Condition.QUIET
             return Condition.REFUSED if self._refusal else Condition.STALE
         if ledger.epoch == 0:
-            if self._refusal:
-                return Condition.REFUSED
-            return Condition.STARTING if _now_s() - self._lost_s < LIVE_S else Condition.STALE
+            return self._waiting_state(refused=bool(self._refusal))
         forms = ledger.forming is not None and ledger.forming.close_ns > now_ns - wait_ns
         if self._is_live(forms=forms):
             return Condition.LIVE
         patience_ns = ledger.patience.buckets * self.series.timeframe.nominal_ns
         return Condition.QUIET if forms or left_ns + patience_ns > 0 else Condition.STALE
+
+    def _waiting_state(self, *, refused: bool) -> Condition:
+        if refused:
+            return Condition.REFUSED
+        return Condition.STARTING if _now_s() - self._lost_s < LIVE_S else Condition.STALE
+
+    @property
+    def _is_in_vain(self) -> bool:
+        """Whether rows come of which no candle can be made, and so far no others."""
+        in_vain = self.ledger.refused_in_vain > 0 and self.ledger.closed_count == 0
+        return bool(self.unfit) or (in_vain and self.forming is None)
 
     def _is_live(self, *, forms: bool) -> bool:
         silent_s, newest = _now_s() - self._row_s, self.ledger.last_close
@@ -463,11 +496,20 @@ class Closer:
         return now_ns - since_ns < 2 * self.series.timeframe.nominal_ns + 2 * wait_ns
 
     @property
+    def unfit(self) -> str:
+        """What is wrong with the row of the running bucket, which will be refused unless it changes."""
+        row, signed = self.ledger.forming, self.ledger.support.signed_prices
+        why = None if row is None else broken_law(row, signed_prices=signed)
+        return f"no candle can be made of the running row: {why}" if why else ""
+
+    @property
     def forming(self) -> Candle | None:
         """The row of the running bucket: the stream's, or as history showed it last."""
         ledger = self.ledger
-        if ledger.forming is not None or ledger.running is None:
+        if ledger.forming is not None and not self.unfit:
             return ledger.forming
+        if ledger.running is None:
+            return None
         return ledger.running if ledger.running.close_ns > self._clock.now_ns() else None
 
 

@@ -202,7 +202,7 @@ def of_closer(closer: Closer, venue: Venue) -> SeriesHealth:
         switches=tuple(closer.switches),
         rescaled=ledger.rescaling.why,
         status=venue.status_of(closer.series),
-        trouble=closer.trouble or closer.refusal or ledger.last_refusal,
+        trouble=closer.trouble or closer.refusal or ledger.last_refusal or closer.unfit,
     )
 
 

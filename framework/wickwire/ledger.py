@@ -101,6 +101,8 @@ class Ledger:
         rung: How the rows of the stream come about.
         refused: Rows refused by the laws of candles.
         last_refusal: The last of them, for people.
+        refusal_why: The law that it broke, or why it could not be read.
+        refused_in_vain: Rows refused since the last one that was taken.
         rescaling: Whether history is on another scale now, and what is read again because of that.
     """
 
@@ -119,6 +121,8 @@ class Ledger:
     closed_count: int = 0
     refused: int = 0
     last_refusal: str = ""
+    refusal_why: str = ""
+    refused_in_vain: int = 0
     rung: Rung = Rung.STREAM
     rescaling: Rescaling = attrs.field(factory=Rescaling)
     buckets: Buckets = attrs.field(init=False)
@@ -273,8 +277,12 @@ class Ledger:
         rows = sorted(page.candles, key=lambda row: row.open_ns)
         over = [row for row in rows if row.finality is not Finality.FORMING and row.close_ns <= settled_ns]
         running = [row for row in rows if row.finality is Finality.FORMING or row.close_ns > settled_ns]
-        if running and broken_law(running[-1], signed_prices=self.support.signed_prices) is None:
-            self.running = running[-1]
+        if running:
+            law = broken_law(running[-1], signed_prices=self.support.signed_prices)
+            if law is None:
+                self.running = running[-1]
+            else:
+                self.refuse(running[-1], law)
         if page.sessions:
             self.buckets.told(page.sessions)
         before = self.closed_count
@@ -367,7 +375,9 @@ class Ledger:
             opens = iso(row.open_ns)
         except ValueError:
             opens = f"{row.open_ns} ns"
-        self.last_refusal = f"{self.series}: refused the candle of {opens}: {why}"
+        self.refused_in_vain += 1
+        self.refusal_why = why
+        self.last_refusal = f"refused the candle of {opens}: {why}"
 
     def _close(self, candle: Candle, evidence: Evidence, route: Rung, *, healed: bool = False) -> bool:
         """Close a bucket; False when the row breaks a law, changes nothing, and its bucket is lacking."""
@@ -384,6 +394,7 @@ class Ledger:
         if not self.buckets.ends(open_ns, candle.close_ns):
             self.refuse(candle, f"it ends at {iso(candle.close_ns)}, not when the next one opens")
             return False
+        self.refused_in_vain = 0
         verdict = self.closes.judge(candle, evidence)
         if verdict is not Verdict.INSERT:
             if verdict is not Verdict.KEEP:

@@ -203,3 +203,36 @@ def test_a_pin_holds_whichever_way_the_symbol_is_spelled(shell, pinned, wanted):
     told = shell.lines("collect", wanted, "--config", "c.toml", *SIMULATED, *FIVE_MINUTES)
 
     assert {"poll"} == {one["route"] for one in told}
+
+
+FLOATING = """
+from wickwire import Candle, Description, OhlcvSupport, Page, Timeframe, Utc, hookimpl
+
+@hookimpl
+def describe():
+    return Description(title="Floating", timeframes=(Timeframe.parse("1m"),))
+
+@hookimpl
+def supports_ohlcv():
+    return OhlcvSupport(rest=True, grid=Utc())
+
+@hookimpl
+def fetch_ohlcv(query):
+    if query.symbol == "":
+        yield
+    minute_ns = 60 * 10**9
+    row = query.since_ns // minute_ns * minute_ns, query.since_ns // minute_ns * minute_ns + minute_ns
+    rows = [Candle(query.symbol, query.timeframe, *row, 95.1, 95.1, 95.1, 95.1, 1.0)]
+    return Page(candles=rows, covered=(query.since_ns, query.until_ns))
+"""
+
+
+def test_an_adapter_whose_rows_are_all_refused_is_not_silent(shell):
+    (shell.folder / "floating.py").write_text(FLOATING)
+    (shell.folder / "own.toml").write_text('[plugins.local]\nfloating = "floating.py"\n')
+
+    done = shell.run("collect", "floating:X@1m", "--config", "own.toml", "--for", "1s", "-v", status=1)
+
+    assert done.stderr.count("warning") == 1
+    assert "nothing was collected: floating:X@1m: refused the candle of" in done.stderr
+    assert "95.1 is a float, not a Decimal made from the venue's digits" in done.stderr
