@@ -232,7 +232,7 @@ def _with_token(
 def _instant_ns(told: str | float | None) -> int:
     """Return when a grant ends; a form that nobody documents is no end: then the page counts."""
     if isinstance(told, float) and 1e9 < told < 1e14:  # noqa: PLR2004 - seconds, or milliseconds, of this age
-        return round(told * (1e9 if told < 1e11 else 1e6))  # noqa: PLR2004
+        return round(told * (1e9 if told < 1e11 else 1e6))  # noqa: PLR2004 - of this age in seconds
     with suppress(UsageError):
         return parse_instant(told) if isinstance(told, str) else sys.maxsize
     return sys.maxsize

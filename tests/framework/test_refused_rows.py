@@ -38,7 +38,7 @@ def _floating(row: Candle) -> Candle:
 
 
 def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.why for record in caplog.records if "no candle" in record.message]  # type: ignore[attr-defined]
+    return [record.why for record in caplog.records if "no candle" in record.message]  # type: ignore[attr-defined]  # by `extra`
 
 
 @pytest.mark.parametrize("stream", [False, True])
