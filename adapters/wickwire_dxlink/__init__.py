@@ -221,10 +221,8 @@ def _with_token(
     if not granted.url.startswith(("wss://", "ws://")):
         raise WireError(f"dxlink: no address of a WebSocket: {granted.url[:80]!r}", at="$.data.dxlink-url")
     if account.environment == "production" and (granted.level == "demo" or "delayed" in granted.url):
-        text = "the account is granted delayed data only (level demo), which would pass for the present"
-        raise VenueError(FaultKind.ENTITLEMENT, f"DXLink: {text}")
-    seen_ns = now_ns if reply.date_ns is None else reply.date_ns
-    life_ns = min(TOKEN_NS, _instant_ns(granted.expires_at) - seen_ns)
+        raise VenueError(FaultKind.ENTITLEMENT, "DXLink: only delayed data is granted to this account")
+    life_ns = min(TOKEN_NS, _instant_ns(granted.expires_at) - (reply.date_ns or now_ns))
     age_ns = max(life_ns - RENEWAL_NS, 60 * SECOND_NS)
     return _endpoint(granted.url, lambda: memory(granted.token), age_ns)
 
@@ -258,16 +256,15 @@ class _Error(msgspec.Struct):
     message: str | None = None
 
 
-class _Refusal(msgspec.Struct):
+class _Refusal(_Error):
     error: _Error | str | None = None  # a text in RFC 6749
     error_code: str | int | None = None
     error_description: str | None = None
-    message: str | None = None
 
 
 _KINDS: Final[Mapping[str, FaultKind]] = {
-    **dict.fromkeys(("invalid_grant", "invalid_client"), FaultKind.CREDENTIALS),
-    **dict.fromkeys(("invalid_credentials", "unauthorized"), FaultKind.CREDENTIALS),
+    **dict.fromkeys(("invalid_grant", "invalid_client", "invalid_credentials"), FaultKind.CREDENTIALS),
+    "unauthorized": FaultKind.CREDENTIALS,
     "invalid_request": FaultKind.WAIT,  # seen on the sandbox around the opening of markets, for minutes
     "not_permitted": FaultKind.ENTITLEMENT,
     "quote_streamer.customer_not_found_error": FaultKind.ENTITLEMENT,
@@ -292,7 +289,7 @@ def _read(shape: Any, reply: HttpReply, path: str, now_ns: int) -> Any:
     except (ValueError, RecursionError):
         told = _Refusal()
     error = _Error(told.error) if isinstance(told.error, str) else told.error or _Error()
-    code = str(told.error_code or error.code or "")
+    code = str(told.error_code or error.code or told.code or "")
     said = told.error_description or error.message or told.message or ""
     other = FaultKind.OUTAGE if reply.status >= 500 else FaultKind.REQUEST  # noqa: PLR2004 - HTTP
     kind = _KINDS.get(code) or _STATUSES.get(reply.status, other)

@@ -25,6 +25,7 @@ from wickwire import (
     Fault,
     FaultKind,
     Finality,
+    Heartbeat,
     OhlcvQuery,
     Page,
     Removed,
@@ -62,7 +63,9 @@ PAGE_ROWS: Final = 50_000
 DELAY_S: Final = 900.0
 """How late a delayed feed is (tastytrade, "Sandbox")."""
 TIMEOUT_S: Final = 60.0
-"""How long a whole snapshot may take: an unknown symbol is answered by silence."""
+"""How long a snapshot may pause: an unknown symbol is answered by silence."""
+SIGN_ROWS: Final = 100
+"""After so many rows of a snapshot it is said that they come: they are told only with the last of them."""
 
 _NS_PER_MS: Final = 1_000_000
 _FIRST_MS, _LAST_MS = 631_152_000_000, 4_102_444_800_000  # 1990 and 2100: beyond are placeholders
@@ -178,7 +181,8 @@ class Route:
             self.leave()
             raise WireError(f"dxlink: more than {PENDING_ROWS} rows of {self.topic} wait for their end")
         if self.state is Gathering.PARTIAL or flags & TX_PENDING:
-            return (), wrong
+            more = bool(self._pending) and len(self._pending) % SIGN_ROWS == 0
+            return (Heartbeat(topic=self.topic),) if more else (), wrong
         return (self._replaced() if self.state is Gathering.WHOLE else self._updated()), wrong
 
     def _candle(self, row: Sequence[Any], time_ms: int) -> Candle | None:
@@ -244,12 +248,8 @@ class Route:
 
 def _close_ns(open_ns: int, timeframe: Timeframe) -> int:
     """Return the nominal end. Weeks are stamped with a day that is not documented: they last seven."""
-    fixed = timeframe.fixed_ns
-    if fixed is not None:
-        return open_ns + fixed
-    if timeframe.unit in _DAYS:
-        return open_ns + timeframe.n * _DAYS[timeframe.unit] * 86_400 * SECOND_NS
-    return timeframe.close_of(open_ns, Utc())
+    fixed_ns = timeframe.fixed_ns or timeframe.n * _DAYS.get(timeframe.unit, 0) * 86_400 * SECOND_NS
+    return open_ns + fixed_ns if fixed_ns else timeframe.close_of(open_ns, Utc())
 
 
 # ------------------------------------------------------------------------------------------------ history

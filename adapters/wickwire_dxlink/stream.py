@@ -45,17 +45,15 @@ _UNUSED: Final = frozenset(
     | {"AnalyticOrder", "OptionSale", "Message", "Configuration", "OrderImbalance"}
 )
 """Types that exist and that we never ask for."""
-_EXAMPLES: Final = {service.event: service.fields for service in (CANDLES, SALES)} | {
-    "Trade": _LAST,
-    "TradeETH": _LAST,
-    "Quote": QUOTES.fields[:6],
-}
+_SUGGESTED: Final = {"Candle": CANDLES.fields, "Quote": QUOTES.fields[:6], "TimeAndSale": SALES.fields} | (
+    dict.fromkeys(("Trade", "TradeETH"), _LAST)
+)
 """Fields of a recorded channel whose server confirmed none: tastytrade's page asks for these."""
 
 _ZERO: Final = Decimal(0)
 _SIDES: Final = {"BUY": Side.BUY, "SELL": Side.SELL}
 _NEW: Final = TradeAction.NEW
-_ACTIONS: Final = {"NEW": _NEW, "CORRECTION": TradeAction.CORRECTED, "CANCEL": TradeAction.CANCELED}
+_ACTIONS: Final = {"CORRECTION": TradeAction.CORRECTED, "CANCEL": TradeAction.CANCELED}
 _WORDS: Final = {word.value: word for word in Word}
 _AUTH_STATES: Final = (Word.AUTHORIZED, Word.UNAUTHORIZED)
 _COMETD: Final = "dxlink: an array of messages is the older CometD protocol of dxFeed, which is not read"
@@ -207,7 +205,7 @@ def _is_known(event: object) -> bool:
 def _unconfirmed(channel: Channel, event: str) -> Schema:
     """Return the fields that were asked for, which is all that is known before the server says better."""
     service = channel.service
-    asked = service.fields if service is not None and service.event == event else _EXAMPLES[event]
+    asked = service.fields if service is not None and service.event == event else _SUGGESTED[event]
     schema = channel.schemas[event] = Schema(event, asked)
     return schema
 
@@ -271,18 +269,20 @@ def _quote(row: Sequence[Any], memory: Session) -> _Told:
 
 def _sale(row: Sequence[Any], memory: Session) -> _Told:
     """Return a trade; one that makes no price, or is outside of the session that counts, is left out."""
-    kind = "NEW" if row[7] is None else row[7]
-    if kind not in ("NEW", "CORRECTION", "CANCEL"):
-        raise WireError(f"dxlink: no type of a sale: {kind!r:.40}", at=".type")
-    action, side = _ACTIONS[kind], _SIDES.get(row[6]) if isinstance(row[6], str) else None
+    if row[7] not in (None, "NEW", "CORRECTION", "CANCEL"):
+        raise WireError(f"dxlink: no type of a sale: {row[7]!r:.40}", at=".type")
+    action, side = _ACTIONS.get(row[7], _NEW), _SIDES.get(row[6]) if isinstance(row[6], str) else None
     name, index = _name(row[0], memory), str(integer(row[1], "index"))
     price, size = number(row[4], "price"), number(row[5], "size")
     time_ns = integer(row[2], "time") * _NS_PER_MS + integer(row[3], "timeNanoPart", 0)
-    outside = row[8] is False or (row[9] is True and memory.variant.regular)
-    if action is _NEW and (price is None or size is None or outside):
+    if row[9] is True and memory.variant.regular:  # whatever becomes of it: it was never told
         return (), None
-    replaces = None if action is _NEW else index
-    return (Trade(name, index, price or _ZERO, size or _ZERO, side, time_ns, action, replaces),), None
+    if price is None or size is None or row[8] is False:
+        if action is _NEW:
+            return (), None
+        action = TradeAction.CANCELED  # what was told before makes a price no more
+    told = name, index, price or _ZERO, size or _ZERO, side, time_ns, action
+    return (Trade(*told, None if action is _NEW else index),), None
 
 
 def _last(row: Sequence[Any], memory: Session) -> _Told:

@@ -215,6 +215,9 @@ class Closer:
     def caught_up(self, *, truncated: bool) -> None:
         """Nothing to do: the rows of a snapshot say themselves that they are."""
 
+    def gathering(self) -> None:
+        """Nothing to do: its rows will come."""
+
     def doubted(self, why: str) -> None:
         """Distrust the forming row."""
         self._lost_why = why

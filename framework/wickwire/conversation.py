@@ -84,7 +84,8 @@ class StreamRequest:
     Attributes:
         topic: What to subscribe to.
         since_ns: From when on.
-        timeout_s: How long to wait for the first row, and for each further one.
+        timeout_s: How long to wait for the first row, and for each further one; a `Heartbeat` about the topic
+            counts as one.
     """
 
     topic: Topic = attrs.field(validator=shapes.a(Topic))

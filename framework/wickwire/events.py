@@ -70,9 +70,16 @@ class SnapshotDone:
 
 @event
 class Heartbeat:
-    """The venue is alive and has nothing to say; *time_ns* is its clock where it says it."""
+    """The venue is alive and has nothing to say.
+
+    Attributes:
+        time_ns: Its clock, where it says it.
+        topic: Of what a part of a snapshot came, which is told only when it is complete. Who waits for
+            history waits on.
+    """
 
     time_ns: int | None = attrs.field(default=None, validator=optional(shapes.instant))
+    topic: Topic | None = attrs.field(default=None, validator=optional(shapes.a(Topic)))
 
 
 @event

@@ -211,6 +211,9 @@ class FeedRoute(Generic[E]):
     def caught_up(self, *, truncated: bool) -> None:
         """Nothing to do: events are passed on as they come."""
 
+    def gathering(self) -> None:
+        """Nothing to do: events are passed on as they come."""
+
     def doubted(self, why: str) -> None:
         """Count that events may have been lost."""
         self.doubts += 1

@@ -55,6 +55,10 @@ class _Collecting:
     def subscribed(self, session: Session) -> None:
         """Nothing to do: the rows say it."""
 
+    def gathering(self) -> None:
+        """Wait on: rows come, and are told with the last of them."""
+        self.news.set()
+
     def doubted(self, why: str) -> None:
         """Give up: a row may be missing."""
         self.failed(TransportError(f"{self.request.topic}: its history may lack rows: {why}"))

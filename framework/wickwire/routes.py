@@ -89,6 +89,9 @@ class MadeRoute:
     def caught_up(self, *, truncated: bool) -> None:
         """Nothing to do: whether a bucket is whole is told by what came."""
 
+    def gathering(self) -> None:
+        """Nothing to do: whether a bucket is whole is told by what came."""
+
     def doubted(self, why: str) -> None:
         """Something may be missing: the running bucket is not whole."""
         self._closer.doubted(why)
@@ -177,6 +180,11 @@ class Riders:
         """Pass on."""
         for route in self._routes():
             route.caught_up(truncated=truncated)
+
+    def gathering(self) -> None:
+        """Pass on."""
+        for route in self._routes():
+            route.gathering()
 
     def doubted(self, why: str) -> None:
         """Pass on."""

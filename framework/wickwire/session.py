@@ -345,10 +345,11 @@ class Session:
 
     async def _control(self, event: object) -> None:  # noqa: C901, PLR0912 - one arm an event
         match event:
-            case Heartbeat(time_ns=int(venue_ns)):
-                self._history.told_time(venue_ns)
             case Heartbeat():
-                pass
+                if event.time_ns is not None:
+                    self._history.told_time(event.time_ns)
+                if event.topic is not None:
+                    self._book.gathering(event.topic)
             case SnapshotDone():
                 self._book.caught_up(event.topic, truncated=event.truncated)
             case Send():

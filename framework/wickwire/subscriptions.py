@@ -63,6 +63,10 @@ class Route(Protocol):
         """The snapshot that follows a subscription is complete, or the venue cut it."""
         ...
 
+    def gathering(self) -> None:
+        """A part of a snapshot came, of which nothing is told before it is complete."""
+        ...
+
     def doubted(self, why: str) -> None:
         """Something may have been lost; the subscription goes on."""
         ...
@@ -276,6 +280,11 @@ class Subscriptions:
             if subscription.phase is TopicPhase.ASKED:
                 self._confirm(subscription)
             subscription.route.caught_up(truncated=truncated)
+
+    def gathering(self, topic: Topic) -> None:
+        """Pass on that a part of a snapshot came."""
+        for subscription in self._known([topic]):
+            subscription.route.gathering()
 
     def withdrawn(self, topic: Topic, open_ns: int) -> None:
         """Pass on that the venue withdrew a candle."""

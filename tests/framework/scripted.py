@@ -135,6 +135,8 @@ def _event(said: dict[str, Any], frame: bytes) -> Generator[Event]:  # noqa: C90
             yield Heartbeat()
         case {"done": topic, **how}:
             yield SnapshotDone(_topic(topic), truncated=bool(how.get("truncated")))
+        case {"gathering": topic}:
+            yield Heartbeat(topic=_topic(topic))
         case {"accepted": topics}:
             yield Accepted([_topic(text) for text in topics])
         case {"refused": topics, "why": why, **how}:

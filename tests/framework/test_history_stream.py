@@ -111,6 +111,23 @@ def test_a_picture_that_never_ends_is_given_up_and_asked_for_again() -> None:
     play(test, StreamWorld())
 
 
+def test_a_picture_is_waited_for_as_long_as_parts_of_it_come() -> None:
+    """An adapter may tell its rows with the last of them: it says that they come."""
+
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        stream = await asked(world)
+        for _ in range(5):
+            await asyncio.sleep(4)
+            stream.say({"gathering": "BTC/USD@1m"})
+        await asyncio.sleep(4)
+        assert '{"leave": ["BTC/USD@1m"]}' not in stream.sent
+        await asyncio.sleep(2)
+        assert '{"leave": ["BTC/USD@1m"]}' in stream.sent
+
+    play(test, StreamWorld())
+
+
 def test_a_connection_that_ends_meanwhile_is_an_error_that_is_tried_again() -> None:
     async def test(world: StreamWorld, collector: Collector) -> None:
         await collector.add("scripted:BTC/USD@1m")

@@ -50,6 +50,9 @@ class Notes:
     def caught_up(self, *, truncated: bool) -> None:
         self.told.append(f"caught up{', cut' if truncated else ''}")
 
+    def gathering(self) -> None:
+        self.told.append("gathering")
+
     def doubted(self, why: str) -> None:
         self.told.append(f"doubted: {why}")
 

@@ -18,6 +18,7 @@ from wickwire import (
     Fault,
     FaultKind,
     Finality,
+    Heartbeat,
     OhlcvQuery,
     Page,
     Removed,
@@ -321,6 +322,16 @@ def test_what_is_lost_and_the_end_in_one_frame_spoil_the_snapshot(lost):
     )
 
     assert [True] == done(heard)
+
+
+def test_a_long_snapshot_says_that_it_comes():
+    """Nothing of it is told before its end, for which history would otherwise give up waiting."""
+    memory = opened(AAPL)
+    rows = [row(500, 4), *(row(number) for number in range(499, 250, -1))]
+    heard = hear(memory, *candles(*rows))
+
+    assert [Heartbeat(topic=AAPL)] * 2 == heard
+    assert 250 == len(series(hear(memory, *candles(row(0, 10, dummy=True))[1:])))
 
 
 def test_an_endless_snapshot_is_given_up(monkeypatch):

@@ -408,6 +408,18 @@ def test_extended_hours_belong_to_all_hours_only():
     assert [] == sold(sale(extendedTradingHours=True), feed="rth")
 
 
+@pytest.mark.parametrize("kind", ["CORRECTION", "CANCEL"])
+def test_what_becomes_of_a_sale_that_was_not_told_is_not_told_either(kind):
+    assert [] == sold(sale(type=kind, extendedTradingHours=True), feed="rth")
+
+
+@pytest.mark.parametrize("changes", [{"validTick": False}, {"price": "NaN"}, {"size": "NaN"}])
+def test_a_correction_that_makes_no_price_takes_the_sale_back(changes):
+    [told] = sold(sale(type="CORRECTION", **changes))
+
+    assert (TradeAction.CANCELED, told.id) == (told.action, told.replaces)
+
+
 def test_an_unknown_type_of_sale_is_not_guessed():
     with pytest.raises(WireError, match="no type of a sale"):
         sold(sale(type="MAYBE"))
