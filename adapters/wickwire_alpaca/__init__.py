@@ -4,8 +4,8 @@ Reference: Alpaca Docs, the pages named in `DOCUMENTS`, read 2026-11; docs/venue
 special about the venue.
 
 Rooms: `stream` (connect, parse) with `rows` (what a row becomes), `times` (when) and `dialogue` (keys,
-requests and their answers), `rest` (history) with `pages`, `support` (what can be had), `refusals` (what a no
-means), `symbols` (names, feeds, grids).
+requests and their answers), `rest` and `trades` (history) with `pages`, `support` (what can be had),
+`refusals` (what a no means), `symbols` (names, feeds, grids).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from wickwire import Account, Description, Feed, Lane, Limits, Rate, Topic, hookimpl
 from wickwire_alpaca.dialogue import subscribe
-from wickwire_alpaca.rest import fetch_ohlcv, fetch_trades
+from wickwire_alpaca.rest import fetch_ohlcv
 from wickwire_alpaca.stream import connect, parse
 from wickwire_alpaca.support import supports_ohlcv
 from wickwire_alpaca.symbols import (
@@ -27,6 +27,7 @@ from wickwire_alpaca.symbols import (
     is_crypto,
     to_venue,
 )
+from wickwire_alpaca.trades import fetch_trades
 
 if TYPE_CHECKING:
     from wickwire.simulate.server import Market, VenueServer

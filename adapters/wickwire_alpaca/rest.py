@@ -1,6 +1,6 @@
-"""Alpaca's history over REST: bars of stocks (v2) and crypto (v1beta3), and trades.
+"""Alpaca's history over REST: bars of stocks (v2) and crypto (v1beta3).
 
-Reference: Alpaca Docs, "Historical bars", "Historical trades", "Historical crypto bars", read 2026-11.
+Reference: Alpaca Docs, "Historical bars", "Historical crypto bars", read 2026-11.
 
 What a row means stands here; the requests and pages are in `pages`.
 """
@@ -29,23 +29,19 @@ from wickwire import (
     HttpRequest,
     OhlcvQuery,
     Page,
-    Side,
     Stopped,
     Timeframe,
-    Trade,
-    TradePage,
-    TradeQuery,
     VenueError,
     WireError,
     Zone,
     hookimpl,
 )
-from wickwire_alpaca.pages import BarsReply, Rows, Talk, TradesReply
+from wickwire_alpaca.pages import BarsReply, Rows, Talk
 from wickwire_alpaca.refusals import wire_error
 from wickwire_alpaca.symbols import CRYPTO, DAY, MINUTE, Place, close_of, grid_of, opens_on_grid, rest_name
 from wickwire_alpaca.times import TextTimes
 
-__all__ = ["SETTLE_S", "fetch_ohlcv", "fetch_trades"]
+__all__ = ["SETTLE_S", "fetch_ohlcv"]
 
 SETTLE_S: Final = 35.0
 """A late trade changes a bar until the next half-minute mark ("Real-time Stock Data", Updated bars)."""
@@ -69,17 +65,6 @@ class RestBar(msgspec.Struct, gc=False):
     vw: Decimal | None = None
 
 
-class RestTrade(msgspec.Struct, gc=False):
-    """One trade; `u` says that it was canceled, incorrect, or the corrected one."""
-
-    t: str
-    p: Decimal
-    s: Decimal
-    i: int
-    tks: str | None = None
-    u: str | None = None
-
-
 class Opening(msgspec.Struct, gc=False):
     """Of a bar that cannot be read: when it opened."""
 
@@ -88,13 +73,6 @@ class Opening(msgspec.Struct, gc=False):
 
 _bar: Final = msgspec.json.Decoder(RestBar).decode
 _opening: Final = msgspec.json.Decoder(Opening).decode
-_trade: Final = msgspec.json.Decoder(RestTrade).decode
-
-_SIDES: Final = {"B": Side.BUY, "S": Side.SELL}
-_TAKEN_BACK: Final = ("canceled", "incorrect")
-
-
-# --------------------------------------------------------------------------------------------------- hooks
 
 
 @hookimpl
@@ -118,27 +96,6 @@ def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Generator[HttpRequest, H
         candles=[row for row in inside if isinstance(row, Candle)],
         covered=(since_ns, min(reached_ns, until_ns)),
         bad_rows=[row for row in inside if isinstance(row, BadRow)],
-        stopped=Stopped.UNTIL
-        if (since_ns, reached_ns) == (query.since_ns, query.until_ns)
-        else Stopped.VENUE_LIMIT,
-    )
-
-
-@hookimpl
-def fetch_trades(query: TradeQuery, account: Account) -> Generator[HttpRequest, HttpReply, TradePage]:
-    """Bring the trades that still hold: none that was canceled, the corrected ones as they are now."""
-    talk = Talk.about(query.symbol, account, query.now_ns)
-    since_ns, until_ns = talk.within(query.since_ns, query.until_ns)
-    if since_ns >= until_ns:
-        return TradePage(trades=(), covered=(since_ns, since_ns), stopped=Stopped.VENUE_LIMIT)
-    rows, as_of_ns, whole = yield from talk.pages("trades", TradesReply, {}, since_ns, until_ns)
-    times = TextTimes()
-    trades = [trade for raw in rows if (trade := _told_trade(query.symbol, raw, times)) is not None]
-    last_ns = trades[-1].time_ns if trades else since_ns
-    reached_ns = min(until_ns, max(since_ns, as_of_ns if whole else last_ns))
-    return TradePage(
-        trades=[trade for trade in trades if query.since_ns <= trade.time_ns < query.until_ns],
-        covered=(since_ns, reached_ns),
         stopped=Stopped.UNTIL
         if (since_ns, reached_ns) == (query.since_ns, query.until_ns)
         else Stopped.VENUE_LIMIT,
@@ -244,21 +201,3 @@ def _finality(timeframe: Timeframe, close_ns: int, as_of_ns: int) -> Finality:
         return Finality.FORMING
     settled = timeframe is MINUTE and close_ns + round(SETTLE_S) * SECOND_NS <= as_of_ns
     return Finality.CLOSED if settled else Finality.UNSAID
-
-
-def _told_trade(symbol: str, raw: msgspec.Raw, times: TextTimes) -> Trade | None:
-    """Return the trade of a row, or None where it was taken back.
-
-    Raises:
-        WireError: It cannot be read.
-    """
-    try:
-        row = _trade(raw)
-    except (ValueError, RecursionError) as exc:
-        raise wire_error(exc, bytes(raw)) from exc
-    if not (row.p.is_finite() and row.s.is_finite()):
-        raise WireError(f"alpaca: expected finite numbers in the trade of {row.t[:40]}")
-    if row.u in _TAKEN_BACK:
-        return None
-    side = None if row.tks is None else _SIDES.get(row.tks)
-    return Trade(symbol, str(row.i), row.p, row.s, side, times.ns(row.t))

@@ -213,11 +213,20 @@ class Page:
 
 @attrs.frozen(kw_only=True)
 class TradePage:
-    """One page of trades, oldest first, and the range that it proves."""
+    """One page of trades, oldest first, and the range that it proves.
+
+    Attributes:
+        trades: What happened.
+        covered: `[since, until)`, of which the venue told everything. Say less rather than more.
+        stopped: Why it ends there.
+        bad_rows: Rows that were left out, so that one does not cost all the others. Within the span of each
+            a trade is lacking: an instant, or from one readable trade to the next.
+    """
 
     trades: Sequence[Trade]
     covered: tuple[int, int]
     stopped: Stopped = Stopped.UNTIL
+    bad_rows: Sequence[BadRow] = attrs.field(default=(), validator=shapes.each(BadRow))
 
 
 Conversation = Generator[HttpRequest | StreamRequest, HttpReply | StreamHistory, Page]

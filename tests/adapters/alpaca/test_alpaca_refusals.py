@@ -1,5 +1,7 @@
 """What a no of Alpaca's REST means, and its trades."""
 
+import json
+import re
 from decimal import Decimal
 
 import pytest
@@ -132,8 +134,27 @@ def test_trades_up_to_now_prove_no_more_than_now():
 
 def test_junk_is_no_page_of_trades():
     with pytest.raises(WireError, match="finite"):
-        trades(frame("rest_trades").replace(b"227.31", b'"NaN"'))
+        trades(re.sub(rb'"p":[\d.]+', b'"p":"NaN"', frame("rest_trades")))
     with pytest.raises(VenueError):
         trades(refusal(403, "forbidden."))
     with pytest.raises(VenueError):
         trades(account=Account(feed="iex"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "span"),
+    [
+        ({"p": "NaN"}, ("2026-11-20T14:31:01Z", "2026-11-20T14:31:01.000000001Z")),
+        ({"i": "x"}, ("2026-11-20T14:31:01Z", "2026-11-20T14:31:01.000000001Z")),
+        ({"t": "now"}, ("2026-11-20T14:31:00Z", "2026-11-20T14:31:02.000000001Z")),
+        ({"t": None}, ("2026-11-20T14:31:00Z", "2026-11-20T14:31:02.000000001Z")),
+    ],
+)
+def test_a_trade_that_cannot_be_read_costs_itself_and_says_where_it_lacks(wrong, span):
+    rows = [{"t": f"2026-11-20T14:31:0{number}Z", "i": number, "p": 1.5, "s": 2} for number in range(3)]
+    rows[1] |= wrong
+    page, _ = trades(json.dumps({"trades": {"AAPL": rows}, "next_page_token": None}).encode())
+
+    assert [trade.id for trade in page.trades] == ["0", "2"]
+    assert page.covered[1] == ns("2026-11-20T14:32:00Z")
+    assert [(row.open_ns, row.close_ns) for row in page.bad_rows] == [tuple(map(ns, span))]

@@ -395,6 +395,32 @@ def test_a_trade_that_says_nonsense_is_refused(broken):
         trade_page(LAST_MINUTE, [{**trade(1, 1), **broken}])
 
 
+@pytest.mark.parametrize(
+    ("broken", "first", "last"),
+    [
+        *[({name: value}, 2, 2) for name, value in (("side", "BID"), ("trade_id", "x"), ("price", "NaN"))],
+        *[({name: None}, 2, 2) for name in ("side", "trade_id", "size")],
+        *[({"time": value}, 1, 3) for value in ("now", None, "2026-13-01T00:00:00Z")],
+    ],
+)
+def test_a_bad_trade_costs_itself_and_says_where_it_lacks(broken, first, last):
+    told, _ = trade_page(LAST_MINUTE, [trade(3, 3), {**trade(2, 2), **broken}, trade(1, 1)])
+
+    assert [each.id for each in told.trades] == ["1", "3"]
+    assert told.covered == (NOON - MINUTE_NS, NOON)
+    assert [(bad.open_ns, bad.close_ns) for bad in told.bad_rows] == [
+        (NOON - (60 - first) * SECOND_NS, NOON - (60 - last) * SECOND_NS + 1)
+    ]
+
+
+def test_a_bad_trade_on_two_pages_is_one():
+    first = [trade(number, 59 - (300 - number) * 0.1) for number in range(300, 100, -1)]
+    first[-2]["price"] = "NaN"
+    told, _ = trade_page(LAST_MINUTE, first, [first[-2], first[-1]])
+
+    assert len(told.bad_rows) == 1
+
+
 # ------------------------------------------------------------------------------------------------ listings
 
 
