@@ -40,6 +40,7 @@ HARMLESS: Final = 403
 
 _TEXTS: Final = (
     (400, "invalid symbol", FaultKind.SYMBOL),
+    (422, "invalid symbol", FaultKind.SYMBOL),  # as captures from before 2023 have it, with a code
     (403, "recent sip data", FaultKind.ENTITLEMENT),
     (403, "subscription does not permit", FaultKind.ENTITLEMENT),
     (422, "subscription does not permit", FaultKind.ENTITLEMENT),

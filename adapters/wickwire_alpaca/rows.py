@@ -113,10 +113,10 @@ class StatusRow(msgspec.Struct, Generic[Time], tag_field="T", tag="s", gc=False)
 
     S: str
     t: Time
-    sc: str = ""
-    sm: str = ""
-    rc: str = ""
-    rm: str = ""
+    sc: str | None = None
+    sm: str | None = None
+    rc: str | None = None
+    rm: str | None = None
 
 
 def bar(row: BarRow[Any], times: Times) -> Candle:
@@ -173,7 +173,7 @@ def status(row: StatusRow[Any], times: Times) -> VenueStatus:
     """Return the state of a stock in the venue's words; no event has room for when it began."""
     times.ns(row.t)
     reason = ": ".join(part for part in (row.rc, row.rm) if part)
-    return VenueStatus(row.S, row.sc, "; ".join(part for part in (row.sm, reason) if part))
+    return VenueStatus(row.S, row.sc or "", "; ".join(part for part in (row.sm, reason) if part))
 
 
 EVENTS: Final[dict[type, Callable[[Any, Times], Candle | Trade | Quote | VenueStatus]]] = {

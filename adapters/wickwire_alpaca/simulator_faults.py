@@ -24,8 +24,9 @@ FAULTS: Final = (
     KnownFault("slot_taken", "on", "The place of every endpoint is taken by somebody else: 406."),
     KnownFault(
         "plan",
-        "name symbols",
-        "The plan is basic (30 symbols, SIP late, 200 calls a minute) or plus.",
+        "name symbols channels",
+        "The plan is basic (30 symbols in trades and quotes, or in other channels; SIP late, 200 calls a "
+        "minute) or plus.",
     ),
     KnownFault("slow_client", "", "Every open stream is told 407 and cut."),
     KnownFault("error", "code msg", "Every open stream is told this error once."),

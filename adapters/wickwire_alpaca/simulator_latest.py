@@ -7,7 +7,7 @@ from typing import Final
 
 from wickwire import SECOND_NS, Timeframe, Unit
 from wickwire_alpaca.simulator_bars import Bars, grid_of
-from wickwire_alpaca.simulator_rows import bar_row, quote_row, trade_row
+from wickwire_alpaca.simulator_rows import bar_row, book_row, quote_row, trade_row
 from wickwire_alpaca.simulator_venue import TEST_SYMBOL, Venue
 
 __all__ = ["Latest"]
@@ -36,6 +36,8 @@ class Latest:
     def _last(self, what: str, symbol: str, now_ns: int) -> dict[str, object] | None:
         if what == "quotes":
             return quote_row(self._venue, symbol, now_ns)
+        if what == "orderbooks":
+            return book_row(self._venue, symbol, now_ns)
         span_ns = 3_600 * SECOND_NS
         while True:
             since_ns = max(self._venue.market.start_ns, now_ns - span_ns)

@@ -39,7 +39,7 @@ _UNITS: Final = {
     "m": (Unit.MONTH, (1, 2, 3, 4, 6, 12)),
 }
 _STOCKS: Final = re.compile(r"/v2/stocks/(?:([A-Za-z0-9.%/-]+)/)?(bars|trades|quotes|snapshots?)(/latest)?")
-_CRYPTO: Final = re.compile(r"/v1beta3/crypto/([^/]+)/(latest/)?(bars|trades|quotes|snapshots)")
+_CRYPTO: Final = re.compile(r"/v1beta3/crypto/([^/]+)/(latest/)?(bars|trades|quotes|snapshots|orderbooks)")
 
 
 class _Refusal(Exception):
@@ -114,6 +114,8 @@ class Rest:
             return {what: self._latest.snapshots(symbols, now_ns)}
         if latest:
             return self._latest.of(what, symbols, now_ns, None)
+        if what == "orderbooks":
+            raise _Refusal(404, "endpoint not found.")
         return self._history(what, symbols, query, now_ns, None)
 
     def _stocks(self, path: re.Match[str] | None, query: Mapping[str, str], now_ns: int) -> object:

@@ -14,7 +14,17 @@ from wickwire import SECOND_NS, Candle, iso
 from wickwire.simulate.server import MarketTrade
 from wickwire_alpaca.simulator_venue import TEST_SYMBOL, Edit, Venue
 
-__all__ = ["Row", "bar_row", "edit_rows", "packed", "quote_row", "text_of", "trade_id", "trade_row"]
+__all__ = [
+    "Row",
+    "bar_row",
+    "book_row",
+    "edit_rows",
+    "packed",
+    "quote_row",
+    "text_of",
+    "trade_id",
+    "trade_row",
+]
 
 Row = Mapping[str, object]
 
@@ -61,6 +71,13 @@ def quote_row(venue: Venue, symbol: str, at_ns: int) -> dict[str, object]:
     bid = {"bx": "V", "bp": quote.bid, "bs": quote.bid_size}
     ask = {"ax": "V", "ap": quote.ask, "as": quote.ask_size}
     return {**bid, **ask, "c": ["R"], "z": "C", "t": at_ns}
+
+
+def book_row(venue: Venue, symbol: str, at_ns: int) -> dict[str, object]:
+    """Return the book of a pair at *at_ns*: the one level of each side that the market knows."""
+    quote = quote_row(venue, symbol, at_ns)
+    sides = {"a": [{"p": quote["ap"], "s": quote["as"]}], "b": [{"p": quote["bp"], "s": quote["bs"]}]}
+    return {**sides, "t": at_ns}
 
 
 def edit_rows(symbol: str, edit: Edit) -> list[Row]:

@@ -33,7 +33,6 @@ PROBLEMS: Final = {
     409: "insufficient subscription",
     410: "invalid subscribe action for this feed",
 }
-COUNTED: Final = ("trades", "quotes", "bars", "updatedBars", "dailyBars")
 FOLLOWING: Final = ("corrections", "cancelErrors")
 """Channels that nobody asks for: they hold what trades holds."""
 
@@ -165,9 +164,8 @@ class AlpacaConnection:
                     return 400
         return 0
 
-    @staticmethod
-    def _count(held: Mapping[str, Mapping[str, None]]) -> int:
-        return len({symbol for channel in COUNTED for symbol in held.get(channel, ())})
+    def _count(self, held: Mapping[str, Mapping[str, None]]) -> int:
+        return sum(len(held.get(channel, ())) for channel in self._venue.counted)
 
     def _unsubscribe(self, channels: Mapping[str, Any]) -> Outgoing:
         if self._refusal(channels):

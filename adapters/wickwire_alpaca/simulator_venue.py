@@ -19,11 +19,13 @@ __all__ = ["ENDPOINTS", "TEST_SYMBOL", "Edit", "Endpoint", "Venue"]
 TEST_SYMBOL: Final = "FAKEPACA"
 TEST_TRADES: Final = "SOL/USD"
 """The test symbol trades round the clock: here it repeats what another instrument does."""
-STOCK_FORM: Final = re.compile(r"[A-Z][A-Z0-9]{0,11}(\.[A-Z0-9]{1,5})?", re.ASCII)
+STOCK_FORM: Final = re.compile(r"[A-Z][A-Z0-9]{0,11}(\.[A-Z0-9]{1,5}){0,2}", re.ASCII)
 PAIR_FORM: Final = re.compile(r"[A-Z0-9]{1,12}/[A-Z]{2,6}", re.ASCII)
 SLOT_HELD_NS: Final = 2 * SECOND_NS
 """How long the place of a connection that died is taken; how long it really is nobody wrote down."""
 FREE_SYMBOLS: Final = 30
+COUNTED: Final = ("trades", "quotes")
+"""Of these the free plan allows so many: older pages say that minutes do not count, newer ones nothing."""
 REST_BURST: Final = 200.0
 REST_PER_S: Final = 3.2
 """The limiter of a free key, as somebody measured it: a bucket of 200 that fills up by 3.2 a second."""
@@ -92,6 +94,7 @@ class Venue:
         now_ns: The latest instant that anybody told.
         plan: basic or plus.
         free_symbols: How many symbols the basic plan allows.
+        counted: The channels in which they count, once in each.
         board: The switches of faults.
         announcements: What every open connection is to hear; each remembers how much it has heard.
         edits: What became of trades, by symbol.
@@ -108,6 +111,7 @@ class Venue:
     now_ns: int = attrs.field()
     plan: str = "plus"
     free_symbols: int = FREE_SYMBOLS
+    counted: Sequence[str] = COUNTED
     board: Switchboard = attrs.field()
     announcements: list[object] = attrs.field(factory=list)
     edits: dict[str, list[Edit]] = attrs.field(factory=dict)
@@ -188,6 +192,7 @@ class Venue:
             case "plan":
                 self.plan = str(given.get("name", "basic"))
                 self.free_symbols = int(given.get("symbols", FREE_SYMBOLS))
+                self.counted = str(given.get("channels", ",".join(COUNTED))).split(",")
             case "rest_rate":
                 self.rest_burst = float(given.get("burst", REST_BURST))
                 self.rest_per_s = float(given.get("per_s", REST_PER_S))

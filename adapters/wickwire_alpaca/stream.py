@@ -56,8 +56,8 @@ _TOPICS_PER_FRAME: Final = 100  # no limit is documented
 DEFAULT_ENCODING: Final = "msgpack"
 
 
-class Other(msgspec.Struct, tag_field="T", tag="l"):
-    """Limits of a stock's price. Never asked for; a recorded session may hold it, as the two below."""
+class Bands(msgspec.Struct, tag_field="T", tag="l"):
+    """Limits of a stock's price (LULD). Never asked for; a recorded session may hold it, as the two below."""
 
 
 class Imbalance(msgspec.Struct, tag_field="T", tag="i"):
@@ -80,7 +80,7 @@ _Text = (
     | Success
     | Problem
     | Acknowledged
-    | Other
+    | Bands
     | Imbalance
     | Book
 )
@@ -97,7 +97,7 @@ _Binary = (
     | Success
     | Problem
     | Acknowledged
-    | Other
+    | Bands
     | Imbalance
     | Book
 )

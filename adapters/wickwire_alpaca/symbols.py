@@ -138,10 +138,11 @@ _UNITS: Final = {
     Unit.MONTH: "Month",
 }
 
-_STOCK: Final = re.compile(r"[A-Z][A-Z0-9]{0,11}(?:\.[A-Z0-9]{1,5})?", re.ASCII)
+_STOCK: Final = re.compile(r"[A-Z][A-Z0-9]{0,11}(?:\.[A-Z0-9]{1,5}){0,2}", re.ASCII)  # GTX.WS.A has two dots
 _PAIR: Final = re.compile(r"[A-Z0-9]{1,12}/[A-Z]{2,6}", re.ASCII)
 _HYPHENATED: Final = re.compile(r"([A-Z0-9]{1,12})-(USDT|USDC|USD|BTC)", re.ASCII)
 _CLASS_SHARE: Final = re.compile(r"([A-Z]{1,5})-([A-Z])", re.ASCII)
+_SLASHED_SHARE: Final = re.compile(r"([A-Z]{1,5})/([A-Z])", re.ASCII)
 _OPTION: Final = re.compile(r"[A-Z][A-Z0-9]{0,5}\d{6}[CP]\d{8}", re.ASCII)  # of the OCC: AAPL261218C00200000
 _GLUED: Final = re.compile(r"([A-Z0-9]{3,9}?)(USDT|USDC|USD)", re.ASCII)  # longer than any stock
 
@@ -209,6 +210,8 @@ def place_of(symbol: str, account: Account) -> Place | str:
 
 def _pair(symbol: str, feed: str) -> Place | str:
     """Return where a crypto pair is served, or one sentence that says why nowhere."""
+    if share := _SLASHED_SHARE.fullmatch(symbol):
+        return f"{symbol} is no crypto pair; write alpaca.{feed or 'iex'}:{share[1]}.{share[2]}"
     if _PAIR.fullmatch(symbol) is None:
         return f"{symbol!r:.80} is no crypto pair; write BASE/QUOTE, such as BTC/USD"
     if symbol.partition("/")[0] in CURRENCIES:

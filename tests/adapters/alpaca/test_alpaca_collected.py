@@ -255,7 +255,7 @@ def test_a_symbol_limit_is_found_by_halves_and_what_is_beyond_is_polled() -> Non
     names = [f"alpaca:SYNTH{number:03}/USD@1m" for number in range(35)]
 
     async def play(world: World) -> None:
-        world.servers["alpaca"].inject("plan", name="basic", symbols=30)
+        world.servers["alpaca"].inject("plan", name="basic", symbols=30, channels="bars")
         world.servers["alpaca"].inject("hangup", code=1006)
         await world.minutes(25)
         health = world.collector.health()

@@ -37,6 +37,10 @@ def fetch(*replies):
     [
         (refusal(400, "invalid symbol: CSP1"), FaultKind.SYMBOL),
         (refusal(400, "invalid timeframe: 30Sec"), FaultKind.REQUEST),
+        (
+            HttpReply(status=422, body=b'{"code":42210000,"message":"invalid symbol: CSP1"}'),
+            FaultKind.SYMBOL,
+        ),
         (refusal(400, "Invalid location: loc"), FaultKind.REQUEST),
         (HttpReply(status=401, body=b""), FaultKind.CREDENTIALS),
         (refusal(403, "forbidden."), FaultKind.CREDENTIALS),

@@ -224,6 +224,14 @@ def test_a_halt_is_told_in_the_words_of_the_venue(encoding):
 
 
 @both
+def test_a_halt_without_a_reason_is_a_halt(encoding):
+    row = json.loads(frame("status"))[0] | {"sc": "H", "sm": "Trading Halt", "rc": None, "rm": None}
+    message = packed([row]) if encoding == "msgpack" else json.dumps([row]).encode()
+
+    assert heard(message, memory(IEX, encoding)) == (VenueStatus("AAPL", "H", "Trading Halt"),)
+
+
+@both
 def test_a_batch_mixes_types_and_symbols_and_what_is_new_is_passed_over(encoding):
     assert [(type(event).__name__, event.symbol) for event in parsed("mixed", encoding)] == [
         ("Trade", "AAPL"),

@@ -81,6 +81,8 @@ def test_any_text_as_symbol_is_answered(text, account):
         ("AAPL", CRYPTO, "write alpaca.iex:AAPL"),
         ("BTC/USD", IEX, "write alpaca:BTC/USD"),
         ("BTC/", CRYPTO, "no crypto pair"),
+        ("BRK/B", CRYPTO, "write alpaca.iex:BRK.B"),
+        ("BRK/B", SIP, "write alpaca.sip:BRK.B"),
         ("A B", IEX, "no symbol that Alpaca could have"),
         ("*", IEX, "no symbol that Alpaca could have"),
         ("AAPL", TEST, "write alpaca.test:FAKEPACA"),
@@ -90,7 +92,7 @@ def test_a_symbol_in_the_wrong_place_is_told_the_right_one(symbol, account, why)
     assert why in support(symbol, M1, account).why_not
 
 
-@pytest.mark.parametrize("symbol", ["AAPL", "BRK.B", "ZVZZT", "FAKEPACA", "AAM.WS", "ABR.PRD"])
+@pytest.mark.parametrize("symbol", ["AAPL", "BRK.B", "ZVZZT", "FAKEPACA", "AAM.WS", "ABR.PRD", "GTX.WS.A"])
 def test_stocks_of_every_form_are_known(symbol):
     assert support(symbol, M1, IEX).stream
 

@@ -200,12 +200,20 @@ def test_a_symbol_that_does_not_exist_is_confirmed_and_silent(client: Client) ->
 
 def test_the_free_plan_has_thirty_symbols_and_no_star(server: AlpacaServer, client: Client) -> None:
     server.inject("plan", name="basic")
-    most = [f"A{number}" for number in range(30)]
+    half, many = ([f"A{number}" for number in range(count)] for count in (15, 40))
 
-    assert client.subscribe(bars=most, updatedBars=most)["bars"] == most
+    assert client.subscribe(trades=half, quotes=half)["quotes"] == half
+    assert client.subscribe(bars=many, updatedBars=many)["bars"] == many
     assert client.say({"action": "subscribe", "trades": ["B"]}) == error(405, "symbol limit exceeded")
     assert client.say({"action": "subscribe", "bars": ["*"]}) == error(405, "symbol limit exceeded")
-    assert client.subscribe()["trades"] == []
+    assert client.subscribe()["trades"] == half
+
+
+def test_the_free_plan_may_count_other_channels(server: AlpacaServer, client: Client) -> None:
+    server.inject("plan", name="basic", symbols=2, channels="bars")
+
+    assert client.subscribe(bars=["A", "B"], trades=["C"])["bars"] == ["A", "B"]
+    assert client.say({"action": "subscribe", "bars": ["C"]}) == error(405, "symbol limit exceeded")
 
 
 # --------------------------------------------------------------------------------------------------- data

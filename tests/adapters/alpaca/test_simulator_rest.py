@@ -188,11 +188,20 @@ def test_latest_values_and_assets(server: AlpacaServer) -> None:
     quotes = told(server, "/v2/stocks/quotes/latest", symbols="AAPL,NOPE")["quotes"]
     single = told(server, "/v2/stocks/AAPL/quotes/latest")
     crypto = told(server, "/v1beta3/crypto/us/latest/quotes", symbols="BTC/USD")["quotes"]["BTC/USD"]
+    books = told(server, "/v1beta3/crypto/us/latest/orderbooks", symbols="BTC/USD,NO/USD")["orderbooks"]
     last = told(server, "/v2/stocks/trades/latest", symbols="AAPL")["trades"]["AAPL"]
 
     assert list(quotes) == ["AAPL"]
     assert single == {"symbol": "AAPL", "quote": quotes["AAPL"]}
     assert list(crypto) == ["bp", "bs", "ap", "as", "t"]
+    assert books == {
+        "BTC/USD": {
+            "a": [{"p": crypto["ap"], "s": crypto["as"]}],
+            "b": [{"p": crypto["bp"], "s": crypto["bs"]}],
+            "t": crypto["t"],
+        }
+    }
+    assert refused(server, "/v1beta3/crypto/us/orderbooks", symbols="BTC/USD")[0] == 404
     assert float(MARKET.trades("AAPL", NOW - 10 * MINUTE_NS, NOW)[-1].price) == last["p"]
     assert {"BTC/USD", "ETH/BTC"} <= {
         one["symbol"] for one in told(server, "/v2/assets", asset_class="crypto")
