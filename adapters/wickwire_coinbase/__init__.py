@@ -95,7 +95,7 @@ def supports_ohlcv(symbol: str, timeframe: Timeframe) -> OhlcvSupport:
     served = timeframe in GRANULARITIES
     notes = ["buckets without trades do not exist"]
     if not served:
-        notes.append(f"there is no history of {timeframe} candles")
+        notes.append(f"Coinbase serves no {timeframe} candles itself")
     elif timeframe is not STREAMED:
         notes.append(f"only {STREAMED} candles are streamed")
     return OhlcvSupport(

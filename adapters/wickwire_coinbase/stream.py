@@ -108,6 +108,10 @@ class Ticker(_Numbered, tag="ticker"):
         return _told(quotes, self.events, memory, self.timestamp)
 
 
+class TickerBatch(Ticker, tag="ticker_batch"):
+    """Quotes, told every five seconds. Never asked for; a recorded session may hold it."""
+
+
 class _All(msgspec.Struct):
     subscriptions: dict[str, list[str]]
 
@@ -157,7 +161,7 @@ class _RawEvents(msgspec.Struct):
     events: list[_RawEvent]
 
 
-_Message = Candles | MarketTrades | Ticker | Subscriptions | Beat
+_Message = Candles | MarketTrades | Ticker | TickerBatch | Subscriptions | Beat
 
 _message: Final = msgspec.json.Decoder(_Message).decode
 _loose: Final = msgspec.json.Decoder(_Loose).decode
@@ -167,6 +171,7 @@ _ROWS: Final[dict[str, tuple[str, Callable[[bytes], Any], Tell, Callable[[Any], 
     "candles": ("candles", msgspec.json.Decoder(CandleRow).decode, candles, attrgetter("start")),
     "market_trades": ("trades", msgspec.json.Decoder(TradeRow).decode, trades, trade_number),
     "ticker": ("tickers", loose_ticker, quotes, None),
+    "ticker_batch": ("tickers", loose_ticker, quotes, None),
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 import wickwire_coinbase
 from tests.adapters.coinbase.wires import (
     BTC_5M,
+    BTC_QUOTES,
     FIVE,
     START,
     WIRE,
@@ -349,6 +350,21 @@ def test_a_count_that_begins_anew_ends_the_connection():
     assert [FaultKind.RESTART] == [event.kind for event in heard]
 
 
+def test_quotes_told_every_five_seconds_are_quotes():
+    """Nothing here asks for them; a recorded session may hold them, bad rows and all."""
+    heard = Client()
+    heard.send(BTC_QUOTES)
+    batch, once = (
+        {"type": "update", "tickers": rows} for rows in ([FULL], [FULL, {**FULL, "best_bid": "x"}])
+    )
+
+    [quote] = heard.hear(envelope("ticker_batch", 1, batch))
+    [again, fault] = heard.hear(envelope("ticker_batch", 2, once))
+
+    assert [quote] == parse(ticker(0, FULL))
+    assert (again, type(fault)) == (quote, Fault)
+
+
 def test_the_first_message_may_have_any_number():
     """Before it nothing was heard that could be doubted."""
     assert [Candle] == [type(event) for event in parse(candles(77, candle_row()))]
@@ -375,9 +391,7 @@ def test_a_heartbeat_tells_the_venues_time_from_its_envelope(counter):
     assert parse(frame) == [Heartbeat(parse_instant("2026-11-21T05:00:11.057895263Z"))]
 
 
-@pytest.mark.parametrize(
-    "channel", ["l2_data", "status", "ticker_batch", "user", "futures_balance_summary", "new"]
-)
+@pytest.mark.parametrize("channel", ["l2_data", "status", "user", "futures_balance_summary", "new"])
 def test_a_channel_that_we_did_not_ask_for_means_nothing(channel):
     """The venue may add some at any time."""
     client = Client()

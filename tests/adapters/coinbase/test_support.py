@@ -27,7 +27,24 @@ def test_other_lengths_can_come_from_trades_alone(text):
     told = support(text)
 
     assert (False, True, False, "") == (told.stream, told.trades, told.rest, told.why_not)
-    assert f"there is no history of {text} candles" in told.notes
+    assert f"Coinbase serves no {text} candles itself" in told.notes
+
+
+@pytest.mark.parametrize(
+    ("text", "rung", "folds"),
+    [
+        ("30s", Rung.BUILD, None),
+        ("3m", Rung.BUILD, "1m"),
+        ("10m", Rung.RESAMPLE, "5m"),
+        ("12h", Rung.RESAMPLE, "6h"),
+        ("1w", Rung.RESAMPLE, "1d"),
+        ("1mo", Rung.RESAMPLE, "1d"),
+    ],
+)
+def test_other_lengths_are_made_of_smaller_ones_as_the_page_of_the_venue_says(text, rung, folds):
+    made = plan(Series.parse(f"coinbase:BTC/USD@{text}"), bind("coinbase", wickwire_coinbase), Account())
+
+    assert (rung, folds) == (made.rung, str(made.folds) if made.folds else None)
 
 
 @pytest.mark.parametrize("symbol", ["BTCUSD", "", "A/B/C"])
