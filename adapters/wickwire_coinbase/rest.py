@@ -13,9 +13,11 @@ from decimal import Decimal
 from typing import Final
 from urllib.parse import quote
 
+import attrs
 import msgspec
 
 from wickwire import (
+    HOUR_NS,
     SECOND_NS,
     BadRow,
     Candle,
@@ -26,6 +28,7 @@ from wickwire import (
     HttpRequest,
     OhlcvQuery,
     Page,
+    Timeframe,
     VenueError,
     WireError,
     hookimpl,
@@ -45,6 +48,10 @@ PAGE_ROWS: Final = 347
 _LIMIT: Final = "350"  # the largest, and the default
 _MAY_BE_CUT: Final = 300
 """A reply of so many rows might be one that the venue cut: older pages of the reference name this limit."""
+
+
+HOUR: Final = Timeframe.parse("1h")
+FOUR_HOURS: Final = Timeframe.parse("4h")
 
 
 class CandleRow(msgspec.Struct, gc=False):
@@ -81,7 +88,19 @@ _start: Final = msgspec.json.Decoder(_Start).decode
 
 @hookimpl
 def fetch_ohlcv(query: OhlcvQuery) -> Conversation:
-    """Bring candles, with one request unless its reply may have been cut."""
+    """Bring candles, with one request unless its reply may have been cut.
+
+    Four hours are on newer copies of the reference only: where they are refused, they are folded from hours.
+    """
+    try:
+        return (yield from _served(query))
+    except VenueError as no:
+        if query.timeframe is not FOUR_HOURS or "granularity" not in str(no).casefold():
+            raise
+    return (yield from _from_hours(query))
+
+
+def _served(query: OhlcvQuery) -> Conversation:
     granularity = GRANULARITIES.get(query.timeframe)
     if granularity is None:
         known = " ".join(map(str, GRANULARITIES))
@@ -107,6 +126,70 @@ def fetch_ohlcv(query: OhlcvQuery) -> Conversation:
         if len(rows) < _MAY_BE_CUT or not query.since_ns < oldest_ns < end_ns:
             return _page(query, found, (query.since_ns, query.until_ns), now_ns)
         end_ns = oldest_ns
+
+
+def _from_hours(query: OhlcvQuery) -> Conversation:
+    """Bring candles of four hours, made of those of one."""
+    length_ns = LENGTH_NS[FOUR_HOURS]
+    at_ns = start_ns = query.since_ns - query.since_ns % length_ns
+    end_ns = query.until_ns + -query.until_ns % length_ns
+    pages: list[Page] = []
+    while at_ns < end_ns:
+        until_ns = min(end_ns, at_ns + PAGE_ROWS * HOUR_NS // length_ns * length_ns)
+        hours = attrs.evolve(query, timeframe=HOUR, since_ns=at_ns, until_ns=until_ns)
+        page = yield from _served(hours)
+        if page.covered[0] != at_ns and pages:
+            break
+        pages.append(page)
+        at_ns = page.covered[1]
+        if at_ns != until_ns:
+            break
+    covered = (pages[0].covered[0] if pages else start_ns, at_ns)
+    return _folded(query, pages, covered, length_ns)
+
+
+def _folded(query: OhlcvQuery, pages: list[Page], covered: tuple[int, int], length_ns: int) -> Page:
+    """Return the candles of four hours, all of whose hours are in *covered*, and the running one."""
+    since_ns, until_ns = covered[0] + -covered[0] % length_ns, covered[1] - covered[1] % length_ns
+    running_ns = query.now_ns - query.now_ns % length_ns
+    hours: dict[int, list[Candle]] = {}
+    bad: dict[int, BadRow] = {}
+    for page in pages:
+        for candle in page.candles:
+            hours.setdefault(candle.open_ns - candle.open_ns % length_ns, []).append(candle)
+        for row in page.bad_rows:
+            open_ns = row.open_ns - row.open_ns % length_ns
+            bad[open_ns] = BadRow(open_ns, open_ns + length_ns, row.why)
+    told = [
+        open_ns
+        for open_ns in sorted(hours.keys() | bad)
+        if query.since_ns <= open_ns < query.until_ns
+        and since_ns <= open_ns
+        and (open_ns < until_ns or open_ns == running_ns)
+    ]
+    first_ns = min(max(query.since_ns, since_ns), query.until_ns)
+    return Page(
+        candles=[_four_hours(hours[each], each, length_ns, until_ns) for each in told if each not in bad],
+        covered=(first_ns, max(first_ns, min(query.until_ns, until_ns))),
+        bad_rows=[bad[each] for each in told if each in bad],
+    )
+
+
+def _four_hours(hours: list[Candle], open_ns: int, length_ns: int, over_ns: int) -> Candle:
+    return Candle(
+        hours[0].symbol,
+        FOUR_HOURS,
+        open_ns,
+        open_ns + length_ns,
+        hours[0].open,
+        max(hour.high for hour in hours),
+        min(hour.low for hour in hours),
+        hours[-1].close,
+        sum((hour.volume for hour in hours), Decimal(0)),
+        None,
+        None,
+        Finality.UNSAID if open_ns < over_ns else Finality.FORMING,
+    )
 
 
 def _request(query: OhlcvQuery, granularity: str, start_ns: int, end_ns: int) -> HttpRequest:

@@ -10,6 +10,7 @@ import pytest
 import wickwire_coinbase
 from tests.adapters.coinbase.wires import START, wire
 from wickwire import (
+    HOUR_NS,
     MINUTE_NS,
     SECOND_NS,
     Candle,
@@ -212,6 +213,75 @@ def test_each_length_has_its_word(text, name):
     _, [asked] = talk(wickwire_coinbase.fetch_ohlcv(query(text=text)), reply({"candles": []}))
 
     assert asked.params["granularity"] == name
+
+
+NO_FOUR_HOURS = {"error": "INVALID_ARGUMENT", "message": "granularity argument is invalid"}
+
+
+def hour(ago: int, volume: str = "1", **fields: str) -> dict[str, str]:
+    return {**row((NOON - ago * HOUR_NS) // SECOND_NS), "volume": volume, **fields}
+
+
+def four_hours(count: int, *answers: HttpReply, until_ns: int = NOON, now_ns: int = NOON) -> tuple[Page, Any]:
+    since_ns = NOON - count * 4 * HOUR_NS
+    asked = OhlcvQuery(
+        symbol="BTC/USD",
+        timeframe=Timeframe.parse("4h"),
+        since_ns=since_ns,
+        until_ns=until_ns,
+        now_ns=now_ns,
+    )
+    return talk(wickwire_coinbase.fetch_ohlcv(asked), reply(NO_FOUR_HOURS, 400), *answers)
+
+
+def test_four_hours_are_folded_from_hours_where_the_venue_does_not_serve_them():
+    first = hour(8, "1", open="5", high="9", low="4", close="6")
+    last = hour(5, "0.5", open="6", high="7", low="3", close="6.5")
+    told, asked = four_hours(3, reply({"candles": [last, first]}))
+
+    assert [each.params["granularity"] for each in asked] == ["FOUR_HOUR", "ONE_HOUR"]
+    [candle] = told.candles
+    assert (candle.open_ns, candle.close_ns) == (NOON - 8 * HOUR_NS, NOON - 4 * HOUR_NS)
+    assert [str(n) for n in (candle.open, candle.high, candle.low, candle.close, candle.volume)] == [
+        *("5", "9", "3", "6.5", "1.5")
+    ]
+    assert candle.finality is Finality.UNSAID
+    assert told.covered == (NOON - 12 * HOUR_NS, NOON)
+
+
+def test_a_bad_hour_costs_its_four_hours_alone():
+    told, _ = four_hours(2, reply({"candles": [hour(1), hour(5, "NaN"), hour(8)]}))
+
+    assert [candle.open_ns for candle in told.candles] == [NOON - 4 * HOUR_NS]
+    assert [(bad.open_ns, bad.close_ns) for bad in told.bad_rows] == [
+        (NOON - 8 * HOUR_NS, NOON - 4 * HOUR_NS)
+    ]
+
+
+def test_the_running_four_hours_are_forming_and_not_covered():
+    rows = reply({"candles": [hour(-1), hour(0), hour(1)]}, date_ns=NOON + HOUR_NS + 1)
+    told, _ = four_hours(1, rows, until_ns=NOON + 4 * HOUR_NS, now_ns=NOON + HOUR_NS + 1)
+
+    assert [candle.finality for candle in told.candles] == [Finality.UNSAID, Finality.FORMING]
+    assert told.candles[1].volume == 2
+    assert told.covered == (NOON - 4 * HOUR_NS, NOON)
+
+
+def test_many_four_hours_are_folded_over_several_requests():
+    older, newer = ([hour(ago) for ago in agos] for agos in (range(57, 401), range(1, 57)))
+    told, asked = four_hours(100, reply({"candles": older}), reply({"candles": newer}))
+
+    assert len(asked) == 3
+    assert len(told.candles) == 100
+    assert {candle.volume for candle in told.candles} == {4}
+    assert told.covered == (NOON - 400 * HOUR_NS, NOON)
+
+
+def test_no_other_refusal_and_no_other_length_is_folded():
+    with pytest.raises(VenueError, match="BTC/USD"):
+        page(query(text="4h"), reply({"error": "NOT_FOUND", "message": "no such thing"}, 404))
+    with pytest.raises(VenueError, match="granularity"):
+        page(query(text="6h"), reply(NO_FOUR_HOURS, 400))
 
 
 def test_a_length_that_is_not_served_is_refused_with_those_that_are():
