@@ -17,8 +17,11 @@ from wickwire_dxlink.simulator_symbols import NEW_YORK, Bars, Listed
 
 __all__ = [
     "FIELDS",
+    "NAN",
+    "NULL",
     "Event",
     "candle_event",
+    "double",
     "dummy_event",
     "index_of",
     "latest_event",
@@ -34,6 +37,20 @@ NULL: Final = "null"
 _MS: Final = 1_000_000
 _INDEXED: Final = ("eventType", "eventSymbol", "eventTime", "eventFlags", "index", "time", "sequence")
 _DAY: Final = ("dayOpenPrice", "dayHighPrice", "dayLowPrice", "dayClosePrice")
+
+_LAST: Final = (
+    *(
+        "eventType",
+        "eventSymbol",
+        "eventTime",
+        "time",
+        "timeNanoPart",
+        "sequence",
+        "exchangeCode",
+        "price",
+    ),
+    *("change", "size", "dayId", "dayVolume", "dayTurnover", "tickDirection", "extendedTradingHours"),
+)
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "Candle": (
@@ -58,22 +75,23 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
         *("exchangeSaleConditions", "tradeThroughExempt", "aggressorSide", "spreadLeg"),
         *("extendedTradingHours", "validTick", "type", "buyer", "seller"),
     ),
-    "Trade": (
-        *(
-            "eventType",
-            "eventSymbol",
-            "eventTime",
-            "time",
-            "timeNanoPart",
-            "sequence",
-            "exchangeCode",
-            "price",
-        ),
-        *("change", "size", "dayId", "dayVolume", "dayTurnover", "tickDirection", "extendedTradingHours"),
-    ),
+    "Trade": _LAST,
+    "TradeETH": _LAST,
     "Summary": (
         *("eventType", "eventSymbol", "eventTime", "dayId", *_DAY, "dayClosePriceType", "prevDayId"),
         *("prevDayClosePrice", "prevDayClosePriceType", "prevDayVolume", "openInterest"),
+    ),
+    "Greeks": (*_INDEXED, "price", "volatility", "delta", "gamma", "theta", "rho", "vega"),
+    "TheoPrice": (*_INDEXED, "price", "underlyingPrice", "delta", "gamma", "dividend", "interest"),
+    "Underlying": (
+        *(*_INDEXED, "volatility", "frontVolatility", "backVolatility"),
+        *("callVolume", "putVolume", "putCallRatio"),
+    ),
+    "Profile": (
+        *("eventType", "eventSymbol", "eventTime", "description", "shortSaleRestriction", "tradingStatus"),
+        *("statusReason", "haltStartTime", "haltEndTime", "highLimitPrice", "lowLimitPrice"),
+        *("high52WeekPrice", "low52WeekPrice", "beta", "earningsPerShare", "dividendFrequency"),
+        *("exDividendAmount", "exDividendDayId", "shares", "freeFloat"),
     ),
 }
 """Everything that this server knows of a type, in its own order."""
@@ -193,7 +211,7 @@ def sale_event(market: Market, listed: Listed, trade: MarketTrade) -> Event:
 
 
 def latest_event(market: Market, listed: Listed, kind: str, at_ns: int) -> Event:
-    """Return the latest Quote, Trade or Summary."""
+    """Return the latest Quote, Trade, TradeETH or Summary."""
     if kind == "Quote":
         return _quote(market, listed, at_ns)
     grid = Utc() if listed.instrument.session is None else Zone(NEW_YORK)
@@ -221,7 +239,7 @@ def latest_event(market: Market, listed: Listed, kind: str, at_ns: int) -> Event
     last = _last_trade(market, listed.symbol, at_ns) if now else None
     volume = now[0].volume if now and size else None
     return _event(
-        "Trade",
+        kind,
         listed.name,
         time=str(last.time_ns // _MS if last else 0),
         timeNanoPart=str(last.time_ns % _MS if last else 0),

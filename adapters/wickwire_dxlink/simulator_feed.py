@@ -18,7 +18,8 @@ from wickwire_dxlink.simulator_events import (
     stamp_ms,
 )
 from wickwire_dxlink.simulator_exchange import Exchange
-from wickwire_dxlink.simulator_symbols import Bars
+from wickwire_dxlink.simulator_reference import REFERENCE, past_sales, reference_event
+from wickwire_dxlink.simulator_symbols import Bars, Listed
 
 __all__ = ["LiveFeed"]
 
@@ -60,9 +61,20 @@ class LiveFeed:
     def _first(self, one: Subscription) -> list[Event]:
         if one.kind == "Candle":
             return self._snapshot(one)
-        if one.kind == "TimeAndSale" or one.listed is None:
+        if one.listed is None:
             return []
-        return [latest_event(self._market, one.listed, one.kind, self._seen_ns)]
+        if one.kind == "TimeAndSale":
+            since_ms = one.since_ms
+            return (
+                [] if since_ms is None else [*past_sales(self._market, one.listed, since_ms, self._seen_ns)]
+            )
+        return self._latest(one.listed, one.kind)
+
+    def _latest(self, listed: Listed, kind: str) -> list[Event]:
+        if kind in REFERENCE:
+            told = reference_event(self._market, listed, kind, self._seen_ns)
+            return [] if told is None else [told]
+        return [latest_event(self._market, listed, kind, self._seen_ns)]
 
     def _snapshot(self, one: Subscription) -> list[Event]:
         """Return all candles from the time asked for, newest first, and the row that ends them."""
@@ -151,11 +163,7 @@ class LiveFeed:
     def _changed(self, one: Subscription, since_ns: int) -> list[Event]:
         assert one.listed is not None
         if one.bars is None:
-            return (
-                []
-                if one.kind == "Candle"
-                else [latest_event(self._market, one.listed, one.kind, self._seen_ns)]
-            )
+            return [] if one.kind == "Candle" else self._latest(one.listed, one.kind)
         rows = self._candles(one.bars, since_ns - 2 * one.bars.timeframe.nominal_ns)
         told = [candle for candle in rows if candle.close_ns > since_ns]
         lost = self._exchange.lost.get(one.listed.symbol, 0)

@@ -326,6 +326,47 @@ def test_sales_are_all_told(client):
     assert len({one["index"] for one in told}) == len(told)
 
 
+@pytest.mark.parametrize(
+    ("kind", "symbol", "field"),
+    [
+        ("Greeks", ".AAPL261218C200", "delta"),
+        ("TheoPrice", ".AAPL261218C200", "underlyingPrice"),
+        ("Underlying", "AAPL", "putCallRatio"),
+        ("Profile", "AAPL", "description"),
+        ("TradeETH", "SPY", "dayVolume"),
+    ],
+)
+def test_what_is_no_price_is_told_at_once_too(server, kind, symbol, field):
+    client = Client(server).enter()
+    client.open()
+    [told] = rows(client.add({"type": kind, "symbol": symbol}), kind)
+
+    assert (kind, symbol) == (told["eventType"], told["eventSymbol"])
+    assert told[field] not in (None, "NaN")
+
+
+def test_a_share_has_no_greeks(server):
+    client = Client(server).enter()
+    client.open()
+
+    assert [] == rows(client.add({"type": "Greeks", "symbol": "AAPL"}), "Greeks")
+
+
+def test_sales_of_the_past_are_a_snapshot_newest_first(server):
+    client = Client(server).enter()
+    client.open(contract="HISTORY")
+    since_ms = (client.now_ns - 60 * SECOND_NS) // 1_000_000
+    *told, end = rows(
+        client.add({"type": "TimeAndSale", "symbol": "BTC/USD:CXTALP", "fromTime": since_ms}), "TimeAndSale"
+    )
+
+    assert (4, 10, "NaN") == (told[0]["eventFlags"], end["eventFlags"], end["price"])
+    assert since_ms == end["time"]
+    times = [one["index"] for one in told]
+    assert sorted(times, reverse=True) == times
+    assert len(times) > 1
+
+
 @pytest.mark.parametrize("kind", ["Trade", "Summary"])
 def test_the_day_so_far(client, kind):
     client.open()
