@@ -124,8 +124,7 @@ def describe(account: Account) -> Description:
 @hookimpl
 def supports_ohlcv(symbol: str, timeframe: Timeframe, account: Account) -> OhlcvSupport:
     """Say that whatever is streamed has a history too, over a socket as well."""
-    reason = why_not(symbol)
-    if reason:
+    if reason := why_not(symbol):
         return OhlcvSupport(why_not=reason)
     variant = VARIANTS.get(account.feed)
     if variant is None:

@@ -255,7 +255,9 @@ def _configure(memory: Session, channel: Channel, _error: str, _said: str) -> Se
 def _trouble(memory: Session, channel: Channel, error: str, said: str) -> Sequence[Event]:
     """Map an ERROR, which closes nothing by itself; a new connection may help where it was not our fault."""
     kind = FaultKind.CHANNEL_LOST if channel.number else FaultKind.RESTART
-    if error in _OUR_FAULT and channel.phase is not Phase.LOST:
+    if error == "UNSUPPORTED_PROTOCOL" and not memory.is_ready:
+        kind = FaultKind.REQUEST  # which ends the connection: asking again does not help
+    elif error in _OUR_FAULT and channel.phase is Phase.ABSENT:  # of a channel of ours something is refused
         kind = FaultKind.PROTOCOL
     elif error == "UNAUTHORIZED":
         kind = FaultKind.RESTART if memory.is_ready else FaultKind.CREDENTIALS
@@ -264,35 +266,35 @@ def _trouble(memory: Session, channel: Channel, error: str, said: str) -> Sequen
 
 
 _Steps = Mapping[Word, tuple[Reaction, Any]]
-_S, _P, _W = State, Phase, Word
 
 
 def _row(state: State | Phase, **changes: tuple[Reaction, State | Phase]) -> _Steps:
     """Return what each word does: what *changes* says; else nothing, but for life signs and troubles."""
     words = [word for word in Word if word.value.startswith("CHANNEL") is isinstance(state, Phase)]
-    steps = {word: ({_W.KEEPALIVE: _alive}.get(word, _nothing), state) for word in words}
-    steps |= {_W.ERROR: (_trouble, state)} | {_W[word]: change for word, change in changes.items()}
+    steps = {word: ({Word.KEEPALIVE: _alive}.get(word, _nothing), state) for word in words}
+    steps |= {Word.ERROR: (_trouble, state)} | {Word[word]: change for word, change in changes.items()}
     return steps
 
 
-_ENDED: Final = {"CHANNEL_CLOSED": (_lost, _P.LOST)}
-_ENTRY: Final = {"UNAUTHORIZED": (_authenticate, _S.AUTHENTICATING), "AUTHORIZED": (_begin, _S.AUTHORIZED)}
+_ENDED: Final = {"CHANNEL_CLOSED": (_lost, Phase.LOST)}
+_ASKED: Final = (_authenticate, State.AUTHENTICATING)
+_ENTRY: Final = {"UNAUTHORIZED": _ASKED, "AUTHORIZED": (_begin, State.AUTHORIZED)}
 
 CONNECTION: Final[Mapping[State, _Steps]] = {
-    _S.GREETING: _row(_S.GREETING, SETUP=(_nothing, _S.GREETED), **_ENTRY),
-    _S.GREETED: _row(_S.GREETED, **_ENTRY),
-    _S.AUTHENTICATING: _row(_S.AUTHENTICATING, **{**_ENTRY, "UNAUTHORIZED": (_refused, _S.REFUSED)}),
-    _S.AUTHORIZED: _row(_S.AUTHORIZED, UNAUTHORIZED=(_run_out, _S.REFUSED)),
-    _S.REFUSED: _row(_S.REFUSED),
+    State.GREETING: _row(State.GREETING, SETUP=(_nothing, State.GREETED), **_ENTRY),
+    State.GREETED: _row(State.GREETED, **_ENTRY),
+    State.AUTHENTICATING: _row(State.AUTHENTICATING, **{**_ENTRY, "UNAUTHORIZED": (_refused, State.REFUSED)}),
+    State.AUTHORIZED: _row(State.AUTHORIZED, UNAUTHORIZED=(_run_out, State.REFUSED)),
+    State.REFUSED: _row(State.REFUSED),
 }
 """What each word on channel 0 does in each state: the reaction, and the state after it."""
 
 CHANNEL: Final[Mapping[Phase, _Steps]] = {
-    _P.ABSENT: _row(_P.ABSENT),
-    _P.REQUESTED: _row(
-        _P.REQUESTED, CHANNEL_OPENED=(_configure, _P.OPEN), **_ENDED, ERROR=(_trouble, _P.LOST)
+    Phase.ABSENT: _row(Phase.ABSENT),
+    Phase.REQUESTED: _row(
+        Phase.REQUESTED, CHANNEL_OPENED=(_configure, Phase.OPEN), **_ENDED, ERROR=(_trouble, Phase.LOST)
     ),
-    _P.OPEN: _row(_P.OPEN, **_ENDED),
-    _P.LOST: _row(_P.LOST),
+    Phase.OPEN: _row(Phase.OPEN, **_ENDED),
+    Phase.LOST: _row(Phase.LOST),
 }
 """The same for each channel. FEED_CONFIG and FEED_DATA mean the same in every phase: `stream` reads them."""

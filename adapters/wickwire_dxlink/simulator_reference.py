@@ -28,11 +28,9 @@ def reference_event(market: Market, listed: Listed, kind: str, at_ns: int) -> Ev
     told = REFERENCE[kind](listed, (quote.bid + quote.ask) / 2)
     if told is None:
         return None
-    return {
-        **told,
-        **{"eventType": f'"{kind}"', "eventSymbol": json.dumps(listed.name), "eventTime": "0"},
-        **{"eventFlags": "0", "index": str(index_of(time_ms)), "time": str(time_ms), "sequence": "0"},
-    }
+    head = {"eventType": f'"{kind}"', "eventSymbol": json.dumps(listed.name), "eventTime": "0"}
+    place = {"eventFlags": "0", "index": str(index_of(time_ms)), "time": str(time_ms), "sequence": "0"}
+    return {**told, **head, **place}
 
 
 def _greeks(listed: Listed, price: Decimal) -> Event | None:

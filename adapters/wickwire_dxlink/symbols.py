@@ -176,7 +176,9 @@ _FIAT: Final = frozenset(
     {"AUD", "BRL", "CAD", "CHF", "CNH", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS", "INR", "JPY", "KRW"}
     | {"MXN", "NOK", "NZD", "PLN", "SEK", "SGD", "TRY", "USD", "ZAR", "XAG", "XAU", "XPD", "XPT"}
 )
-"""Currencies and metals: a pair of two of these is traded as it is written, others are coins."""
+"""Currencies and metals: a pair of two of these is traded as it is written."""
+_MONEY: Final = _FIAT | {"BTC", "ETH", "USDC", "USDT"}
+"""What coins are priced in: `BAC/PRL` and `AMC/WS` are no pairs but a preferred share and a warrant."""
 
 _COIN_EXCHANGE: Final = ":CXTALP"
 _PAIR: Final = re.compile(r"([A-Z0-9]{2,10})/([A-Z]{3,5})")
@@ -184,7 +186,8 @@ _CLASS_SHARE: Final = re.compile(r"([A-Z]{1,5})[./]([A-Z])")
 _OPTION_OF_OCC: Final = re.compile(r"([A-Z0-9]{1,6}) *(\d{6})([CP])(\d{8})", re.ASCII)
 _SHORT_YEAR: Final = re.compile(r"\.?/[A-Z0-9]{1,4}[FGHJKMNQUVXZ]\d(?:[CP ].*)?(?::[A-Z]{4})?", re.ASCII)
 _FORMS: Final = re.compile(
-    r"""\$?[A-Z][A-Z0-9]{0,9}(?:\.[A-Z]{1,2})?(?:&[A-Za-z])?        # share, fund, index
+    r"""\$?[A-Z][A-Z0-9]{0,9}(?:\.[A-Z]{1,3})?(?:&[A-Za-z])?        # share, fund, index
+    |[A-Z]{1,5}(?:-(?:PR)?[A-Z]|/(?:PR[A-Z]?|WS[A-Z]?|RT|U))       # preferred share, warrant, right, unit
     |\.[A-Z][A-Z0-9]{0,5}\d{6}[CP]\d{1,8}(?:\.\d{1,3})?             # option
     |/[A-Z0-9]{1,4}(?:[FGHJKMNQUVXZ]\d\d)?:[A-Z]{4}                 # future, front future
     |\./[A-Z0-9]{1,4}[FGHJKMNQUVXZ]\d\d[CP]\d{1,8}(?:\.\d{1,5})?:[A-Z]{4}  # option on a future
@@ -241,7 +244,7 @@ def why_not(symbol: str) -> str:
 
 def _is_coin(symbol: str) -> bool:
     pair = _PAIR.fullmatch(symbol)
-    return pair is not None and not {pair[1], pair[2]} <= _FIAT
+    return pair is not None and pair[2] in _MONEY and not {pair[1], pair[2]} <= _FIAT
 
 
 # ------------------------------------------------------------------------------- channels and messages

@@ -399,7 +399,7 @@ class Session:
             log.warning(
                 "venue fault", extra={"venue": self._adapter.name, "kind": event.kind.value, "why": why}
             )
-        if event.kind in _ENDING:
+        if event.kind in _ENDING or (event.kind is FaultKind.REQUEST and not self._ready.is_set()):
             raise VenueError(event.kind, f"{self._adapter.name}: {why}")
         if event.kind in (FaultKind.GAP, FaultKind.PROTOCOL):
             self._book.doubted(why)

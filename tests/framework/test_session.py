@@ -294,6 +294,19 @@ def test_what_is_never_answered_is_asked_for_again() -> None:
     with_session(test)
 
 
+def test_what_is_refused_before_it_is_ready_ends_the_connection() -> None:
+    """Such as a version of the protocol: nothing follows, and asking the same again does not help."""
+
+    async def test(bench: Bench) -> None:
+        bench.stream.say({"fault": "request", "why": "no such version"})
+        await asyncio.sleep(1)
+
+    ended = with_session(test, endpoint={"ready": Readiness.ON_EVENT})
+
+    assert isinstance(ended, VenueError)
+    assert ended.kind is FaultKind.REQUEST
+
+
 def test_topics_can_be_added_and_dropped_while_connected() -> None:
     async def test(bench: Bench) -> None:
         more = Topic("ETH/USD", Feed.TRADES)

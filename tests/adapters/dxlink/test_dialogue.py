@@ -239,9 +239,11 @@ def test_a_demo_that_wants_a_token_says_so():
         ("TIMEOUT", 0, FaultKind.RESTART),
         ("UNAUTHORIZED", 0, FaultKind.RESTART),
         ("INVALID_MESSAGE", 0, FaultKind.PROTOCOL),
-        ("INVALID_MESSAGE", 1, FaultKind.PROTOCOL),
+        ("INVALID_MESSAGE", 1, FaultKind.CHANNEL_LOST),
+        ("INVALID_MESSAGE", 9, FaultKind.PROTOCOL),
         ("BAD_ACTION", 0, FaultKind.PROTOCOL),
-        ("BAD_ACTION", 1, FaultKind.PROTOCOL),
+        ("BAD_ACTION", 1, FaultKind.CHANNEL_LOST),
+        ("BAD_ACTION", 9, FaultKind.PROTOCOL),
         ("UNKNOWN", 0, FaultKind.RESTART),
         ("UNKNOWN", 1, FaultKind.CHANNEL_LOST),
         ("SOMETHING_NEW", 0, FaultKind.RESTART),
@@ -257,6 +259,15 @@ def test_an_error_about_the_token_before_all_is_ready_is_a_refusal():
     [fault] = hear(Session("t"), frame("ERROR", error="UNAUTHORIZED", message="expired"))
 
     assert FaultKind.CREDENTIALS is fault.kind
+
+
+@pytest.mark.parametrize("heard", [[], [Word.SETUP], [Word.SETUP, Word.UNAUTHORIZED]])
+def test_a_refused_version_of_the_protocol_is_nothing_that_passes(heard):
+    memory = Session("t")
+    hear(memory, *(FRAMES[word] for word in heard))
+    [fault] = hear(memory, frame("ERROR", error="UNSUPPORTED_PROTOCOL", message="0.1 is over"))
+
+    assert FaultKind.REQUEST is fault.kind
 
 
 def test_the_error_of_a_request_ends_its_channel():

@@ -73,7 +73,18 @@ def test_a_future_with_one_digit_of_the_year_is_refused_with_the_form_that_is_ri
     assert "/ESZ25:XCME" in why_not(symbol)
 
 
-@pytest.mark.parametrize("symbol", ["", "^GSPC", "ES=F", "a b", "AAPL{=m}", "../X", "7203.T"])
+@pytest.mark.parametrize("symbol", ["BAC-L", "BAC-PRL", "BAC.PRL", "BAC/PRL", "AMC/WS", "AMC.WS", "ABC/RT"])
+def test_preferred_shares_warrants_units_and_rights_go_as_they_are_written(symbol):
+    """No rule for them is published, and none of them is a coin."""
+    assert ("", symbol, symbol) == (why_not(symbol), to_venue(symbol), from_venue(symbol))
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USDT", "ETH/BTC", "DOGE/EUR", "SOL/USDC"])
+def test_a_coin_is_priced_in_money_or_in_another_coin(symbol):
+    assert ("", f"{symbol}:CXTALP") == (why_not(symbol), to_venue(symbol))
+
+
+@pytest.mark.parametrize("symbol", ["BTC-USD", "", "^GSPC", "ES=F", "a b", "AAPL{=m}", "../X", "7203.T"])
 def test_other_forms_are_refused_with_examples(symbol):
     assert ".SPY251219C600" in why_not(symbol)
 
