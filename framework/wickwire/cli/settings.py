@@ -16,10 +16,10 @@ import click
 
 from wickwire.binding import listed, suggestion
 from wickwire.cli.elsewhere import mistyped
-from wickwire.config import Config, read_config
+from wickwire.config import Config, VenueConfig, read_config
 from wickwire.description import Account
 from wickwire.discovery import Kind
-from wickwire.errors import ConfigError, UsageError, VenueError, WickwireError
+from wickwire.errors import ConfigError, PluginError, UsageError, VenueError, WickwireError
 from wickwire.model import Rung, Series
 from wickwire.registry import Registry
 from wickwire.watchdog import Watchdog
@@ -120,14 +120,41 @@ class Settings:
         """Return the accounts for *series*, with their secrets.
 
         Raises:
-            ConfigError: A variable that the config names is not set.
+            ConfigError: A variable that the config names is not set, or a secret or an environment in it is
+                none of the venue's.
         """
         venues = dict.fromkeys(one.venue for one in series)
+        for one in series:
+            self._check_account(one)
         accounts = {venue: self.config.account(venue, os.environ) for venue in venues}
         if self.invented:
             for one in series:
                 accounts[one.venue] = self._invented(one, accounts[one.venue])
         return accounts
+
+    def _check_account(self, series: Series) -> None:
+        """Refuse an environment and secrets that the venue of *series* does not have."""
+        venue = self.config.venue(series.venue)
+        if not venue.secrets and venue.environment == VenueConfig().environment:
+            return
+        account = Account(environment=venue.environment, plan=venue.plan, feed=series.variant)
+        try:
+            told = self.registry.load(series.venue).description_for(account)
+        except (VenueError, PluginError):  # told where it is planned
+            return
+        where = f"{self.config.source}: venues.{series.venue}"
+        if venue.environment not in told.environments:
+            raise ConfigError(
+                f"{where}.environment: {told.title} has no environment {venue.environment!r}"
+                f"{suggestion(venue.environment, told.environments)}; it has {listed(told.environments)}"
+            )
+        known = dict.fromkeys((*told.credentials, *told.stream_credentials))
+        for name in venue.secrets if known else ():  # where none is needed now, another environment may
+            if name not in known:
+                raise ConfigError(
+                    f"{where}.secrets.{name}: {told.title} takes no such secret{suggestion(name, known)}; "
+                    f"it takes {listed(known)}"
+                )
 
     def _invented(self, series: Series, account: Account) -> Account:
         """Return *account* with something in place of the secrets that *series* needs and it lacks."""

@@ -136,12 +136,25 @@ def test_wrong_input_is_one_line(shell, arguments, status, phrase):
             "[venues.kraken.secrets]\nkey = 'env:NOPE_KEY'",
             "error: c.toml: venues.kraken.secrets.key: the environment variable NOPE_KEY is not set",
         ),
+        (
+            "series = ['alpaca.iex:AAPL@1m']\n[venues.alpaca.secrets]\napi_key = 'env:NOPE_KEY'",
+            "c.toml: venues.alpaca.secrets.api_key: Alpaca takes no such secret (did you mean 'key'?); it takes key and secret",
+        ),
+        (
+            "series = ['alpaca.iex:AAPL@1m']\n[venues.alpaca.secrets]\nsecrte = 'env:NOPE_KEY'",
+            "takes no such secret (did you mean 'secret'?)",
+        ),
+        (
+            "[venues.kraken]\nenvironment = 'prodution'",
+            "c.toml: venues.kraken.environment: Kraken has no environment 'prodution' (did you mean 'production'?)",
+        ),
     ],
 )
 def test_a_broken_config_names_file_and_key(shell, text, phrase):
     (shell.folder / "c.toml").write_text(text)
 
-    done = shell.run("plan", SERIES, "--config", "c.toml", status=2)
+    wanted = () if text.startswith("series = ['alpaca") else (SERIES,)
+    done = shell.run("plan", *wanted, "--config", "c.toml", status=2)
 
     assert "c.toml" in done.stderr
     assert phrase in done.stderr
