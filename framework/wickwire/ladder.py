@@ -42,7 +42,7 @@ class Cost:
             parts.append("1 connection" if self.connections == 1 else f"{self.connections} connections")
         if self.rest_per_hour:
             exact = f"{self.rest_per_hour:,.0f}" if self.rest_per_hour >= 1 else f"{self.rest_per_hour:.2g}"
-            parts.append(f"{exact} REST calls an hour")
+            parts.append(f"{exact} REST call{'' if exact == '1' else 's'} an hour")
         return " and ".join(parts) or "nothing more"
 
 

@@ -14,7 +14,7 @@ import click
 
 from wickwire.binding import listed
 from wickwire.cli.contents import Contents, contents_of, with_rows
-from wickwire.cli.door import ExitCode
+from wickwire.cli.door import ExitCode, printable
 from wickwire.cli.job import PATIENCE_NS, Job, in_world, refuse
 from wickwire.cli.keeping import keeping
 from wickwire.cli.options import (
@@ -41,6 +41,7 @@ from wickwire.clock import SystemClock
 from wickwire.collector import Collector
 from wickwire.errors import StoreError, TransportError, UsageError
 from wickwire.health import Health, SeriesHealth
+from wickwire.instants import iso_second
 from wickwire.model import SECOND_NS, Feed, HoleKind, Series, iso
 from wickwire.store import REAL
 
@@ -209,10 +210,13 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
                     view.refresh()
                     await stop.within(view.every_s * (job.speed or 1.0))
                 health = collector.health()
+                empty = _empty(collector, names, health)
             view.refresh()
         trouble = collector.health().store_trouble
         if trouble and stop.ending in (None, Ending.ELAPSED):
             raise StoreError(f"not everything was stored, the next run completes it: {trouble}")
+        for line in empty:
+            click.echo(printable(line), err=True)
         complain(health, stop)
 
 
@@ -264,6 +268,23 @@ def _refused(collector: Collector, series: Series) -> bool:
     closer = collector.closer(series)
     asked = bool(closer.trouble) or not closer.ledger.support.rest
     return bool(closer.refusal) and asked and closer.ledger.last_close is None
+
+
+def _empty(collector: Collector, series: Iterable[Series], health: Health) -> Sequence[str]:
+    """Ask about each of *series* of which nobody has ever had a candle: a venue may not say what it knows."""
+    told = []
+    for one in series:
+        if isinstance(one.what, Feed):
+            continue
+        closer = collector.closer(one)
+        ledger = closer.ledger
+        proven = closer.verified and ledger.frontier_ns > ledger.origin_ns  # one bucket at least is empty
+        if proven and ledger.last_close is None and closer.forming is None and not ledger.refused:
+            since, until = iso_second(ledger.origin_ns), iso_second(health.at_ns)
+            told.append(
+                f"{one}: the venue has no candle of it from {since} to {until}; does the symbol exist?"
+            )
+    return told
 
 
 def complain(health: Health, stop: Stop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import click
 
 from wickwire.cli.door import ExitCode, loud_options
@@ -43,15 +44,18 @@ def adapters(config_file: str | None, as_json: bool) -> None:
 
 @click.command()
 @route_option
+@click.option("--simulate", is_flag=True, help="As with simulated venues, which take any key.")
 @config_option
 @json_option
 @series_argument
-def plan(series: tuple[Series, ...], route: str | None, config_file: str | None, as_json: bool) -> ExitCode:
+def plan(
+    series: tuple[Series, ...], route: str | None, simulate: bool, config_file: str | None, as_json: bool
+) -> ExitCode:
     """Say how series would be collected, and why.
 
     Nothing connects. The exit status is 3 when one of them cannot be collected.
     """
-    settings = read_settings(config_file)
+    settings = attrs.evolve(read_settings(config_file), invented=simulate)
     settings.store_url(None)  # what is wrong with it is told now and not when it is needed
     plans = settings.plans(settings.wanted(series), route)
     if as_json:
@@ -61,6 +65,7 @@ def plan(series: tuple[Series, ...], route: str | None, config_file: str | None,
                 "rung": one.rung.value,
                 "why": one.why,
                 "falls_to": None if one.falls_to is None else one.falls_to.value,
+                "takes": str(one.cost),
                 "notes": [] if one.support is None else list(one.support.notes),
             }
             for one in plans

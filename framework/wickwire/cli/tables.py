@@ -259,7 +259,7 @@ def health_table(health: Health, switches: Sequence[Switch] = (), *, title: str 
             )
         )
     parts += [
-        text(f"{when(one.at_ns):%m-%d %H:%M:%S}  {one.series} is now {_PAST[one.rung]}", "magenta")
+        text(f"{when(one.at_ns):%m-%d %H:%M:%S}  {one.series} is now {_PAST[one.rung]}: {one.why}", "magenta")
         for one in switches
     ]
     statuses = {

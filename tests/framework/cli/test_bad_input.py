@@ -138,7 +138,7 @@ def test_wrong_input_is_one_line(shell, arguments, status, phrase):
         ),
         (
             "series = ['alpaca.iex:AAPL@1m']\n[venues.alpaca.secrets]\napi_key = 'env:NOPE_KEY'",
-            "c.toml: venues.alpaca.secrets.api_key: Alpaca takes no such secret (did you mean 'key'?); it takes key and secret",
+            "alpaca.secrets.api_key: Alpaca takes no such secret (did you mean 'key'?); it takes key and secret",
         ),
         (
             "series = ['alpaca.iex:AAPL@1m']\n[venues.alpaca.secrets]\nsecrte = 'env:NOPE_KEY'",
@@ -146,7 +146,7 @@ def test_wrong_input_is_one_line(shell, arguments, status, phrase):
         ),
         (
             "[venues.kraken]\nenvironment = 'prodution'",
-            "c.toml: venues.kraken.environment: Kraken has no environment 'prodution' (did you mean 'production'?)",
+            "venues.kraken.environment: Kraken has no environment 'prodution' (did you mean 'production'",
         ),
     ],
 )

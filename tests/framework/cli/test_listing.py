@@ -39,10 +39,18 @@ def test_a_denied_adapter_is_listed_as_disabled(shell):
 def test_plans_say_which_rung_and_why(shell):
     stream, poll = shell.json("plan", "kraken:XBT/USD@1m", "yahoo:AAPL@1m")
 
-    assert {"series", "rung", "why", "falls_to", "notes"} == set(stream)
+    assert {"series", "rung", "why", "falls_to", "takes", "notes"} == set(stream)
     assert ("kraken:BTC/USD@1m", "stream", "poll") == (stream["series"], stream["rung"], stream["falls_to"])
     assert ("yahoo:AAPL@1m", "poll", None) == (poll["series"], poll["rung"], poll["falls_to"])
     assert "no stream" in poll["why"]
+    assert ("1 connection", "60 REST calls an hour") == (stream["takes"], poll["takes"])
+
+
+def test_a_plan_for_simulated_venues_needs_no_keys(shell):
+    series = ("alpaca.iex:AAPL@1m", "dxlink:AAPL@1m")
+
+    assert ["refuse", "refuse"] == [one["rung"] for one in shell.json("plan", *series, status=3)]
+    assert ["stream", "stream"] == [one["rung"] for one in shell.json("plan", *series, "--simulate")]
 
 
 def test_a_refused_series_is_status_3(shell):

@@ -90,7 +90,7 @@ def test_changes_of_route_and_troubles_stand_below():
     switch = Switch(Series.parse("kraken:BTC/USD@1m"), NOW_NS, Rung.POLL, "the stream is not there")
     told = shown(health(series("kraken:BTC/USD@1m"), trouble="cut", store_trouble="disk full"), [switch])
 
-    assert "11-20 15:00:00  kraken:BTC/USD@1m is now polled" in told
+    assert "11-20 15:00:00 kraken:BTC/USD@1m is now polled: the stream is not there" in " ".join(told.split())
     assert "kraken: cut" in told
     assert "store: disk full" in told
 
