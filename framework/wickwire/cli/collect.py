@@ -45,7 +45,7 @@ from wickwire.instants import iso_second
 from wickwire.model import SECOND_NS, Feed, HoleKind, Series, iso
 from wickwire.store import REAL
 
-__all__ = ["collect", "collecting", "run_job"]
+__all__ = ["collect", "collecting", "never_seen", "run_job"]
 
 _MUTE: Final = "the venue did not answer in this time; give it longer"
 LACKING: Final = (HoleKind.MISSING, HoleKind.UNKNOWN)
@@ -210,7 +210,7 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
                     view.refresh()
                     await stop.within(view.every_s * (job.speed or 1.0))
                 health = collector.health()
-                empty = _empty(collector, names, health)
+                empty = never_seen(collector, names, health)
             view.refresh()
         trouble = collector.health().store_trouble
         if trouble and stop.ending in (None, Ending.ELAPSED):
@@ -270,7 +270,7 @@ def _refused(collector: Collector, series: Series) -> bool:
     return bool(closer.refusal) and asked and closer.ledger.last_close is None
 
 
-def _empty(collector: Collector, series: Iterable[Series], health: Health) -> Sequence[str]:
+def never_seen(collector: Collector, series: Iterable[Series], health: Health) -> Sequence[str]:
     """Ask about each of *series* of which nobody has ever had a candle: a venue may not say what it knows."""
     told = []
     for one in series:

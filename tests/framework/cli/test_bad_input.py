@@ -138,7 +138,7 @@ def test_wrong_input_is_one_line(shell, arguments, status, phrase):
         ),
         (
             "series = ['alpaca.iex:AAPL@1m']\n[venues.alpaca.secrets]\napi_key = 'env:NOPE_KEY'",
-            "alpaca.secrets.api_key: Alpaca takes no such secret (did you mean 'key'?); it takes key and secret",
+            "alpaca.secrets.api_key: Alpaca takes no such secret (did you mean 'key'?); it takes key and",
         ),
         (
             "series = ['alpaca.iex:AAPL@1m']\n[venues.alpaca.secrets]\nsecrte = 'env:NOPE_KEY'",

@@ -236,18 +236,3 @@ def test_an_adapter_whose_rows_are_all_refused_is_not_silent(shell):
     assert done.stderr.count("warning") == 1
     assert "nothing was collected: floating:X@1m: refused the candle of" in done.stderr
     assert "95.1 is a float, not a Decimal made from the venue's digits" in done.stderr
-
-
-EMPTY = FLOATING.replace("candles=rows", "candles=[]")
-
-
-def test_a_series_of_which_nobody_has_a_candle_is_asked_about_at_the_end(shell):
-    """A venue that answers for a symbol that it does not know as for one that was not traded says no more."""
-    (shell.folder / "empty.py").write_text(EMPTY)
-    (shell.folder / "own.toml").write_text('[plugins.local]\nempty = "empty.py"\n')
-
-    done = shell.run("collect", "empty:NOPE@1m", "--since", "1h", "--config", "own.toml", "--for", "1s")
-
-    [line] = done.stderr.splitlines()
-    assert line.startswith("empty:NOPE@1m: the venue has no candle of it from 20")
-    assert line.endswith("; does the symbol exist?")
