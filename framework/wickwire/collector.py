@@ -200,8 +200,8 @@ class Collector:
         Args:
             series: `venue[.variant]:symbol@what`; native spellings of the symbol are accepted.
             since: Also everything from this instant on (text, aware datetime, or nanoseconds).
-            route: Pin how it is collected: "stream", "resample" (from streamed smaller candles), "build" (from
-                streamed trades) or "poll" (over REST).
+            route: Pin how it is collected: "stream", "resample" (from streamed smaller candles), "build"
+                (from streamed trades) or "poll" (over REST).
 
         Returns:
             The series under its canonical name, which is what candles carry.

@@ -1,4 +1,4 @@
-"""A venue that answers for a symbol that it does not know as for one that was not traded: nothing tells but time."""
+"""A venue that answers for a symbol that it does not know as for one that was not traded."""
 
 from __future__ import annotations
 
