@@ -43,7 +43,8 @@ from wickwire import (
 )
 from wickwire_dxlink.symbols import TIMEFRAMES, why_not
 
-__all__ = ["CANDLE_ROW", "PAGE_ROWS", "Route", "delay_s", "fetch_ohlcv", "integer", "number"]
+__all__ = ["CANDLE_ROW", "END", "PAGE_ROWS", "REMOVE", "SNIP", "Route", "delay_s", "fetch_ohlcv"]
+__all__ += ["integer", "number"]
 
 CANDLE_ROW: Final = (
     *("eventSymbol", "eventFlags", "index", "time", "count"),

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from wickwire import Event, Fault, FaultKind, Quote, Side, Topic, Trade, TradeAction, WireError, hookimpl
-from wickwire_dxlink.candles import CANDLE_ROW, Route, integer, number
+from wickwire_dxlink.candles import CANDLE_ROW, END, REMOVE, SNIP, Route, integer, number
 from wickwire_dxlink.dialogue import Channel, Session, answer
 from wickwire_dxlink.symbols import CANDLES, QUOTES, SALES, Word, from_venue, read_candle_symbol
 
@@ -29,7 +29,7 @@ _MOST_NAMES: Final = 100_000
 _QUOTE_ROW: Final = ("eventSymbol", "bidPrice", "askPrice", "bidSize", "askSize", "bidTime", "askTime")
 _SALE_ROW: Final = (
     *("eventSymbol", "index", "time", "timeNanoPart", "price", "size"),
-    *("aggressorSide", "type", "validTick", "extendedTradingHours"),
+    *("aggressorSide", "type", "validTick", "extendedTradingHours", "eventFlags"),
 )
 _LAST_ROW: Final = ("eventSymbol", "price", "size")
 _LAST: Final = ("eventType", "eventSymbol", "price", "dayVolume", "size")
@@ -37,8 +37,7 @@ _ROWS: Final[Mapping[str, tuple[str, ...]]] = {
     "Candle": CANDLE_ROW,
     "Quote": _QUOTE_ROW,
     "TimeAndSale": _SALE_ROW,
-    "Trade": _LAST_ROW,
-    "TradeETH": _LAST_ROW,
+    **dict.fromkeys(("Trade", "TradeETH"), _LAST_ROW),
 }
 _UNUSED: Final = frozenset(
     {"Summary", "Profile", "Greeks", "TheoPrice", "Underlying", "Series", "Order", "SpreadOrder"}
@@ -277,6 +276,8 @@ def _sale(row: Sequence[Any], memory: Session) -> _Told:
     time_ns = integer(row[2], "time") * _NS_PER_MS + integer(row[3], "timeNanoPart", 0)
     if row[9] is True and memory.variant.regular:  # whatever becomes of it: it was never told
         return (), None
+    if integer(row[10], "eventFlags", 0) & (REMOVE | END | SNIP) == REMOVE:  # what ends a snapshot is a dummy
+        action = TradeAction.CANCELED
     if price is None or size is None or row[8] is False:
         if action is _NEW:
             return (), None
@@ -295,6 +296,5 @@ _EVENTS: Final[Mapping[str, Callable[[Sequence[Any], Session], _Told]]] = {
     "Candle": _candle,
     "Quote": _quote,
     "TimeAndSale": _sale,
-    "Trade": _last,
-    "TradeETH": _last,
+    **dict.fromkeys(("Trade", "TradeETH"), _last),
 }

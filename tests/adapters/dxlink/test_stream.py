@@ -420,6 +420,18 @@ def test_a_correction_that_makes_no_price_takes_the_sale_back(changes):
     assert (TradeAction.CANCELED, told.id) == (told.action, told.replaces)
 
 
+@pytest.mark.parametrize("price", [228.12, "NaN"])
+def test_a_sale_that_is_removed_is_canceled(price):
+    """By its flags, as a recording of a series of sales may have it."""
+    said = {"eventType": "TimeAndSale", "eventSymbol": "AAPL", "index": 7, "time": 1762525800123}
+    said |= {"price": price, "size": 1.0, "type": "NEW"}
+    memory = opened(Topic("AAPL", Feed.TRADES))
+    [told] = hear(memory, frame("FEED_DATA", 5, data=[said | {"eventFlags": 2}]))
+
+    assert (TradeAction.CANCELED, "7") == (told.action, told.replaces)
+    assert [] == hear(memory, frame("FEED_DATA", 5, data=[said | {"eventFlags": 10, "price": "NaN"}]))
+
+
 def test_an_unknown_type_of_sale_is_not_guessed():
     with pytest.raises(WireError, match="no type of a sale"):
         sold(sale(type="MAYBE"))
