@@ -132,7 +132,7 @@ class HistoryStream:
                     await self._serve(self._new_session())
             except WickwireError as exc:
                 for collecting in self._collecting.values():
-                    collecting.failed(_ended(collecting.request.topic, exc))
+                    collecting.failed(_ended(exc))
             finally:
                 self._session = None
             if self._collecting:  # whoever asked is told first, and asks again when it wants to
@@ -160,9 +160,9 @@ class HistoryStream:
         return True
 
 
-def _ended(topic: Topic, error: WickwireError) -> WickwireError:
+def _ended(error: WickwireError) -> WickwireError:
     """Return what the end of the connection means to one request: a refusal stays what it is."""
-    why = f"{topic}: the connection for its history ended: {error}"
+    why = f"the connection for its history ended: {error}"
     if isinstance(error, VenueError):
         return VenueError(error.kind, why, retry_after_s=error.retry_after_s)
     return TransportError(why)

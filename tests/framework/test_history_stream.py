@@ -9,9 +9,18 @@ import attrs
 
 from tests.framework.scripted import MINUTE_NS, Scripted, ScriptedStream, brief
 from tests.framework.test_collector import World, play
-from wickwire import Conversation, OhlcvQuery, Page, StreamHistory, StreamRequest, Topic, hookimpl
+from wickwire import (
+    Conversation,
+    OhlcvQuery,
+    Page,
+    StreamHistory,
+    StreamRequest,
+    Topic,
+    TransportError,
+    hookimpl,
+)
 from wickwire.collector import Collector
-from wickwire.history_stream import IDLE_S
+from wickwire.history_stream import IDLE_S, _ended
 from wickwire.simulate.loops import running_clock
 
 
@@ -166,3 +175,7 @@ def test_a_refusal_that_ends_the_connection_is_no_weather() -> None:
         assert asyncio.get_running_loop().time() > 9 * 60
 
     play(test, StreamWorld())
+
+
+def test_the_end_of_a_connection_is_told_without_the_topic_as_the_series_stands_before_it() -> None:
+    assert "the connection for its history ended: cut" == str(_ended(TransportError("cut")))

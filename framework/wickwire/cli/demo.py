@@ -14,7 +14,7 @@ import click
 from wickwire.cli.door import ExitCode, loud_options
 from wickwire.cli.job import Job, in_world, refuse
 from wickwire.cli.lines import echo
-from wickwire.cli.options import DEFAULT_SEED, DURATION
+from wickwire.cli.options import DEFAULT_SEED, DURATION, Number
 from wickwire.cli.runs import Stop, run
 from wickwire.cli.settings import Settings, read_settings
 from wickwire.cli.stored import gaps_of, reading, stored_candles
@@ -102,7 +102,7 @@ class Told:
 @click.option("--for", "for_s", type=DURATION, default="60s", show_default=True, help="How long it lasts.")
 @click.option(
     "--speed",
-    type=click.FloatRange(min=1, max=200),
+    type=Number(min=1, max=200),
     default=60.0,
     show_default=True,
     metavar="N",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import os
 import platform
 import re
 import sys
@@ -22,8 +23,9 @@ from wickwire.cli.settings import Settings, read_settings
 from wickwire.cli.tables import findings_table, show
 from wickwire.clock import SystemClock
 from wickwire.conversation import HttpRequest
+from wickwire.credentials import how_to_set
 from wickwire.discovery import Kind
-from wickwire.errors import WickwireError
+from wickwire.errors import ConfigError, WickwireError
 from wickwire.instants import iso_second
 from wickwire.model import SECOND_NS, iso
 from wickwire.registry import State
@@ -74,6 +76,7 @@ def doctor(online: bool, store: str | None, config_file: str | None, as_json: bo
         *_packages(),
         *_plugins(settings),
         *_names(settings),
+        *_secrets(settings),
         *_store(settings, store),
         _clock(),
     ]
@@ -141,6 +144,30 @@ def _names(settings: Settings) -> Iterator[Finding]:
             if name not in there:
                 text = f"plugins.{key} names it, but no plugin of that name is installed"
                 yield Finding(what=f"plugin {name}", state="note", text=text)
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    """Look for secrets that venues could use, and that no variable holds."""
+    for one in settings.registry.listing(Kind.ADAPTER):
+        if one.state is not State.OK:
+            continue
+        what = f"secrets of {one.name}"
+        try:
+            account = settings.config.account(one.name, os.environ)
+            told = settings.registry.load(one.name).description_for(account)
+        except ConfigError as exc:
+            yield Finding(what=what, state="bad", text=str(exc))
+            continue
+        except WickwireError as exc:
+            yield Finding(what=what, state="note", text=str(exc))
+            continue
+        wanted = dict.fromkeys((*told.credentials, *told.stream_credentials))
+        missing = [name for name in wanted if not account.secrets.get(name)]
+        if missing:
+            text = f"not there: {how_to_set(one.name, missing)}"
+            if told.without_credentials:
+                text += f"; without them {told.without_credentials}"
+            yield Finding(what=what, state="note", text=text)
 
 
 def _store(settings: Settings, given: str | None) -> Iterator[Finding]:

@@ -140,6 +140,12 @@ def _redirect(text: str) -> tuple[str, str]:
     return source, target
 
 
+class Number(click.FloatRange):
+    """A number within bounds, called so where it is none."""
+
+    name = "number"
+
+
 SERIES: Final = _Type("series", Series.parse)
 DURATION: Final = _Type("duration", _seconds)
 INSTANT: Final = _Type("instant", _moment)
@@ -251,7 +257,7 @@ def simulation_options(command: F) -> F:
         ),
         click.option(
             "--speed",
-            type=click.FloatRange(min=0, min_open=True, max=FASTEST),
+            type=Number(min=0, min_open=True, max=FASTEST),
             metavar="N",
             help="Let time pass N times as fast; never with real venues.",
         ),

@@ -17,6 +17,7 @@ from wickwire.cli.options import (
     FASTEST,
     INSTANT,
     Moment,
+    Number,
     config_option,
     for_option,
     json_option,
@@ -55,7 +56,7 @@ port_option = click.option(
 @click.option("--seed", type=int, default=DEFAULT_SEED, show_default=True, help="Same seed, same trades.")
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0, min_open=True, max=FASTEST),
+    type=Number(min=0, min_open=True, max=FASTEST),
     metavar="N",
     help="Let time pass N times as fast; who collects from it has to do the same.",
 )
@@ -125,7 +126,7 @@ def _simulated(registry: Registry) -> Sequence[str]:
 @port_option
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=1.0,
     show_default=True,
     metavar="N",

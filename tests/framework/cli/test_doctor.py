@@ -69,3 +69,15 @@ def test_looking_leaves_no_file_behind(shell, url):
 
     assert (state, text) == ("ok", f"{url} can be written; it holds nothing yet")
     assert shell.files() == []
+
+
+def test_the_variables_that_a_venue_lacks_are_a_note(shell):
+    for name in [name for name in shell.environment if name.startswith("WICKWIRE_")]:
+        del shell.environment[name]
+    shell.environment["WICKWIRE_ALPACA_KEY"] = "k"
+    found = {one["what"]: one for one in shell.json("doctor", "--store", "memory:")}
+
+    assert "note" == found["secrets of alpaca"]["state"]
+    assert "set WICKWIRE_ALPACA_SECRET, or name" in found["secrets of alpaca"]["text"]
+    assert "WICKWIRE_DXLINK_REFRESH_TOKEN" in found["secrets of dxlink"]["text"]
+    assert "secrets of kraken" not in found

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wickwire.cli.options import DURATION, INSTANT, REDIRECT, SERIES, Moment
+from wickwire.cli.options import DURATION, INSTANT, REDIRECT, SERIES, Moment, Number
 from wickwire.model import SECOND_NS, parse_instant
 
 
@@ -52,3 +52,8 @@ def test_a_redirect_is_split_at_the_first_equals_sign():
 def test_a_malformed_series_says_how_to_write_one():
     with pytest.raises(click.BadParameter, match="write venue:symbol@what"):
         read(SERIES, "kraken/BTC@1m")
+
+
+def test_what_is_no_number_is_called_so():
+    with pytest.raises(click.BadParameter, match="'fast' is not a valid number"):
+        read(Number(min=0), "fast")
