@@ -144,6 +144,7 @@ class Closer:
         self._lost_s = _now_s()
         self._horizon_ns = 0
         self._row_s = -math.inf
+        self.received = 0
         self._stopped = False
         self.rung = plan.rung
         self.why = plan.why
@@ -175,6 +176,7 @@ class Closer:
     def receive(self, data: Candle | Trade | Quote, /) -> None:
         """Take one row of the stream; the hot path."""
         assert isinstance(data, Candle)
+        self.received += 1
         if data.open_ns > self._horizon_ns and not self._is_plausible(data):
             return
         if self._session is not None:

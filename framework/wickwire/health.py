@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import attrs
 
 from wickwire.closer import LIVE_S, Closer, Condition, Switch
 from wickwire.endpoint import Topic
 from wickwire.fanout import AnyFeedRoute
-from wickwire.model import Candle, Hole, Rung, Series
+from wickwire.model import Candle, Feed, Hole, Rung, Series
 from wickwire.venue import Link, Venue
 from wickwire.watchdog import Hold
 
@@ -86,11 +87,13 @@ class SubscriptionHealth:
         topic: What is subscribed to.
         phase: Wanted, asked, confirmed or refused.
         asked: How often it was asked for on this connection.
+        received: Events of it since the start, also on connections before this one.
     """
 
     topic: Topic
     phase: str
     asked: int
+    received: int
 
 
 @attrs.frozen(kw_only=True)
@@ -107,6 +110,7 @@ class ConnectionHealth:
         junk: Frames among them that were not what the venue documents.
         faults: How often the venue reported trouble on it.
         subscriptions: What rides on it; empty between two connections.
+        channels: Their events by kind of channel: "candles", "trades" and "quotes", where these ride on it.
     """
 
     number: int
@@ -118,6 +122,7 @@ class ConnectionHealth:
     junk: int = 0
     faults: int = 0
     subscriptions: Sequence[SubscriptionHealth] = ()
+    channels: Mapping[str, int] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -270,6 +275,11 @@ def _of_link(link: Link) -> ConnectionHealth:
     session = link.session
     if session is None:
         return ConnectionHealth(number=link.number, state="waiting", attempts=link.attempts)
+    subscriptions = [SubscriptionHealth(*told) for told in session.subscriptions]
+    channels: Counter[str] = Counter()
+    for one in subscriptions:
+        what = one.topic.what
+        channels[what.value if isinstance(what, Feed) else "candles"] += one.received
     return ConnectionHealth(
         number=link.number,
         state=session.state.value,
@@ -279,5 +289,6 @@ def _of_link(link: Link) -> ConnectionHealth:
         frames=session.frames,
         junk=session.junk,
         faults=session.faults,
-        subscriptions=[SubscriptionHealth(*told) for told in session.subscriptions],
+        subscriptions=subscriptions,
+        channels=dict(channels),
     )

@@ -34,6 +34,7 @@ class _Collecting:
     candles: list[Candle] = attrs.field(factory=list)
     news: asyncio.Event = attrs.field(factory=asyncio.Event)
     complete: bool = False
+    received: int = 0
     ended: bool = False
     error: WickwireError | None = None
 
@@ -43,6 +44,7 @@ class _Collecting:
 
     def receive(self, data: Candle | Trade | Quote, /) -> None:
         """Take one row; what comes behind the end of the snapshot is live, and not asked for."""
+        self.received += 1
         if isinstance(data, Candle) and not self.ended:
             self.candles.append(data)
             self.news.set()

@@ -37,9 +37,11 @@ class MadeRoute:
         self._is_whole = False
         self._numbered = closer.ledger.support.numbered
         self._newest: tuple[int, int] | None = None
+        self.received = 0
 
     def receive(self, data: Candle | Trade | Quote, /) -> None:
         """Take one event of the topic."""
+        self.received += 1
         if self._numbered and isinstance(data, Trade):
             self._count(data)
         made = self._maker.take(data)
@@ -162,6 +164,11 @@ class Riders:
             session.reroute(self.topic, self.route)
 
     # ------------------------------------------------------------------------------ the route of several
+
+    @property
+    def received(self) -> int:
+        """How many events the oldest of them took so far."""
+        return max((route.received for route in self._routes()), default=0)
 
     def _routes(self) -> list[Route]:
         return [route for route, _ in self._riders.values()]

@@ -169,8 +169,8 @@ class Session:
         return self._book.phase(topic)
 
     @property
-    def subscriptions(self) -> list[tuple[Topic, str, int]]:
-        """Of each topic how far it is, and how often it was asked for."""
+    def subscriptions(self) -> list[tuple[Topic, str, int, int]]:
+        """Of each topic how far it is, how often it was asked for, and how many events came of it."""
         return self._book.told()
 
     @property

@@ -55,6 +55,11 @@ class Route(Protocol):
         """Take one event."""
         ...
 
+    @property
+    def received(self) -> int:
+        """How many events it took so far, on whatever connection."""
+        ...
+
     def subscribed(self, session: Session) -> None:
         """The subscription is confirmed: what comes from now on is one uninterrupted epoch."""
         ...
@@ -146,9 +151,9 @@ class Subscriptions:
         subscription = self._topics.get(topic)
         return None if subscription is None else subscription.phase
 
-    def told(self) -> list[tuple[Topic, str, int]]:
-        """Return of each topic how far it is, and how often it was asked for."""
-        return [(one.topic, one.phase.value, one.asked) for one in self._topics.values()]
+    def told(self) -> list[tuple[Topic, str, int, int]]:
+        """Return of each topic how far it is, how often it was asked for, and how many events came of it."""
+        return [(one.topic, one.phase.value, one.asked, one.route.received) for one in self._topics.values()]
 
     # ----------------------------------------------------------------------------------- what is wanted
 

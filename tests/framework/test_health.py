@@ -170,8 +170,9 @@ def test_each_connection_and_subscription_says_how_it_is() -> None:
         [link] = collector.health().venues[0].links
         assert ("ready", 1, 1, 1) == (link.state, link.number, link.attempts, link.junk)
         assert (3.0, 6.1) == (round(link.silent_s or 0.0, 1), round(link.age_s or 0.0, 1))
-        told = {str(one.topic): (one.phase, one.asked) for one in link.subscriptions}
-        assert {"BTC/USD@trades": ("confirmed", 1), "BTC/USD@1m": ("asked", 1)} == told
+        told = {str(one.topic): (one.phase, one.asked, one.received) for one in link.subscriptions}
+        assert {"BTC/USD@trades": ("confirmed", 1, 1), "BTC/USD@1m": ("asked", 1, 0)} == told
+        assert {"trades": 1, "candles": 0} == link.channels
 
         world.transport.refuse = TransportError("refused")
         world.stream.hang_up()

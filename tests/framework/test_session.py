@@ -41,6 +41,10 @@ class Notes:
 
     told: list[object] = attrs.field(factory=list)
 
+    @property
+    def received(self) -> int:
+        return len(self.told)
+
     def receive(self, data: Candle | Trade | Quote, /) -> None:
         self.told.append(data)
 
