@@ -237,9 +237,9 @@ def ended(
     if (until_ns is None and not job.replay) or now_ns < (until_ns or 0) or world.speaking():
         return False
     late_ns = now_ns - max(until_ns or 0, began_ns, told_ns or 0)
-    patience_ns = (
-        PATIENCE_NS if job.replay and told_ns is None else job.patience_ns
-    )  # it may not be asked yet
+    patience_ns: float = job.patience_ns
+    if job.replay and told_ns is None:  # it was not even asked yet, on a busy machine: a minute on the wall
+        patience_ns = PATIENCE_NS * (job.speed or 1.0)
     if late_ns > patience_ns:
         return True
     return until_ns is not None and all(_has_reached(collector, one, until_ns, late_ns) for one in series)
