@@ -19,8 +19,8 @@ from typing import Any, Final, Self
 
 __all__ = ["SPEED", "Collector", "Program", "Venue", "said"]
 
-SPEED: Final = 120
-"""Two minutes a second. A machine that is too busy for that slows time down, for each process on its own."""
+SPEED: Final = 60
+"""A minute a second. A machine that is too busy for that slows time down, for each process on its own."""
 PATIENCE_S: Final = 90.0
 """How long to wait for what has to come; only a failing test waits so long."""
 _SMALL_PIPE_BYTES: Final = 4_096
