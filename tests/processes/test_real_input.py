@@ -18,6 +18,9 @@ from tests.processes.truth import differences, holes, stored
 
 CAPTURES = Path(os.environ.get("WICKWIRE_CAPTURES", "captures-are-not-here"))
 pytestmark = pytest.mark.slow
+EVERY_MINUTE_TRADES = "2026-11-20T16:00:00Z"
+"""From here on, for a while, by the seed below: a recording that ends after a minute without a trade need not
+hold the proof that it had none, and what is collected from it then has a hole, rightly."""
 needs_captures = pytest.mark.skipif(
     not CAPTURES.is_dir(), reason="WICKWIRE_CAPTURES is unset: no real frames here"
 )
@@ -164,7 +167,7 @@ def test_captured_quotes_are_told_in_order(tmp_path, path):
 def test_a_recording_of_our_own_is_collected_as_it_was_when_it_was_recorded(tmp_path, series):
     """Recorded by one process, served by a second, collected by a third: the same candles, and true."""
     seed, minutes = 61, 4
-    simulated = ("--simulate", "--seed", seed, "--speed", SPEED, "--json")
+    simulated = ("--simulate", "--seed", seed, "--at", EVERY_MINUTE_TRADES, "--speed", SPEED, "--json")
     with Program("record", *series, "kept.jsonl", *simulated, cwd=tmp_path) as record:
         record.wait_until(lambda: len(record.lines) >= minutes * len(series), "its candles")
         record.process.terminate()
