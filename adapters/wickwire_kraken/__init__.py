@@ -25,8 +25,9 @@ from wickwire import (
     Utc,
     hookimpl,
 )
+from wickwire_kraken.buckets import DEPTH_ROWS
 from wickwire_kraken.dialogue import subscribe
-from wickwire_kraken.rest import DEPTH_ROWS, fetch_ohlcv, fetch_trades, list_instruments
+from wickwire_kraken.rest import fetch_ohlcv, fetch_trades, list_instruments
 from wickwire_kraken.stream import ENVIRONMENTS, connect, parse
 from wickwire_kraken.symbols import MINUTES, TIMEFRAMES, from_venue, has_pair_form, to_venue
 

@@ -7,18 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
-from wickwire import SECOND_NS, Candle, Side, Timeframe, when
-from wickwire.simulate.server import Answer, Incoming, MarketTrade
+from wickwire import SECOND_NS, Side, Timeframe, when
+from wickwire.simulate.server import Answer, Incoming
 from wickwire_kraken.simulator_book import book_at
-from wickwire_kraken.simulator_exchange import GRID, INTERVALS, Exchange, LateTrade
+from wickwire_kraken.simulator_exchange import GRID, INTERVALS, Exchange
 from wickwire_kraken.simulator_frames import last_day
+from wickwire_kraken.simulator_history import last_trades, newest_buckets, trades_after
 from wickwire_kraken.simulator_pairs import Pair, amount, asset_names
-from wickwire_kraken.simulator_stream import last_trades
 
 __all__ = ["answer"]
 
-COMMITTED_ROWS: Final = 720
-"""Rows of OHLC before the running one; a recorded reply has 721 in all."""
 TRADES_A_CALL: Final = 1000
 LEVELS_A_CALL: Final = 500
 SECONDS_BELOW: Final = 10**11
@@ -133,7 +131,7 @@ def _ohlc(exchange: Exchange, query: Mapping[str, str], now_ns: int) -> object:
             pair.size(row.volume),
             row.trade_count,
         ]
-        for row in _history(exchange, pair, timeframe, now_ns)
+        for row in newest_buckets(exchange, pair, timeframe, now_ns)
     ]
     running_ns = timeframe.open_at(now_ns, GRID)
     last_ns = timeframe.open_at(running_ns - 1, GRID)
@@ -149,7 +147,7 @@ def _trades(exchange: Exchange, query: Mapping[str, str], now_ns: int) -> object
     if "since" in query:
         since = _int(query, "since", 0)
         since_ns = since * SECOND_NS if since < SECONDS_BELOW else since
-        trades = _trades_after(exchange, pair.symbol, since_ns, now_ns, count)
+        trades = trades_after(exchange, pair.symbol, since_ns, now_ns, count)
     else:
         since_ns = now_ns
         trades = last_trades(exchange, pair.symbol, now_ns, count)
@@ -220,63 +218,6 @@ def _one(exchange: Exchange, query: Mapping[str, str]) -> tuple[str, Pair]:
     if len(found) > 1:
         raise _Refusal("EQuery:Unknown asset pair")
     return found[0]
-
-
-def _trades_after(
-    exchange: Exchange, symbol: str, since_ns: int, now_ns: int, count: int
-) -> Sequence[MarketTrade]:
-    """Return the first *count* trades after *since_ns*, without making all the later ones."""
-    market, found = exchange.market, list[MarketTrade]()
-    next_ns, span_ns = market.next_trade_ns(symbol, max(since_ns, market.start_ns - 1)), SECOND_NS * 60
-    while next_ns <= now_ns and len(found) < count:
-        until_ns = min(next_ns + span_ns, now_ns + 1)
-        found += market.trades(symbol, next_ns, until_ns)
-        next_ns, span_ns = market.next_trade_ns(symbol, until_ns - 1), span_ns * 2
-    return found[:count]
-
-
-def _history(exchange: Exchange, pair: Pair, timeframe: Timeframe, now_ns: int) -> Sequence[Candle]:
-    """Return the newest buckets, the running one last; idle ones are flat at the previous close."""
-    running_ns = timeframe.open_at(now_ns, GRID)
-    since_ns = running_ns - COMMITTED_ROWS * timeframe.nominal_ns
-    candles = {row.open_ns: row for row in exchange.candles(pair.symbol, timeframe, since_ns, now_ns + 1)}
-    for late in exchange.late.get(pair.symbol, ()):
-        _add_late(candles, pair, timeframe, late)
-    before = (
-        last_trades(exchange, pair.symbol, since_ns - 1, 1) if since_ns > exchange.market.start_ns else ()
-    )
-    close = before[-1].price if before else None
-    rows: list[Candle] = []
-    open_ns = since_ns
-    while open_ns <= running_ns:
-        close_ns = timeframe.close_of(open_ns, GRID)
-        row = candles.get(open_ns)
-        if row is None and close is not None:
-            row = Candle(pair.symbol, timeframe, open_ns, close_ns, close, close, close, close, Decimal(0), 0)
-        if row is not None:
-            rows.append(row)
-            close = row.close
-        open_ns = close_ns
-    return rows
-
-
-def _add_late(candles: dict[int, Candle], pair: Pair, timeframe: Timeframe, late: LateTrade) -> None:
-    """Put a late trade into its bucket: range, volume and count change; open and close stay."""
-    open_ns = timeframe.open_at(late.time_ns, GRID)
-    row = candles.get(open_ns)
-    if row is None:
-        close_ns = timeframe.close_of(open_ns, GRID)
-        prices = (late.price,) * 4
-        candles[open_ns] = Candle(
-            pair.symbol, timeframe, open_ns, close_ns, *prices, late.size, 1, late.price
-        )
-        return
-    volume = row.volume + late.size
-    vwap = ((row.vwap or row.close) * row.volume + late.price * late.size) / volume
-    high, low, count = max(row.high, late.price), min(row.low, late.price), (row.trade_count or 0) + 1
-    candles[open_ns] = Candle(
-        pair.symbol, timeframe, open_ns, row.close_ns, row.open, high, low, row.close, volume, count, vwap
-    )
 
 
 def _described(pair: Pair) -> Mapping[str, object]:

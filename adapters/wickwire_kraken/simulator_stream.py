@@ -9,56 +9,20 @@ from typing import Final
 import attrs
 
 from wickwire import SECOND_NS
-from wickwire.simulate.server import Hangup, MarketTrade, Outgoing
-from wickwire_kraken.simulator_book import DEPTHS, TURN_NS, Book, book_at, changes, checksum
-from wickwire_kraken.simulator_exchange import GRID, INTERVALS, Exchange, StatusChange, Window
-from wickwire_kraken.simulator_frames import (
-    HEARTBEAT,
-    OVER_RATE,
-    book_frame,
-    book_snapshot,
-    instrument_frame,
-    ohlc_frame,
-    reply,
-    status_frame,
-    ticker_frame,
-    trade_frame,
-)
-from wickwire_kraken.simulator_pairs import Pair
+from wickwire.simulate.server import Hangup, Outgoing
+from wickwire_kraken.simulator_book import DEPTHS
+from wickwire_kraken.simulator_exchange import INTERVALS, Exchange, StatusChange, Window
+from wickwire_kraken.simulator_feed import Feed, Subscription
+from wickwire_kraken.simulator_frames import HEARTBEAT, OVER_RATE, instrument_frame, reply, status_frame
 from wickwire_kraken.simulator_requests import Malformed, Ping, Request, Unsupported, read
 
-__all__ = ["KrakenConnection", "last_trades"]
+__all__ = ["KrakenConnection"]
 
-SNAPSHOT_BUCKETS: Final = 12
-"""How far an ohlc snapshot reaches back before the running bucket."""
-SNAPSHOT_TRADES: Final = 50
-REPEATED_TRADES: Final = 5
 SECOND_INTERVAL: Final = "Already subscribed to one ohlc interval on this symbol"
 WARNINGS: Final = {
     "ohlc": ["timestamp is deprecated, use interval_begin"],
     "instrument": ["tick_size is deprecated, use price_increment"],
 }
-
-
-@attrs.define
-class Subscription:
-    """What one symbol was subscribed for on one channel.
-
-    Attributes:
-        pair: The symbol, under all its names.
-        channel: Which channel.
-        value: Interval, depth or trigger; None where the channel has no such thing.
-        silent: It was acked and brings nothing.
-        book: The client's book after the last message.
-        quoted: The best levels that were told last.
-    """
-
-    pair: Pair
-    channel: str
-    value: int | str | None
-    silent: bool = False
-    book: Book | None = None
-    quoted: object = None
 
 
 class KrakenConnection:
@@ -68,11 +32,10 @@ class KrakenConnection:
         self._exchange = exchange
         self._number = number
         self._heard = len(exchange.announcements)
-        self._subscriptions: dict[tuple[str, str], Subscription] = {}
+        self._feed = Feed(exchange, now_ns)
         self._instruments = False
         self._heartbeat_ns: int | None = None
         self._told_ns = now_ns
-        self._turn_ns = now_ns
         self._messages = Window(SECOND_NS)
         self._next: dict[str, int] = {}
         self._queue: list[tuple[int, str]] = []
@@ -104,9 +67,9 @@ class KrakenConnection:
         while self._queue and self._queue[0][0] <= self._told_ns:
             at_ns, symbol = heapq.heappop(self._queue)
             if self._next.get(symbol) == at_ns:
-                out += self._traded(symbol, at_ns, now_ns)
+                out += self._feed.traded(symbol, at_ns, now_ns)
                 self._expect(symbol, at_ns)
-        out += self._turned()
+        out += self._feed.turned(self._told_ns)
         if self._heartbeat_ns is not None and self._heartbeat_ns <= now_ns:
             self._heartbeat_ns += SECOND_NS * (1 + (now_ns - self._heartbeat_ns) // SECOND_NS)
             if self._exchange.faults.on("no_heartbeat") is None:
@@ -120,8 +83,8 @@ class KrakenConnection:
             instants.append(self._heartbeat_ns)
         if self._queue:
             instants.append(self._queue[0][0] + self._delay_ns())
-        if any(key[0] == "book" for key in self._subscriptions):
-            instants.append(self._turn_ns + TURN_NS + self._delay_ns())
+        if self._feed.turn_ns is not None:
+            instants.append(self._feed.turn_ns + self._delay_ns())
         return max(now_ns + 1, min(instants))
 
     # ------------------------------------------------------------------------------------------ requests
@@ -156,7 +119,7 @@ class KrakenConnection:
                 continue
             pair = self._exchange.pairs[symbol]
             subscription = Subscription(pair, request.channel, request.value, silence is not None)
-            self._subscriptions[request.channel, symbol] = subscription
+            self._feed.subscriptions[request.channel, symbol] = subscription
             result = {"symbol": symbol, "snapshot": request.snapshot}
             out.append(_success(request, result, now_ns))
             fresh.append(subscription)
@@ -165,7 +128,7 @@ class KrakenConnection:
         if fresh and self._heartbeat_ns is None:
             self._heartbeat_ns = now_ns + SECOND_NS
         for subscription in fresh:
-            out += self._first_data(subscription, now_ns, snapshot=request.snapshot)
+            out += self._feed.first(subscription, self._told_ns, now_ns, snapshot=request.snapshot)
         return out
 
     def _refusal(self, request: Request, symbol: str) -> str | None:
@@ -181,7 +144,7 @@ class KrakenConnection:
             return "Subscription ohlc interval not supported"
         if request.channel == "book" and request.value not in DEPTHS:
             return "Subscription depth not supported"
-        known = self._subscriptions.get((request.channel, symbol))
+        known = self._feed.subscriptions.get((request.channel, symbol))
         if known is None:
             return None
         if request.channel == "ohlc" and known.value != request.value:
@@ -189,14 +152,14 @@ class KrakenConnection:
         return "Already subscribed"
 
     def _unsubscribe(self, request: Request, symbol: str, now_ns: int) -> str:
-        known = self._subscriptions.get((request.channel, symbol))
+        known = self._feed.subscriptions.get((request.channel, symbol))
         if known is None or known.value != request.value:
             # the reply to a failed unsubscribe says subscribe, as an SDK's test against the venue found
             return _failure(
                 attrs.evolve(request, method="subscribe"), symbol, "Subscription Not Found", now_ns
             )
-        del self._subscriptions[request.channel, symbol]
-        if not any(other == symbol for _, other in self._subscriptions):
+        del self._feed.subscriptions[request.channel, symbol]
+        if not any(other == symbol for _, other in self._feed.subscriptions):
             del self._next[symbol]
         return _success(request, {"symbol": symbol}, now_ns)
 
@@ -217,106 +180,6 @@ class KrakenConnection:
         ack = _success(request, {"snapshot": request.snapshot}, now_ns)
         return [ack, instrument_frame(self._exchange.pairs)] if request.snapshot else [ack]
 
-    # ---------------------------------------------------------------------------------------------- data
-
-    def _first_data(self, subscription: Subscription, now_ns: int, *, snapshot: bool) -> Sequence[Outgoing]:
-        """Return the snapshot: candles of buckets with trades, the last trades, the quote or the book."""
-        pair, at_ns = subscription.pair, self._told_ns
-        if subscription.silent or self._exchange.silent(pair.symbol):
-            return []
-        match subscription.channel:
-            case "ohlc" if snapshot:
-                timeframe = INTERVALS[int(subscription.value or 1)]
-                running_ns = timeframe.open_at(at_ns, GRID)
-                since_ns = running_ns - SNAPSHOT_BUCKETS * timeframe.nominal_ns
-                candles = self._exchange.candles(pair.symbol, timeframe, since_ns, at_ns + 1)
-                return [ohlc_frame(pair, int(subscription.value or 1), candles, now_ns, "snapshot")]
-            case "trade":
-                out = (
-                    [trade_frame(pair, self._last_trades(pair, SNAPSHOT_TRADES), "snapshot")]
-                    if snapshot
-                    else []
-                )
-                repeat = self._exchange.faults.on("duplicate_trades")
-                if repeat is not None:
-                    again = self._last_trades(pair, int(repeat.get("count", REPEATED_TRADES)))
-                    out.append(trade_frame(pair, again, "update"))
-                return out
-            case "ticker" if snapshot:
-                return [ticker_frame(self._exchange, pair, at_ns, "snapshot")]
-            case "book":
-                return self._book(subscription, at_ns, told=snapshot)
-            case _:
-                return []
-
-    def _traded(self, symbol: str, at_ns: int, now_ns: int) -> Sequence[Outgoing]:
-        """Return what one instant of trading causes on every channel of *symbol*."""
-        out: list[Outgoing] = []
-        if self._exchange.silent(symbol):
-            return out
-        for channel in ("trade", "ohlc", "ticker", "book"):
-            subscription = self._subscriptions.get((channel, symbol))
-            if subscription is None or subscription.silent:
-                continue
-            if channel == "ohlc":
-                out += self._candle(subscription, at_ns, now_ns)
-            elif channel == "ticker":
-                out += self._ticker(subscription, at_ns)
-            elif channel == "book":
-                out += self._book(subscription, at_ns)
-            elif at_ns not in self._exchange.lost.get(symbol, ()):
-                trades = self._exchange.market.trades(symbol, at_ns, at_ns + 1)
-                out.append(trade_frame(subscription.pair, trades, "update"))
-        return out
-
-    def _candle(self, subscription: Subscription, at_ns: int, now_ns: int) -> Sequence[Outgoing]:
-        """Return one row, the running bucket; the bucket that ended is never sent again."""
-        interval, symbol = int(subscription.value or 1), subscription.pair.symbol
-        open_ns = INTERVALS[interval].open_at(at_ns, GRID)
-        if (symbol, interval, open_ns) in self._exchange.dropped:
-            return []
-        candles = self._exchange.candles(symbol, INTERVALS[interval], open_ns, at_ns + 1)
-        return [ohlc_frame(subscription.pair, interval, candles, now_ns, "update")]
-
-    def _ticker(self, subscription: Subscription, at_ns: int) -> Sequence[Outgoing]:
-        if subscription.value == "bbo":
-            quote = self._exchange.market.quote(subscription.pair.symbol, at_ns)
-            best = (quote.bid, quote.bid_size, quote.ask, quote.ask_size)
-            if best == subscription.quoted:
-                return []
-            subscription.quoted = best
-        return [ticker_frame(self._exchange, subscription.pair, at_ns, "update")]
-
-    def _book(self, subscription: Subscription, at_ns: int, *, told: bool = True) -> list[Outgoing]:
-        """Return what changed in the book since the last message; all of it the first time."""
-        pair, depth = subscription.pair, int(subscription.value or DEPTHS[0])
-        before, after = (
-            subscription.book,
-            book_at(pair, self._exchange.market.quote(pair.symbol, at_ns), depth),
-        )
-        subscription.book = after
-        if before is None:
-            return [book_snapshot(pair, after)] if told else []
-        changed = [changes(before.bids, after.bids, depth), changes(before.asks, after.asks, depth)]
-        if not any(changed):
-            return []
-        wrong = self._exchange.faults.on("bad_checksum") is not None
-        return [book_frame(pair, changed, at_ns, checksum(pair, after) ^ wrong)]
-
-    def _turned(self) -> Sequence[Outgoing]:
-        """Return what changes in books without a trade, at most once each half second."""
-        if self._told_ns - self._turn_ns < TURN_NS:
-            return []
-        self._turn_ns = self._told_ns
-        out: list[Outgoing] = []
-        for (channel, symbol), subscription in self._subscriptions.items():
-            if channel == "book" and not subscription.silent and not self._exchange.silent(symbol):
-                out += self._book(subscription, self._told_ns)
-        return out
-
-    def _last_trades(self, pair: Pair, count: int) -> Sequence[MarketTrade]:
-        return last_trades(self._exchange, pair.symbol, self._told_ns, count)
-
     # --------------------------------------------------------------------------------------------- inside
 
     def _expect(self, symbol: str, after_ns: int) -> None:
@@ -336,17 +199,6 @@ class KrakenConnection:
     def _delay_ns(self) -> int:
         slow = self._exchange.faults.on("slow")
         return 0 if slow is None else round(float(slow.get("delay_s", 5)) * SECOND_NS)
-
-
-def last_trades(exchange: Exchange, symbol: str, until_ns: int, count: int) -> Sequence[MarketTrade]:
-    """Return the last *count* trades up to and with *until_ns*, oldest first; fewer at the very beginning."""
-    span_ns = 60 * SECOND_NS
-    while True:
-        since_ns = max(exchange.market.start_ns, until_ns - span_ns)
-        trades = exchange.market.trades(symbol, since_ns, until_ns + 1)
-        if len(trades) >= count or since_ns == exchange.market.start_ns:
-            return trades[-count:]
-        span_ns *= 4
 
 
 def _success(request: Request, result: Mapping[str, object], now_ns: int) -> str:

@@ -11,7 +11,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from wickwire import HOUR_NS, Candle, Finality, Unit, WireError, Zone, iso, when
-from wickwire_yahoo.told import Reading, Row, Told, extended
+from wickwire_yahoo.rows import Reading, Row, extended
+from wickwire_yahoo.told import Told
 
 __all__ = ["calendar", "morning"]
 

@@ -13,7 +13,8 @@ from itertools import pairwise
 from typing import Final
 
 from wickwire import HOUR_NS, MINUTE_NS, Candle, Finality, Session
-from wickwire_yahoo.told import Reading, Row, Told, extended
+from wickwire_yahoo.rows import Reading, Row, extended
+from wickwire_yahoo.told import Told
 
 __all__ = ["close_of", "intraday", "looks_coarser"]
 

@@ -28,8 +28,9 @@ from wickwire_yahoo.calendar import calendar, morning
 from wickwire_yahoo.chart import Result, read
 from wickwire_yahoo.intervals import INTERVALS, Interval
 from wickwire_yahoo.intraday import close_of, intraday, looks_coarser
+from wickwire_yahoo.rows import Reading, rows_of, splits_of
 from wickwire_yahoo.symbols import from_venue, place_of, to_venue
-from wickwire_yahoo.told import DELAY_NS, Reading, Told, rows_of, splits_of, told_by
+from wickwire_yahoo.told import DELAY_NS, Told, told_by
 
 __all__ = ["fetch"]
 
