@@ -12,18 +12,23 @@ from typing import Any
 import pytest
 
 from tests.processes.captured import Rows, kraken_rest, kraken_stream, loaded, yahoo_chart
-from tests.processes.programs import SPEED, Program, said
+from tests.processes.programs import Program, said
 from tests.processes.scene import BITCOIN, ETHER, SHARE
 from tests.processes.truth import differences, holes, stored
 
 CAPTURES = Path(os.environ.get("WICKWIRE_CAPTURES", "captures-are-not-here"))
 pytestmark = pytest.mark.slow
-EVERY_MINUTE_TRADES = "2026-11-20T16:00:00Z"
-"""From here on, for a while, by the seed below: a recording that ends after a minute without a trade need not
-hold the proof that it had none, and what is collected from it then has a hole, rightly."""
 needs_captures = pytest.mark.skipif(
     not CAPTURES.is_dir(), reason="WICKWIRE_CAPTURES is unset: no real frames here"
 )
+
+EVERY_MINUTE_TRADES = "2026-11-20T16:00:00Z"
+"""From here on, for a while, by the seed below: a recording that ends after a minute without a trade need not
+hold the proof that it had none, and what is collected from it then has a hole, rightly."""
+
+CALM = 20
+"""How fast time passes where no process may hear nothing for ten seconds because another one gets no
+processor: it would connect anew, hear all from the beginning, and be at the end of its time too early."""
 
 
 def captures(pattern: str, holding: str) -> list[Any]:
@@ -166,18 +171,18 @@ def test_captured_quotes_are_told_in_order(tmp_path, path):
 @pytest.mark.parametrize("series", [(BITCOIN, ETHER), (SHARE,)], ids=["stream", "history"])
 def test_a_recording_of_our_own_is_collected_as_it_was_when_it_was_recorded(tmp_path, series):
     """Recorded by one process, served by a second, collected by a third: the same candles, and true."""
-    seed, minutes = 61, 4
-    simulated = ("--simulate", "--seed", seed, "--at", EVERY_MINUTE_TRADES, "--speed", SPEED, "--json")
+    seed, minutes = 61, 3
+    simulated = ("--simulate", "--seed", seed, "--at", EVERY_MINUTE_TRADES, "--speed", CALM, "--json")
     with Program("record", *series, "kept.jsonl", *simulated, cwd=tmp_path) as record:
         record.wait_until(lambda: len(record.lines) >= minutes * len(series), "its candles")
         record.process.terminate()
         assert record.ended() == 0
     first = [json.loads(line) for line in record.lines]
-    with Program("replay", "kept.jsonl", "--speed", SPEED, cwd=tmp_path) as replay:
+    with Program("replay", "kept.jsonl", "--speed", CALM, cwd=tmp_path) as replay:
         command = command_of(replay)
         if not set(series) <= set(command):  # replies do not say which series they are
             command[1:2] = series
-        with Program(*command, "--speed", SPEED, "--json", cwd=tmp_path) as collector:
+        with Program(*command, "--speed", CALM, "--json", cwd=tmp_path) as collector:
             collector.wait_until(lambda: len(collector.lines) >= len(first), "the same candles")
             collector.process.terminate()
             assert collector.ended() == 0
