@@ -17,6 +17,7 @@ from tests.simulation.faults import Fault
 from wickwire import (
     SECOND_NS,
     Candle,
+    Grid,
     HoleKind,
     MemoryStore,
     Rate,
@@ -294,6 +295,9 @@ class World:
             if candle.open_ns < until_ns
         ]
         if series.venue != "yahoo":
+            known = {candle.open_ns: candle for candle in candles}
+            whole = self._made_late(series, grid) | known
+            candles = [candle for ns, candle in sorted(whole.items()) if since_ns <= ns < until_ns]
             return [self._with_late(candle) for candle in candles]
         instrument = self.market.instrument(series.symbol)
         assert instrument is not None
@@ -301,6 +305,16 @@ class World:
         untold = series.symbol.startswith("^") or ("/" in series.symbol and not crypto)
         scale = self.scales.get(series.symbol, Decimal(1))
         return [_as_yahoo_prints(candle, scale, crypto=crypto, untold=untold) for candle in candles]
+
+    def _made_late(self, series: Series, grid: Grid) -> dict[int, Candle]:
+        """Return, by open time, what a bucket without another trade is before a late one is counted in."""
+        timeframe, made = series.timeframe, {}
+        for symbol, at_ns, price, _ in self.late:
+            if symbol == series.symbol:
+                open_ns = timeframe.open_at(at_ns, grid)
+                close_ns = timeframe.close_of(open_ns, grid)
+                made[open_ns] = Candle(symbol, timeframe, open_ns, close_ns, *(price,) * 4, Decimal(0), 0)
+        return made
 
     def _with_late(self, candle: Candle) -> Candle:
         """Return *candle* with the trades that were reported late; open and close stay."""
