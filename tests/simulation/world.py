@@ -152,7 +152,9 @@ class World:
         """Let a fault begin; one that only new subscriptions meet cuts the stream."""
         server, details = self.servers[fault.venue], dict(fault.details)
         if fault.name == "late_trade":
-            at_ns = running_clock().now_ns() - round(details["ago_s"] * SECOND_NS)
+            # the venue's own time stands still while nobody talks to it
+            at_ns = running_clock().now_ns() - round(details.pop("ago_s") * SECOND_NS)
+            details["time_ns"] = at_ns
             self.late.append((details["symbol"], at_ns, Decimal(details["price"]), Decimal(details["size"])))
         if fault.name == "split":
             self.scales[details["symbol"]] = Decimal(details["ratio"])
