@@ -250,6 +250,7 @@ class Settings:
             transport=transport,
             redirects=world.redirects,
             accounts=accounts,
+            backoff={name: venue.backoff for name, venue in self.config.venues.items()},
             clock=world.clock,
             rng=random.Random(seed),
             watchdog=self.watchdog,

@@ -1,5 +1,6 @@
 """Whatever is wrong: one line that names it, the right exit status, no traceback, nothing half-written."""
 
+import re
 import socket
 import sqlite3
 import threading
@@ -325,3 +326,14 @@ def test_a_store_that_knows_the_future_is_refused(shell):
 
     assert "it knows candles up to 2030-01-01T12:" in done.stderr
     assert "set the clock" in done.stderr
+
+
+def test_the_backoff_of_the_config_is_kept_to(shell):
+    (shell.folder / "w.toml").write_text("[venues.kraken.backoff]\nfirst_s = 0.001\ncap_s = 0.001")
+    more = ("--config", "w.toml", "--store", "memory:", "--for", "2s")
+
+    done = shell.run("-vv", "collect", SERIES, *NOWHERE, *more, status=1)
+
+    waits_s = [float(text) for text in re.findall(r"wait_s=([0-9.]+)", done.stderr)]
+    assert len(waits_s) > 2
+    assert max(waits_s) <= 0.001
