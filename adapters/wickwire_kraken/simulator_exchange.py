@@ -53,7 +53,7 @@ FAULTS: Final = (
     KnownFault("rest_rate", "burst per_s", "REST takes so many requests at once and so many more a second."),
     KnownFault(
         "late_trade",
-        "symbol ago_s time_ns price size",
+        "symbol ago_s price size",
         "A trade appears in a bucket that is over: REST OHLC changes, the stream never says it.",
         needs_symbol=True,
     ),
@@ -261,8 +261,7 @@ class Exchange:
         quote = self.market.quote(symbol, self.now_ns)
         price = Decimal(str(given.get("price", quote.ask + (quote.ask - quote.bid) * 10)))
         size = Decimal(str(given.get("size", quote.ask_size)))
-        ago_ns = round(float(given.get("ago_s", 90)) * SECOND_NS)
-        time_ns = int(given.get("time_ns", self.now_ns - ago_ns))
+        time_ns = self.now_ns - round(float(given.get("ago_s", 90)) * SECOND_NS)
         self.late.setdefault(symbol, []).append(LateTrade(time_ns, price, size))
 
     def _lose_trades(self, symbol: str, count: int) -> None:

@@ -66,11 +66,15 @@ class Feed:
             return []
         match subscription.channel:
             case "ohlc" if snapshot:
-                timeframe = INTERVALS[int(subscription.value or 1)]
-                running_ns = timeframe.open_at(at_ns, GRID)
-                since_ns = running_ns - SNAPSHOT_BUCKETS * timeframe.nominal_ns
-                candles = self._exchange.candles(pair.symbol, timeframe, since_ns, at_ns + 1)
-                return [ohlc_frame(pair, int(subscription.value or 1), candles, now_ns, "snapshot")]
+                interval = int(subscription.value or 1)
+                timeframe = INTERVALS[interval]
+                since_ns = timeframe.open_at(at_ns, GRID) - SNAPSHOT_BUCKETS * timeframe.nominal_ns
+                candles = [
+                    candle
+                    for candle in self._exchange.candles(pair.symbol, timeframe, since_ns, at_ns + 1)
+                    if (pair.symbol, interval, candle.open_ns) not in self._exchange.dropped
+                ]
+                return [ohlc_frame(pair, interval, candles, now_ns, "snapshot")]
             case "trade":
                 out: list[Outgoing] = []
                 if snapshot:

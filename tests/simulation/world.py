@@ -37,7 +37,7 @@ from wickwire.registry import Registry
 from wickwire.simulate import Listing, SeededMarket, VenueServer
 from wickwire.simulate.loops import VIRTUAL_START_NS, run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
-from wickwire.simulate.server import Truth
+from wickwire.simulate.server import Incoming, Truth
 from wickwire.transport import Stream
 
 DAY_NS = 86_400 * SECOND_NS
@@ -151,10 +151,10 @@ class World:
     def inject(self, fault: Fault) -> None:
         """Let a fault begin; one that only new subscriptions meet cuts the stream."""
         server, details = self.servers[fault.venue], dict(fault.details)
+        # a venue's time stands still while nobody talks to it, and some faults begin with the next bucket
+        server.answer(Incoming(method="GET", path="/", query={}, headers={}), running_clock().now_ns())
         if fault.name == "late_trade":
-            # the venue's own time stands still while nobody talks to it
-            at_ns = running_clock().now_ns() - round(details.pop("ago_s") * SECOND_NS)
-            details["time_ns"] = at_ns
+            at_ns = running_clock().now_ns() - round(details["ago_s"] * SECOND_NS)
             self.late.append((details["symbol"], at_ns, Decimal(details["price"]), Decimal(details["size"])))
         if fault.name == "split":
             self.scales[details["symbol"]] = Decimal(details["ratio"])

@@ -121,6 +121,21 @@ def test_a_bucket_can_be_missing_in_the_stream_while_rest_has_it(
     assert next(row[7] for row in rest if row[0] * SECOND_NS == open_ns) > 0
 
 
+def test_a_bucket_that_is_missing_in_the_stream_is_missing_in_a_snapshot_within_it_too(
+    server: KrakenServer, client: Client
+) -> None:
+    """Half of it, from a snapshot, would be taken for all of it: no client can know better."""
+    open_ns = NOW - NOW % MINUTE_NS + 2 * MINUTE_NS
+    server.inject("drop_candle", symbol="BTC/USD", open_ns=open_ns)
+    client.run(open_ns + MINUTE_NS // 2 - client.now_ns)
+
+    frames = client.subscribe("ohlc", "BTC/USD", interval=1, snapshot=True)
+
+    told = {parse_instant(row["interval_begin"]) for row in rows_of(frames, "ohlc")}
+    assert open_ns - MINUTE_NS in told
+    assert open_ns not in told
+
+
 def test_lost_trades_leave_a_jump_in_the_ids(server: KrakenServer, client: Client) -> None:
     client.subscribe("trade", "BTC/USD", snapshot=False)
     client.run(SECOND_NS)
