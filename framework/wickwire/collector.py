@@ -11,6 +11,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
+import attrs
+
 from wickwire.audience import Audience, Listener
 from wickwire.clock import Clock, SystemClock
 from wickwire.closer import Closer, Switch
@@ -242,6 +244,20 @@ class Collector:
     def _canonical(self, series: str | Series) -> Series:
         return self._roster.canonical(series)
 
+    def _candles_of(self, series: str | Series) -> Series:
+        """Return the name of a candle series."""
+        name = self._canonical(series)
+        if isinstance(name.what, Feed):
+            raise UsageError(f"{name} carries {name.what.value}, no candles; use {name.what.value}()")
+        return name
+
+    def _feed_of(self, series: str | Series, feed: Feed) -> Series:
+        """Return the name of a series of *feed*."""
+        name = self._canonical(series)
+        if name.what is not feed:
+            raise UsageError(f"{name} carries no {feed.value}; write {attrs.evolve(name, what=feed)}")
+        return name
+
     # ------------------------------------------------------------------------------------------- listening
 
     def candles(self, *series: str | Series, after_seq: int | None = None) -> CandleReader:
@@ -257,11 +273,11 @@ class Collector:
                 only what is committed from the start of this collector on.
 
         Raises:
-            UsageError: The collector is not running.
+            UsageError: The collector is not running, or one of *series* carries no candles.
         """
         if self._store is None or self._tasks is None:
             raise UsageError(NOT_RUNNING)
-        only: Container[Series] | None = {self._canonical(text) for text in series} or None
+        only: Container[Series] | None = {self._candles_of(text) for text in series} or None
         start = self._start_seq if after_seq is None else after_seq
         return self._audience.reader(self._store, only, start)
 
@@ -287,13 +303,21 @@ class Collector:
         return self._audience.errors
 
     def trades(self, *series: str | Series) -> FeedReader[Trade]:
-        """Return an iterator over the trades of the trade series; a slow consumer loses the oldest."""
+        """Return an iterator over the trades of the trade series; a slow consumer loses the oldest.
+
+        Raises:
+            UsageError: The collector is not running, or one of *series* carries no trades.
+        """
         reader = FeedReader[Trade]()
         self._attach(reader, Feed.TRADES, series)
         return reader
 
     def quotes(self, *series: str | Series) -> FeedReader[Quote]:
-        """Return an iterator over the quotes of the quote series; a slow consumer loses the oldest."""
+        """Return an iterator over the quotes of the quote series; a slow consumer loses the oldest.
+
+        Raises:
+            UsageError: The collector is not running, or one of *series* carries no quotes.
+        """
         reader = FeedReader[Quote]()
         self._attach(reader, Feed.QUOTES, series)
         return reader
@@ -302,13 +326,13 @@ class Collector:
         if self._tasks is None:
             raise UsageError(NOT_RUNNING)
         routes = [route for venue in self._venues.scopes.values() for route in venue.feeds.values()]
-        self._audience.attach(reader, feed, {self._canonical(text) for text in series} or None, routes)
+        self._audience.attach(reader, feed, {self._feed_of(text, feed) for text in series} or None, routes)
 
     # ------------------------------------------------------------------------------------------- asking
 
     async def latest(self, series: str | Series) -> SeriesCandle | None:
         """Return the newest candle: the forming one, as far as it is known, else the last closed."""
-        name = self._canonical(series)
+        name = self._candles_of(series)
         closer = self._venues.closer(name)
         if self._store is None or self._tasks is None:
             raise UsageError(NOT_RUNNING)
@@ -328,7 +352,8 @@ class Collector:
         series that was not collected before is not collected afterwards.
 
         Raises:
-            UsageError: *since* or *until* is not an instant, or the collector is not running.
+            UsageError: *since* or *until* is not an instant, *series* carries no candles, or the collector
+                is not running.
             PlanError: The venue serves no history for it and the series is not collected.
             VenueError: The venue refuses, and asking again will not help.
         """
@@ -336,7 +361,7 @@ class Collector:
             raise UsageError(NOT_RUNNING)
         since_ns = self._instant(since)
         until_ns = self._clock.now_ns() if until is None else self._instant(until)
-        name = self._canonical(series)
+        name = self._candles_of(series)
         async with self._roster.borrowing(name, since_ns):
             closer = self.closer(name)
             await self.history_is_whole(name)
@@ -364,7 +389,7 @@ class Collector:
         Raises:
             UsageError: The series is not collected here, or carries no candles.
         """
-        name = self._canonical(series)
+        name = self._candles_of(series)
         closer = self._venues.closer(name)
         if closer is None:
             raise UsageError(f"{name} is not collected here; add it first")

@@ -527,6 +527,29 @@ def test_trades_and_quotes_are_passed_on() -> None:
     play(test)
 
 
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (
+            lambda collector: collector.candles("scripted:BTC/USD@trades"),
+            "carries trades, no candles; use trades()",
+        ),
+        (lambda collector: collector.on_candle(print, "scripted:BTC/USD@quotes"), "use quotes()"),
+        (lambda collector: collector.trades("scripted:BTC/USD@1m"), "write scripted:BTC/USD@trades"),
+        (lambda collector: collector.quotes("scripted:BTC/USD@trades"), "carries no quotes"),
+        (lambda collector: collector.closer("scripted:BTC/USD@trades"), "carries trades, no candles"),
+    ],
+)
+def test_what_can_never_bring_anything_is_refused(ask: Callable[[Collector], object], words: str) -> None:
+    async def test(_: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        with pytest.raises(UsageError) as raised:
+            ask(collector)
+        assert words in str(raised.value)
+
+    play(test)
+
+
 def test_latest_is_the_forming_candle_where_there_is_one() -> None:
     async def test(world: World, collector: Collector) -> None:
         await collector.add("scripted:BTC/USD@1m")
