@@ -443,6 +443,12 @@ class Closer:
         return self._refusal
 
     @property
+    def away(self) -> str:
+        """Why the stream that it lives on is not there, once that lasts; empty while it is."""
+        lasts = self.rung.streams and self.ledger.epoch == 0 and _now_s() - self._lost_s >= LIVE_S
+        return self._lost_why if lasts else ""
+
+    @property
     def verified(self) -> bool:
         """Whether the venue answered for it since the start: a confirmed subscription, or history."""
         return bool(self._asking.asked_ns or self.ledger.epoch_count)

@@ -207,7 +207,7 @@ def of_closer(closer: Closer, venue: Venue) -> SeriesHealth:
         switches=tuple(closer.switches),
         rescaled=ledger.rescaling.why,
         status=venue.status_of(closer.series),
-        trouble=closer.trouble or closer.refusal or ledger.last_refusal or closer.unfit,
+        trouble=closer.trouble or closer.refusal or closer.away or ledger.last_refusal or closer.unfit,
     )
 
 

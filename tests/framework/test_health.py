@@ -183,6 +183,28 @@ def test_each_connection_and_subscription_says_how_it_is() -> None:
     play(test)
 
 
+def test_a_pinned_stream_that_stays_away_says_why() -> None:
+    """It falls to nothing, and its candles come from history meanwhile: only health can say it."""
+
+    async def test(world: World, collector: Collector) -> None:
+        world.transport.refuse = TransportError("scripted.test refused the connection")
+        await collector.add("scripted:BTC/USD@1m", route="stream")
+        [health] = collector.health().series
+        assert (Condition.STARTING, "") == (health.condition, health.trouble)
+
+        await asyncio.sleep(LIVE_S + 10)
+        [health] = collector.health().series
+        assert (Condition.STALE, "scripted.test refused the connection") == (health.condition, health.trouble)
+
+        world.transport.refuse = None
+        await asyncio.sleep(150)
+        await accepted(world)
+        [health] = collector.health().series
+        assert health.trouble == ""
+
+    play(test)
+
+
 def test_transactions_are_counted_beside_the_candles_in_them() -> None:
     async def test(world: World, collector: Collector) -> None:
         await collector.add("scripted:BTC/USD@1m")

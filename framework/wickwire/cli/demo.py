@@ -10,6 +10,7 @@ from typing import Final
 
 import attrs
 import click
+from click.core import ParameterSource
 
 from wickwire.cli.door import ExitCode, loud_options
 from wickwire.cli.job import Job, in_world, refuse
@@ -124,6 +125,7 @@ def demo(for_s: float, speed: float, seed: int, store: str | None, *, live: bool
     With --live the venues are real, nothing is broken on purpose, and keys come from variables such as
     WICKWIRE_ALPACA_KEY, or from the config that WICKWIRE_CONFIG names.
     """
+    _refuse(live=live, store=store)
     quiet = logging.getLogger("wickwire")
     if quiet.level == logging.WARNING:  # unless -v: what breaks here breaks on purpose, and is shown
         quiet.setLevel(logging.ERROR)
@@ -152,6 +154,22 @@ def demo(for_s: float, speed: float, seed: int, store: str | None, *, live: bool
     for one in told:
         _sum_up(one, job)
     return status
+
+
+def _refuse(*, live: bool, store: str | None) -> None:
+    """Refuse what would be of no effect, or be noticed only in the end.
+
+    Raises:
+        UsageError: The real venues can't be hurried or chosen; or nothing would be left to look at.
+    """
+    source = click.get_current_context().get_parameter_source
+    given = [name for name in ("speed", "seed") if source(name) is ParameterSource.COMMANDLINE]
+    if live and given:
+        raise UsageError(f"--{given[0]}: with --live the venues are real, as they are now; leave it out")
+    if store is not None and store.partition(":")[0] == "memory":
+        raise UsageError(
+            "--store memory: what was stored is looked at in the end; name a file, sqlite:demo.db"
+        )
 
 
 def _possible(job: Job) -> Job:

@@ -43,6 +43,9 @@ NOWHERE = (
         (["collect", SERIES, "--speed", "60"], 2, "real venues cannot be hurried"),
         (["collect", SERIES, "--speed", "0", "--simulate"], 2, "--speed"),
         (["collect", SERIES, "--seed", "1"], 2, "--seed"),
+        (["demo", "--live", "--speed", "10"], 2, "--speed: with --live the venues are real"),
+        (["demo", "--live", "--seed", "1"], 2, "--seed: with --live the venues are real"),
+        (["demo", "--store", "memory:"], 2, "name a file, sqlite:demo.db"),
         (
             ["collect", SERIES, "--simulate", "--replay", "x"],
             2,
