@@ -139,11 +139,12 @@ class Judged:
         # that there is nothing to make them of is no news, unless the user asked for it
         told = {rung: str(answer) for rung, answer in ladder.items() if rung in _TOLD or rung in taken}
         if not offers:
-            return attrs.evolve(blank, why=self.known or ", and ".join(told.values()))
+            return attrs.evolve(blank, why=self.known or ", and ".join(dict.fromkeys(told.values())))
         rung, offer = next(iter(offers.items()))
         above = [told[one] for one in itertools.takewhile(lambda one: one is not rung, ladder) if one in told]
         falls_to = Rung.POLL if rung is not Rung.POLL and Rung.POLL in offers else None
-        made = attrs.evolve(_on(blank, rung, offer), why="; ".join([*above, offer.text]), falls_to=falls_to)
+        why = "; ".join(dict.fromkeys([*above, offer.text]))
+        made = attrs.evolve(_on(blank, rung, offer), why=why, falls_to=falls_to)
         return self._laned(made)
 
     def _laned(self, made: Plan) -> Plan:

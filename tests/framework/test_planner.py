@@ -26,6 +26,7 @@ from wickwire import (
     Timeframe,
     VenueError,
     hookimpl,
+    load_adapter,
 )
 from wickwire.adapter import bind
 from wickwire.limits import effective_limits
@@ -377,6 +378,17 @@ def test_a_series_that_can_only_be_streamed_is_refused_by_name_when_no_place_is_
         "lantern:B/USD@1h: refuse: no place is left on the 1 connection allowed, "
         "and Lantern does not serve 1h candles over REST"
     )
+
+
+def test_what_stands_against_several_rungs_is_said_once():
+    kraken = load_adapter("kraken")
+    narrow = Account(limits=Limits(connections=1, topics_per_connection=1))
+    series = [Series.parse(f"kraken:{symbol}/USD@1m") for symbol in ("BTC", "ETH")]
+
+    plans = plan_all(series, {"kraken": kraken}, {"kraken": narrow})
+
+    assert plans[1].rung is Rung.POLL
+    assert plans[1].why.count("no place is left") == 1
 
 
 def test_topics_that_exclude_each_other_ride_on_two_connections():
