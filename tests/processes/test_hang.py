@@ -27,6 +27,7 @@ def hang(hook):
 
 @hookimpl
 def describe():
+    hang("describe")
     return Description(title="Molasses")
 
 @hookimpl
@@ -104,3 +105,15 @@ def test_a_hook_that_does_not_return_ends_the_process_by_name(tmp_path, plugin, 
     assert f"in {hook} < " in warning
     assert last.startswith("critical: a hook does not return: the process ends")
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["plan"], ["plan", "--simulate"], ["simulate", "molasses", "--for", "1s"]]
+)
+def test_so_it_is_in_commands_that_collect_nothing(tmp_path, plugin, command):
+    plugin("supports_ohlcv" if command[0] == "plan" else "describe")
+
+    ended = said(*command, "--config", "config.toml", cwd=tmp_path)
+
+    assert ended.returncode == 5
+    assert "critical: a hook does not return: the process ends by=adapter 'molasses'" in ended.stderr

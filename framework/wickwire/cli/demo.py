@@ -132,7 +132,7 @@ def demo(for_s: float, speed: float, seed: int, store: str | None, *, live: bool
     if store is None:
         _clear(FILE)
     job = Job(
-        settings=read_settings(None) if live else Settings(Config()),
+        settings=read_settings(None) if live else Settings(Config()).watched(),
         series=[Series.parse(text) for text in (*EXACT, *ROUNDED)],
         store=store or f"sqlite:{FILE}",
         simulate=not live,

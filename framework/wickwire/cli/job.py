@@ -115,8 +115,7 @@ def refuse(job: Job) -> None:
     """
     if job.record is not None and not job.record.absolute().parent.is_dir():
         raise ConfigError(f"recording {job.record}: there is no directory '{job.record.parent}'; create it")
-    with job.settings.watchdog.watching():
-        plans = job.settings.plans(job.series, job.route)
+    plans = job.settings.plans(job.series, job.route)
     refused = [f"{plan.series}: {plan.why}" for plan in plans if plan.rung is Rung.REFUSE]
     if refused:
         raise PlanError("; ".join(refused))

@@ -6,10 +6,9 @@ import os
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import attrs
 import click
@@ -44,22 +43,31 @@ class Settings:
     Attributes:
         config: The config; empty where there is none.
         invented: Secrets that it does not name are invented: simulated and recorded venues take any.
+        registry: The plugins that may be loaded.
+        watchdog: What looks for plugins that hold the event loop.
     """
 
     config: Config
     invented: bool = False
+    registry: Registry = attrs.field()
+    watchdog: Watchdog = attrs.field()
 
-    @cached_property
-    def registry(self) -> Registry:
-        """The plugins that may be loaded."""
+    @registry.default
+    def _registry(self) -> Registry:
         plugins = self.config.plugins
         return Registry(allow=plugins.allow, deny=plugins.deny, local=plugins.local)
 
-    @cached_property
-    def watchdog(self) -> Watchdog:
-        """What looks for plugins that hold the event loop."""
+    @watchdog.default
+    def _watchdog(self) -> Watchdog:
         collector = self.config.collector
         return Watchdog(self.registry, collector.hung_hook, deadline_s=collector.hung_hook_s)
+
+    def watched(self) -> Self:
+        """Name a plugin's hook that does not return, and end the process by policy, to the command's end."""
+        command = click.get_current_context(silent=True)
+        if command is not None:
+            command.with_resource(self.watchdog.watching())
+        return self
 
     def wanted(self, series: Sequence[Series]) -> Sequence[Series]:
         """Return *series*, or, where the command names none, those of the config.
@@ -266,7 +274,7 @@ def read_settings(path: str | None) -> Settings:
     """
     named = path or os.environ.get(VARIABLE)
     settings = Settings(read_config(Path(named)) if named else Config())
-    settings.check_names()
+    settings.watched().check_names()
     return settings
 
 
