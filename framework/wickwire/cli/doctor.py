@@ -76,6 +76,7 @@ def doctor(online: bool, store: str | None, config_file: str | None, as_json: bo
         *_packages(),
         *_plugins(settings),
         *_names(settings),
+        *_venues(settings),
         *_secrets(settings),
         *_store(settings, store),
         _clock(),
@@ -144,6 +145,15 @@ def _names(settings: Settings) -> Iterator[Finding]:
             if name not in there:
                 text = f"plugins.{key} names it, but no plugin of that name is installed"
                 yield Finding(what=f"plugin {name}", state="note", text=text)
+
+
+def _venues(settings: Settings) -> Iterator[Finding]:
+    """Look for what the config says of venues, and their adapters do not know."""
+    for name in settings.config.venues:
+        try:
+            settings.check_venue(name)
+        except WickwireError as exc:
+            yield Finding(what=f"config of {name}", state="bad", text=str(exc))
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from wickwire.config import Config, VenueConfig, read_config
 from wickwire.description import Account
 from wickwire.discovery import Kind
 from wickwire.errors import ConfigError, PluginError, UsageError, VenueError, WickwireError
+from wickwire.limits import effective_limits
 from wickwire.model import Rung, Series
 from wickwire.registry import Registry
 from wickwire.watchdog import Watchdog
@@ -133,35 +134,50 @@ class Settings:
         """
         venues = dict.fromkeys(one.venue for one in series)
         for one in series:
-            self._check_account(one)
+            self._check_account(one.venue, one.variant)
         accounts = {venue: self.config.account(venue, os.environ) for venue in venues}
         if self.invented:
             for one in series:
                 accounts[one.venue] = self._invented(one, accounts[one.venue])
         return accounts
 
-    def _check_account(self, series: Series) -> None:
-        """Refuse an environment and secrets that the venue of *series* does not have."""
-        venue = self.config.venue(series.venue)
+    def check_venue(self, name: str) -> None:
+        """Refuse what the config says of a venue and its adapter does not know.
+
+        Raises:
+            ConfigError: An environment, a secret or a redirect that is none of the venue's, or a limit that
+                is higher than its own; the text names file, key and what is close.
+            VenueError: The venue has no such account.
+            PluginError: Its adapter is broken.
+        """
+        self._check_account(name, "")
+        venue, adapter = self.config.venue(name), self.registry.load(name)
+        told = adapter.description_for(Account(environment=venue.environment, plan=venue.plan))
+        effective_limits(told.limits, venue.limits, where=f"{self.config.source}: venues.{name}.limits")
+        self._check_redirects(name, adapter)
+
+    def _check_account(self, name: str, feed: str) -> None:
+        """Refuse an environment and secrets that a venue does not have."""
+        venue = self.config.venue(name)
         if not venue.secrets and venue.environment == VenueConfig().environment:
             return
-        account = Account(environment=venue.environment, plan=venue.plan, feed=series.variant)
+        account = Account(environment=venue.environment, plan=venue.plan, feed=feed)
         try:
-            told = self.registry.load(series.venue).description_for(account)
+            told = self.registry.load(name).description_for(account)
         except (VenueError, PluginError):  # told where it is planned
             return
-        where = f"{self.config.source}: venues.{series.venue}"
+        where = f"{self.config.source}: venues.{name}"
         if venue.environment not in told.environments:
             raise ConfigError(
                 f"{where}.environment: {told.title} has no environment {venue.environment!r}"
                 f"{suggestion(venue.environment, told.environments)}; it has {listed(told.environments)}"
             )
         known = dict.fromkeys((*told.credentials, *told.stream_credentials))
-        for name in venue.secrets if known else ():  # where none is needed now, another environment may
-            if name not in known:
+        for secret in venue.secrets if known else ():  # where none is needed now, another environment may
+            if secret not in known:
                 raise ConfigError(
-                    f"{where}.secrets.{name}: {told.title} takes no such secret{suggestion(name, known)}; "
-                    f"it takes {listed(known)}"
+                    f"{where}.secrets.{secret}: {told.title} takes no such secret"
+                    f"{suggestion(secret, known)}; it takes {listed(known)}"
                 )
 
     def _invented(self, series: Series, account: Account) -> Account:
@@ -207,16 +223,19 @@ class Settings:
         wanted: dict[str, str] = {}
         venues = {one.venue: self.registry.load(one.venue) for one in series}
         for venue, adapter in venues.items():
-            configured = self.config.venue(venue).redirects
-            wrong = mistyped(configured, [adapter])
-            if wrong is not None:
-                where = f'{self.config.source}: venues.{venue}.redirects."{wrong[0]}"'
-                raise ConfigError(f"{where}: nothing goes there (did you mean {wrong[1]}?)")
-            wanted |= configured
+            self._check_redirects(venue, adapter)
+            wanted |= self.config.venue(venue).redirects
         wrong = mistyped(given, venues.values())
         if wrong is not None:
             raise UsageError(f"--redirect {wrong[0]}: nothing goes there (did you mean {wrong[1]}?)")
         return {**wanted, **given}
+
+    def _check_redirects(self, name: str, adapter: Adapter) -> None:
+        """Refuse redirects of a venue that nothing of it goes to, but nearly."""
+        wrong = mistyped(self.config.venue(name).redirects, [adapter])
+        if wrong is not None:
+            where = f'{self.config.source}: venues.{name}.redirects."{wrong[0]}"'
+            raise ConfigError(f"{where}: nothing goes there (did you mean {wrong[1]}?)")
 
     def _pins(self, adapters: Mapping[str, Adapter]) -> dict[Series, Rung]:
         """Return the pins of the config under canonical names, whichever way they are spelled there."""

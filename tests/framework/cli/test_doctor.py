@@ -81,3 +81,31 @@ def test_the_variables_that_a_venue_lacks_are_a_note(shell):
     assert "set WICKWIRE_ALPACA_SECRET, or name" in found["secrets of alpaca"]["text"]
     assert "WICKWIRE_DXLINK_REFRESH_TOKEN" in found["secrets of dxlink"]["text"]
     assert "secrets of kraken" not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "[venues.kraken]\nenvironment = 'bets'",
+            "venues.kraken.environment: Kraken has no environment 'bets'",
+        ),
+        ("[venues.kraken.limits]\nrest = { amount = 100 }", "venues.kraken.limits"),
+        (
+            "[venues.kraken.redirects]\n'wss://ws.krakne.com' = 'ws://127.0.0.1:1'",
+            "did you mean wss://ws.kraken.com?",
+        ),
+        (
+            "[venues.alpaca.secrets]\nkeys = 'env:PATH'",
+            "venues.alpaca.secrets.keys: Alpaca takes no such secret",
+        ),
+    ],
+)
+def test_what_the_config_says_wrongly_of_a_venue_is_bad(shell, text, said):
+    (shell.folder / "c.toml").write_text(text)
+
+    findings = shell.json("doctor", "--config", "c.toml", status=1)
+
+    [bad] = [one["text"] for one in findings if one["state"] == "bad" and one["what"].startswith("config of")]
+    assert bad.startswith("c.toml: ")
+    assert said in bad
