@@ -95,6 +95,11 @@ class Turnstile:
         """How many callers are waiting."""
         return len(self._queue)
 
+    @property
+    def paused(self) -> bool:
+        """Whether nobody is let through for now, because the venue said so."""
+        return asyncio.get_running_loop().time() < self._closed_until_s
+
     async def enter(self, cost: int, priority: Priority) -> None:
         """Wait for the turn of *cost*, and use it."""
         loop = asyncio.get_running_loop()
@@ -177,6 +182,11 @@ class Budget:
     def rest_waiting(self) -> int:
         """How many requests wait for their turn."""
         return self._rest.waiting
+
+    @property
+    def rest_paused(self) -> bool:
+        """Whether the venue wants no requests for now."""
+        return self._rest.paused
 
 
 def _number(text: str | None) -> float | None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
@@ -362,8 +362,7 @@ class Collector:
         since_ns = self._instant(since)
         until_ns = self._clock.now_ns() if until is None else self._instant(until)
         name = self._candles_of(series)
-        async with self._roster.borrowing(name, since_ns):
-            closer = self.closer(name)
+        async with self.past(name, since_ns) as closer:
             await self.history_is_whole(name)
             if closer.hopeless is not None:
                 raise closer.hopeless
@@ -371,6 +370,26 @@ class Collector:
             while rows := await self._store.candles(name, since_ns, until_ns, limit=PAGE_ROWS):
                 yield rows
                 since_ns = rows[-1].open_ns + 1
+
+    def past(self, series: str | Series, since: str | datetime | int) -> AbstractAsyncContextManager[Closer]:
+        """Have what the store lacks of a series since *since* fetched for as long as the block runs.
+
+        `history_is_whole` says when it is there. A series that is not collected takes no place among those
+        that are, and is not collected afterwards.
+
+        Raises:
+            UsageError: *since* is not an instant, or the collector is not running.
+            PlanError: The venue serves no history for it and the series is not collected.
+            StoreError: As `add` does.
+        """
+        if self._tasks is None:
+            raise UsageError(NOT_RUNNING)
+        return self._past(self._canonical(series), self._instant(since))
+
+    @asynccontextmanager
+    async def _past(self, name: Series, since_ns: int) -> AsyncIterator[Closer]:
+        async with self._roster.borrowing(name, since_ns):
+            yield self.closer(name)
 
     async def history_is_whole(self, series: str | Series) -> None:
         """Return when nothing that the venue's history could bring now is missing, and all is stored.

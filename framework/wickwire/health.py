@@ -139,6 +139,7 @@ class VenueHealth:
         unrouted: Data among them of topics that nobody asked for.
         requests: REST requests sent.
         waiting: REST requests that wait for their turn under the venue's limits.
+        paused: The venue said that it wants no requests for now.
         failures: Conversations over REST that failed.
         status: The venue's last word on its own state.
         clock_ahead_s: How far our clock is ahead of the venue's, as it last told; None before.
@@ -155,6 +156,7 @@ class VenueHealth:
     unrouted: int = 0
     requests: int
     waiting: int = 0
+    paused: bool = False
     failures: int
     status: str
     clock_ahead_s: float | None = None
@@ -263,6 +265,7 @@ def of_venue(scope: str, venue: Venue, alarm: Hold | None = None) -> VenueHealth
         unrouted=sum(session.unrouted for session in venue.sessions),
         requests=venue.history.requests,
         waiting=venue.budget.rest_waiting,
+        paused=venue.budget.rest_paused,
         failures=venue.history.failures,
         status=next((session.status for session in venue.sessions if session.status), ""),
         clock_ahead_s=venue.history.clocks.ahead_s,

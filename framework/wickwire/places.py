@@ -32,6 +32,8 @@ def plan_all(
     adapters: Mapping[str, Adapter],
     accounts: Mapping[str, Account] | None = None,
     pins: Mapping[Series, Rung] | None = None,
+    *,
+    past_only: bool = False,
 ) -> list[Plan]:
     """Decide how all of *wanted* are collected together, within what each venue allows.
 
@@ -40,6 +42,7 @@ def plan_all(
         adapters: By venue, for each venue in *wanted*.
         accounts: By venue; public data where there is none.
         pins: Rungs that the user chose, by series as written or canonical.
+        past_only: Nothing is collected live; only what history holds is wanted.
 
     Returns:
         One plan for each of *wanted*, in that order; a series that occurs twice is planned once and counted
@@ -50,7 +53,8 @@ def plan_all(
     """
     places, accounts = Places(), accounts or {}
     return [
-        places.place(one, adapters[one.venue], accounts.get(one.venue, Account()), pins) for one in wanted
+        places.place(one, adapters[one.venue], accounts.get(one.venue, Account()), pins, past_only=past_only)
+        for one in wanted
     ]
 
 
@@ -64,7 +68,13 @@ class Places:
         self._plans: dict[Series, Plan] = {}
 
     def place(
-        self, series: Series, adapter: Adapter, account: Account, pins: Mapping[Series, Rung] | None = None
+        self,
+        series: Series,
+        adapter: Adapter,
+        account: Account,
+        pins: Mapping[Series, Rung] | None = None,
+        *,
+        past_only: bool = False,
     ) -> Plan:
         """Return the plan of *series*: the one it has, else the first that has room; it keeps that place.
 
@@ -73,6 +83,8 @@ class Places:
             adapter: The adapter of its venue.
             account: Whose plan, environment, secrets and limits count.
             pins: Rungs that the user chose, by series as written or canonical.
+            past_only: Only its history is wanted, which is asked as fast as the limits let it: that takes no
+                place among those who are collected live.
 
         Raises:
             ConfigError: The account's limits are higher than the venue's.
@@ -87,7 +99,9 @@ class Places:
             pin = pins.get(series, pins.get(canonical))
             if judged.ladder:
                 room = self._rooms.setdefault(series.venue, _Room(judged.limits))
-                self._plans[canonical] = room.place(judged, pin)
+                self._plans[canonical] = (
+                    room.place_past(judged, pin) if past_only else room.place(judged, pin)
+                )
             else:
                 self._plans[canonical] = judged.climb(pin, {})
         return self._plans[canonical]
@@ -142,6 +156,13 @@ class _Room:
             if isinstance(placed, Plan):
                 return placed
             taken[chosen.rung] = placed
+
+    def place_past(self, judged: Judged, pin: Rung | None) -> Plan:
+        """Return the plan that brings the past alone: whoever asks that waits for a turn and keeps none."""
+        plan = judged.past(pin)
+        if plan.support is not None and plan.rung is not Rung.REFUSE:
+            self.asking[plan.series.variant] += plan.support.over_stream
+        return plan
 
     def leave(self, plan: Plan) -> None:
         """Take back what was placed; a connection that carries nothing else is none."""

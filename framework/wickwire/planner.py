@@ -147,6 +147,21 @@ class Judged:
         made = attrs.evolve(_on(blank, rung, offer), why=why, falls_to=falls_to)
         return self._laned(made)
 
+    def past(self, pin: Rung | None) -> Plan:
+        """Return the plan by which history alone brings what there was; it costs nothing while it lasts.
+
+        A pin says how the series is collected live, so it forbids that only where it refuses the series.
+        """
+        if not self.ladder:
+            return self.blank
+        if pin is Rung.REFUSE:
+            return self.climb(pin, {})
+        offer = self.ladder[Rung.POLL]
+        if not isinstance(offer, Offer):
+            return attrs.evolve(self.blank, why=self.known or offer)
+        made = attrs.evolve(_on(self.blank, Rung.POLL, offer), why="only its history is asked", cost=Cost())
+        return self._laned(made)
+
     def _laned(self, made: Plan) -> Plan:
         return made if made.rung is Rung.REFUSE else attrs.evolve(made, lane=self.lane_of(made.topic))
 

@@ -88,11 +88,12 @@ class Roster:
         with self._places.tried():
             return [self._placed(one, pin) for one in wanted]
 
-    def _placed(self, series: Series, pin: Rung | None) -> Plan:
+    def _placed(self, series: Series, pin: Rung | None, *, past_only: bool = False) -> Plan:
         """Return the plan of *series*, which takes the place that it needs."""
         adapter = self._registry.load(series.venue)
         account = self._accounts.get(series.venue, Account())
-        return self._places.place(series, adapter, account, {} if pin is None else {series: pin})
+        pins = {} if pin is None else {series: pin}
+        return self._places.place(series, adapter, account, pins, past_only=past_only)
 
     # ---------------------------------------------------------------------------------------- come and leave
 
@@ -117,15 +118,17 @@ class Roster:
         plan = self._placed(name, pin)
         if plan.rung is Rung.REFUSE:
             self._places.leave(name)
-            self._placed(name, before.rung)
+            self._placed(name, before.rung, past_only=name in self._borrowed)
             raise PlanError(f"{name}: {plan.why}")
         if self._venues.closer(name) is not None:
             self._venues.of(name).replan(plan)
 
-    async def _collect(self, series: Series, since_ns: int | None, pin: Rung | None) -> Series:
+    async def _collect(
+        self, series: Series, since_ns: int | None, pin: Rung | None, *, past_only: bool = False
+    ) -> Series:
         if not self._venues.running:
             raise UsageError(NOT_RUNNING)
-        plan = self._placed(series, pin)
+        plan = self._placed(series, pin, past_only=past_only)
         name = plan.series
         if plan.rung is Rung.REFUSE:
             self._places.leave(name)
@@ -217,16 +220,15 @@ class Roster:
             PlanError: The venue serves no history for it and it is not collected, or it cannot be.
             StoreError: As `add` does.
         """
-        venue, pin = self._venues.holding(name), None
-        if venue is None or name not in venue.plans or name in self._borrowed:
+        venue = self._venues.holding(name)
+        past_only = venue is None or name not in venue.plans or name in self._borrowed
+        if past_only:
             [plan] = self.planned([name])
             if plan.support is not None and plan.rung is not Rung.REFUSE and not plan.support.rest:
                 raise PlanError(f"{name}: the venue serves no history for it, and it is not collected")
-            if plan.rung.streams and self.planned([name], Rung.POLL)[0].rung is Rung.POLL:
-                pin = Rung.POLL
             self._borrowed[name] = self._borrowed.get(name, 0) + 1
         try:
-            await self._collect(name, since_ns, pin)
+            await self._collect(name, since_ns, None, past_only=past_only)
             yield
         finally:
             users = self._borrowed.get(name)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.framework.scripted import MINUTE_NS, SERIES, Scripted
 from tests.framework.test_collector import World, accepted, play
-from wickwire import Limits, OhlcvSupport, PlanError, UsageError, hookimpl, parse_instant
+from wickwire import Limits, OhlcvSupport, PlanError, Rate, UsageError, hookimpl, parse_instant
 from wickwire.collector import Collector
 from wickwire.instants import instant_of
 from wickwire.model import Rung
@@ -224,3 +224,22 @@ def test_after_the_end_iterators_end_and_nothing_more_can_be_asked() -> None:
                 await again
 
     run_virtual(main())
+
+
+def test_history_in_passing_takes_no_place_of_those_who_are_polled() -> None:
+    """Who asks for the past alone asks when there is room; it needs none every minute."""
+
+    async def test(world: World, collector: Collector) -> None:
+        first = world.first_minute
+        world.truth |= {first - minute: 100 for minute in range(1, 11)}
+        await collector.add(A)
+        with pytest.raises(PlanError, match="REST calls an hour that are allowed are taken"):
+            await collector.add(SERIES, route="poll")
+        async with collector.past(SERIES, (first - 10) * MINUTE_NS) as closer:
+            await collector.history_is_whole(SERIES)
+            assert 10 == closer.ledger.closed_count
+            with pytest.raises(PlanError, match="REST calls an hour that are allowed are taken"):
+                await collector.add(SERIES, route="poll")
+        assert {A: Rung.POLL} == routes(collector)
+
+    play(test, World(plugin=Scripted(stream=False, limits=Limits(rest=Rate(60, 3_600.0, burst=10)))))

@@ -40,6 +40,7 @@ class Job:
         until: Until when, where it matters.
         patience_ns: How long after that a candle may take to be proven closed.
         route: A pinned route.
+        past_only: Nothing is collected live; only what history holds is wanted.
         redirects: Origin to origin, beside those of the config.
         record: File to record to.
         simulate: Use simulated venues.
@@ -57,6 +58,7 @@ class Job:
     until: Moment | None = None
     patience_ns: int = PATIENCE_NS
     route: str | None = None
+    past_only: bool = False
     redirects: Mapping[str, str] = attrs.field(factory=dict)
     record: Path | None = None
     simulate: bool = False
@@ -115,7 +117,7 @@ def refuse(job: Job) -> None:
     """
     if job.record is not None and not job.record.absolute().parent.is_dir():
         raise ConfigError(f"recording {job.record}: there is no directory '{job.record.parent}'; create it")
-    plans = job.settings.plans(job.series, job.route)
+    plans = job.settings.plans(job.series, job.route, past_only=job.past_only)
     refused = [f"{plan.series}: {plan.why}" for plan in plans if plan.rung is Rung.REFUSE]
     if refused:
         raise PlanError("; ".join(refused))

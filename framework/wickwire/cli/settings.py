@@ -191,8 +191,10 @@ class Settings:
         made = {name: f"invented-{name}" for name in (*told.credentials, *told.stream_credentials)}
         return attrs.evolve(account, secrets={**made, **account.secrets})
 
-    def plans(self, series: Sequence[Series], route: str | None = None) -> Sequence[Plan]:
-        """Return how *series* would be collected; a refused one says why.
+    def plans(
+        self, series: Sequence[Series], route: str | None = None, *, past_only: bool = False
+    ) -> Sequence[Plan]:
+        """Return how *series* would be collected, or with *past_only* their history; a refused one says why.
 
         Raises:
             UsageError: A venue is not known.
@@ -208,7 +210,7 @@ class Settings:
             pins |= dict.fromkeys(series, Rung(route))
         accounts = self.accounts(series)  # what is wrong with them names the file itself
         try:
-            return plan_all(series, adapters, accounts, pins)
+            return plan_all(series, adapters, accounts, pins, past_only=past_only)
         except ConfigError as exc:
             raise ConfigError(f"{self.config.source}: {exc}") from exc
 

@@ -13,7 +13,16 @@ from wickwire.errors import UsageError, WickwireError
 from wickwire.model import DAY_NS, MINUTE_NS, SECOND_NS, Feed, Hole, HoleKind, Series, SeriesCandle
 from wickwire.store import SeriesState, Store
 
-__all__ = ["Gaps", "gaps_of", "known_until", "reading", "state_of", "states_of", "stored_candles"]
+__all__ = [
+    "Gaps",
+    "gaps_of",
+    "known_until",
+    "nothing_of",
+    "reading",
+    "state_of",
+    "states_of",
+    "stored_candles",
+]
 
 PAGE_ROWS: Final = 5_000
 _MOST_NAMED: Final = 20
@@ -146,6 +155,12 @@ async def gaps_of(store: Store, state: SeriesState, since_ns: int | None, until_
         duplicates=candles - len(opens),
         holes=[hole for hole in clipped if hole.since_ns < hole.until_ns],
     )
+
+
+def nothing_of(series: Series, since_ns: int, until_ns: int) -> Gaps:
+    """Return what a store lacks that has never heard of *series*: all of the range."""
+    holes = [Hole(since_ns, until_ns)] if since_ns < until_ns else []
+    return Gaps(series=series, since_ns=since_ns, until_ns=until_ns, candles=0, duplicates=0, holes=holes)
 
 
 def _on_whole_minutes(state: SeriesState) -> SeriesState:
