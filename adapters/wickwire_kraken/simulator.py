@@ -22,11 +22,11 @@ class KrakenServer:
     """A `VenueServer` that speaks Kraken spot.
 
     Attributes:
-        stream_origins: Origins of WebSocket v2; the path is `/v2`.
+        stream_origins: Origins of WebSocket v2, production and beta; the path is `/v2`.
         rest_origins: Origins of REST; paths begin with `/0/public/`.
     """
 
-    stream_origins = ("wss://ws.kraken.com",)
+    stream_origins = ("wss://ws.kraken.com", "wss://beta-ws.kraken.com")
     rest_origins = ("https://api.kraken.com",)
 
     def __init__(self, market: Market) -> None:

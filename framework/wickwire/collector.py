@@ -61,6 +61,7 @@ class Collector:
         registry: Registry | None = None,
         transport: Transport | None = None,
         redirects: Mapping[str, str] | None = None,
+        confined: str = "",
         accounts: Mapping[str, Account] | None = None,
         backoff: Backoff | Mapping[str, Backoff] | None = None,
         clock: Clock | None = None,
@@ -76,6 +77,8 @@ class Collector:
             transport: How to reach venues; by default the network.
             redirects: Origin to origin, for the default transport: `{"wss://ws.kraken.com":
                 "ws://127.0.0.1:9000"}` sends that venue's stream to a simulated one.
+            confined: Why the default transport may go only where *redirects* lead, and to loopback, such as
+                "these are simulated venues,"; empty where it may ask venues themselves.
             accounts: By venue; `Account()` for the others.
             backoff: How long to wait between attempts, for all or by venue.
             clock: What stamps; by default the system's.
@@ -91,6 +94,7 @@ class Collector:
         self._given_transport = transport
         self._transport: Transport | None = None
         self._redirects = dict(redirects or {})
+        self._confined = confined
         self._clock = clock or SystemClock()
         self._rng = rng or random.Random()
         self._watchdog = watchdog or Watchdog(self._registry)
@@ -183,7 +187,7 @@ class Collector:
     def _open_transport(self) -> Transport:
         from wickwire.transport.net import NetTransport  # noqa: PLC0415 - httpx and websockets load when used
 
-        return NetTransport(redirects=self._redirects, clock=self._clock)
+        return NetTransport(redirects=self._redirects, confined=self._confined, clock=self._clock)
 
     def _child_rng(self) -> random.Random:
         return random.Random(self._rng.random())

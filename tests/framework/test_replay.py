@@ -444,7 +444,7 @@ def test_origins_are_the_recorded_ones_and_those_of_whom_it_stands_in_for(tmp_pa
             ("http", 0, (ohlc("X", 1), b"")),
         )
     )
-    server.stand_in_for(other)
+    server.stand_in_for(other.stream_origins, other.rest_origins)
 
     assert server.stream_origins == ("wss://ws.kraken.com", "wss://beta.kraken.com")
     assert server.rest_origins == ("https://api.kraken.com",)

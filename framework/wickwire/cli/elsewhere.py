@@ -1,4 +1,6 @@
-"""Redirects that nobody would use: a typo in one must not send anybody to the real venue in silence.
+"""Where redirects lead away from, and those that nobody would use.
+
+A typo in one must not send anybody to the real venue in silence.
 
 Where a venue is, its adapter may only learn from the venue. So what is nearly the address that an adapter
 does tell is refused before anything connects; of the rest the transport tells at the end.
@@ -16,7 +18,7 @@ from wickwire.transport.origins import redirect_table
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
 
-__all__ = ["mistyped", "origins_of"]
+__all__ = ["leads_elsewhere", "mistyped", "origins_of"]
 
 _NEARLY: Final = 0.9
 """So alike are an address and its typo; `wss://ws-auth.` and `wss://ws.` of one venue are 0.88."""
@@ -34,6 +36,17 @@ def origins_of(adapter: Adapter) -> tuple[Sequence[str], Sequence[str]]:
         return (), ()
     url = urlsplit(endpoint.url)
     return (f"{url.scheme}://{url.netloc}",), ()
+
+
+def leads_elsewhere(redirects: Mapping[str, str], adapter: Adapter) -> bool:
+    """Say whether one of *redirects* leads away from the venue of *adapter*, as far as it is known where.
+
+    Raises:
+        ConfigError: One of them is no origin.
+    """
+    known = {origin for origins in origins_of(adapter) for origin in origins}
+    sources = {str(origin) for origin in redirect_table(redirects)}
+    return bool(sources & known) or (adapter.simulate is None and bool(sources))
 
 
 def mistyped(redirects: Mapping[str, str], adapters: Iterable[Adapter]) -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ from typing import Final
 
 import attrs
 
+from wickwire.cli.elsewhere import leads_elsewhere
 from wickwire.cli.options import DEFAULT_SEED, Moment, range_ns
 from wickwire.cli.settings import Settings
 from wickwire.cli.stored import reading
@@ -95,8 +96,39 @@ class Job:
             raise UsageError(
                 "--at: real venues live now; use it with --simulate or --replay, or with --redirect"
             )
+        self._refuse_real_venues()
         if self.simulate or self.replay:
             object.__setattr__(self, "settings", attrs.evolve(self.settings, invented=True))
+
+    def _refuse_real_venues(self) -> None:
+        """Refuse what is not for real venues where one of the series is of such a venue.
+
+        Raises:
+            UsageError: Nothing stands in for the venue of one of them.
+        """
+        if not self._unreal:
+            return
+        self.settings.redirects(self.series, self.redirects)  # a typo is better told as one
+        for one in self.series:
+            configured = self.settings.config.venue(one.venue).redirects
+            if not configured and not leads_elsewhere(self.redirects, self.settings.registry.load(one.venue)):
+                raise UsageError(
+                    f"{self._unreal}: no real venue is asked then, but {one} would be, as no redirect leads "
+                    f"from {one.venue!r} elsewhere; add a --redirect for it, or leave the series out"
+                )
+
+    @property
+    def _unreal(self) -> str:
+        """The options that were given and make sense only where redirects lead away from the real venues."""
+        if self.simulate or self.replay:
+            return ""
+        given = {"--at": self.at, "--speed": self.speed, "--seed": self.seed}
+        return " and ".join(option for option, value in given.items() if value is not None)
+
+    @property
+    def confined(self) -> str:
+        """Why no real venue may be asked, where only redirects keep this job from it; empty where it may."""
+        return f"with {self._unreal} no real venue is asked," if self._unreal else ""
 
     @property
     def world(self) -> str:
@@ -161,7 +193,7 @@ async def _world_of(job: Job) -> AsyncIterator[World]:
         ) as world:
             yield world
     else:
-        world = real(elsewhere, at_ns)
+        world = real(elsewhere, at_ns, confined=job.confined)
         check_clock(job, known_ns, world.clock.now_ns())
         yield world
 

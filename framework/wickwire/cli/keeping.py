@@ -41,7 +41,7 @@ async def keeping(job: Job, world: World) -> AsyncIterator[Transport | None]:
         )
     [(venue, account)] = accounts.items()
     transport = RecordingTransport(
-        NetTransport(redirects=world.redirects, clock=world.clock),
+        NetTransport(redirects=world.redirects, confined=world.confined, clock=world.clock),
         job.record,
         clock=world.clock,
         venue=venue,

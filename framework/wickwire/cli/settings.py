@@ -278,6 +278,7 @@ class Settings:
             registry=self.registry,
             transport=transport,
             redirects=world.redirects,
+            confined=world.confined,
             accounts=accounts,
             backoff={name: venue.backoff for name, venue in self.config.venues.items()},
             clock=world.clock,

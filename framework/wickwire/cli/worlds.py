@@ -20,7 +20,6 @@ from wickwire.errors import UsageError
 from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Feed, Series, Utc, iso, when
 
 if TYPE_CHECKING:
-    from wickwire.adapter import Adapter
     from wickwire.cli.options import Moment
     from wickwire.registry import Registry
     from wickwire.simulate import SeededMarket
@@ -55,6 +54,7 @@ class World:
     Attributes:
         clock: What time it is.
         redirects: Origin to origin.
+        confined: Why nothing else may be asked; empty where real venues may be.
         market: The truth, where it is simulated.
         servers: Simulated or recorded venues, by name.
         streams: How many streams are open to these; asked when it matters.
@@ -65,6 +65,7 @@ class World:
 
     clock: Clock
     redirects: Mapping[str, str]
+    confined: str = ""
     market: SeededMarket | None = None
     servers: Mapping[str, VenueServer] = attrs.field(factory=dict)
     streams: Callable[[], int] = attrs.field(default=lambda: 0)
@@ -90,9 +91,10 @@ def loop_clock(start_ns: int | None = None) -> Clock:
     return LoopClock(loop, SystemClock().now_ns() if start_ns is None else start_ns, loop.time())
 
 
-def real(redirects: Mapping[str, str], at_ns: int | None = None) -> World:
-    """Return the world as it is, or as it was at *at_ns*."""
-    return World(clock=SystemClock() if at_ns is None else loop_clock(at_ns), redirects=redirects)
+def real(redirects: Mapping[str, str], at_ns: int | None = None, *, confined: str = "") -> World:
+    """Return the world as it is, or as it was at *at_ns*; *confined* as in a `World`."""
+    clock = SystemClock() if at_ns is None else loop_clock(at_ns)
+    return World(clock=clock, redirects=redirects, confined=confined)
 
 
 @asynccontextmanager
@@ -141,6 +143,7 @@ async def simulated(
         yield World(
             clock=clock,
             redirects=served.redirects,
+            confined=f"these are {simulated_world(seed)},",
             market=market,
             servers=servers,
             streams=lambda: served.streams,
@@ -165,21 +168,6 @@ def _simulator(registry: Registry, name: str, market: SeededMarket) -> VenueServ
             f"adapter {name!r} has no simulated venue; leave --simulate out, or replay a recording"
         )
     return adapter.simulate(market)
-
-
-def _origins(adapter: Adapter) -> tuple[Sequence[str], Sequence[str]]:
-    """Return where the streams and the REST of a venue are.
-
-    Raises:
-        UsageError: Its adapter does not tell.
-    """
-    streams, rest = origins_of(adapter)
-    if not (streams or rest):
-        raise UsageError(
-            f"a capture does not say where {adapter.name!r} is, and its adapter has no simulate() to tell; "
-            "replay a recording of `wickwire record`, which says it"
-        )
-    return streams, rest
 
 
 def opening_ns(market: SeededMarket, symbols: Sequence[str], now_ns: int, not_before_ns: int = 0) -> int:
@@ -226,19 +214,24 @@ async def replayed(
 
     Raises:
         ConfigError: A file is no recording, or the port is taken.
-        UsageError: The adapter of its venue is not installed.
+        UsageError: The adapter of its venue is not installed, or neither says where that is.
     """
     from wickwire.simulate.replay import recorded_servers
 
     servers = recorded_servers(files, venue=venue, speed=speed)
     for name, server in servers.items():
-        if not (server.stream_origins or server.rest_origins):  # a plain capture does not say whence
-            server.stream_origins, server.rest_origins = _origins(registry.load(name))
+        server.stand_in_for(*origins_of(registry.load(name)))
+        if not (server.stream_origins or server.rest_origins):
+            raise UsageError(
+                f"a capture does not say where {name!r} is, and its adapter has no simulate() to tell; "
+                "replay a recording of `wickwire record`, which says it"
+            )
     clock = SystemClock() if at_ns is None else loop_clock(at_ns)
     async with _served(servers, clock, port) as served:
         yield World(
             clock=clock,
             redirects=served.redirects,
+            confined=f"these are recorded venues ({', '.join(servers)}),",
             servers=servers,
             streams=lambda: served.streams,
             speaking=lambda: any(server.speaking for server in servers.values()),

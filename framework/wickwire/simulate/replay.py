@@ -25,7 +25,7 @@ from wickwire.simulate.recordings import (
     find_recordings,
     read_recording,
 )
-from wickwire.simulate.server import Answer, Connection, Hangup, Incoming, Outgoing, VenueServer
+from wickwire.simulate.server import Answer, Connection, Hangup, Incoming, Outgoing
 
 __all__ = ["RecordedServer", "recorded_servers"]
 
@@ -109,13 +109,13 @@ class RecordedServer:
             return False
         return now_ns - self.first_asked_ns > (self.ended_ns - self.started_ns) / self._speed
 
-    def stand_in_for(self, server: VenueServer) -> None:
-        """Answer for all origins of *server* too: a capture does not say whence it came, its simulator does.
+    def stand_in_for(self, stream_origins: Sequence[str], rest_origins: Sequence[str]) -> None:
+        """Answer for these origins too: a recording tells only those that were asked, and a capture none.
 
         Then nothing that was not recorded can reach the real venue either.
         """
-        self.stream_origins = _united([self.stream_origins, server.stream_origins])
-        self.rest_origins = _united([self.rest_origins, server.rest_origins])
+        self.stream_origins = _united([self.stream_origins, stream_origins])
+        self.rest_origins = _united([self.rest_origins, rest_origins])
 
     @property
     def faults(self) -> Mapping[str, str]:
@@ -206,7 +206,8 @@ def recorded_servers(
 ) -> dict[str, RecordedServer]:
     """Return one server for each venue that was recorded in *paths*: files, or folders of files.
 
-    *venue* overrides what files and folders say. Captures know no origins: see `RecordedServer.stand_in_for`.
+    *venue* overrides what files and folders say. They serve the origins that were
+    asked; for others see `RecordedServer.stand_in_for`.
 
     Raises:
         ConfigError: A file cannot be read or is no recording.

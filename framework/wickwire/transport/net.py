@@ -50,6 +50,7 @@ class NetTransport:
         *,
         clock: Clock,
         redirects: Mapping[str, str] = MappingProxyType({}),
+        confined: str = "",
         user_agent: str = "wickwire",
         tls: ssl.SSLContext | None = None,
         open_timeout_s: float = OPEN_TIMEOUT_S,
@@ -61,6 +62,8 @@ class NetTransport:
             clock: The present, for a Retry-After that is a date.
             redirects: Origin to origin, such as `wss://ws.kraken.com` to `ws://127.0.0.1:4321`: what stands
                 in for what. Path and query are kept; adapters do not notice.
+            confined: Why no venue itself may be asked, such as "these are simulated venues,": then nothing
+                goes anywhere but where a redirect leads, and to loopback. Empty where venues may be asked.
             user_agent: Sent where an endpoint or request names none.
             tls: Certificates to trust; `trusted_tls()` by default.
             open_timeout_s: Deadline for opening a stream.
@@ -75,6 +78,7 @@ class NetTransport:
             )
         self._clock = clock
         self._redirects = redirect_table(redirects)
+        self._confined = confined
         self._unused = dict.fromkeys(self._redirects)
         self._asked: dict[Origin, None] = {}
         self._user_agent = user_agent
@@ -88,7 +92,8 @@ class NetTransport:
         """Open the stream that *endpoint* describes, without sending anything on it.
 
         Raises:
-            ConfigError: A header cannot be sent, or the environment's proxy is wrong.
+            ConfigError: A header cannot be sent, the environment's proxy is wrong, or this transport is
+                confined and no redirect leads away from where the URL does.
             PluginError: The URL leads where we do not go.
             TransportError: It could not be opened: name, address, TLS, refusal or deadline.
             VenueError: The opening request was answered with a refusing HTTP status.
@@ -112,7 +117,8 @@ class NetTransport:
         """Send one request and return the reply, whatever its status. Redirects are not followed.
 
         Raises:
-            ConfigError: A header cannot be sent, or the environment's proxy is wrong.
+            ConfigError: A header cannot be sent, the environment's proxy is wrong, or this transport is
+                confined and no redirect leads away from where the URL does.
             PluginError: The URL leads where we do not go.
             TransportError: No reply came: name, address, TLS, deadline or size.
         """
@@ -142,6 +148,11 @@ class NetTransport:
             raise PluginError(f"an adapter asks for an address that is not allowed: {exc}") from exc
         target = self._redirects.get(address.origin)
         if target is None:
+            if self._confined and not address.origin.loopback:
+                raise ConfigError(
+                    f"{address.origin}: nothing was sent there, as {self._confined} and no redirect says "
+                    "what stands in for it; add one, or let the simulate() of its adapter name it"
+                )
             if self._unused and not address.origin.loopback:
                 self._asked[address.origin] = None
             return address

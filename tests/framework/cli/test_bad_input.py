@@ -47,6 +47,21 @@ NOWHERE = (
         (["demo", "--live", "--seed", "1"], 2, "--seed: with --live the venues are real"),
         (["demo", "--store", "memory:"], 2, "name a file, sqlite:demo.db"),
         (
+            ["collect", SERIES, "yahoo:AAPL@1m", *NOWHERE, "--at", "1h", "--speed", "60", "--for", "1s"],
+            2,
+            "--at and --speed: no real venue is asked then, but yahoo:AAPL@1m would be, as no redirect leads",
+        ),
+        (
+            ["backfill", "yahoo:AAPL@1m", *NOWHERE, "--since", "1d", "--seed", "1"],
+            2,
+            "--seed: no real venue is asked then, but yahoo:AAPL@1m would be",
+        ),
+        (
+            ["collect", SERIES, "--redirect", "wss://ws.kraken.co=ws://127.0.0.1:1", "--seed", "1"],
+            2,
+            "--redirect wss://ws.kraken.co: nothing goes there (did you mean wss://ws.kraken.com?)",
+        ),
+        (
             ["collect", SERIES, "--simulate", "--replay", "x"],
             2,
             "x: no such file; `wickwire record` makes one",
@@ -329,6 +344,37 @@ def test_a_store_that_knows_the_future_is_refused(shell):
 
     assert "it knows candles up to 2030-01-01T12:" in done.stderr
     assert "set the clock" in done.stderr
+
+
+OF_THE_SIMULATION = (
+    ("--seed", "3"),
+    ("--at", "2026-11-20T15:00:00Z"),
+    ("--at", "2026-11-20T15:00:00Z", "--speed", "60"),
+)
+
+
+@pytest.mark.parametrize("options", OF_THE_SIMULATION, ids=" ".join)
+def test_redirects_of_one_venue_do_not_let_real_ones_be_hurried(shell, options):
+    """Its candles would be asked for at that speed, and stored as those of a simulated market."""
+    (shell.folder / "w.toml").write_text(
+        '[venues.kraken.redirects]\n"wss://ws.kraken.com"="ws://127.0.0.1:1"'
+    )
+
+    done = shell.run("collect", "yahoo:AAPL@1m", "--config", "w.toml", *options, "--for", "1s", status=2)
+
+    assert "no real venue is asked then, but yahoo:AAPL@1m would be, as no redirect leads from" in done.stderr
+    assert shell.files() == ["w.toml"]
+
+
+@pytest.mark.parametrize("options", OF_THE_SIMULATION, ids=" ".join)
+def test_what_of_a_venue_is_not_redirected_is_not_asked_either(shell, options):
+    shell.environment["HTTPS_PROXY"] = "http://127.0.0.1:1"  # nothing leaves this machine
+    stream = ("--redirect", "wss://ws.kraken.com=ws://127.0.0.1:1")
+    run = ("--route", "poll", "--store", "memory:", "--for", "2s")
+
+    done = shell.run("collect", SERIES, *stream, *options, *run, status=1)
+
+    assert "https://api.kraken.com: nothing was sent there, as with --" in done.stderr
 
 
 def test_the_backoff_of_the_config_is_kept_to(shell):

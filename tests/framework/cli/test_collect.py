@@ -236,3 +236,12 @@ def test_an_adapter_whose_rows_are_all_refused_is_not_silent(shell):
     assert done.stderr.count("warning") == 1
     assert "nothing was collected: floating:X@1m: refused the candle of" in done.stderr
     assert "95.1 is a float, not a Decimal made from the venue's digits" in done.stderr
+
+
+def test_simulated_venues_stand_in_for_every_environment(shell):
+    shell.environment["HTTPS_PROXY"] = "http://127.0.0.1:1"  # nothing leaves this machine
+    (shell.folder / "w.toml").write_text('[venues.kraken]\nenvironment = "beta"')
+
+    lines = shell.lines("collect", KRAKEN, "--config", "w.toml", *SIMULATED, *FIVE_MINUTES)
+
+    assert "stream" in {line["route"] for line in lines}

@@ -185,6 +185,38 @@ def test_a_polled_recording_can_be_made_of_a_venue_that_streams(shell):
     assert lines[0]["started"].startswith("2026-11-20T15:00:")
 
 
+@pytest.mark.parametrize(
+    ("recorded_by", "collected_by", "missing", "phrase", "status"),
+    [
+        ("stream", "poll", "https://api.kraken.com", "HTTP 404", 1),
+        ("poll", "stream", "wss://ws.kraken.com", "refused the stream with HTTP status 404", 0),
+    ],
+)
+def test_what_was_not_recorded_is_not_asked_of_the_real_venue(
+    shell, recorded_by, collected_by, missing, phrase, status
+):
+    """A recording names only the origins that were asked; its venue has more."""
+    shell.environment["HTTPS_PROXY"] = "http://127.0.0.1:1"  # nothing leaves this machine
+    shell.run(
+        *("record", "kraken:BTC/USD@1m", "r.jsonl", "--route", recorded_by, "--simulate"),
+        *("--at", "2026-11-20T15:00:00Z", "--until", "2026-11-20T15:02:00Z", *SPEED),
+    )
+    header, *lines = (shell.folder / "r.jsonl").read_text().splitlines(keepends=True)
+    lines = [line for line in lines if ('"what":"http"' in line) == (recorded_by == "poll")]
+    (shell.folder / "r.jsonl").write_text(header + "".join(lines))
+
+    run = ("--replay", "r.jsonl", "--route", collected_by, "--store", "memory:", *SPEED, "--for", "8s")
+    done = shell.run("collect", *run, status=status)
+    process = shell.start("replay", "r.jsonl", "--json")
+    try:
+        served = json.loads(process.stdout.readline())
+    finally:
+        interrupt(process)
+
+    assert phrase in done.stderr
+    assert f"{missing}={served['redirects'][missing]}" in served["command"]
+
+
 def test_a_folder_and_a_venue_can_be_named(recorded, shell):
     process = shell.start("replay", recorded.folder, "--json")
     try:

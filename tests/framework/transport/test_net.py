@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from wickwire import HttpRequest, TransportError
+from wickwire import ConfigError, Endpoint, HttpRequest, TransportError
 from wickwire.clock import SystemClock
 from wickwire.transport.net import NetTransport
 
@@ -55,3 +55,35 @@ def test_a_redirect_that_was_not_used_is_told_where_a_venue_was_asked_itself(
     why = "nothing went there; https://venue.example was asked itself"
     said = [(one.getMessage(), vars(one)["redirect"], vars(one)["why"]) for one in caplog.records]
     assert said == ([("redirect not used", source, why)] if told else [])
+
+
+@pytest.mark.parametrize("scheme", ["wss", "https"])
+@pytest.mark.parametrize("redirected", [(), ("{scheme}://other.venue.example",)])
+def test_a_confined_transport_asks_no_venue_itself(monkeypatch, scheme, redirected):
+    """Neither connection nor name is tried; what leads to loopback goes there."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # nothing leaves this machine
+    plain = {"wss": "ws", "https": "http"}[scheme]
+    redirects = {source.format(scheme=scheme): f"{plain}://127.0.0.1:1" for source in redirected}
+
+    async def ask(url: str) -> None:
+        transport = NetTransport(
+            clock=SystemClock(), redirects=redirects, confined="these are simulated venues, seed 1,"
+        )
+        try:
+            if scheme == "wss":
+                await transport.open(Endpoint(url=url))
+            else:
+                await transport.request(HttpRequest(url=url))
+        finally:
+            await transport.aclose()
+
+    with pytest.raises(ConfigError) as refused:
+        asyncio.run(ask(f"{scheme}://venue.example/time?key=hunter2"))
+    for url in (*(f"{source}/time" for source in redirects), f"{plain}://127.0.0.1:1/time"):
+        with pytest.raises(TransportError):
+            asyncio.run(ask(url))
+
+    assert str(refused.value) == (
+        f"{scheme}://venue.example: nothing was sent there, as these are simulated venues, seed 1, and no "
+        "redirect says what stands in for it; add one, or let the simulate() of its adapter name it"
+    )
