@@ -163,13 +163,6 @@ async def in_world(job: Job) -> AsyncIterator[World]:
         UsageError: Nothing can lie between its ends.
         ConfigError: Its store holds candles of another world, or of the future.
     """
-    with job.settings.watchdog.watching():
-        async with _world_of(job) as world:
-            yield world
-
-
-@asynccontextmanager
-async def _world_of(job: Job) -> AsyncIterator[World]:
     registry, now_ns = job.settings.registry, SystemClock().now_ns()
     at_ns = None if job.at is None else job.at.ns(now_ns)
     elsewhere = job.settings.redirects(job.series, job.redirects)  # before a store is made for what cannot be
