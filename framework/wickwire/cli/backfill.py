@@ -32,7 +32,7 @@ from wickwire.cli.options import (
     store_option,
 )
 from wickwire.cli.runs import Stop, run
-from wickwire.cli.settings import Settings, read_settings
+from wickwire.cli.settings import read_settings
 from wickwire.cli.stored import Gaps, gaps_of, nothing_of, reading
 from wickwire.cli.tables import gaps_table, show
 from wickwire.cli.worlds import World
@@ -129,7 +129,7 @@ def backfill(
             await stop.unless(_filling(job, world, span, patience_s, fillings))
         whole = {one.closer.series for one in fillings if one.whole}
         async with reading(settings, store) as opened:
-            plans = _each(settings, job.series)
+            plans = _each(job)
             found[:] = [await _lacking(opened, plan, span, asked=plan.series in whole) for plan in plans]
         return ExitCode.HOLES if any(one.lacking for one in found) else ExitCode.DONE
 
@@ -161,9 +161,10 @@ class _Span:
     now_ns: int
 
 
-def _each(settings: Settings, series: Sequence[Series]) -> Sequence[Plan]:
-    """Return how the history of *series* is brought, of each once, in however many spellings."""
-    return list({plan.series: plan for plan in settings.plans(series, past_only=True)}.values())
+def _each(job: Job) -> Sequence[Plan]:
+    """Return how the history of each series is brought, once in however many spellings it was asked for."""
+    plans = job.settings.plans(job.series, past_only=True)
+    return list({plan.series: plan for plan in plans}.values())
 
 
 async def _lacking(store: Store, plan: Plan, span: _Span, *, asked: bool) -> Gaps:
@@ -194,7 +195,7 @@ async def _filling(job: Job, world: World, span: _Span, patience_s: float, filli
     collector = job.settings.collector(job.store, job.series, world, seed=job.seed, whose=job.world)
     slow = job.speed or 1.0
     async with collector, AsyncExitStack() as stack:
-        for plan in _each(job.settings, job.series):
+        for plan in _each(job):
             asked = await stack.enter_async_context(AsyncExitStack())
             closer = await asked.enter_async_context(collector.past(plan.series, span.since_ns))
             fillings.append(_Filling(closer, asked, world.clock, span.since_ns))

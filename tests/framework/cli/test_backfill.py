@@ -139,3 +139,12 @@ def test_how_a_series_is_pinned_to_be_collected_live_does_not_forbid_its_history
     [row] = shell.json("backfill", SERIES, "--since", "10m", "--config", "w.toml", *SIMULATED)
 
     assert row["candles"] >= 8
+
+
+def test_a_simulated_venue_that_takes_keys_needs_none(shell):
+    """Also where what is missing is told: the plan is the same one."""
+    [row] = shell.json(
+        "backfill", "dxlink:AAPL@1h", "--since", "2d", *SIMULATED, "--at", "2026-11-20T15:00:00Z"
+    )
+
+    assert row["candles"]
