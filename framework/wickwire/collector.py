@@ -382,13 +382,14 @@ class Collector:
         that are, and is not collected afterwards.
 
         Raises:
-            UsageError: *since* is not an instant, or the collector is not running.
+            UsageError: *since* is not an instant, *series* carries no candles, or the collector is not
+                running.
             PlanError: The venue serves no history for it and the series is not collected.
             StoreError: As `add` does.
         """
         if self._tasks is None:
             raise UsageError(NOT_RUNNING)
-        return self._past(self._canonical(series), self._instant(since))
+        return self._past(self._candles_of(series), self._instant(since))
 
     @asynccontextmanager
     async def _past(self, name: Series, since_ns: int) -> AsyncIterator[Closer]:

@@ -538,6 +538,7 @@ def test_trades_and_quotes_are_passed_on() -> None:
         (lambda collector: collector.trades("scripted:BTC/USD@1m"), "write scripted:BTC/USD@trades"),
         (lambda collector: collector.quotes("scripted:BTC/USD@trades"), "carries no quotes"),
         (lambda collector: collector.closer("scripted:BTC/USD@trades"), "carries trades, no candles"),
+        (lambda collector: collector.past("scripted:BTC/USD@trades", "1h"), "carries trades, no candles"),
     ],
 )
 def test_what_can_never_bring_anything_is_refused(ask: Callable[[Collector], object], words: str) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from tests.framework.cli.conftest import interrupt
 
-SIMULATED = ("--simulate",)
+SIMULATED = ("--simulate", "--at", "2026-11-20T16:00:00Z")
+"""The clock is set: which minutes are empty depends on it."""
 SERIES = "kraken:BTC/USD@1m"
 
 
@@ -143,8 +144,6 @@ def test_how_a_series_is_pinned_to_be_collected_live_does_not_forbid_its_history
 
 def test_a_simulated_venue_that_takes_keys_needs_none(shell):
     """Also where what is missing is told: the plan is the same one."""
-    [row] = shell.json(
-        "backfill", "dxlink:AAPL@1h", "--since", "2d", *SIMULATED, "--at", "2026-11-20T15:00:00Z"
-    )
+    [row] = shell.json("backfill", "dxlink:AAPL@1h", "--since", "2d", *SIMULATED)
 
     assert row["candles"]
