@@ -32,6 +32,7 @@ from wickwire.endpoint import Ask, Endpoint, Keepalive, Lane, Readiness, Send, T
 from wickwire.errors import (
     ConfigError,
     FaultKind,
+    GivenUp,
     PlanError,
     PluginError,
     StoreError,
@@ -152,6 +153,7 @@ __all__ = [
     "Feed",
     "FeedReader",
     "Finality",
+    "GivenUp",
     "Grid",
     "Health",
     "Heartbeat",

@@ -406,9 +406,11 @@ class Asking:
         healed = without(tried, joined([*_doubtful(self._ledger), *_missing(self._ledger)]))
         self._tried = without(tried, healed)
 
-    def failed(self, want: Want, error: WickwireError, now: Moment) -> None:
-        """Note that history failed."""
-        self._postpone(want, self._track(want).retries.failed(error), now)
+    def failed(self, want: Want, error: WickwireError, now: Moment) -> Retries:
+        """Note that history failed; return how often it did."""
+        retries = self._track(want).retries
+        self._postpone(want, retries.failed(error), now)
+        return retries
 
     def _postpone(self, want: Want, wait_s: float, now: Moment) -> None:
         self._track(want).after_s = now.s + max(wait_s, SHORTEST_WAIT_S)

@@ -333,8 +333,11 @@ class Closer:
         try:
             fetched = await self._history.page(query, self._priority(want))
         except WickwireError as exc:
-            self._asking.failed(want, exc, self._now())
+            retries = self._asking.failed(want, exc, self._now())
             self._failed(exc)
+            given_up = retries.given_up(exc, self.trouble)
+            if given_up is not None:
+                raise given_up from exc
             return
         self._failing.pop("history", None)
         self.trouble, self.hopeless = "", None

@@ -17,7 +17,7 @@ from wickwire.audience import Audience, Listener
 from wickwire.clock import Clock, SystemClock
 from wickwire.closer import Closer, Switch
 from wickwire.description import Account
-from wickwire.errors import ConfigError, UsageError
+from wickwire.errors import ConfigError, GivenUp, UsageError
 from wickwire.fanout import AnyFeedReader, CandleReader, FeedReader
 from wickwire.health import Health, of_closer, of_feed, of_venue
 from wickwire.instants import instant_of
@@ -104,6 +104,8 @@ class Collector:
         self._roster = Roster(self._registry, accounts or {}, self._clock, self._venues, self._audience)
         self._writer: Writer | None = None
         self._tasks: asyncio.TaskGroup | None = None
+        self._given_up: GivenUp | None = None
+        self._ending = asyncio.Event()
         self._stack = AsyncExitStack()
         self._start_seq = 0
 
@@ -115,6 +117,8 @@ class Collector:
         Raises:
             ConfigError: The store's URL is wrong, or it holds candles of another world.
             StoreError: The store cannot be opened.
+            GivenUp: Later, from within the block: a venue failed as often as its backoff allows. What was
+                known by then is stored.
         """
         speak()
         async with AsyncExitStack() as stack:
@@ -140,7 +144,9 @@ class Collector:
                 self._tasks,
                 committer=self._writer.notice,
                 switched=self._audience.tell_switch,
+                given_up=self._give_up,
             )
+            self._alarm = self._tasks.create_task(self._end_loudly(), name="alarm")
             self._roster.start(self._store, self._writer)
             self._stack = stack.pop_all()
         return self
@@ -156,12 +162,27 @@ class Collector:
         try:
             await self._drain()
         finally:
+            if self._given_up is None:
+                self._alarm.cancel()
             self._audience.cancel()
             self._writing.cancel()
             self._venues.end()
             self._tasks = None
             self._audience.leave()  # also when the store took nothing: nobody waits for what never comes
             await self._stack.__aexit__(kind, error, trace)
+
+    def _give_up(self, error: GivenUp) -> None:
+        """Note why the collector ends."""
+        self._given_up = self._given_up or error
+        self._ending.set()
+
+    async def _end_loudly(self) -> None:
+        """Wait for the day on which a venue is given up; then stop in order, and raise why."""
+        await self._ending.wait()
+        assert self._given_up is not None
+        self._venues.stop()
+        await self._drain()
+        raise self._given_up
 
     async def _drain(self) -> None:
         assert self._writer is not None

@@ -26,7 +26,7 @@ from wickwire.description import Account, Limits
 from wickwire.errors import ConfigError, UsageError
 from wickwire.model import Rung, Series
 from wickwire.planner import PINS, unpinnable
-from wickwire.retry import Backoff
+from wickwire.retry import PRESETS, Backoff
 from wickwire.watchdog import HungHook
 
 __all__ = ["CollectorConfig", "Config", "PluginsConfig", "VenueConfig", "parse_config", "read_config"]
@@ -288,6 +288,8 @@ class _Reader:
             return tuple(self.value(inner[0], item, f"{where}[{place}]") for place, item in enumerate(raw))
         if hint is Series:
             return self.series(raw, where)
+        if hint is Backoff:
+            return self.backoff(raw, where)
         if attrs.has(hint):
             return self.made(hint, raw, where)
         return self.scalar(hint, raw, where)
@@ -310,6 +312,17 @@ class _Reader:
             self.wrong(where, text[:1].lower() + text[1:])
         if hint is Rung and made not in PINS:
             self.wrong(where, unpinnable(raw))
+        return made
+
+    def backoff(self, raw: object, where: str) -> Backoff:
+        """Return the schedule that *raw* names, or writes as what differs from the one that it names."""
+        table = {"preset": raw} if isinstance(raw, str) else dict(self.table(raw, where))
+        name = self.scalar(str, table.pop("preset", "default"), _key(where, "preset"))
+        if name not in PRESETS:
+            known = ", ".join(PRESETS)
+            self.wrong(where, f"there is no schedule {name!r}{suggestion(name, PRESETS)}; there are {known}")
+        named = {key: value for key, value in attrs.asdict(PRESETS[name]).items() if value is not None}
+        made: Backoff = self.made(Backoff, named | table, where)
         return made
 
     def series(self, raw: object, where: str) -> Series:

@@ -15,8 +15,8 @@ from typing import Final
 
 import attrs
 
-from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
-from wickwire.retry import Advice, Backoff, Retries, advise
+from wickwire.errors import WickwireError
+from wickwire.retry import Advice, Backoff, Retries, advise, concerns_venue
 
 __all__ = ["Attempt", "Dialing"]
 
@@ -26,18 +26,6 @@ market may be quiet."""
 
 _SOON_S: Final = 1e-6
 """Less is no wait: it may be too short to move a loop's clock at all."""
-
-_COMMON: Final = frozenset(
-    {
-        FaultKind.WAIT,
-        FaultKind.OUTAGE,
-        FaultKind.RESTART,
-        FaultKind.CREDENTIALS,
-        FaultKind.SLOT_TAKEN,
-        FaultKind.PROTOCOL,
-    }
-)
-"""Kinds of no that are about the venue or the account; the others may be about one topic or one feed."""
 
 
 @attrs.define(eq=False)
@@ -143,9 +131,7 @@ class Dialing:
     ) -> None:
         """Note that a connection ended; see `Attempt.failed`."""
         self._flowing.pop(attempt, None)
-        if not (
-            isinstance(error, TransportError) or (isinstance(error, VenueError) and error.kind in _COMMON)
-        ):
+        if not concerns_venue(error):
             return
         now_s = asyncio.get_running_loop().time()
         self._healthy_s = max(self._healthy_s, healthy_s)

@@ -9,6 +9,7 @@ WickwireError
 ├── VenueError          the venue answered, and the answer is no: act by its kind
 ├── TransportError      nothing usable came back: connect or ask again
 │   └── StreamClosed    a stream ended, with its close code
+├── GivenUp             a venue failed as often as its backoff allows: the collector ends
 └── StoreError          nothing was acknowledged as stored: retry, or stop loudly
 
 A bug is none of these and is not caught.
@@ -22,6 +23,7 @@ from typing import final
 __all__ = [
     "ConfigError",
     "FaultKind",
+    "GivenUp",
     "PlanError",
     "PluginError",
     "StoreError",
@@ -165,6 +167,10 @@ class StreamClosed(TransportError):
         super().__init__(message)
         self.code = code
         self.reason = reason
+
+
+class GivenUp(WickwireError):
+    """A venue failed as often in a row as `Backoff.attempts` allows."""
 
 
 class StoreError(WickwireError):

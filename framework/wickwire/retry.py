@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import enum
+import math
 import random
+from collections.abc import Mapping
 from typing import Final, final
 
 import attrs
 
-from wickwire.errors import FaultKind, PluginError, StreamClosed, UsageError, VenueError, WickwireError
+from wickwire.errors import (
+    FaultKind,
+    GivenUp,
+    PluginError,
+    StreamClosed,
+    TransportError,
+    UsageError,
+    VenueError,
+    WickwireError,
+)
 
-__all__ = ["ADVICE", "LONGEST_ASKED_S", "Advice", "Backoff", "Retries", "advise", "asked_s"]
+__all__ = [
+    "ADVICE",
+    "LONGEST_ASKED_S",
+    "PRESETS",
+    "Advice",
+    "Backoff",
+    "Retries",
+    "advise",
+    "asked_s",
+    "concerns_venue",
+]
 
 LONGEST_ASKED_S: Final = 3_600.0
 """How long a venue may make us wait with one word: a Retry-After of a year is a mistake, or an attack."""
@@ -49,7 +70,7 @@ _CLOSE_CODES: Final = {1008: Advice.FIX, 1012: Advice.WAIT, 1013: Advice.WAIT}
 
 @attrs.frozen(kw_only=True)
 class Backoff:
-    """How long to wait between attempts, in seconds: full jitter under a doubling ceiling.
+    """How long to wait between attempts, in seconds: under a growing ceiling, by lot, and for ever.
 
     Attributes:
         first_s: Ceiling before the first retry.
@@ -57,6 +78,10 @@ class Backoff:
         cap_s: Ceiling of ceilings.
         healthy_s: How long data must flow before the next failure counts as the first again.
         cautious_s: Least wait where the advice is WAIT.
+        jitter: Which part of a wait is drawn by lot: 1 anything from nothing to the ceiling, so that many
+            clients do not come back together; 0 exactly the ceiling.
+        attempts: After so many failures in a row, without health in between, the collector ends with
+            `GivenUp`. None goes on for ever, at the slowest pace.
     """
 
     first_s: float = attrs.field(default=0.5, converter=float, validator=attrs.validators.gt(0))
@@ -64,9 +89,18 @@ class Backoff:
     cap_s: float = attrs.field(default=60.0, converter=float, validator=attrs.validators.gt(0))
     healthy_s: float = attrs.field(default=30.0, converter=float, validator=attrs.validators.ge(0))
     cautious_s: float = attrs.field(default=5.0, converter=float, validator=attrs.validators.ge(0))
+    jitter: float = attrs.field(
+        default=1.0, converter=float, validator=[attrs.validators.ge(0), attrs.validators.le(1)]
+    )
+    attempts: int | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.ge(1))
+    )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a cap below the first step."""
+        """Refuse a cap below the first step, and what is no number."""
+        for name in ("first_s", "factor", "cap_s", "healthy_s", "cautious_s"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"Backoff.{name} must be a finite number, got {getattr(self, name)}")
         if self.cap_s < self.first_s:
             raise ValueError(f"Backoff.cap_s must be at least first_s ({self.first_s} s), got {self.cap_s} s")
 
@@ -80,11 +114,22 @@ class Backoff:
         ceiling_s = self.ceiling_s(attempt)
         match advice:
             case Advice.RETRY:
-                return rng.uniform(0.0, ceiling_s)
+                return self._below(ceiling_s, rng)
             case Advice.WAIT:
-                return self.cautious_s + rng.uniform(0.0, max(ceiling_s, self.cautious_s))
+                return self.cautious_s + self._below(max(ceiling_s, self.cautious_s), rng)
             case Advice.FIX:
-                return self.cap_s + rng.uniform(0.0, self.cap_s)
+                return self.cap_s + self._below(self.cap_s, rng)
+
+    def _below(self, ceiling_s: float, rng: random.Random) -> float:
+        return rng.uniform((1.0 - self.jitter) * ceiling_s, ceiling_s)
+
+
+PRESETS: Final[Mapping[str, Backoff]] = {
+    "default": Backoff(),
+    "patient": Backoff(first_s=5.0, cap_s=300.0),
+    "eager": Backoff(first_s=0.1, cap_s=60.0),
+}
+"""Schedules by name: half a second doubling to a minute; 5 s doubling to 300 s; 0.1 s doubling to 60 s."""
 
 
 def advise(error: WickwireError) -> Advice:
@@ -104,6 +149,24 @@ def asked_s(error: WickwireError) -> float | None:
     if not isinstance(error, VenueError) or error.retry_after_s is None:
         return None
     return min(max(error.retry_after_s, 0.0), LONGEST_ASKED_S)
+
+
+_COMMON: Final = frozenset(
+    {
+        FaultKind.WAIT,
+        FaultKind.OUTAGE,
+        FaultKind.RESTART,
+        FaultKind.CREDENTIALS,
+        FaultKind.SLOT_TAKEN,
+        FaultKind.PROTOCOL,
+    }
+)
+"""Kinds of no that are about the venue or the account; the others may be about one topic or one feed."""
+
+
+def concerns_venue(error: WickwireError) -> bool:
+    """Say whether *error* is about the way to a venue or the account, and not about one symbol or request."""
+    return isinstance(error, TransportError) or (isinstance(error, VenueError) and error.kind in _COMMON)
 
 
 @attrs.define(eq=False)
@@ -128,6 +191,19 @@ class Retries:
         wait_s = self.backoff.wait_s(self.attempt, self.rng, advise(error))
         asked = asked_s(error)
         return wait_s if asked is None else max(wait_s, asked)
+
+    def given_up(self, error: WickwireError, why: str) -> GivenUp | None:
+        """Return what to raise where *error*, which was counted, was the last that is put up with.
+
+        Args:
+            error: What failed.
+            why: The same in words, without secrets.
+        """
+        most = self.backoff.attempts
+        if most is None or self.attempt < most or not concerns_venue(error):
+            return None
+        times = "1 attempt" if most == 1 else f"{most} attempts in a row"
+        return GivenUp(f"{why}; given up after {times}, as the setting backoff.attempts says")
 
     def succeeded(self) -> None:
         """Forget the failures: for requests, where one success is health."""

@@ -339,6 +339,9 @@ class Venue:
                     wait_s = retries.failed(exc, session.healthy_s)
                     attempt.failed(exc, session.healthy_s, wait_s, retries.attempt)
                     self._note_end(link, exc, wait_s)
+                    given_up = retries.given_up(exc, link.trouble)
+                    if given_up is not None:
+                        raise given_up from exc
             await asyncio.sleep(wait_s)
 
     def _session_of(self, link: Link, attempt: Attempt) -> Session:

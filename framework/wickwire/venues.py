@@ -15,7 +15,7 @@ from wickwire.clock import Clock
 from wickwire.closer import Closer, Switch
 from wickwire.description import Account, Limits
 from wickwire.dialing import Dialing
-from wickwire.errors import TransportError, UsageError
+from wickwire.errors import GivenUp, TransportError, UsageError
 from wickwire.limits import effective_limits
 from wickwire.model import Series
 from wickwire.registry import Registry
@@ -39,6 +39,7 @@ class _Ground:
     tasks: asyncio.TaskGroup
     committer: Callable[[Closer], None]
     switched: Callable[[Switch], None]
+    given_up: Callable[[GivenUp], None]
 
 
 class Venues:
@@ -75,9 +76,10 @@ class Venues:
         *,
         committer: Callable[[Closer], None],
         switched: Callable[[Switch], None],
+        given_up: Callable[[GivenUp], None],
     ) -> None:
         """Let scopes run in *tasks* from now on."""
-        self._ground = _Ground(transport, tasks, committer, switched)
+        self._ground = _Ground(transport, tasks, committer, switched, given_up)
 
     @property
     def running(self) -> bool:
@@ -137,7 +139,8 @@ class Venues:
                 switched=ground.switched,
             )
             self.scopes[series.scope] = venue
-            task = ground.tasks.create_task(self._run(series.scope, venue), name=f"venue {series.scope}")
+            running = self._run(series.scope, venue, ground.given_up)
+            task = ground.tasks.create_task(running, name=f"venue {series.scope}")
             self.tasks.append(task)
         return venue
 
@@ -157,7 +160,7 @@ class Venues:
     def _child_rng(self) -> random.Random:
         return random.Random(self._rng.random())
 
-    async def _run(self, scope: str, venue: Venue) -> None:
+    async def _run(self, scope: str, venue: Venue, given_up: Callable[[GivenUp], None]) -> None:
         """Run one venue; a bug in its scope ends it, is reported, and it starts again after a while."""
         retries = Retries(_BUG_BACKOFF, self._child_rng())
         loop = asyncio.get_running_loop()
@@ -165,6 +168,11 @@ class Venues:
             started_s = loop.time()
             try:
                 await venue.run()
+            except GivenUp as exc:
+                venue.failure = str(exc)
+                log.error("venue given up", extra={"venue": scope, "why": venue.failure})  # noqa: TRY400 - a choice, no bug
+                given_up(exc)
+                return
             except Exception as exc:  # a bug ends one venue, not the others
                 venue.failure = f"{type(exc).__name__}: {exc}"
                 log.exception("venue failed", extra={"venue": scope, "why": venue.failure})

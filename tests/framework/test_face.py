@@ -35,7 +35,7 @@ VALUES = named("""
     Zone broken_law iso parse_instant when
 """)
 ERRORS = named("""
-    ConfigError FaultKind PlanError PluginError StoreError StreamClosed TransportError UsageError
+    ConfigError FaultKind GivenUp PlanError PluginError StoreError StreamClosed TransportError UsageError
     VenueError WickwireError WireError
 """)
 BORDER = named("""
