@@ -74,6 +74,7 @@ class Plan:
             the adapter could not be asked.
         folds: The smaller timeframe that its history is folded from; None where the venue serves its own.
         pinned: The user chose the rung.
+        priority: The user wants it served before others.
     """
 
     series: Series
@@ -86,6 +87,7 @@ class Plan:
     support: OhlcvSupport | None = None
     folds: Timeframe | None = None
     pinned: bool = False
+    priority: bool = False
 
 
 # -------------------------------------------------------------------------------------------- one series
