@@ -116,6 +116,7 @@ if TYPE_CHECKING:
     from wickwire.planner import Plan
     from wickwire.registry import Registry, load_adapter
     from wickwire.retry import Backoff
+    from wickwire.rotation import Rotation
     from wickwire.transport import Stream, Transport
     from wickwire.watchdog import Hold, HungHook, Watchdog
 
@@ -183,6 +184,7 @@ __all__ = [
     "Registry",
     "Released",
     "Removed",
+    "Rotation",
     "Rung",
     "Send",
     "Series",
@@ -254,6 +256,7 @@ _LATE = {
     "VenueHealth": "wickwire.health",
     "Cost": "wickwire.ladder",
     "Plan": "wickwire.planner",
+    "Rotation": "wickwire.rotation",
     "Registry": "wickwire.registry",
     "load_adapter": "wickwire.registry",
     "Backoff": "wickwire.retry",

@@ -23,6 +23,7 @@ from wickwire.clock import Clock
 from wickwire.conversation import OhlcvQuery
 from wickwire.errors import FaultKind, VenueError, WickwireError
 from wickwire.folding import Pages
+from wickwire.holes import WORK
 from wickwire.laws import broken_law
 from wickwire.ledger import Ledger, Want
 from wickwire.model import SECOND_NS, Candle, Finality, Quote, Rung, Series, Trade, iso
@@ -40,6 +41,10 @@ LONGEST_SLEEP_S: Final = 60.0
 
 PATIENCE_S: Final = 5.0
 """How long a stream may be away before the series is polled: a quick reconnect is no change of route."""
+
+OPENING_S: Final = 60.0
+"""How long the first connection may take as long as none has failed: where a venue lets one be opened each
+second, the last of many has to wait for its turn."""
 
 AGREEMENTS: Final = 2
 
@@ -136,6 +141,7 @@ class Closer:
         self._woken = asyncio.Event()
         self._settled = asyncio.Event()
         self._lost_why = "not subscribed yet"
+        self._tried = False
         self._refusal = ""
         self._failing: dict[str, object] = {}
         self._told = 0
@@ -207,12 +213,17 @@ class Closer:
     def subscribed(self, session: Session) -> None:
         """Start a new epoch."""
         self._session = session
+        self._tried = True
         self._agreed = 0
         self._refusal = ""
         self._failing.pop("stream", None)
         self.ledger.subscribed(self.ledger.epoch_count + 1, self._clock.now_ns())
         if self.ledger.dirty:
             self._notice()  # that it is collected, and from when on, outlives a crash too
+
+    def moved(self, session: Session) -> None:
+        """Go on over another connection; the epoch goes on with it."""
+        self._session = session
 
     def caught_up(self, *, truncated: bool) -> None:
         """Nothing to do: the rows of a snapshot say themselves that they are."""
@@ -239,6 +250,9 @@ class Closer:
         """End the epoch, where there is one: a connection that never brought it changes the reason alone."""
         self._session = None
         self._lost_why = why
+        if not self._tried:
+            self._tried = True
+            self._woken.set()
         if self.ledger.epoch:
             self._lost_s = _now_s()
             self._agreed = 0
@@ -285,7 +299,12 @@ class Closer:
         wake_ns = self._asking.wake_ns(now)
         if not self._falls:
             return wake_ns
-        return min(wake_ns, now.ns + round(max(self._lost_s + PATIENCE_S - now.s, 0.1) * SECOND_NS))
+        return min(wake_ns, now.ns + round(max(self._lost_s + self._patience_s - now.s, 0.1) * SECOND_NS))
+
+    @property
+    def _patience_s(self) -> float:
+        """How long the stream may be away before the series is polled."""
+        return PATIENCE_S if self._tried else OPENING_S
 
     @property
     def _falls(self) -> bool:
@@ -301,7 +320,7 @@ class Closer:
             session.venue_ns, session.heard_ns, round(ledger.support.grace_s * SECOND_NS)
         ):
             self._notice()
-        if self._falls and (self._refusal or _now_s() - self._lost_s >= PATIENCE_S):
+        if self._falls and (self._refusal or _now_s() - self._lost_s >= self._patience_s):
             self._switch(Rung.POLL, f"the stream is not there: {self._lost_why}")
 
     def _switch(self, rung: Rung, why: str) -> None:
@@ -444,6 +463,12 @@ class Closer:
     def refusal(self) -> str:
         """Why the venue refuses this series; empty when it does not."""
         return self._refusal
+
+    @property
+    def is_torn(self) -> bool:
+        """Whether its stream is away, or brought something that history has to complete still."""
+        ledger = self.ledger
+        return not ledger.epoch or bool(ledger.doubtful) or any(hole.kind in WORK for hole in ledger.holes)
 
     @property
     def away(self) -> str:

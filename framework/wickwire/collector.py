@@ -23,10 +23,12 @@ from wickwire.health import Health, of_closer, of_feed, of_venue
 from wickwire.instants import instant_of
 from wickwire.logs import speak
 from wickwire.model import Feed, Quote, Rung, Series, SeriesCandle, Trade
+from wickwire.places import Places
 from wickwire.planner import Plan, pinned
 from wickwire.registry import Registry
 from wickwire.retry import Backoff
 from wickwire.roster import DRAIN_S, Roster
+from wickwire.rotation import Rotation
 from wickwire.scope import unwrapped
 from wickwire.store import REAL, MemoryStore, Store, forming, other_world
 from wickwire.transport import Transport
@@ -100,8 +102,11 @@ class Collector:
         self._watchdog = watchdog or Watchdog(self._registry)
         self._world = world
         self._audience = Audience()
-        self._venues = Venues(self._registry, accounts or {}, backoff, self._clock, self._rng)
-        self._roster = Roster(self._registry, accounts or {}, self._clock, self._venues, self._audience)
+        places = Places()
+        self._venues = Venues(self._registry, accounts or {}, backoff, self._clock, self._rng, places)
+        self._roster = Roster(
+            self._registry, accounts or {}, self._clock, self._venues, self._audience, places
+        )
         self._writer: Writer | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._given_up: GivenUp | None = None
@@ -248,6 +253,31 @@ class Collector:
     async def remove(self, series: str | Series) -> None:
         """Stop collecting *series*; what is stored stays. Nothing happens when it is not collected."""
         self._roster.remove(self._canonical(series))
+
+    async def rotate(self, venue: str, *, number: int | None = None) -> Sequence[Rotation]:
+        """Replace the connections to a venue by new ones, one after the other, without a gap where possible.
+
+        Where the venue allows one connection more, the new one is opened and proven before the old one ends;
+        elsewhere the old one ends first, and history brings what was missed. Tokens and maximum ages have
+        connections replaced without being asked.
+
+        Args:
+            venue: Its name, with the variant where it has one, such as "alpaca.sip".
+            number: Only this one of its connections, as `health()` counts them.
+
+        Returns:
+            What came of each; nothing where the venue has no such connection.
+
+        Raises:
+            UsageError: The collector is not running, or collects nothing from that venue.
+        """
+        scope = self._venues.scopes.get(venue)
+        if self._tasks is None or scope is None:
+            collected = ", ".join(self._venues.scopes) or "nothing"
+            raise UsageError(
+                NOT_RUNNING if self._tasks is None else f"not collected from: {venue}; there is {collected}"
+            )
+        return await scope.rotator.rotate("somebody asked for it", number)
 
     def plan(self, *series: str | Series, route: str | Rung | None = None) -> Sequence[Plan]:
         """Say how *series* would be collected beside those at hand, or, without arguments, how those are.

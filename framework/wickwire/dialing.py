@@ -15,10 +15,11 @@ from typing import Final
 
 import attrs
 
+from wickwire.description import Limits
 from wickwire.errors import WickwireError
 from wickwire.retry import Advice, Backoff, Retries, advise, concerns_venue
 
-__all__ = ["Attempt", "Dialing"]
+__all__ = ["Attempt", "Connections", "Dialing"]
 
 TRIAL_S: Final = 5.0
 """How long the others wait for the one that tries. One that is ready by then, and has no data, will do: the
@@ -143,3 +144,26 @@ class Dialing:
         self._failing, self._failed_s, self._healthy_s = True, now_s, 0.0
         longer = self._retries.attempt > tries  # else it has waited for all of them
         self._closed_until_s = max(self._closed_until_s, now_s + (ours_s if longer else wait_s))
+
+
+@attrs.define(eq=False)
+class Connections:
+    """All connections on one account, of all variants of a venue: only so many may be open at once."""
+
+    _open: dict[object, tuple[str, str]] = attrs.field(factory=dict)
+
+    def add(self, keeper: object, variant: str, key: str) -> None:
+        """Count one that *keeper* keeps open, of a variant and to the endpoint that `Lane.key` stands for."""
+        self._open[keeper] = variant, key
+
+    def remove(self, keeper: object) -> None:
+        """Count it no more."""
+        self._open.pop(keeper, None)
+
+    def one_more(self, limits: Limits, variant: str, key: str) -> str:
+        """Return why no other may be opened to that endpoint; empty where one may."""
+        alike = sum(one == (variant, key) for one in self._open.values())
+        for most, there in ((limits.connections, len(self._open)), (limits.connections_per_lane, alike)):
+            if most is not None and there >= most:
+                return f"the venue allows {most} connection{'' if most == 1 else 's'}"
+        return ""

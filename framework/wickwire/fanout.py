@@ -208,6 +208,10 @@ class FeedRoute(Generic[E]):
         self._session, self.heard_s = session, session.frame_s
         self.live, self.refusal, self.why = True, "", ""
 
+    def moved(self, session: Session) -> None:
+        """Note that it lives on another connection."""
+        self._session = session
+
     def caught_up(self, *, truncated: bool) -> None:
         """Nothing to do: events are passed on as they come."""
 

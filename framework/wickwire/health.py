@@ -11,7 +11,9 @@ from wickwire.closer import LIVE_S, Closer, Condition, Switch
 from wickwire.endpoint import Topic
 from wickwire.fanout import AnyFeedRoute
 from wickwire.model import Candle, Feed, Hole, Rung, Series
-from wickwire.venue import Link, Venue
+from wickwire.pool import Link
+from wickwire.rotation import Rotation
+from wickwire.venue import Venue
 from wickwire.watchdog import Hold
 
 __all__ = [
@@ -144,6 +146,7 @@ class VenueHealth:
         status: The venue's last word on its own state.
         clock_ahead_s: How far our clock is ahead of the venue's, as it last told; None before.
         links: Each of its connections.
+        rotations: How connections were replaced as planned, the last 20.
         trouble: What went wrong last; empty when nothing did.
     """
 
@@ -161,6 +164,7 @@ class VenueHealth:
     status: str
     clock_ahead_s: float | None = None
     links: Sequence[ConnectionHealth] = ()
+    rotations: Sequence[Rotation] = ()
     trouble: str = ""
 
 
@@ -252,24 +256,25 @@ def of_venue(scope: str, venue: Venue, alarm: Hold | None = None) -> VenueHealth
         str(alarm) if alarm is not None and alarm.plugin == venue.adapter.name else "",
         venue.failure,
         str(venue.history.clocks),
-        *(link.trouble for link in venue.links if link.session is None),
-        *(f"data of {one.stray} comes, which nobody asked for" for one in venue.sessions if one.stray),
+        *(link.trouble for link in venue.pool.links if link.session is None),
+        *(f"data of {one.stray} comes, which nobody asked for" for one in venue.pool.sessions if one.stray),
     ]
     return VenueHealth(
         venue=scope,
-        connections=venue.connected,
-        wanted_connections=len(venue.links),
-        attempts=sum(link.attempts for link in venue.links),
-        frames=sum(session.frames for session in venue.sessions),
-        junk=sum(session.junk for session in venue.sessions),
-        unrouted=sum(session.unrouted for session in venue.sessions),
+        connections=venue.pool.connected,
+        wanted_connections=sum(not link.spare for link in venue.pool.links),
+        attempts=sum(link.attempts for link in venue.pool.links),
+        frames=sum(session.frames for session in venue.pool.sessions),
+        junk=sum(session.junk for session in venue.pool.sessions),
+        unrouted=sum(session.unrouted for session in venue.pool.sessions),
         requests=venue.history.requests,
         waiting=venue.budget.rest_waiting,
         paused=venue.budget.rest_paused,
         failures=venue.history.failures,
-        status=next((session.status for session in venue.sessions if session.status), ""),
+        status=next((session.status for session in venue.pool.sessions if session.status), ""),
         clock_ahead_s=venue.history.clocks.ahead_s,
-        links=[_of_link(link) for link in venue.links],
+        links=[_of_link(link) for link in venue.pool.links],
+        rotations=venue.rotator.rotations,
         trouble=next((text for text in troubles if text), ""),
     )
 

@@ -13,6 +13,7 @@ from typing import Final, final
 import attrs
 
 from wickwire.conversation import StreamHistory, StreamRequest
+from wickwire.dialing import Connections
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
 from wickwire.model import Candle, Quote, Trade
@@ -57,6 +58,9 @@ class _Collecting:
     def subscribed(self, session: Session) -> None:
         """Nothing to do: the rows say it."""
 
+    def moved(self, session: Session) -> None:
+        """Nothing to do: a snapshot is not moved."""
+
     def gathering(self) -> None:
         """Wait on: rows come, and are told with the last of them."""
         self.news.set()
@@ -87,9 +91,10 @@ class _Collecting:
 class HistoryStream:
     """Collects history over one connection of its own; `run` has to be running."""
 
-    def __init__(self, session: Callable[[], Session]) -> None:
-        """Open connections made by *session*."""
+    def __init__(self, session: Callable[[], Session], connections: Connections) -> None:
+        """Open connections made by *session*, which count among *connections*."""
         self._new_session = session
+        self._connections = connections
         self._session: Session | None = None
         self._collecting: dict[Topic, _Collecting] = {}
         self._turns: dict[Topic, asyncio.Lock] = {}
@@ -129,6 +134,7 @@ class HistoryStream:
             while not self._collecting:
                 self._changed.clear()
                 await self._changed.wait()
+            self._connections.add(self, "", "history")
             try:
                 with unwrapped():
                     await self._serve(self._new_session())
@@ -137,6 +143,7 @@ class HistoryStream:
                     collecting.failed(_ended(exc))
             finally:
                 self._session = None
+                self._connections.remove(self)
             if self._collecting:  # whoever asked is told first, and asks again when it wants to
                 await asyncio.sleep(0)
 

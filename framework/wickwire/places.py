@@ -20,11 +20,39 @@ from wickwire.planner import Judged, Plan, judge
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
 
-__all__ = ["Places", "plan_all"]
+__all__ = ["Move", "Places", "plan_all"]
 
 _HOUR_S: Final = HOUR_NS / SECOND_NS
+TOPICS_PER_LINE: Final = 200
+"""Topics on one connection where the venue names no limit."""
+
 _ROUNDING: Final = 1e-6
 """In REST calls an hour: what adding and taking away again may leave of a sum."""
+
+
+MOST_UNEVEN: Final = 1.25
+"""How much more than the mean a connection may carry before something is moved away from it."""
+
+LEAST_MOVED: Final = 50.0
+"""Events a second: what carries less is no burden, however uneven it is."""
+
+MOST_MOVES: Final = 5
+"""Topics that are moved at once at most: each is subscribed to twice meanwhile."""
+
+
+@attrs.frozen
+class Move:
+    """A topic should ride on another connection than it does.
+
+    Attributes:
+        topic: Which one.
+        out_of: Number of the connection it rides on.
+        into: Number of the connection that it should ride on.
+    """
+
+    topic: Topic
+    out_of: int
+    into: int
 
 
 def plan_all(
@@ -110,6 +138,23 @@ class Places:
         """Return the plan that a series has, under its canonical name."""
         return self._plans.get(series)
 
+    def balance(self, venue: str, variant: str, rates: Mapping[Topic, float]) -> Sequence[Move]:
+        """Return which few topics should ride elsewhere, and count them as there already.
+
+        Args:
+            venue: Of whose connections.
+            variant: Of the venue; the others keep what they have.
+            rates: Events a second that topics bring, as measured; what is not named counts as the mean.
+        """
+        room = self._rooms.get(venue)
+        return () if room is None else room.balance(variant, rates)
+
+    def settle(self, venue: str, move: Move) -> None:
+        """Take back a move that was not possible."""
+        room = self._rooms.get(venue)
+        if room is not None:
+            room.take_back(move)
+
     def leave(self, series: Series) -> None:
         """Give back the place of a series, under its canonical name; the others keep theirs."""
         plan = self._plans.pop(series, None)
@@ -129,11 +174,24 @@ class Places:
 
 @attrs.define
 class _Line:
-    """One connection to be: how many series live on each of its topics, and what each is alone against."""
+    """One connection to be: how many series live on each of its topics, and what each is alone against.
 
+    Attributes:
+        number: Which one of the venue's.
+        key: Variant and `Lane.key`.
+        reserved: Only series that go first ride on it.
+    """
+
+    number: int
     key: tuple[str, str]
+    reserved: bool = False
     topics: dict[Topic, int] = attrs.field(factory=dict)
     alone: dict[Topic, object] = attrs.field(factory=dict)
+
+    def takes(self, alone: object, most: int | None) -> bool:
+        """Say whether one topic more may ride here."""
+        free = most is None or len(self.topics) < most
+        return free and (alone is None or alone not in self.alone.values())
 
 
 @attrs.define
@@ -142,6 +200,7 @@ class _Room:
 
     limits: Limits
     lines: list[_Line] = attrs.field(factory=list)
+    rates: dict[Topic, float] = attrs.field(factory=dict)
     rest_per_hour: float = 0.0
     asking: Counter[str] = attrs.field(factory=Counter)
 
@@ -188,23 +247,82 @@ class _Room:
         for line in lines:
             if topic in line.topics:  # what several series are made of is asked for once
                 line.topics[topic] += 1
-                return attrs.evolve(chosen, cost=Cost())
-        most = self.limits.topics_per_connection
-        for line in lines:
-            free = most is None or len(line.topics) < most
-            if free and (alone is None or alone not in line.alone.values()):
-                break
-        else:
+                return attrs.evolve(chosen, cost=Cost(), line=line.number)
+        most = self.limits.topics_per_connection or TOPICS_PER_LINE
+        free = [line for line in lines if line.takes(alone, most)]
+        fit = [line for line in free if line.reserved == chosen.priority]
+        if not fit:
             full = self._is_full(len(lines))
-            if full:
+            if full and not free and self.limits.topics_per_connection is None:
+                free = [line for line in lines if line.takes(alone, None)]
+            if full and not free:
                 return full
-            line = _Line((chosen.series.variant, chosen.lane.key))
+            if full:  # who goes first shares a connection before it has none
+                fit = free
+        if fit:
+            line, opened = min(fit, key=self._load), 0
+        else:
+            line = _Line(self._number(), (chosen.series.variant, chosen.lane.key), reserved=chosen.priority)
             self.lines.append(line)
-        opened = 0 if line.topics else 1
+            opened = 1
         line.topics[topic] = 1
         if alone is not None:
             line.alone[topic] = alone
-        return attrs.evolve(chosen, cost=Cost(connections=opened))
+        return attrs.evolve(chosen, cost=Cost(connections=opened), line=line.number)
+
+    def _number(self) -> int:
+        """Return the lowest number that no connection has."""
+        taken = {line.number for line in self.lines}
+        return next(number for number in itertools.count(1) if number not in taken)
+
+    # --------------------------------------------------------------------------------------------- balancing
+
+    def _load(self, line: _Line) -> float:
+        """Return what a connection carries: events a second, or topics before anything was measured."""
+        mean = sum(self.rates.values()) / len(self.rates) if self.rates else 1.0
+        return sum(self.rates.get(topic, mean) for topic in line.topics)
+
+    def balance(self, variant: str, rates: Mapping[Topic, float]) -> Sequence[Move]:
+        """Return the few moves that even out the most; see `Places.balance`."""
+        ours = [line for line in self.lines if line.key[0] == variant]
+        self.rates = {topic: rates[topic] for line in ours for topic in line.topics if topic in rates}
+        moves: list[Move] = []
+        for _, alike in itertools.groupby(sorted(ours, key=_kind), key=_kind):
+            lines = list(alike)
+            while len(moves) < MOST_MOVES:
+                move = self._move(lines)
+                if move is None:
+                    break
+                moves.append(move)
+        return moves
+
+    def _move(self, lines: Sequence[_Line]) -> Move | None:
+        """Return the move that evens out *lines* the most, done; None where they are even enough."""
+        loads = {line.number: self._load(line) for line in lines}
+        hottest = max(lines, key=lambda line: loads[line.number])
+        hot = loads[hottest.number]
+        if hot <= max(sum(loads.values()) / len(loads) * MOST_UNEVEN, LEAST_MOVED):
+            return None
+        most = self.limits.topics_per_connection or TOPICS_PER_LINE
+        for coolest in sorted(lines, key=lambda line: loads[line.number]):
+            half = (hot - loads[coolest.number]) / 2
+            fit = [
+                topic
+                for topic in hottest.topics
+                if 0 < self.rates.get(topic, 0.0) <= half and coolest.takes(hottest.alone.get(topic), most)
+            ]
+            if coolest is not hottest and fit:
+                move = Move(max(fit, key=self.rates.__getitem__), hottest.number, coolest.number)
+                _carry(hottest, coolest, move.topic)
+                return move
+        return None
+
+    def take_back(self, move: Move) -> None:
+        """Count a topic as where it was."""
+        lines = {line.number: line for line in self.lines}
+        now, before = lines.get(move.into), lines.get(move.out_of)
+        if now is not None and before is not None and move.topic in now.topics:
+            _carry(now, before, move.topic)
 
     def _is_full(self, to_endpoint: int) -> str:
         """Return why no connection may be opened beside the *to_endpoint* that there are, or nothing."""
@@ -229,3 +347,14 @@ class _Room:
         self.asking[chosen.series.variant] += 1
         shares = self.asking[chosen.series.variant] > 1
         return attrs.evolve(chosen, cost=Cost()) if shares else chosen
+
+
+def _kind(line: _Line) -> tuple[tuple[str, str], bool]:
+    """Return what two connections have in common that may carry the same topics."""
+    return line.key, line.reserved
+
+
+def _carry(out_of: _Line, into: _Line, topic: Topic) -> None:
+    into.topics[topic] = out_of.topics.pop(topic)
+    if topic in out_of.alone:
+        into.alone[topic] = out_of.alone.pop(topic)

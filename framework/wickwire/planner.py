@@ -70,6 +70,7 @@ class Plan:
             stream, its connection, fails what is made of streams too.
         cost: What it takes.
         lane: Which connection its topic may ride.
+        line: Number of the connection that it got its place on, among those of the venue; 0 without one.
         support: What holds for it on that rung, as the adapter says; None for trades and quotes, and where
             the adapter could not be asked.
         folds: The smaller timeframe that its history is folded from; None where the venue serves its own.
@@ -84,6 +85,7 @@ class Plan:
     falls_to: Rung | None = None
     cost: Cost = attrs.field(factory=Cost)
     lane: Lane = attrs.field(factory=Lane)
+    line: int = 0
     support: OhlcvSupport | None = None
     folds: Timeframe | None = None
     pinned: bool = False

@@ -43,6 +43,7 @@ class Roster:
         clock: Clock,
         venues: Venues,
         audience: Audience,
+        places: Places,
     ) -> None:
         """Start empty; series can be planned, and are collected once `start` was called."""
         self._registry = registry
@@ -52,7 +53,7 @@ class Roster:
         self._audience = audience
         self._store: Store | None = None
         self._writer: Writer | None = None
-        self._places = Places()
+        self._places = places
         self._borrowed: dict[Series, int] = {}
         self._left: dict[Series, Closer] = {}
 

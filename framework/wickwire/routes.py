@@ -13,6 +13,7 @@ from wickwire.clock import Clock
 from wickwire.closer import Closer
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind
+from wickwire.handover import Departure, Overlap
 from wickwire.model import Candle, Quote, Series, Trade, TradeAction
 from wickwire.session import Session
 from wickwire.subscriptions import Route, TopicPhase
@@ -88,6 +89,10 @@ class MadeRoute:
         self._closer.subscribed(session)
         self._restart()
 
+    def moved(self, session: Session) -> None:
+        """Go on over another connection: nothing is missing between the two."""
+        self._closer.moved(session)
+
     def caught_up(self, *, truncated: bool) -> None:
         """Nothing to do: whether a bucket is whole is told by what came."""
 
@@ -124,9 +129,14 @@ class Riders:
 
     Attributes:
         topic: What is subscribed to, once for all of them.
+        arrival: What leaves out what another connection told before, for a while after the topic came from
+            there; None at other times.
+        departure: What notes the data of a connection that the topic is about to leave; None at other times.
     """
 
     topic: Topic
+    arrival: Overlap | None = None
+    departure: Departure | None = None
     _riders: dict[Series, tuple[Route, Since]] = attrs.field(factory=dict)
 
     def __bool__(self) -> bool:
@@ -137,11 +147,17 @@ class Riders:
 
     @property
     def route(self) -> Route:
-        """What takes the data of the topic."""
+        """What takes the data of the topic on the connection that counts."""
+        taking: Route = self
         if len(self._riders) == 1:
-            [(route, _)] = self._riders.values()
-            return route
-        return self
+            [(taking, _)] = self._riders.values()
+        if self.arrival is not None:
+            self.arrival.route = taking
+            taking = self.arrival
+        if self.departure is not None:
+            self.departure.route = taking
+            taking = self.departure
+        return taking
 
     def since_ns(self) -> int | None:
         """From when on a topic that can be replayed is wanted: by whoever wants the most."""
@@ -182,6 +198,11 @@ class Riders:
         """Pass on."""
         for route in self._routes():
             route.subscribed(session)
+
+    def moved(self, session: Session) -> None:
+        """Pass on."""
+        for route in self._routes():
+            route.moved(session)
 
     def caught_up(self, *, truncated: bool) -> None:
         """Pass on."""

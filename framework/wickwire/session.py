@@ -159,10 +159,19 @@ class Session:
         """Unsubscribe from *topic*."""
         self._book.drop(topic)
 
+    def release(self, topic: Topic) -> None:
+        """Forget *topic*, without a word to the venue: another connection carries it, and this one ends."""
+        self._book.release(topic)
+
     def again(self, topic: Topic) -> None:
         """Leave *topic* and subscribe to it anew, on the same connection."""
         if self.state is SessionState.READY:
             self._book.again(topic)
+
+    def presume(self, topic: Topic) -> None:
+        """Take *topic*, once asked for, as confirmed where the venue confirms by data only."""
+        if self._endpoint is not None and not self._endpoint.acknowledges:
+            self._book.presume(topic)
 
     def phase(self, topic: Topic) -> TopicPhase | None:
         """Return how far the subscription to *topic* is; None when it is not wanted here."""
@@ -177,6 +186,12 @@ class Session:
     def age_s(self) -> float | None:
         """How long it has been open; None before."""
         return None if self._stream is None else asyncio.get_running_loop().time() - self._opened_s
+
+    @property
+    def ends_s(self) -> float | None:
+        """When it has to end for its age, in the loop's time; None before it is open, or if it may last."""
+        longest_s = None if self._endpoint is None else self._endpoint.max_age_s
+        return None if self._stream is None or longest_s is None else self._opened_s + longest_s
 
     @property
     def silent_s(self) -> float | None:

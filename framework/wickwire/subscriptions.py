@@ -64,6 +64,10 @@ class Route(Protocol):
         """The subscription is confirmed: what comes from now on is one uninterrupted epoch."""
         ...
 
+    def moved(self, session: Session) -> None:
+        """The subscription goes on over another connection, without a gap: no new epoch."""
+        ...
+
     def caught_up(self, *, truncated: bool) -> None:
         """The snapshot that follows a subscription is complete, or the venue cut it."""
         ...
@@ -179,6 +183,11 @@ class Subscriptions:
             self._leaving[topic] = None
             self._changed()
 
+    def release(self, topic: Topic) -> None:
+        """Forget *topic* without unsubscribing: the connection ends soon, and another one carries it."""
+        self._topics.pop(topic, None)
+        self._lead(topic, None)
+
     def again(self, topic: Topic) -> None:
         """Leave *topic* and subscribe to it anew."""
         subscription = self._topics.get(topic)
@@ -235,6 +244,12 @@ class Subscriptions:
                 subscription.early = False
                 subscription.route.doubted("data came before the answer to a repeated subscription")
             self._confirm(subscription)
+
+    def presume(self, topic: Topic) -> None:
+        """Take *topic*, which was asked for, as confirmed: this venue says so by data alone."""
+        for subscription in self._known([topic]):
+            if subscription.phase is TopicPhase.ASKED:
+                self._confirm(subscription)
 
     def _confirm(self, subscription: _Subscription) -> None:
         if subscription.phase is not TopicPhase.CONFIRMED:

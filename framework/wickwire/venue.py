@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -16,55 +16,34 @@ from wickwire.builder import CandleMaker, TradeMaker
 from wickwire.clock import Clock
 from wickwire.closer import Closer, Switch
 from wickwire.description import Account, Limits
-from wickwire.dialing import Attempt, Dialing
+from wickwire.dialing import Connections, Dialing
 from wickwire.endpoint import Topic
-from wickwire.errors import WickwireError
 from wickwire.fanout import FeedRoute
 from wickwire.folding import FoldedHistory, Pages
 from wickwire.history import History
 from wickwire.history_stream import HistoryStream
 from wickwire.ledger import Ledger
 from wickwire.model import Feed, Quote, Rung, Series, Trade
+from wickwire.places import Move
 from wickwire.planner import Plan
-from wickwire.retry import Backoff, Retries
-from wickwire.routes import MadeRoute, Riders
+from wickwire.pool import Pool
+from wickwire.retry import Backoff
+from wickwire.rotation import Rotator
+from wickwire.routes import MadeRoute
 from wickwire.scope import unwrapped
-from wickwire.session import Session, SessionState
+from wickwire.session import Session
 from wickwire.subscriptions import Route
 from wickwire.transport import Transport
 
-__all__ = ["Access", "Link", "Venue"]
+__all__ = ["Access", "Venue"]
 
 log = logging.getLogger(__name__)
 
-TOPICS_PER_LINK: Final = 200
-"""Topics on one connection where the venue names no limit."""
+LOOK_S: Final = 0.5
+"""How often it is looked whether history has brought what was missed."""
 
-
-@attrs.define(eq=False)
-class Link:
-    """One connection and its successors: what rides on it, and how it fares.
-
-    Attributes:
-        number: Counts the links of a venue.
-        key: What `lane` says about who may ride here.
-        topics: What rides on it, with what each has to be alone against.
-        session: The present connection; None between two of them.
-        attempts: Connections opened or tried so far.
-        trouble: Why the last one ended; empty while it lives.
-    """
-
-    number: int
-    key: str
-    topics: dict[Topic, object] = attrs.field(factory=dict)
-    session: Session | None = None
-    attempts: int = 0
-    trouble: str = ""
-    task: asyncio.Task[None] | None = None
-
-    def takes(self, alone: object) -> bool:
-        """Say whether a topic that must be alone against *alone* may ride here."""
-        return alone is None or alone not in self.topics.values()
+HEALING_S: Final = 120.0
+"""How long it is waited for what a replaced connection missed."""
 
 
 @attrs.frozen
@@ -74,10 +53,12 @@ class Access:
     Attributes:
         budget: What may be used.
         dialing: Who may open a connection.
+        connections: Those that are open.
     """
 
     budget: Budget
     dialing: Dialing
+    connections: Connections = attrs.field(factory=Connections)
 
 
 class Venue:
@@ -88,7 +69,8 @@ class Venue:
         account: Which account.
         closers: The candle series, by series.
         feeds: The trades and quotes series, by series.
-        links: The connections.
+        pool: The connections.
+        rotator: What replaces them.
         history: What is asked over HTTP.
         budget: What may be used, by all variants of the venue together.
         failure: Why the scope ended; empty while it runs.
@@ -107,21 +89,21 @@ class Venue:
         backoff: Backoff,
         committer: Callable[[Closer], None],
         switched: Callable[[Switch], None],
+        balance: Callable[[Mapping[Topic, float]], Sequence[Move]],
+        settle: Callable[[Move], None],
     ) -> None:
         """Prepare a scope; `run` starts it."""
         self.adapter = adapter
         self.account = account
         self.limits = limits
         self.budget = access.budget
-        self._dialing = access.dialing
         self.history = History(adapter, account, transport, self.budget, clock)
-        self._streamed = HistoryStream(self._new_session)
+        self._streamed = HistoryStream(self._new_session, access.connections)
         self.history.over_stream = self._streamed.collect
         self.closers: dict[Series, Closer] = {}
         self.feeds: dict[Series, FeedRoute[Trade] | FeedRoute[Quote]] = {}
         self.plans: dict[Series, Plan] = {}
         self.statuses: dict[str, str] = {}
-        self.links: list[Link] = []
         self.failure = ""
         self._transport = transport
         self._clock = clock
@@ -131,9 +113,25 @@ class Venue:
         self._switched = switched
         self._tasks: asyncio.TaskGroup | None = None
         self._running: dict[Series, asyncio.Task[None]] = {}
-        self._riders: dict[Topic, Riders] = {}
-        self._numbers = 0
         self._end = asyncio.Event()
+        self.pool = Pool(
+            ".".join(filter(None, (adapter.name, account.feed))),
+            self.history.words,
+            rng,
+            backoff=backoff,
+            dialing=access.dialing,
+            connections=access.connections,
+            open_session=self._new_session,
+        )
+        self.rotator = Rotator(
+            self.pool,
+            limits,
+            access.connections,
+            clock,
+            healed=self._is_healed,
+            balance=balance,
+            settle=settle,
+        )
 
     # ---------------------------------------------------------------------------------------------- scope
 
@@ -146,14 +144,15 @@ class Venue:
                     streamed = tasks.create_task(self._streamed.run(), name=f"history {self.adapter.name}")
                     for closer in self.closers.values():
                         self._start(closer)
-                    for link in self.links:
-                        self._dial(link)
+                    self.pool.start(tasks)
+                    rotating = tasks.create_task(self.rotator.run(), name=f"rotation {self.adapter.name}")
                     await self._end.wait()
-                    dialled = (link.task for link in self.links if link.task)
-                    for task in [*self._running.values(), *dialled, streamed]:
+                    self.pool.stop()
+                    for task in [*self._running.values(), streamed, rotating]:
                         task.cancel()
         finally:
             self._tasks = None  # what is added while the scope is down starts with it
+            self.pool.stopped()
 
     def stop(self) -> None:
         """End the scope: connections are closed, nothing is asked any more."""
@@ -196,7 +195,7 @@ class Venue:
         closer, before = self.closers[plan.series], self.plans[plan.series]
         self.plans[plan.series] = plan
         if plan.rung is not before.rung:
-            self._dismount(before)
+            self.pool.dismount(before.series, before.topic)
         closer.planned(plan, self._pages(plan))
         if plan.rung is not before.rung:
             self._feed(plan, closer)
@@ -246,57 +245,32 @@ class Venue:
         self.feeds.pop(series, None)
         if all(other.topic.symbol != plan.topic.symbol for other in self.plans.values()):
             self.statuses.pop(plan.topic.symbol, None)
-        self._dismount(plan)
-
-    def _dismount(self, plan: Plan) -> None:
-        """Take a series off the connection that carries its topic, where there is one."""
-        riders = self._riders.get(plan.topic)
-        if riders is None or plan.series not in riders:
-            return
-        link = next(link for link in self.links if plan.topic in link.topics)
-        riders.remove(plan.series, link.session)
-        if not riders:
-            self._leave(link, plan.topic)
-
-    def _leave(self, link: Link, topic: Topic) -> None:
-        """Unsubscribe from *topic*; a connection that carries nothing else is closed."""
-        del self._riders[topic]
-        del link.topics[topic]
-        if link.session is not None:
-            link.session.drop(topic)
-        if not link.topics:
-            self.links.remove(link)
-            if link.task is not None:
-                link.task.cancel()
+        self.pool.dismount(series, plan.topic)
 
     def _start(self, closer: Closer) -> None:
         if self._tasks is not None:
             task = self._tasks.create_task(closer.run(), name=f"closer {closer.series}")
             self._running[closer.series] = task
 
-    # -------------------------------------------------------------------------------------------- links
+    # -------------------------------------------------------------------------------------- connections
 
     def _ride(self, plan: Plan, route: Route, since_ns: Callable[[], int | None]) -> None:
-        """Put a series on the connection that carries its topic, or that its lane allows, or a new one."""
-        lane, topic = plan.lane, plan.topic
-        riders = self._riders.get(topic)
-        if riders is not None:
-            link = next(link for link in self.links if topic in link.topics)
-            riders.add(plan.series, route, since_ns, link.session)
-            return
-        riders = self._riders[topic] = Riders(topic)
-        riders.add(plan.series, route, since_ns, None)
-        most = self.limits.topics_per_connection or TOPICS_PER_LINK
-        for link in self.links:
-            if link.key == lane.key and len(link.topics) < most and link.takes(lane.alone):
-                link.topics[topic] = lane.alone
-                if link.session is not None:
-                    link.session.want(topic, riders.route, riders.since_ns)
-                return
-        self._numbers += 1
-        link = Link(self._numbers, lane.key, {topic: lane.alone})
-        self.links.append(link)
-        self._dial(link)
+        """Let a series ride on the connection that it has its place on."""
+        self.pool.ride(plan.series, plan.topic, plan.lane, plan.line, route, since_ns)
+
+    async def _is_healed(self, topics: Sequence[Topic]) -> bool:
+        """Wait until nothing is missing or doubtful of what lives on *topics*; say whether that came."""
+        try:
+            async with asyncio.timeout(HEALING_S):
+                while any(closer.is_torn for closer in self._living_on(topics)):  # noqa: ASYNC110 - see LOOK_S
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError:
+            return False
+        return True
+
+    def _living_on(self, topics: Sequence[Topic]) -> list[Closer]:
+        plans = [self.plans[series] for series in self.closers]
+        return [self.closers[plan.series] for plan in plans if plan.rung.streams and plan.topic in topics]
 
     def _new_session(self, flowing: Callable[[], None] | None = None) -> Session:
         return Session(
@@ -320,61 +294,3 @@ class Venue:
         if collected and self.statuses.get(symbol) != said:
             log.info("symbol status", extra={"venue": self.adapter.name, "symbol": symbol, "state": said})
             self.statuses[symbol] = said
-
-    def _dial(self, link: Link) -> None:
-        if self._tasks is not None:
-            name = f"link {self.adapter.name} {link.number}"
-            link.task = self._tasks.create_task(self._keep_connected(link), name=name)
-
-    async def _keep_connected(self, link: Link) -> None:
-        """Open one connection after the other for ever: the one retry loop of streams."""
-        retries = Retries(self._backoff, random.Random(self._rng.random()))
-        while True:
-            wait_s = 0.0
-            async with self._dialing.turn() as attempt:
-                session = self._session_of(link, attempt)
-                try:
-                    await session.run()
-                except WickwireError as exc:
-                    wait_s = retries.failed(exc, session.healthy_s)
-                    attempt.failed(exc, session.healthy_s, wait_s, retries.attempt)
-                    self._note_end(link, exc, wait_s)
-                    given_up = retries.given_up(exc, link.trouble)
-                    if given_up is not None:
-                        raise given_up from exc
-            await asyncio.sleep(wait_s)
-
-    def _session_of(self, link: Link, attempt: Attempt) -> Session:
-        """Return a new connection for what rides on *link*."""
-        session = self._new_session(attempt.flows)
-        attempt.ready = lambda: session.state is SessionState.READY
-        for topic in link.topics:
-            riders = self._riders[topic]
-            session.want(topic, riders.route, riders.since_ns)
-        link.session = session
-        link.attempts += 1
-        return session
-
-    def _note_end(self, link: Link, error: WickwireError, wait_s: float) -> None:
-        why = self.history.words.of(error)
-        log.log(
-            logging.INFO if why == link.trouble else logging.WARNING,
-            "stream ended",
-            extra={
-                "venue": self.adapter.name,
-                "link": link.number,
-                "why": why,
-                "wait_s": round(wait_s, 3),
-            },
-        )
-        link.trouble, link.session = why, None
-
-    @property
-    def sessions(self) -> Sequence[Session]:
-        """The connections that live now."""
-        return [link.session for link in self.links if link.session is not None]
-
-    @property
-    def connected(self) -> int:
-        """How many connections are ready."""
-        return sum(session.state is SessionState.READY for session in self.sessions)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import attrs
@@ -18,6 +19,7 @@ from wickwire.dialing import Dialing
 from wickwire.errors import GivenUp, TransportError, UsageError
 from wickwire.limits import effective_limits
 from wickwire.model import Series
+from wickwire.places import Places
 from wickwire.registry import Registry
 from wickwire.retry import Backoff, Retries
 from wickwire.transport import Transport
@@ -57,8 +59,10 @@ class Venues:
         backoff: Backoff | Mapping[str, Backoff] | None,
         clock: Clock,
         rng: random.Random,
+        places: Places,
     ) -> None:
         """Start with none; nothing runs before `start`."""
+        self._places = places
         self._registry = registry
         self._accounts = dict(accounts)
         self._backoff = {} if backoff is None else backoff
@@ -137,6 +141,8 @@ class Venues:
                 backoff=self._backoff_of(series.venue),
                 committer=ground.committer,
                 switched=ground.switched,
+                balance=partial(self._places.balance, series.venue, series.variant),
+                settle=partial(self._places.settle, series.venue),
             )
             self.scopes[series.scope] = venue
             running = self._run(series.scope, venue, ground.given_up)

@@ -26,7 +26,7 @@ def named(text: str) -> list[str]:
 
 HOST = named("""
     Adapter Backoff CandleReader Clock Collector Condition ConnectionHealth Cost FeedReader Health Hold
-    HungHook Listener Plan Registry SeriesHealth Stream SubscriptionHealth Switch SystemClock
+    HungHook Listener Plan Registry Rotation SeriesHealth Stream SubscriptionHealth Switch SystemClock
     Transport VenueHealth Watchdog load_adapter
 """)
 VALUES = named("""

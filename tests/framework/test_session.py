@@ -51,6 +51,9 @@ class Notes:
     def subscribed(self, session: Session) -> None:
         self.told.append("subscribed")
 
+    def moved(self, session: Session) -> None:
+        self.told.append("moved")
+
     def caught_up(self, *, truncated: bool) -> None:
         self.told.append(f"caught up{', cut' if truncated else ''}")
 

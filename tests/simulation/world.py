@@ -382,6 +382,7 @@ def simulate(
     start_ns: int = VIRTUAL_START_NS,
     instruments: Sequence[Listing] = (),
     synthetic_count: int = 0,
+    latency_s: float = 0.05,
     **more: Any,
 ) -> None:
     """Run *play* in a world in which *names* are collected."""
@@ -397,7 +398,7 @@ def simulate(
             assert make is not None
             servers[venue] = make(market)
         rng = random.Random(seed)
-        transport = MemoryTransport(list(servers.values()), clock, latency_s=0.05, rng=rng)
+        transport = MemoryTransport(list(servers.values()), clock, latency_s=latency_s, rng=rng)
         counted, store = Counted(transport), Kept()
         collector = Collector(store, registry=registry, transport=counted, clock=clock, rng=rng, **more)
         async with collector:

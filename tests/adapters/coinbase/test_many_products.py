@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from tests.simulation.world import World, simulate
-from wickwire import Rung
+from wickwire import Account, Limits, Rung
 from wickwire.closer import Condition
 from wickwire.simulate.loops import running_clock
 
@@ -76,6 +76,24 @@ def test_320_series_take_four_connections_and_are_the_truth(
         assert {len(sent) for sent in world.counted.messages.values()} <= {2, 3, 4, 5}
 
     simulate(play, *names, synthetic_count=320)
+
+
+def test_300_products_over_20_connections_start_within_the_venues_limits() -> None:
+    """A connection a second; fifteen products on each, by a setting that lowers the venue's limit."""
+    spread = {"coinbase": Account(limits=Limits(topics_per_connection=15))}
+
+    async def play(world: World) -> None:
+        await world.minutes(0.5)
+        [venue] = world.collector.health().venues
+        assert (20, 20, 20) == (venue.wanted_connections, venue.connections, venue.attempts)
+        assert {15} == {len(link.subscriptions) for link in venue.links}
+        assert {"confirmed"} == {one.phase for link in venue.links for one in link.subscriptions}
+        assert [] == world.over_budget()
+        await world.minutes(11)
+        assert [] == await broken_but_for_silence(world)
+        assert {Rung.STREAM: 300} == rungs(world)
+
+    simulate(play, *products(300, "5m"), synthetic_count=300, accounts=spread)
 
 
 def test_all_of_them_come_back_when_the_venue_ends_every_connection() -> None:

@@ -1,0 +1,417 @@
+"""How one connection replaces another, and how topics move between two.
+
+A connection is replaced in time: before a token ends, when it is as old as it may get, when somebody asks
+for it. Where the venue allows one connection more, the new one is opened first, and each topic is handed over
+once it is proven there; elsewhere the old one ends first, and history brings what was missed. By the same
+handing over topics move from a connection that carries much to one that carries little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+import attrs
+
+from wickwire.clock import Clock
+from wickwire.description import Limits
+from wickwire.dialing import Connections
+from wickwire.endpoint import Topic
+from wickwire.errors import FaultKind, VenueError, WickwireError
+from wickwire.handover import Overlap, Proof
+from wickwire.places import Move
+from wickwire.pool import Link, Pool
+from wickwire.session import Session, SessionState
+from wickwire.subscriptions import TopicPhase
+
+__all__ = ["Rotation", "Rotator"]
+
+log = logging.getLogger(__name__)
+
+CHECK_S: Final = 0.25
+"""How often it is looked whether what is handed over is proven."""
+
+PROOF_S: Final = 30.0
+"""How long a new connection may take, once it is opened, until all of its topics are proven."""
+
+OPENING_S: Final = 60.0
+"""How long opening it may take; the old one goes on meanwhile."""
+
+PRESUMED_S: Final = 3.0
+"""After so long what was asked for is taken as subscribed to, where the venue says so by data only."""
+
+LEAD_S: Final = 120.0
+"""How long before its end a connection is replaced; at most the last eighth of its age."""
+
+LOOK_S: Final = 10.0
+"""How often it is looked which connection is to be replaced."""
+
+BALANCE_S: Final = 60.0
+"""Over how long the rates of topics are measured before anything is moved."""
+
+MOST_TOLD: Final = 20
+
+
+@attrs.frozen(kw_only=True)
+class Rotation:
+    """One connection was to be replaced by another.
+
+    Attributes:
+        venue: Whose, with its variant.
+        number: Which of its connections.
+        at_ns: When that was over.
+        why: Why it was to be replaced.
+        replaced: It was; else the old one goes on.
+        topics: How many rode on it.
+        broken: How many of them were not proven on both connections at once: something may have been missed.
+        gap_s: How long these were not subscribed to, at most.
+        healed_s: How long after the gap began history had brought what was missed; None where nothing was, or
+            it takes longer than is waited for.
+        trouble: What stood against a replacement without a gap; empty where nothing did.
+    """
+
+    venue: str
+    number: int
+    at_ns: int
+    why: str
+    replaced: bool
+    topics: int
+    broken: int = 0
+    gap_s: float = 0.0
+    healed_s: float | None = None
+    trouble: str = ""
+
+
+class Rotator:
+    """Replaces the connections of one pool, one at a time, and keeps what they carry even.
+
+    Attributes:
+        rotations: The last replacements, up to 20.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        limits: Limits,
+        connections: Connections,
+        clock: Clock,
+        *,
+        healed: Callable[[Sequence[Topic]], Awaitable[bool]],
+        balance: Callable[[Mapping[Topic, float]], Sequence[Move]],
+        settle: Callable[[Move], None],
+    ) -> None:
+        """Replace nothing before `run`.
+
+        Args:
+            pool: Whose connections.
+            limits: What the venue allows.
+            connections: All of the account.
+            clock: What stamps.
+            healed: Waits, for a while, until history brought what topics missed; says whether it did.
+            balance: Says which topics should ride elsewhere, given how many events a second each brings.
+            settle: Takes back one of these moves, which was not possible.
+        """
+        self._pool = pool
+        self._limits = limits
+        self._connections = connections
+        self._clock = clock
+        self._healed = healed
+        self._balance = balance
+        self._settle = settle
+        self._wishes: deque[tuple[Link, str, asyncio.Future[Rotation]]] = deque()
+        self._wished = asyncio.Event()
+        self._sole = False
+        self._tried: dict[Session, None] = {}
+        self._counted: dict[Topic, int] = {}
+        self._counted_s = 0.0
+        self.rotations: list[Rotation] = []
+
+    # --------------------------------------------------------------------------------------------- replacing
+
+    async def rotate(self, why: str, number: int | None = None) -> Sequence[Rotation]:
+        """Replace the connection of that number, or each, one after the other; return what came of it."""
+        wishes = []
+        for link in self._pool.links:
+            if not link.spare and number in {None, link.number}:
+                wishes.append(asyncio.get_running_loop().create_future())
+                self._wishes.append((link, why, wishes[-1]))
+        self._wished.set()
+        return [await wish for wish in wishes]
+
+    async def run(self) -> None:
+        """Replace connections in time, and when somebody wants it, one at a time, for ever."""
+        self._counted_s = asyncio.get_running_loop().time()
+        try:
+            await self._rotate_for_ever()
+        finally:
+            while self._wishes:
+                link, why, done = self._wishes.popleft()
+                if not done.done():
+                    trouble = "the venue's scope ended"
+                    topics = len(link.topics)
+                    done.set_result(self._rotation(link, why, topics, replaced=False, trouble=trouble))
+
+    async def _rotate_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            while self._wishes:
+                link, why, done = self._wishes[0]
+                rotation = await self._rotate(link, why)
+                self._wishes.popleft()
+                if not done.done():
+                    done.set_result(rotation)
+            for link in [one for one in self._pool.links if self._is_old(one, loop.time())]:
+                if link in self._pool.links:
+                    await self._rotate(link, "it is about to end for its age")
+            if loop.time() >= self._counted_s + BALANCE_S:
+                await self._even_out(loop.time())
+            self._wished.clear()
+            if not self._wishes:
+                try:
+                    async with asyncio.timeout(LOOK_S):
+                        await self._wished.wait()
+                except TimeoutError:
+                    pass
+
+    def _is_old(self, link: Link, now_s: float) -> bool:
+        """Say whether a connection is to be replaced now; each is tried once."""
+        session = link.session
+        if session is None or session.ends_s is None or session.age_s is None or session in self._tried:
+            return False
+        left_s = session.ends_s - now_s
+        if left_s > min(LEAD_S, (left_s + session.age_s) / 8):
+            return False
+        self._tried = {one.session: None for one in self._pool.links if one.session in self._tried}
+        self._tried[session] = None
+        return True
+
+    async def _rotate(self, link: Link, why: str) -> Rotation:
+        """Replace one connection, without a gap where that is possible."""
+        topics = len(link.topics)
+        trouble = "there is no connection just now" if link.session is None else ""
+        if link in self._pool.links and not trouble:
+            trouble = self._connections.one_more(self._limits, link.variant, link.key)
+            if not trouble and self._sole:
+                trouble = "the venue takes one connection only"
+            if not trouble:
+                rotation = await self._replace(link, why)
+                if rotation is not None:
+                    return self._tell(rotation)
+                trouble = "the venue takes one connection only"
+            return self._tell(attrs.evolve(await self._reopen(link, why), trouble=trouble))
+        return self._tell(self._rotation(link, why, topics, replaced=False, trouble=trouble or "it is gone"))
+
+    def _rotation(self, link: Link, why: str, topics: int, *, replaced: bool, trouble: str = "") -> Rotation:
+        at_ns = self._clock.now_ns()
+        return Rotation(
+            venue=self._pool.scope,
+            number=link.number,
+            at_ns=at_ns,
+            why=why,
+            replaced=replaced,
+            topics=topics,
+            trouble=trouble,
+        )
+
+    def _tell(self, rotation: Rotation) -> Rotation:
+        self.rotations = [*self.rotations[1 - MOST_TOLD :], rotation]
+        log.log(
+            logging.WARNING if rotation.broken or not rotation.replaced else logging.INFO,
+            "connection replaced" if rotation.replaced else "connection not replaced",
+            extra={
+                "venue": rotation.venue,
+                "link": rotation.number,
+                "why": rotation.trouble or rotation.why,
+                "broken": rotation.broken,
+                "gap_s": round(rotation.gap_s, 3),
+                "healed_s": rotation.healed_s,
+            },
+        )
+        return rotation
+
+    async def _replace(self, old: Link, why: str) -> Rotation | None:
+        """Open a new connection beside the old one and hand all over; None where the venue takes but one."""
+        loop, topics = asyncio.get_running_loop(), list(old.topics)
+        new = Link(old.number, old.variant, old.key, attempts=old.attempts, spare=True)
+        self._pool.depart(old, new, topics)
+        self._pool.add(new, after=old)
+        try:
+            await self._carry_over(old, new, loop.time() + OPENING_S)
+            proven = len(new.topics)
+            if not proven and new.arrivals:
+                taken = isinstance(new.error, VenueError) and new.error.kind is FaultKind.SLOT_TAKEN
+                self._sole = self._sole or taken
+                trouble = next((one.trouble for one in new.arrivals.values() if one.trouble), "")
+                trouble = new.trouble or trouble or "nothing came of it in time"
+                return (
+                    None if taken else self._rotation(old, why, len(topics), replaced=False, trouble=trouble)
+                )
+            broken = len(new.arrivals)
+            began_s = loop.time()
+            for topic in list(new.arrivals):
+                self._break_over(old, new, topic)
+            new.spare = False
+        finally:
+            if new.spare:
+                self._stay(old, new)
+                self._pool.remove(new)
+            else:
+                self._pool.remove(old)
+                if not new.topics:  # meanwhile nobody wants any of it
+                    self._pool.remove(new)
+        rotation = self._rotation(new, why, len(topics), replaced=True)
+        if not broken:
+            return rotation
+        gap_s, healed_s = await self._wait_for_healing(new, began_s)
+        trouble = f"{broken} of {len(topics)} topics were not proven in time"
+        return attrs.evolve(rotation, broken=broken, gap_s=gap_s, healed_s=healed_s, trouble=trouble)
+
+    async def _reopen(self, link: Link, why: str) -> Rotation:
+        """Close a connection and open it again at once: between the two something may be missed."""
+        began_s, topics = asyncio.get_running_loop().time(), len(link.topics)
+        if link.task is not None:
+            link.task.cancel()
+            await asyncio.wait([link.task])
+            link.session = None
+            self._pool.dial(link)
+        gap_s, healed_s = await self._wait_for_healing(link, began_s)
+        rotation = self._rotation(link, why, topics, replaced=True)
+        return attrs.evolve(rotation, broken=topics, gap_s=gap_s, healed_s=healed_s)
+
+    async def _wait_for_healing(self, link: Link, began_s: float) -> tuple[float, float | None]:
+        """Return how long until all is subscribed to again, and until history brought what was missed."""
+        loop = asyncio.get_running_loop()
+        while loop.time() < began_s + OPENING_S + PROOF_S:
+            session = link.session
+            if session is not None and all(
+                session.phase(topic) in {TopicPhase.CONFIRMED, TopicPhase.REFUSED} for topic in link.topics
+            ):
+                break
+            await asyncio.sleep(CHECK_S)
+        gap_s = loop.time() - began_s
+        return gap_s, loop.time() - began_s if await self._healed(list(link.topics)) else None
+
+    # ------------------------------------------------------------------------------------------ handing over
+
+    async def _carry_over(self, old: Link, new: Link, opened_by_s: float) -> None:
+        """Hand over each topic once it is proven, until all are, or it takes too long, or cannot be."""
+        loop, before, until_s = asyncio.get_running_loop(), old.session, opened_by_s
+        ready_s: float | None = None
+        while new.arrivals and loop.time() < until_s:
+            await asyncio.sleep(CHECK_S)
+            session = new.session
+            if old.session is not before:  # it ended by itself: then the new one is the reconnection
+                for topic in list(new.arrivals):
+                    self._arrive(old, new, topic, seamless=False)
+            elif session is not None and session.state is SessionState.READY:
+                if ready_s is None:
+                    ready_s = loop.time()
+                    until_s = ready_s + PROOF_S
+                if loop.time() >= ready_s + PRESUMED_S:
+                    for topic in new.arrivals:
+                        session.presume(topic)
+                self._arrive_proven(old, new, loop.time())
+            if (new.spare and _is_final(new.error)) or all(one.trouble for one in new.arrivals.values()):
+                return
+
+    def _arrive_proven(self, old: Link, new: Link, now_s: float) -> None:
+        proofs = {topic: overlap.proof(now_s) for topic, overlap in new.arrivals.items()}
+        for topic, proof in proofs.items():
+            # silence proves nothing on a connection that does not bring what it should
+            if proof is Proof.DATA or Proof.NONE not in proofs.values():
+                self._arrive(old, new, topic, seamless=True)
+
+    def _arrive(self, old: Link, new: Link, topic: Topic, *, seamless: bool) -> None:
+        """Let the new connection count for *topic* from now on."""
+        overlap, riders, before = new.arrivals.pop(topic), self._pool.riders[topic], old.session
+        lived = before is not None and before.phase(topic) is TopicPhase.CONFIRMED
+        new.topics[topic] = old.topics.pop(topic)
+        riders.departure = riders.arrival = None
+        if before is not None:
+            if new.spare:
+                before.release(topic)
+            else:
+                before.drop(topic)
+        session, route = new.session, riders.route
+        if session is None or session.phase(topic) is None:
+            return
+        if session.phase(topic) is not TopicPhase.CONFIRMED:
+            session.reroute(topic, route)
+            return
+        if seamless and lived:
+            route.moved(session)
+        else:
+            route.subscribed(session)
+        overlap.hand_over(route, partial(self._settle_down, new, topic, overlap))
+        riders.arrival = overlap
+
+    def _settle_down(self, link: Link, topic: Topic, overlap: Overlap) -> None:
+        """Let the data of a topic go to its route directly: nothing comes any more that was told before."""
+        riders = self._pool.riders.get(topic)
+        if riders is None or riders.arrival is not overlap:
+            return
+        riders.arrival = None
+        if link.session is not None and link.session.phase(topic) is not None:
+            link.session.reroute(topic, riders.route)
+
+    def _break_over(self, old: Link, new: Link, topic: Topic) -> None:
+        """Let the new connection count for what is not proven there: it begins anew."""
+        route = self._pool.riders[topic].route
+        route.lost("the connection was replaced before this was proven on the new one")
+        self._arrive(old, new, topic, seamless=False)
+
+    def _stay(self, old: Link, new: Link) -> None:
+        """Let what was not handed over stay where it is."""
+        for topic in list(new.arrivals):
+            del new.arrivals[topic]
+            riders = self._pool.riders[topic]
+            riders.departure = None
+            if new.session is not None:
+                new.session.drop(topic)
+            if old.session is not None and old.session.phase(topic) is not None:
+                old.session.reroute(topic, riders.route)
+
+    # --------------------------------------------------------------------------------------------- balancing
+
+    def rates(self, now_s: float) -> Mapping[Topic, float]:
+        """Return how many events a second each topic brought since the last time, and count anew."""
+        passed_s = max(now_s - self._counted_s, CHECK_S)
+        before, self._counted_s = self._counted, now_s
+        self._counted = {topic: riders.route.received for topic, riders in self._pool.riders.items()}
+        return {
+            topic: max(count - before[topic], 0) / passed_s
+            for topic, count in self._counted.items()
+            if topic in before
+        }
+
+    async def _even_out(self, now_s: float) -> None:
+        """Let some topics ride on connections that carry less."""
+        for move in self._balance(self.rates(now_s)):
+            old = next((one for one in self._pool.links if move.topic in one.topics), None)
+            new = next((one for one in self._pool.links if one.number == move.into), None)
+            if old is None or new is None or old is new or old.session is None:
+                self._settle(move)
+                continue
+            self._pool.depart(old, new, [move.topic])
+            try:
+                await self._carry_over(old, new, asyncio.get_running_loop().time() + PROOF_S)
+            finally:
+                if move.topic in new.arrivals:
+                    self._stay(old, new)
+                    self._settle(move)
+            if not old.topics and old in self._pool.links:
+                self._pool.remove(old)
+
+
+def _is_final(error: WickwireError | None) -> bool:
+    """Say whether it is no use to try again to open a connection that another one has in its place."""
+    return isinstance(error, VenueError) and error.kind in {
+        FaultKind.SLOT_TAKEN,
+        FaultKind.CREDENTIALS,
+        FaultKind.ENTITLEMENT,
+        FaultKind.WAIT,
+    }
