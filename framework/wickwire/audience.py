@@ -6,22 +6,33 @@ import asyncio
 import inspect
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from wickwire.closer import Switch
+from wickwire.clock import Clock
 from wickwire.errors import StoreError
-from wickwire.fanout import AnyFeedReader, AnyFeedRoute, CandleReader
+from wickwire.fanout import AnyFeedReader, AnyFeedRoute, CandleReader, Reader
 from wickwire.model import Feed, Series, SeriesCandle
+from wickwire.news import ConsumerLoses, News, Switch, Tell
 from wickwire.retry import Backoff, Retries
-from wickwire.store import Store
 
-__all__ = ["Audience", "Listener"]
+__all__ = ["Audience", "EventListener", "EventReader", "Listener"]
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 Listener = Callable[[SeriesCandle], Awaitable[None] | None]
 """What `Collector.on_candle` takes: a plain or an async function of one candle."""
+
+EventListener = Callable[[News], Awaitable[None] | None]
+"""What `Collector.on_event` takes: a plain or an async function of one event."""
+
+
+class EventReader(Reader[News]):
+    """An iterator over what changes in a collector, as it happens; a slow consumer loses the oldest."""
 
 
 class Audience:
@@ -31,31 +42,46 @@ class Audience:
         errors: How often a function of the host raised.
     """
 
-    def __init__(self) -> None:
-        """Start with nobody."""
+    def __init__(self, clock: Clock, tell: Tell) -> None:
+        """Start with nobody; *tell* is told when a consumer begins to lose, *clock* stamps that."""
+        self._clock = clock
+        self._tell = tell
         self._candles: WeakKeyDictionary[CandleReader, None] = WeakKeyDictionary()
         self._feeds: WeakKeyDictionary[AnyFeedReader, tuple[Feed, Container[Series] | None]]
         self._feeds = WeakKeyDictionary()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._told_of_switches: list[Callable[[Switch], None]] = []
+        self._events: WeakKeyDictionary[EventReader, None] = WeakKeyDictionary()
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._told_of_switches: dict[object, Callable[[Switch], None]] = {}
+        self._names: Counter[str] = Counter()
         self.errors = 0
 
     def __len__(self) -> int:
         """Return how many iterators there are."""
-        return len(self._candles) + len(self._feeds)
+        return len(self.readers)
 
-    def reader(self, store: Store, only: Container[Series] | None, after_seq: int) -> CandleReader:
-        """Return a new iterator over what is committed after *after_seq*; *only* None means all series."""
-        reader = CandleReader(store, only, after_seq)
+    @property
+    def readers(self) -> Sequence[Reader[SeriesCandle] | AnyFeedReader | EventReader]:
+        """All iterators, those of functions too."""
+        return [*self._candles, *self._feeds, *self._events]
+
+    def name(self, kind: str, given: str) -> str:
+        """Return the name of a new consumer: the *given* one, or else its kind and a number."""
+        if given:
+            return given
+        self._names[kind] += 1
+        return f"{kind} {self._names[kind]}"
+
+    # --------------------------------------------------------------------------------------------- iterators
+
+    def seat(self, reader: CandleReader) -> None:
+        """Let *reader* have what is committed from now on."""
+        reader.loses = self._loses
         self._candles[reader] = None
-        return reader
 
     def deliver(self, news: Sequence[SeriesCandle]) -> None:
         """Pass on what was just committed."""
         for reader in list(self._candles):
-            reader.put(news)
-
-    # ------------------------------------------------------------------------------------- trades and quotes
+            reader.deliver(news)
 
     def attach(
         self,
@@ -65,6 +91,7 @@ class Audience:
         routes: Iterable[AnyFeedRoute],
     ) -> None:
         """Let *reader* hear the routes of *feed*, now and to come; *only* None means all of them."""
+        reader.loses = self._loses
         self._feeds[reader] = feed, only
         for route in routes:
             _attach(reader, feed, only, route)
@@ -74,19 +101,57 @@ class Audience:
         for reader, (feed, only) in self._feeds.items():
             _attach(reader, feed, only, route)
 
+    def listen(self, reader: EventReader) -> None:
+        """Let *reader* have what happens from now on."""
+        reader.loses = self._loses
+        self._events[reader] = None
+
+    @property
+    def listens(self) -> bool:
+        """Whether somebody wants to know what happens."""
+        return bool(self._events)
+
+    def hear(self, one: News) -> None:
+        """Pass on what happened."""
+        for reader in list(self._events):
+            reader.put(None, one)
+        if isinstance(one, Switch):
+            self._tell_switch(one)
+
+    def _loses(self, reader: Reader[Any]) -> None:
+        """Tell that a consumer begins to lose; who loses that very news knows it without."""
+        self._tell(
+            ConsumerLoses(
+                consumer=reader.name,
+                at_ns=self._clock.now_ns(),
+                policy=reader.policy,
+                bound=reader.bound,
+                dropped=reader.dropped,
+            )
+        )
+
     # --------------------------------------------------------------------------------------------- functions
 
     def call(
-        self, listener: Listener, reader: CandleReader, tasks: asyncio.TaskGroup, rng: random.Random
-    ) -> None:
-        """Call *listener* with what *reader* brings, in a task of *tasks*."""
+        self,
+        listener: Callable[[T], Awaitable[None] | None],
+        reader: Reader[T],
+        tasks: asyncio.TaskGroup,
+        rng: random.Random,
+    ) -> Callable[[], None]:
+        """Call *listener* with what *reader* brings, in a task of *tasks*; return what ends that."""
         coroutine = self._calling(listener, reader, Retries(Backoff(), rng))
-        self._tasks.append(tasks.create_task(coroutine, name="listener"))
+        task = tasks.create_task(coroutine, name=f"listener {reader.name}")
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
+        return reader.stop
 
-    async def _calling(self, listener: Listener, reader: CandleReader, retries: Retries) -> None:
+    async def _calling(
+        self, listener: Callable[[T], Awaitable[None] | None], reader: Reader[T], retries: Retries
+    ) -> None:
         while True:
             try:
-                candle = await anext(reader)
+                item = await anext(reader)
             except StopAsyncIteration:
                 return
             except StoreError as exc:  # it fell behind, and the store cannot be read back just now
@@ -94,20 +159,26 @@ class Audience:
                 continue
             retries.succeeded()
             try:
-                result = listener(candle)
+                result = listener(item)
                 if inspect.isawaitable(result):
                     await result
             except Exception:  # a host's code must not end the collector
                 self.errors += 1
-                log.exception("listener failed", extra={"series": str(candle.series)})
+                series = str(getattr(item, "series", ""))
+                log.exception("listener failed", extra={"series": series, "consumer": reader.name})
 
-    def call_on_switch(self, listener: Callable[[Switch], None]) -> None:
-        """Call *listener* whenever a series changes its route."""
-        self._told_of_switches.append(listener)
+    def call_on_switch(self, listener: Callable[[Switch], None]) -> Callable[[], None]:
+        """Call *listener* whenever a series changes its route; return what ends that."""
+        key = object()  # the same function may listen twice
+        self._told_of_switches[key] = listener
 
-    def tell_switch(self, switch: Switch) -> None:
-        """Pass on that a series changed its route."""
-        for listener in self._told_of_switches:
+        def stop() -> None:
+            self._told_of_switches.pop(key, None)
+
+        return stop
+
+    def _tell_switch(self, switch: Switch) -> None:
+        for listener in list(self._told_of_switches.values()):
             try:
                 listener(switch)
             except Exception:  # a host's code must not end the venue
@@ -118,7 +189,7 @@ class Audience:
 
     def end(self) -> None:
         """Let all iterators stop once they have read what there is."""
-        for reader in [*self._candles, *self._feeds]:
+        for reader in self.readers:
             reader.end()
 
     def leave(self) -> None:
@@ -134,7 +205,7 @@ class Audience:
 
     def cancel(self) -> None:
         """End the calls of functions now."""
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()
 
 

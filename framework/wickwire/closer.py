@@ -13,9 +13,7 @@ import math
 import random
 import re
 from collections.abc import Callable
-from typing import Final, final
-
-import attrs
+from typing import Final
 
 from wickwire.asking import MARGIN_S, Asking, Moment
 from wickwire.budget import Priority
@@ -23,13 +21,23 @@ from wickwire.clock import Clock
 from wickwire.conversation import OhlcvQuery
 from wickwire.errors import FaultKind, VenueError, WickwireError
 from wickwire.folding import Pages
-from wickwire.holes import WORK
+from wickwire.holes import WORK, difference
 from wickwire.laws import broken_law
 from wickwire.ledger import Ledger, Want
 from wickwire.model import SECOND_NS, Candle, Finality, Quote, Rung, Series, Trade, iso
+from wickwire.news import (
+    Condition,
+    Doubted,
+    HistoryFailed,
+    HoleFound,
+    HoleHealed,
+    Rescaled,
+    RowRefused,
+    Switch,
+    Tell,
+)
 from wickwire.planner import Plan
 from wickwire.retry import Advice, Backoff, advise
-from wickwire.series import Word
 from wickwire.session import Session
 
 __all__ = ["Closer", "Condition", "Switch"]
@@ -52,38 +60,6 @@ _NUMBER: Final = re.compile(r"[-+\d.,]+(?:[eE][-+]?\d+)?")
 
 LIVE_S: Final = 60.0
 """How old the last row may be for a series to count as live."""
-
-
-@final
-class Condition(Word):
-    """How a series is doing, decided when it is read."""
-
-    STARTING = "starting"
-    LIVE = "live"
-    QUIET = "quiet"
-    """Nothing comes, and history, or a connection that lives, says that nothing happened."""
-    POLLED = "polled"
-    STALE = "stale"
-    """Nothing verified is newer than its limit."""
-    REFUSED = "refused"
-    STOPPED = "stopped"
-
-
-@attrs.frozen
-class Switch:
-    """One change of route.
-
-    Attributes:
-        series: Which series.
-        at_ns: When.
-        rung: The new route.
-        why: One sentence.
-    """
-
-    series: Series
-    at_ns: int
-    rung: Rung
-    why: str
 
 
 class Closer:
@@ -110,7 +86,7 @@ class Closer:
         *,
         backoff: Backoff,
         committer: Callable[[Closer], None],
-        switched: Callable[[Switch], None],
+        tell: Tell,
         past_ns: int = 0,
     ) -> None:
         """Keep *ledger* whole.
@@ -123,7 +99,7 @@ class Closer:
             rng: Where jitter comes from.
             backoff: How long to wait between attempts.
             committer: Told when there is something to commit.
-            switched: Told of each change of route.
+            tell: Told what happens to the series, at once.
             past_ns: What ended before was never live here: somebody asked for it, and it can wait.
         """
         self._past_ns = past_ns
@@ -132,7 +108,8 @@ class Closer:
         self._history = history
         self._clock = clock
         self._commit = committer
-        self._switched = switched
+        self._tell = tell
+        self._told_holes = [*ledger.holes]
         self._session: Session | None = None
         self._newest_ns = -1
         self._agreed = 0
@@ -208,7 +185,21 @@ class Closer:
         if newest is not None and newest.open_ns > self._newest_ns:
             self._newest_ns = newest.open_ns
             self.lag_s = (self._clock.now_ns() - newest.close_ns) / SECOND_NS
+        self._tell_holes()
         self._commit(self)
+
+    def _tell_holes(self) -> None:
+        """Tell which holes are new, which are of another kind, and which are none any more."""
+        before, now = self._told_holes, self.ledger.holes
+        if now == before:
+            return
+        self._told_holes = [*now]
+        found, healed = difference(before, now)
+        series, at_ns = self.series, self._clock.now_ns()
+        for hole in found:
+            self._tell(HoleFound(series=series, at_ns=at_ns, hole=hole))
+        for hole in healed:
+            self._tell(HoleHealed(series=series, at_ns=at_ns, hole=hole))
 
     def subscribed(self, session: Session) -> None:
         """Start a new epoch."""
@@ -235,6 +226,11 @@ class Closer:
         """Distrust the forming row."""
         self._lost_why = why
         self.ledger.doubt()
+
+    def tell_gap(self, why: str) -> None:
+        """Tell that something of the topic it lives on was lost."""
+        venue, at_ns = self.series.scope, self._clock.now_ns()
+        self._tell(Doubted(venue=venue, topics=(self.plan.topic,), at_ns=at_ns, why=why))
 
     def made_anew(self, candle: Candle) -> None:
         """Take what became of a bucket that was over, where candles are made here."""
@@ -329,7 +325,7 @@ class Closer:
         switch = Switch(self.series, self._clock.now_ns(), rung, why)
         self.switches = [*self.switches[-99:], switch]
         log.info("route changed", extra={"series": str(self.series), "route": rung.value, "why": why})
-        self._switched(switch)
+        self._tell(switch)
 
     # ---------------------------------------------------------------------------------------- asking history
 
@@ -337,6 +333,7 @@ class Closer:
         """Ask history for what is wanted, newest first, until nothing is or it has to wait."""
         while (want := self._asking.next(self._now())) is not None:
             await self._ask_for(want)
+        self._tell_holes()  # what history no longer reaches is known without a page
         if self.hopeless or not self._asking.retrying:  # whatever still lacks was asked for in vain
             self._settled.set()
 
@@ -370,6 +367,7 @@ class Closer:
         if self.ledger.rescaling.count > scales:
             why = self.ledger.rescaling.why
             log.warning("history rescaled", extra={"series": str(self.series), "why": why})
+            self._tell(Rescaled(series=self.series, at_ns=self._clock.now_ns(), why=why))
         self._judge(outcome.agreed, outcome.missed)
         forward = self.ledger.progress != before
         self._asking.answered(want, fetched.as_of_ns, self._now(), forward=forward)
@@ -392,6 +390,9 @@ class Closer:
         """Say what fails once: the same trouble in other words, or from the other side too, is no news."""
         if kind not in self._failing.values():
             log.warning("%s failed", where, extra={"series": str(self.series), "why": why})
+        if where == "history" and self._failing.get(where) != kind:
+            fault, at_ns = kind if isinstance(kind, FaultKind) else None, self._clock.now_ns()
+            self._tell(HistoryFailed(series=self.series, at_ns=at_ns, kind=fault, why=why))
         self._failing[where] = kind
 
     def _tell_refused(self) -> None:
@@ -407,6 +408,8 @@ class Closer:
             self._told_why = why
             said = {"series": str(self.series), "why": self.ledger.last_refusal}
             log.warning("a row of the venue is no candle", extra=said)
+            refusal, at_ns = self.ledger.last_refusal, self._clock.now_ns()
+            self._tell(RowRefused(series=self.series, at_ns=at_ns, why=refusal))
 
     def _judge(self, agreed: int, missed: object) -> None:
         """Draw the conclusion of what history says about the stream."""

@@ -13,18 +13,21 @@ from typing import Final, Self
 
 import attrs
 
-from wickwire.audience import Audience, Listener
+from wickwire.audience import Audience, EventListener, EventReader, Listener
 from wickwire.clock import Clock, SystemClock
-from wickwire.closer import Closer, Switch
+from wickwire.closer import Closer
 from wickwire.description import Account
 from wickwire.errors import ConfigError, GivenUp, UsageError
 from wickwire.fanout import AnyFeedReader, CandleReader, FeedReader
-from wickwire.health import Health, of_closer, of_feed, of_venue
+from wickwire.health import Health, of_closer, of_consumer, of_feed, of_venue
 from wickwire.instants import instant_of
 from wickwire.logs import speak
 from wickwire.model import Feed, Quote, Rung, Series, SeriesCandle, Trade
+from wickwire.news import News, Switch
+from wickwire.newsroom import Newsroom
 from wickwire.places import Places
 from wickwire.planner import Plan, pinned
+from wickwire.queues import BOUND, Policy
 from wickwire.registry import Registry
 from wickwire.retry import Backoff
 from wickwire.roster import DRAIN_S, Roster
@@ -36,7 +39,7 @@ from wickwire.venues import NOT_RUNNING, Venues
 from wickwire.watchdog import Watchdog
 from wickwire.writer import Writer
 
-__all__ = ["Collector", "Listener"]
+__all__ = ["Collector", "EventListener", "Listener"]
 
 log = logging.getLogger(__name__)
 
@@ -101,12 +104,13 @@ class Collector:
         self._rng = rng or random.Random()
         self._watchdog = watchdog or Watchdog(self._registry)
         self._world = world
-        self._audience = Audience()
+        self._audience = Audience(self._clock, self._tell)
         places = Places()
         self._venues = Venues(self._registry, accounts or {}, backoff, self._clock, self._rng, places)
         self._roster = Roster(
             self._registry, accounts or {}, self._clock, self._venues, self._audience, places
         )
+        self._newsroom = Newsroom(self._venues.scopes, self._clock, self._audience)
         self._writer: Writer | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._given_up: GivenUp | None = None
@@ -140,7 +144,8 @@ class Collector:
             self._transport = self._given_transport or self._open_transport()
             if self._given_transport is None:
                 stack.push_async_callback(self._transport.aclose)
-            self._writer = Writer(self._store, self._audience.deliver, self._child_rng())
+            news = self._newsroom
+            self._writer = Writer(self._store, self._audience.deliver, self._child_rng(), news.store_troubled)
             stack.enter_context(unwrapped())
             self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
             self._writing = self._tasks.create_task(self._writer.run(), name="writer")
@@ -148,10 +153,11 @@ class Collector:
                 self._transport,
                 self._tasks,
                 committer=self._writer.notice,
-                switched=self._audience.tell_switch,
+                tell=news.tell,
                 given_up=self._give_up,
             )
             self._alarm = self._tasks.create_task(self._end_loudly(), name="alarm")
+            self._looking = self._tasks.create_task(news.run(), name="newsroom")
             self._roster.start(self._store, self._writer)
             self._stack = stack.pop_all()
         return self
@@ -171,10 +177,14 @@ class Collector:
                 self._alarm.cancel()
             self._audience.cancel()
             self._writing.cancel()
+            self._looking.cancel()
             self._venues.end()
             self._tasks = None
             self._audience.leave()  # also when the store took nothing: nobody waits for what never comes
             await self._stack.__aexit__(kind, error, trace)
+
+    def _tell(self, one: News) -> None:
+        self._newsroom.tell(one)
 
     def _give_up(self, error: GivenUp) -> None:
         """Note why the collector ends."""
@@ -248,7 +258,9 @@ class Collector:
         since_ns = None if since is None else self._instant(since)
         pin = None if route is None else pinned(route)
         name = self._canonical(series)
-        return await self._roster.add(name, since_ns, pin)
+        collected = await self._roster.add(name, since_ns, pin)
+        self._newsroom.wake()
+        return collected
 
     async def remove(self, series: str | Series) -> None:
         """Stop collecting *series*; what is stored stays. Nothing happens when it is not collected."""
@@ -315,7 +327,14 @@ class Collector:
 
     # ------------------------------------------------------------------------------------------- listening
 
-    def candles(self, *series: str | Series, after_seq: int | None = None) -> CandleReader:
+    def candles(
+        self,
+        *series: str | Series,
+        after_seq: int | None = None,
+        policy: Policy = Policy.SPILL,
+        bound: int = BOUND,
+        name: str = "",
+    ) -> CandleReader:
         """Return an iterator over closed candles as they are committed.
 
         Each first close comes once; a revision comes again with its count. A consumer that falls behind
@@ -326,54 +345,151 @@ class Collector:
             series: Only these; all when none is named.
             after_seq: Start after this `seq` of the store, to go on where an earlier run ended; by default
                 only what is committed from the start of this collector on.
+            policy: What happens when the consumer is too slow: `SPILL` and `WAIT` lose nothing, `CONFLATE`
+                and `DROP_OLDEST` do, counted in `dropped` and `conflated`.
+            bound: How many candles wait in memory at most.
+            name: What it is called in health and in the log; by default "candles" and a number.
 
         Raises:
-            UsageError: The collector is not running, or one of *series* carries no candles.
+            UsageError: The collector is not running, one of *series* carries no candles, there is no such
+                *policy*, or nothing fits *bound*.
         """
+        return self._candle_reader(series, after_seq, policy, bound, self._audience.name("candles", name))
+
+    def _candle_reader(
+        self, series: Sequence[str | Series], after_seq: int | None, policy: Policy, bound: int, name: str
+    ) -> CandleReader:
         if self._store is None or self._tasks is None:
             raise UsageError(NOT_RUNNING)
         only: Container[Series] | None = {self._candles_of(text) for text in series} or None
         start = self._start_seq if after_seq is None else after_seq
-        return self._audience.reader(self._store, only, start)
+        reader = CandleReader(self._store, only, start, policy=policy, bound=bound, name=name)
+        self._audience.seat(reader)
+        return reader
 
-    def on_candle(self, listener: Listener, *series: str | Series) -> None:
+    def on_candle(
+        self,
+        listener: Listener,
+        *series: str | Series,
+        policy: Policy = Policy.SPILL,
+        bound: int = BOUND,
+        name: str = "",
+    ) -> Callable[[], None]:
         """Call *listener* with every closed candle, in order, one at a time; it may be plain or async.
 
-        What it raises is logged and counted in `listener_errors`; the next candle comes all the same.
+        What it raises is logged and counted in `listener_errors`; the next candle comes all the same. A
+        function that is slow is a slow consumer: `candles` tells of *policy*, *bound* and *name*, and of
+        what is raised.
+
+        Returns:
+            What ends that when it is called; the call that is under way comes to its end.
         """
         if self._tasks is None:
             raise UsageError(NOT_RUNNING)
-        self._audience.call(listener, self.candles(*series), self._tasks, self._child_rng())
+        reader = self._candle_reader(series, None, policy, bound, self._audience.name("on_candle", name))
+        return self._audience.call(listener, reader, self._tasks, self._child_rng())
 
-    def on_switch(self, listener: Callable[[Switch], None]) -> None:
-        """Call *listener* whenever a series changes its route; it must be quick.
+    def on_switch(self, listener: Callable[[Switch], None]) -> Callable[[], None]:
+        """Call *listener* whenever a series changes its route, at that very moment; it must be quick.
 
         What it raises is logged and counted in `listener_errors`.
+
+        Returns:
+            What ends that when it is called.
         """
-        self._audience.call_on_switch(listener)
+        return self._audience.call_on_switch(listener)
+
+    def events(self, *, bound: int = BOUND, name: str = "") -> EventReader:
+        """Return an iterator over what happens from now on: one value of `News` for each change.
+
+        Changes of route, holes found and healed, refusals, doubts, connections that end, a store that fails:
+        each as it happens. How a series is doing and how far a connection is are looked at once a second. A
+        slow consumer loses the oldest, counted in `dropped`.
+
+        Args:
+            bound: How many events wait at most.
+            name: What it is called in health and in the log; by default "events" and a number.
+
+        Raises:
+            UsageError: The collector is not running, or nothing fits *bound*.
+        """
+        return self._event_reader(bound, self._audience.name("events", name))
+
+    def _event_reader(self, bound: int, name: str) -> EventReader:
+        if self._tasks is None:
+            raise UsageError(NOT_RUNNING)
+        reader = EventReader(Policy.DROP_OLDEST, bound, name)
+        self._audience.listen(reader)
+        self._newsroom.wake()
+        return reader
+
+    def on_event(self, listener: EventListener, *, bound: int = BOUND, name: str = "") -> Callable[[], None]:
+        """Call *listener* with everything that `events` tells, one at a time; it may be plain or async.
+
+        What it raises is logged and counted in `listener_errors`.
+
+        Returns:
+            What ends that when it is called; the call that is under way comes to its end.
+
+        Raises:
+            UsageError: The collector is not running, or nothing fits *bound*.
+        """
+        reader = self._event_reader(bound, self._audience.name("on_event", name))
+        assert self._tasks is not None
+        return self._audience.call(listener, reader, self._tasks, self._child_rng())
 
     @property
     def listener_errors(self) -> int:
-        """How often a function that was given to `on_candle` or `on_switch` raised."""
+        """How often a function that was given to `on_candle`, `on_event` or `on_switch` raised."""
         return self._audience.errors
 
-    def trades(self, *series: str | Series) -> FeedReader[Trade]:
-        """Return an iterator over the trades of the trade series; a slow consumer loses the oldest.
+    def trades(
+        self,
+        *series: str | Series,
+        policy: Policy = Policy.DROP_OLDEST,
+        bound: int = BOUND,
+        name: str = "",
+    ) -> FeedReader[Trade]:
+        """Return an iterator over the trades of the trade series, as they come.
+
+        Args:
+            series: Only these; all when none is named.
+            policy: What happens when the consumer is too slow: it loses the oldest, or, with `CONFLATE`,
+                all but the latest of each series; counted in `dropped` and `conflated`. It cannot wait, as
+                the venue does not, and trades are not stored.
+            bound: How many trades wait at most.
+            name: What it is called in health and in the log; by default "trades" and a number.
 
         Raises:
-            UsageError: The collector is not running, or one of *series* carries no trades.
+            UsageError: The collector is not running, one of *series* carries no trades, *policy* is none for
+                trades, or nothing fits *bound*.
         """
-        reader = FeedReader[Trade]()
+        reader = FeedReader[Trade](policy, bound, self._audience.name("trades", name))
         self._attach(reader, Feed.TRADES, series)
         return reader
 
-    def quotes(self, *series: str | Series) -> FeedReader[Quote]:
-        """Return an iterator over the quotes of the quote series; a slow consumer loses the oldest.
+    def quotes(
+        self,
+        *series: str | Series,
+        policy: Policy = Policy.DROP_OLDEST,
+        bound: int = BOUND,
+        name: str = "",
+    ) -> FeedReader[Quote]:
+        """Return an iterator over the quotes of the quote series, as they come.
+
+        Args:
+            series: Only these; all when none is named.
+            policy: What happens when the consumer is too slow: it loses the oldest, or, with `CONFLATE`,
+                all but the latest of each series; counted in `dropped` and `conflated`. It cannot wait, as
+                the venue does not, and quotes are not stored.
+            bound: How many quotes wait at most.
+            name: What it is called in health and in the log; by default "quotes" and a number.
 
         Raises:
-            UsageError: The collector is not running, or one of *series* carries no quotes.
+            UsageError: The collector is not running, one of *series* carries no quotes, *policy* is none for
+                quotes, or nothing fits *bound*.
         """
-        reader = FeedReader[Quote]()
+        reader = FeedReader[Quote](policy, bound, self._audience.name("quotes", name))
         self._attach(reader, Feed.QUOTES, series)
         return reader
 
@@ -487,4 +603,6 @@ class Collector:
             store_trouble=self._writer.trouble,
             alarm="" if alarm is None else str(alarm),
             holds=self._watchdog.holds,
+            consumers=[of_consumer(reader) for reader in self._audience.readers],
+            events=dict(self._newsroom.counts),
         )

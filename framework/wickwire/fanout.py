@@ -1,86 +1,187 @@
 """Hands what is true to whoever listens: bounded, and nobody waits for anybody.
 
-Candles have a store behind them, so a consumer that falls behind reads on from there and loses nothing.
-Trades and quotes have none: the oldest are dropped, and counted.
+Candles have a store behind them, so a consumer that falls behind can read on from there and lose nothing.
+Trades and quotes have none: what does not fit is lost, and counted. What is done is the consumer's choice,
+and has a name: `queues.Policy`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import AsyncIterator, Container, Sequence
-from typing import Final, Generic, Self, TypeVar
+from collections.abc import AsyncIterator, Callable, Container, Sequence
+from typing import Any, Final, Generic, Self, TypeVar
 from weakref import ReferenceType, ref
 
-from wickwire.errors import FaultKind, StoreError
+from wickwire.errors import FaultKind, StoreError, UsageError
 from wickwire.model import Candle, Quote, Series, SeriesCandle, Trade
+from wickwire.queues import BOUND, Latest, Newest, Policy, checked_bound
 from wickwire.session import Session
 from wickwire.store import Store
 
-__all__ = ["AnyFeedReader", "AnyFeedRoute", "CandleReader", "FeedReader", "FeedRoute"]
+__all__ = ["AnyFeedReader", "AnyFeedRoute", "CandleReader", "FeedReader", "FeedRoute", "Loses", "Reader"]
 
 log = logging.getLogger(__name__)
 
-BOUND: Final = 1_024
-"""How many items wait for one consumer."""
+PAGE: Final = 1_024
+"""How many candles are read back from the store at once."""
 
+T = TypeVar("T")
 E = TypeVar("E", Trade, Quote)
 
 
-class CandleReader(AsyncIterator[SeriesCandle]):
-    """An iterator over committed candles, in order of commit, each at least once and normally exactly once.
-
-    It holds at most `BOUND` candles in memory; beyond that it reads them back from the store.
+class Reader(AsyncIterator[T], Generic[T]):
+    """An iterator over what is handed to one consumer. Whoever hands on never waits.
 
     Attributes:
-        spilled: How often it fell behind and went to the store.
+        name: Shown in health and in the log.
+        policy: What happens when the consumer is too slow.
+        bound: How many items wait for it at most.
+        spilled: How often it fell behind and went on from the store.
     """
 
-    def __init__(self, store: Store, series: Container[Series] | None, after_seq: int) -> None:
-        """Read candles of *series* (None: all) that are committed after *after_seq*."""
-        self._store = store
-        self._series = series
-        self._last_seq = after_seq
-        self._queue: deque[SeriesCandle] = deque()
-        self._behind = True  # something may have been committed since
+    def __init__(self, policy: Policy, bound: int, name: str) -> None:
+        """Start empty.
+
+        Raises:
+            UsageError: *policy* is none, or nothing fits *bound*.
+        """
+        told: object = policy
+        if not isinstance(told, Policy):
+            raise UsageError(f"not a policy: {told!r:.40}; write {', '.join(map(_shown, Policy))}")
+        self.name = name
+        self.policy = policy
+        self.bound = checked_bound(bound)
+        self.spilled = 0
+        self.loses: Loses | None = None
+        conflates = policy is Policy.CONFLATE
+        self._queue: Newest[T] | Latest[T] = Latest(self.bound) if conflates else Newest(self.bound)
         self._more = asyncio.Event()
         self._ended = False
-        self._left = False
-        self.spilled = 0
+        self._stopped = False
+        self._loses = False
 
-    def put(self, news: Sequence[SeriesCandle]) -> None:
-        """Take what was just committed; never blocks."""
-        if not self._behind:
-            if len(self._queue) + len(news) > BOUND:
-                self._behind = True
-                self.spilled += 1
-            else:
-                self._queue.extend(
-                    candle for candle in news if self._series is None or candle.series in self._series
-                )
+    @property
+    def waiting(self) -> int:
+        """How many items wait in memory."""
+        return len(self._queue)
+
+    @property
+    def dropped(self) -> int:
+        """How many were lost because the consumer was too slow."""
+        return self._queue.dropped
+
+    @property
+    def conflated(self) -> int:
+        """How many were replaced by a newer one of their series, as the policy says."""
+        return self._queue.conflated
+
+    def put(self, key: object, item: T) -> bool:
+        """Take one item of *key*, never blocking; say whether that was possible without losing another."""
+        if self._stopped:
+            return True
+        fits = self._queue.put(key, item)
+        if not fits and not self._loses:
+            self._loses = True
+            if self.loses is not None:
+                self.loses(self)
         self._more.set()
+        return fits
 
     def end(self) -> None:
-        """Let the iteration stop once everything committed was read."""
+        """Let the iteration stop when nothing waits any more."""
         self._ended = True
         self._more.set()
+
+    def stop(self) -> None:
+        """Let the iteration stop at once; what waits is forgotten, and nothing is taken any more."""
+        self._stopped = True
+        self._queue.clear()
+        self.end()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        while not self._queue:
+            if self._ended:
+                raise StopAsyncIteration
+            self._more.clear()
+            await self._more.wait()
+        return self._take()
+
+    def _take(self) -> T:
+        item = self._queue.take()
+        if self._loses and not self._queue:
+            self._loses = False
+        return item
+
+
+Loses = Callable[["Reader[Any]"], None]
+"""Called when a consumer that had kept up begins to lose."""
+
+
+class CandleReader(Reader[SeriesCandle]):
+    """An iterator over committed candles, in order of commit, each at least once and normally exactly once.
+
+    It holds at most `bound` candles in memory. What does not fit is read back from the store (`SPILL`), or
+    all is, piece by piece as it is taken (`WAIT`); else it is lost (`CONFLATE`, `DROP_OLDEST`).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        series: Container[Series] | None,
+        after_seq: int,
+        *,
+        policy: Policy = Policy.SPILL,
+        bound: int = BOUND,
+        name: str = "candles",
+    ) -> None:
+        """Read candles of *series* (None: all) that are committed after *after_seq*."""
+        super().__init__(policy, bound, name)
+        self._store = store
+        self._series = series
+        self._seq = after_seq  # all before is in the queue, was taken, or is not wanted
+        self._loses_none = policy in {Policy.SPILL, Policy.WAIT}
+        self._behind = True  # something may have been committed since
+        self._left = False
+
+    def deliver(self, news: Sequence[SeriesCandle]) -> None:
+        """Take what was just committed; never blocks."""
+        if self._stopped:
+            return
+        self._more.set()
+        if self.policy is Policy.WAIT:
+            self._behind = True
+        if self._behind:
+            return
+        wanted = [candle for candle in news if candle.seq > self._seq and self._wants(candle)]
+        if self._loses_none and len(self._queue) + len(wanted) > self.bound:
+            self._behind = True
+            self.spilled += 1
+            return
+        for candle in wanted:
+            self.put(candle.series, candle)
+            self._seq = candle.seq
 
     def leave(self) -> None:
         """Let the iteration stop once everything was read that can be: the store is closed."""
         self._left = True
         self.end()
 
-    def __aiter__(self) -> Self:
-        return self
+    def stop(self) -> None:
+        """Let the iteration stop at once; what waits is forgotten, and nothing is taken any more."""
+        super().stop()
+        self._behind = False
+
+    def _wants(self, candle: SeriesCandle) -> bool:
+        return self._series is None or candle.series in self._series
 
     async def __anext__(self) -> SeriesCandle:
         while True:
-            while self._queue:
-                candle = self._queue.popleft()
-                if candle.seq > self._last_seq:
-                    self._last_seq = candle.seq
-                    return candle
+            if self._queue and (self._loses_none or not self._behind):
+                return self._take()
             if self._behind:
                 await self._catch_up()
             elif self._ended:
@@ -93,58 +194,46 @@ class CandleReader(AsyncIterator[SeriesCandle]):
         """Read the next piece back from the store; what is committed meanwhile only sets `_more`."""
         self._more.clear()
         try:
-            rows = await self._store.committed(self._last_seq, limit=BOUND)
+            rows = await self._store.committed(self._seq, limit=PAGE)
         except StoreError:
             if not self._left:
                 raise
             self._behind = False
             return
-        if rows:
-            wanted = [row for row in rows if self._series is None or row.series in self._series]
-            self._queue.extend(wanted)
-            if not wanted:
-                self._last_seq = rows[-1].seq
-        elif not self._more.is_set():
+        if self._stopped:  # meanwhile
+            return
+        if not rows and not self._more.is_set():
             self._behind = False
+        for row in rows:
+            if self._wants(row):
+                if self._loses_none and len(self._queue) == self.bound:
+                    break
+                self.put(row.series, row)
+            self._seq = row.seq
 
 
-class FeedReader(AsyncIterator[E], Generic[E]):
-    """An iterator over trades or quotes as they come; a slow consumer loses the oldest.
+class FeedReader(Reader[E], Generic[E]):
+    """An iterator over trades or quotes as they come; who is slow loses the oldest, or all but the latest."""
 
-    Attributes:
-        dropped: How many were lost that way.
-    """
+    def __init__(self, policy: Policy = Policy.DROP_OLDEST, bound: int = BOUND, name: str = "feed") -> None:
+        """Start empty.
 
-    def __init__(self) -> None:
-        """Start empty."""
-        self._queue: deque[E] = deque(maxlen=BOUND)
-        self._more = asyncio.Event()
-        self._ended = False
-        self.dropped = 0
+        Raises:
+            UsageError: *policy* is one that only candles can have, or none, or nothing fits *bound*.
+        """
+        super().__init__(policy, bound, name)
+        instead = f"use {_shown(Policy.DROP_OLDEST)} or {_shown(Policy.CONFLATE)}"
+        if policy is Policy.WAIT:
+            raise UsageError(
+                "trades and quotes cannot wait for a consumer: the venue goes on talking, and a connection "
+                f"that is not read fails for all that rides on it; {instead}"
+            )
+        if policy is Policy.SPILL:
+            raise UsageError(f"trades and quotes are not stored: there is nothing to read on from; {instead}")
 
-    def put(self, item: E) -> bool:
-        """Take one event, never blocking; say whether that was possible without losing the oldest."""
-        full = len(self._queue) == BOUND
-        self.dropped += full
-        self._queue.append(item)
-        self._more.set()
-        return not full
 
-    def end(self) -> None:
-        """Let the iteration stop when the queue is empty."""
-        self._ended = True
-        self._more.set()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> E:
-        while not self._queue:
-            if self._ended:
-                raise StopAsyncIteration
-            self._more.clear()
-            await self._more.wait()
-        return self._queue.popleft()
+def _shown(policy: Policy) -> str:
+    return f"Policy.{policy.name}"
 
 
 class FeedRoute(Generic[E]):
@@ -193,7 +282,7 @@ class FeedRoute(Generic[E]):
             self.heard_s = session.frame_s
         for held in self.readers:
             reader = held()
-            if reader is not None and not reader.put(data):  # type: ignore[arg-type]  # the same
+            if reader is not None and not reader.put(self.series, data):  # type: ignore[arg-type]  # the same
                 self.dropped += 1
 
     def attach(self, reader: AnyFeedReader) -> None:

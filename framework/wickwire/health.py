@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 
-from wickwire.closer import LIVE_S, Closer, Condition, Switch
+from wickwire.closer import LIVE_S, Closer
 from wickwire.endpoint import Topic
-from wickwire.fanout import AnyFeedRoute
+from wickwire.fanout import AnyFeedRoute, Reader
 from wickwire.model import Candle, Feed, Hole, Rung, Series
+from wickwire.news import Condition, Links, Switch
 from wickwire.pool import Link
+from wickwire.queues import Policy
 from wickwire.rotation import Rotation
 from wickwire.venue import Venue
 from wickwire.watchdog import Hold
 
 __all__ = [
     "ConnectionHealth",
+    "ConsumerHealth",
     "Health",
     "SeriesHealth",
     "SubscriptionHealth",
     "VenueHealth",
+    "condition_of",
+    "links_of",
     "of_closer",
+    "of_consumer",
     "of_feed",
     "of_venue",
 ]
@@ -169,6 +176,29 @@ class VenueHealth:
 
 
 @attrs.frozen(kw_only=True)
+class ConsumerHealth:
+    """How one consumer is doing: an iterator, or a function that is called.
+
+    Attributes:
+        name: The one it was given, or what it consumes and a number.
+        policy: What happens when it is too slow.
+        bound: How many items wait for it at most.
+        waiting: How many wait for it in memory.
+        dropped: How many it lost.
+        conflated: How many were replaced by a newer one of their series.
+        spilled: How often it fell behind and went on from the store.
+    """
+
+    name: str
+    policy: Policy
+    bound: int
+    waiting: int
+    dropped: int = 0
+    conflated: int = 0
+    spilled: int = 0
+
+
+@attrs.frozen(kw_only=True)
 class Health:
     """How a collector is doing.
 
@@ -181,6 +211,8 @@ class Health:
         store_trouble: The store's last error; empty when it works.
         alarm: Which plugin's hook holds the event loop, or did in the last minute; empty when none does.
         holds: The last 20 calls that held it for too long, of plugins and others.
+        consumers: Every iterator that somebody holds, and every function that is called, but for `on_switch`.
+        events: What happened since the start: how often, by the name of the event.
     """
 
     at_ns: int
@@ -191,6 +223,8 @@ class Health:
     store_trouble: str
     alarm: str = ""
     holds: Sequence[Hold] = ()
+    consumers: Sequence[ConsumerHealth] = ()
+    events: Mapping[str, int] = attrs.field(factory=dict)
 
 
 def of_closer(closer: Closer, venue: Venue) -> SeriesHealth:
@@ -227,7 +261,7 @@ def of_feed(route: AnyFeedRoute, venue: Venue, now_s: float) -> SeriesHealth:
     is_over = route.stopped or (route.live and now_s - route.doubt_s > LIVE_S)
     return SeriesHealth(
         series=route.series,
-        condition=_condition(route, age_s),
+        condition=condition_of(route, now_s),
         rung=Rung.STREAM,
         why=venue.plans[route.series].why,
         verified=route.live or route.received > 0,
@@ -240,14 +274,28 @@ def of_feed(route: AnyFeedRoute, venue: Venue, now_s: float) -> SeriesHealth:
     )
 
 
-def _condition(route: AnyFeedRoute, age_s: float | None) -> Condition:
+def condition_of(route: AnyFeedRoute, now_s: float) -> Condition:
+    """Return how a trades or quotes series is doing at *now_s*, and nothing else: it is asked often."""
     if route.stopped:
         return Condition.STOPPED
-    if age_s is not None:
-        return Condition.LIVE if age_s < LIVE_S else Condition.QUIET
+    if route.live:
+        return Condition.LIVE if now_s - route.heard_s < LIVE_S else Condition.QUIET
     if route.refusal:
         return Condition.REFUSED
     return Condition.STALE if route.received else Condition.STARTING
+
+
+def of_consumer(reader: Reader[Any]) -> ConsumerHealth:
+    """Return how a consumer is doing."""
+    return ConsumerHealth(
+        name=reader.name,
+        policy=reader.policy,
+        bound=reader.bound,
+        waiting=reader.waiting,
+        dropped=reader.dropped,
+        conflated=reader.conflated,
+        spilled=reader.spilled,
+    )
 
 
 def of_venue(scope: str, venue: Venue, alarm: Hold | None = None) -> VenueHealth:
@@ -279,10 +327,20 @@ def of_venue(scope: str, venue: Venue, alarm: Hold | None = None) -> VenueHealth
     )
 
 
+def links_of(venue: Venue) -> Links:
+    """Return how far the connections of a venue are, and nothing else: it is asked often."""
+    links = [link for link in venue.pool.links if not link.spare]
+    return {link.number: (_state_of(link), link.attempts) for link in links}
+
+
+def _state_of(link: Link) -> str:
+    return "waiting" if link.session is None else link.session.state.value
+
+
 def _of_link(link: Link) -> ConnectionHealth:
     session = link.session
     if session is None:
-        return ConnectionHealth(number=link.number, state="waiting", attempts=link.attempts)
+        return ConnectionHealth(number=link.number, state=_state_of(link), attempts=link.attempts)
     subscriptions = [SubscriptionHealth(*told) for told in session.subscriptions]
     channels: Counter[str] = Counter()
     for one in subscriptions:
@@ -290,7 +348,7 @@ def _of_link(link: Link) -> ConnectionHealth:
         channels[what.value if isinstance(what, Feed) else "candles"] += one.received
     return ConnectionHealth(
         number=link.number,
-        state=session.state.value,
+        state=_state_of(link),
         attempts=link.attempts,
         age_s=session.age_s,
         silent_s=session.silent_s,

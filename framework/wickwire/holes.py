@@ -11,7 +11,7 @@ import attrs
 
 from wickwire.model import Hole, HoleKind
 
-__all__ = ["WORK", "add", "bound", "cut", "joined", "within", "without"]
+__all__ = ["WORK", "add", "bound", "cut", "difference", "joined", "within", "without"]
 
 WORK: Final = (HoleKind.MISSING, HoleKind.UNKNOWN)
 """Only holes of these kinds are asked for."""
@@ -48,6 +48,16 @@ def without(holes: Iterable[Hole], others: Sequence[Hole]) -> list[Hole]:
         if since_ns < hole.until_ns:
             left.append(attrs.evolve(hole, since_ns=since_ns))
     return left
+
+
+def difference(before: Sequence[Hole], now: Sequence[Hole]) -> tuple[list[Hole], list[Hole]]:
+    """Return what of *now* is no hole of the same kind in *before*, and what of *before* is none any more."""
+    found: list[Hole] = []
+    for kind in HoleKind:
+        found += without(
+            (hole for hole in now if hole.kind is kind), [hole for hole in before if hole.kind is kind]
+        )
+    return sorted(found), without(before, now)
 
 
 def within(holes: Iterable[Hole], since_ns: int, until_ns: int) -> list[Hole]:

@@ -1,47 +1,81 @@
-"""What changes in a collector: found by looking every second and comparing with what was seen before.
+"""What changes in a collector, as values: what a program that listens to its events is told.
 
-Nobody has to report anything, so nothing can be forgotten: whatever `health()` would say otherwise than a
-second ago is told, once. What changes and changes back within that second is told only where it leaves a
-trace, as a switch of the route does.
+What happens is told by whoever it happens to, at once, so that nothing is lost that comes and goes between
+two looks. What merely is so - how a series is doing, how far a connection is - is looked at from time to
+time, and told when it is otherwise than before: that is newsroom's.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from typing import Final, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import final
 
 import attrs
 
-from wickwire.closer import Condition, Switch
-from wickwire.health import ConnectionHealth, SeriesHealth, VenueHealth
-from wickwire.holes import without
+from wickwire.endpoint import Topic
+from wickwire.errors import FaultKind
 from wickwire.model import Hole, Rung, Series
+from wickwire.queues import Policy
+from wickwire.series import Word
 
 __all__ = [
-    "BOUND",
-    "Change",
+    "Condition",
     "ConditionChanged",
     "ConnectionChanged",
+    "ConnectionLost",
+    "ConsumerLoses",
+    "Doubted",
+    "HistoryFailed",
     "HoleFound",
     "HoleHealed",
-    "NewsReader",
+    "Links",
+    "News",
+    "PauseChanged",
     "Rescaled",
+    "RowRefused",
     "StatusChanged",
     "StoreChanged",
-    "of_series",
-    "of_store",
-    "of_venue",
+    "SubscriptionRefused",
+    "Switch",
+    "Tell",
+    "VenueFailed",
+    "of_links",
 ]
 
-log = logging.getLogger(__name__)
 
-BOUND: Final = 1_024
-"""How many changes wait for one reader."""
+@final
+class Condition(Word):
+    """How a series is doing, decided when it is read."""
 
-_WORSE: Final = frozenset({Condition.STALE, Condition.REFUSED})
+    STARTING = "starting"
+    LIVE = "live"
+    QUIET = "quiet"
+    """Nothing comes, and history, or a connection that lives, says that nothing happened."""
+    POLLED = "polled"
+    STALE = "stale"
+    """Nothing verified is newer than its limit."""
+    REFUSED = "refused"
+    STOPPED = "stopped"
+
+
+# ----------------------------------------------------------------------------------------------- a series
+
+
+@attrs.frozen
+class Switch:
+    """One change of route.
+
+    Attributes:
+        series: Which series.
+        at_ns: When.
+        rung: The new route.
+        why: One sentence.
+    """
+
+    series: Series
+    at_ns: int
+    rung: Rung
+    why: str
 
 
 @attrs.frozen(kw_only=True)
@@ -54,7 +88,8 @@ class ConditionChanged:
         condition: How it is doing now.
         before: How it was doing; None when it was just added.
         rung: How it is collected now.
-        why: What went wrong, where something did; else why it is collected so.
+        why: Why so.
+        trouble: What went wrong last; empty when nothing did.
     """
 
     series: Series
@@ -63,15 +98,16 @@ class ConditionChanged:
     before: Condition | None
     rung: Rung
     why: str
+    trouble: str
 
 
 @attrs.frozen(kw_only=True)
 class HoleFound:
-    """Candles of a series are missing, or known not to be there.
+    """Candles of a series are missing, or, by the kind of the hole, known not to be had.
 
     Attributes:
         series: Which one.
-        at_ns: When that was seen.
+        at_ns: When that was found.
         hole: From when to when, and of what kind.
     """
 
@@ -86,8 +122,8 @@ class HoleHealed:
 
     Attributes:
         series: Which one.
-        at_ns: When that was seen.
-        hole: What of a hole is none any more.
+        at_ns: When that was found.
+        hole: What of a hole is none any more, and of what kind it was.
     """
 
     series: Series
@@ -96,20 +132,37 @@ class HoleHealed:
 
 
 @attrs.frozen(kw_only=True)
-class StatusChanged:
-    """The venue says something else of its own state, or of the state of a symbol.
+class HistoryFailed:
+    """The venue's history does not answer for a series, or refuses; asked again by the backoff.
+
+    Told once, and again when it fails in another way, or after it had answered.
 
     Attributes:
-        venue: Which venue, with its variant.
-        series: Whose symbol it is about; None where it is about the venue.
-        at_ns: When that was seen.
-        status: The venue's words; empty when it says nothing any more.
+        series: Which one.
+        at_ns: When.
+        kind: What kind of no the venue said; None where nothing usable came back.
+        why: Its words.
     """
 
-    venue: str
-    series: Series | None
+    series: Series
     at_ns: int
-    status: str
+    kind: FaultKind | None
+    why: str
+
+
+@attrs.frozen(kw_only=True)
+class RowRefused:
+    """The venue sends rows that are no candles. Told once for each reason, not for each row.
+
+    Attributes:
+        series: Which one.
+        at_ns: When.
+        why: Which row, and which law it breaks.
+    """
+
+    series: Series
+    at_ns: int
+    why: str
 
 
 @attrs.frozen(kw_only=True)
@@ -118,13 +171,73 @@ class Rescaled:
 
     Attributes:
         series: Which one.
-        at_ns: When that was seen.
+        at_ns: When that was found.
         why: What happened.
     """
 
     series: Series
     at_ns: int
     why: str
+
+
+# ------------------------------------------------------------------------------------------------ a venue
+
+
+@attrs.frozen(kw_only=True)
+class SubscriptionRefused:
+    """The venue refuses a topic, which is left alone for a while; the connection is kept.
+
+    Attributes:
+        venue: Which venue, with its variant.
+        topic: What was asked for.
+        at_ns: When.
+        kind: What kind of no it is.
+        why: The venue's words.
+        until_ns: When it is asked for again, if its connection lives so long; a new one asks at once.
+    """
+
+    venue: str
+    topic: Topic
+    at_ns: int
+    kind: FaultKind
+    why: str
+    until_ns: int
+
+
+@attrs.frozen(kw_only=True)
+class Doubted:
+    """Something may have been lost on an open connection, as by a gap in the venue's numbers.
+
+    The running buckets of these topics are left to history.
+
+    Attributes:
+        venue: Which venue, with its variant.
+        topics: What it may concern.
+        at_ns: When.
+        why: What gave rise to it.
+    """
+
+    venue: str
+    topics: Sequence[Topic]
+    at_ns: int
+    why: str
+
+
+@attrs.frozen(kw_only=True)
+class StatusChanged:
+    """The venue says something else of its own state, or of the state of a symbol.
+
+    Attributes:
+        venue: Which venue, with its variant.
+        symbol: Whose state; None where it is the venue's own.
+        at_ns: When it was said.
+        status: The venue's words.
+    """
+
+    venue: str
+    symbol: str | None
+    at_ns: int
+    status: str
 
 
 @attrs.frozen(kw_only=True)
@@ -136,9 +249,8 @@ class ConnectionChanged:
         number: Which of its connections.
         at_ns: When that was seen.
         state: As in `ConnectionHealth`, or "gone" when nothing rides on it any more.
-        before: The same a second ago; None when it is new.
+        before: The same at the look before; None when it is new.
         attempts: How often it was opened or tried.
-        why: What the venue's health says is wrong, where something is.
     """
 
     venue: str
@@ -147,7 +259,60 @@ class ConnectionChanged:
     state: str
     before: str | None
     attempts: int
+
+
+@attrs.frozen(kw_only=True)
+class ConnectionLost:
+    """A connection ended, or could not be opened.
+
+    Attributes:
+        venue: Which venue, with its variant.
+        number: Which of its connections.
+        at_ns: When.
+        why: Why.
+        wait_s: After how many seconds the next attempt may begin.
+    """
+
+    venue: str
+    number: int
+    at_ns: int
     why: str
+    wait_s: float
+
+
+@attrs.frozen(kw_only=True)
+class PauseChanged:
+    """The venue wants no requests for now, or takes them again.
+
+    Attributes:
+        venue: Which venue, with its variant.
+        at_ns: When that was seen.
+        paused: Whether requests wait.
+    """
+
+    venue: str
+    at_ns: int
+    paused: bool
+
+
+@attrs.frozen(kw_only=True)
+class VenueFailed:
+    """All of a venue came to an end: by a bug, after which it starts again, or because it was given up.
+
+    Attributes:
+        venue: Which venue, with its variant.
+        at_ns: When.
+        why: Why.
+        given_up: It failed as often as its backoff allows: the collector ends.
+    """
+
+    venue: str
+    at_ns: int
+    why: str
+    given_up: bool
+
+
+# --------------------------------------------------------------------------------- the collector's own side
 
 
 @attrs.frozen(kw_only=True)
@@ -155,7 +320,7 @@ class StoreChanged:
     """The store fails, for another reason, or works again.
 
     Attributes:
-        at_ns: When that was seen.
+        at_ns: When.
         trouble: Its error; empty when it works.
     """
 
@@ -163,114 +328,66 @@ class StoreChanged:
     trouble: str
 
 
-Change = (
-    ConditionChanged
-    | Switch
-    | HoleFound
-    | HoleHealed
-    | StatusChanged
-    | Rescaled
-    | ConnectionChanged
-    | StoreChanged
-)
-
-
-# ------------------------------------------------------------------------------------------ what changed
-
-
-def of_series(before: SeriesHealth | None, now: SeriesHealth | None, at_ns: int) -> Iterator[Change]:
-    """Return what changed with one series; None before it was added, and after it was removed."""
-    if now is None:
-        return
-    known = () if before is None else before.switches
-    newest_ns = known[-1].at_ns if known else -1
-    yield from (one for one in now.switches if one.at_ns > newest_ns)
-    was = None if before is None else before.condition
-    if now.condition is not was:
-        why = now.trouble or now.why
-        yield ConditionChanged(
-            series=now.series, at_ns=at_ns, condition=now.condition, before=was, rung=now.rung, why=why
-        )
-    holes = () if before is None else before.holes
-    if now.holes != holes:
-        for hole in without(now.holes, holes):
-            yield HoleFound(series=now.series, at_ns=at_ns, hole=hole)
-        for hole in without(holes, now.holes):
-            yield HoleHealed(series=now.series, at_ns=at_ns, hole=hole)
-    if now.status != ("" if before is None else before.status):
-        yield StatusChanged(venue=now.series.scope, series=now.series, at_ns=at_ns, status=now.status)
-    if now.rescaled and (before is None or now.rescaled != before.rescaled):
-        yield Rescaled(series=now.series, at_ns=at_ns, why=now.rescaled)
-
-
-def of_venue(before: VenueHealth | None, now: VenueHealth, at_ns: int) -> Iterator[Change]:
-    """Return what changed with a venue and its connections."""
-    if now.status != ("" if before is None else before.status):
-        yield StatusChanged(venue=now.venue, series=None, at_ns=at_ns, status=now.status)
-    known = {} if before is None else {link.number: link for link in before.links}
-    for link in now.links:
-        was = known.pop(link.number, None)
-        if was is None or (link.state, link.attempts) != (was.state, was.attempts):
-            yield _changed(now, link, link.state, was, at_ns)
-    for link in known.values():
-        yield _changed(now, link, "gone", link, at_ns)
-
-
-def _changed(
-    venue: VenueHealth, link: ConnectionHealth, state: str, was: ConnectionHealth | None, at_ns: int
-) -> ConnectionChanged:
-    return ConnectionChanged(
-        venue=venue.venue,
-        number=link.number,
-        at_ns=at_ns,
-        state=state,
-        before=None if was is None else was.state,
-        attempts=link.attempts,
-        why="" if state in {"ready", "gone"} else venue.trouble,
-    )
-
-
-def of_store(before: str, now: str, at_ns: int) -> Iterator[Change]:
-    """Return what changed with the store, by its troubles."""
-    if now != before:
-        yield StoreChanged(at_ns=at_ns, trouble=now)
-
-
-# ----------------------------------------------------------------------------------------------- readers
-
-
-class NewsReader(AsyncIterator[Change]):
-    """An iterator over changes as they are seen; a slow reader loses the oldest, and can tell.
+@attrs.frozen(kw_only=True)
+class ConsumerLoses:
+    """A consumer that is too slow begins to lose. Told once, and again after it had caught up.
 
     Attributes:
-        dropped: How many were lost that way.
+        consumer: Its name.
+        at_ns: When.
+        policy: What happens when it is full.
+        bound: How many items wait for it.
+        dropped: How many it has lost since it began to listen.
     """
 
-    def __init__(self) -> None:
-        """Start empty."""
-        self._queue: deque[Change] = deque(maxlen=BOUND)
-        self._more = asyncio.Event()
-        self._ended = False
-        self.dropped = 0
+    consumer: str
+    at_ns: int
+    policy: Policy
+    bound: int
+    dropped: int
 
-    def put(self, change: Change) -> None:
-        """Take one change; never blocks."""
-        self.dropped += len(self._queue) == BOUND
-        self._queue.append(change)
-        self._more.set()
 
-    def end(self) -> None:
-        """Let the iteration stop when the queue is empty."""
-        self._ended = True
-        self._more.set()
+News = (
+    Switch
+    | ConditionChanged
+    | HoleFound
+    | HoleHealed
+    | HistoryFailed
+    | RowRefused
+    | Rescaled
+    | SubscriptionRefused
+    | Doubted
+    | StatusChanged
+    | ConnectionChanged
+    | ConnectionLost
+    | PauseChanged
+    | VenueFailed
+    | StoreChanged
+    | ConsumerLoses
+)
 
-    def __aiter__(self) -> Self:
-        return self
+Tell = Callable[[News], None]
+"""How the runtime reports what happens, at once; whoever takes it is quick and never raises."""
 
-    async def __anext__(self) -> Change:
-        while not self._queue:
-            if self._ended:
-                raise StopAsyncIteration
-            self._more.clear()
-            await self._more.wait()
-        return self._queue.popleft()
+Links = Mapping[int, tuple[str, int]]
+"""The connections of a venue by their numbers: state, and how often each was opened or tried."""
+
+
+def of_links(venue: str, before: Links, now: Links, at_ns: int) -> Iterator[ConnectionChanged]:
+    """Return what changed with the connections of a venue."""
+    for number, (state, attempts) in now.items():
+        was = before.get(number)
+        if was != (state, attempts):
+            yield ConnectionChanged(
+                venue=venue,
+                number=number,
+                at_ns=at_ns,
+                state=state,
+                before=None if was is None else was[0],
+                attempts=attempts,
+            )
+    for number, (state, attempts) in before.items():
+        if number not in now:
+            yield ConnectionChanged(
+                venue=venue, number=number, at_ns=at_ns, state="gone", before=state, attempts=attempts
+            )

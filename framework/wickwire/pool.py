@@ -78,6 +78,7 @@ class Pool:
         dialing: Dialing,
         connections: Connections,
         open_session: Callable[[Callable[[], None]], Session],
+        lost: Callable[[Link, float], None],
     ) -> None:
         """Start without connections; none is opened before `start`.
 
@@ -89,6 +90,7 @@ class Pool:
             dialing: Who may open a connection.
             connections: All of this account.
             open_session: Makes a connection, which calls what it is given when data flows.
+            lost: Called when a connection ended, and in how many seconds the next attempt may begin.
         """
         self.scope = scope
         self._words = words
@@ -97,6 +99,7 @@ class Pool:
         self._dialing = dialing
         self._connections = connections
         self._open_session = open_session
+        self._lost = lost
         self._tasks: asyncio.TaskGroup | None = None
         self.riders: dict[Topic, Riders] = {}
         self.links: list[Link] = []
@@ -251,6 +254,7 @@ class Pool:
             extra={"venue": self.scope, "link": link.number, "why": why, "wait_s": round(wait_s, 3)},
         )
         link.trouble, link.session, link.error = why, None, error
+        self._lost(link, wait_s)
 
     # -------------------------------------------------------------------------------------------- for others
 

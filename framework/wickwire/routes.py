@@ -69,7 +69,9 @@ class MadeRoute:
             if number <= before:
                 return
             if number != before + 1:
-                self.doubted(f"trades {before + 1} to {number - 1} are missing")
+                why = f"trades {before + 1} to {number - 1} are missing"
+                self.doubted(why)
+                self._closer.tell_gap(why)
                 self._withdraw(before_ns)
         self._newest = number, trade.time_ns
 

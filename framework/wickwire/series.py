@@ -11,7 +11,7 @@ import attrs
 from wickwire.errors import UsageError
 from wickwire.timeframe import Timeframe
 
-__all__ = ["Feed", "Series", "What", "Word"]
+__all__ = ["Feed", "Series", "What", "Word", "scope_of"]
 
 
 class Word(enum.Enum):
@@ -37,6 +37,11 @@ _SYMBOL: Final = re.compile(r"(?!.*(?:\.\.|//))(?!\.$)[A-Za-z0-9^./$:=&+@_#-]{1,
 _SHAPE: Final = (
     "write venue:symbol@what, such as kraken:BTC/USD@1m, alpaca.sip:AAPL@1d or kraken:BTC/USD@trades"
 )
+
+
+def scope_of(venue: str, variant: str) -> str:
+    """Return venue and variant, as written before the colon of a series."""
+    return f"{venue}.{variant}" if variant else venue
 
 
 @attrs.frozen(order=True, cache_hash=True)
@@ -91,7 +96,7 @@ class Series:
     @property
     def scope(self) -> str:
         """Venue and variant, as written before the colon."""
-        return f"{self.venue}.{self.variant}" if self.variant else self.venue
+        return scope_of(self.venue, self.variant)
 
     @property
     def timeframe(self) -> Timeframe:

@@ -37,8 +37,10 @@ from wickwire.events import (
 from wickwire.history import History
 from wickwire.limits import effective_limits
 from wickwire.model import SECOND_NS, Candle, Quote, Trade
+from wickwire.news import Doubted, StatusChanged, SubscriptionRefused, Tell
 from wickwire.scope import unwrapped
-from wickwire.subscriptions import Route, Subscriptions, TopicPhase
+from wickwire.series import scope_of
+from wickwire.subscriptions import QUARANTINE_S, Route, Subscriptions, TopicPhase
 from wickwire.transport import Stream, Transport
 
 __all__ = ["Session", "SessionState"]
@@ -101,6 +103,7 @@ class Session:
         flowing: Callable[[], None] | None = None,
         admitted: Callable[[], Awaitable[None]] | None = None,
         halted: Callable[[str, str], None] | None = None,
+        tell: Tell | None = None,
     ) -> None:
         """Prepare a connection to *adapter*'s venue; nothing happens before `run`.
 
@@ -114,8 +117,11 @@ class Session:
             admitted: Waits until the venue's limits allow one more connection; asked right before it is
                 opened, since a login on the way to it takes its time.
             halted: Called with a symbol and what the venue said of its state.
+            tell: Told what the venue refuses, what may have been lost, and of the venue's own state.
         """
         self._halted = halted
+        self._tell = tell
+        self._scope = scope_of(adapter.name, account.feed)
         self._flowing = flowing
         self._admitted = admitted
         self._adapter = adapter
@@ -125,7 +131,7 @@ class Session:
         self._words = history.words
         self._clock = clock
         self._changed = asyncio.Event()
-        self._book = Subscriptions(self, self._changed.set)
+        self._book = Subscriptions(self, self._changed.set, self._tell_doubt)
         self._ready = asyncio.Event()
         self._memory: object = None
         self._limits = effective_limits(adapter.description_for(account).limits, account.limits)
@@ -394,6 +400,24 @@ class Session:
                 "subscription refused",
                 extra={"venue": self._adapter.name, "topic": str(topic), "why": why},
             )
+            if self._tell is not None:
+                at_ns = self._clock.now_ns()
+                until_ns = at_ns + round(QUARANTINE_S * SECOND_NS)
+                self._tell(
+                    SubscriptionRefused(
+                        venue=self._scope,
+                        topic=topic,
+                        at_ns=at_ns,
+                        kind=event.kind,
+                        why=why,
+                        until_ns=until_ns,
+                    )
+                )
+
+    def _tell_doubt(self, topics: Sequence[Topic], why: str) -> None:
+        if self._tell is not None:
+            at_ns = self._clock.now_ns()
+            self._tell(Doubted(venue=self._scope, topics=tuple(topics), at_ns=at_ns, why=why))
 
     def _note_status(self, event: VenueStatus) -> None:
         state = self._words.of(event.state)
@@ -403,6 +427,9 @@ class Session:
         elif state != self.status:
             before, self.status = self.status, state
             log.info("venue status", extra={"venue": self._adapter.name, "state": state})
+            if self._tell is not None:
+                at_ns = self._clock.now_ns()
+                self._tell(StatusChanged(venue=self._scope, symbol=None, at_ns=at_ns, status=state))
             if before:  # what was traded while it was in trouble may never be said
                 self._book.doubted(f"the venue went from {before} to {state}")
 

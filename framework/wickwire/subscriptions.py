@@ -123,13 +123,20 @@ class Subscriptions:
         stray_s: When that was, in the loop's time.
     """
 
-    def __init__(self, session: Session, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        changed: Callable[[], None],
+        doubting: Callable[[Sequence[Topic], str], None] | None = None,
+    ) -> None:
         """Start without topics.
 
         Args:
             session: What a confirmed route is told to belong to.
             changed: Called whenever there may be something to say, or an earlier time to say it.
+            doubting: Called with the topics of which something may have been lost, and why.
         """
+        self._doubting = doubting
         self._session = session
         self._changed = changed
         self._topics: dict[Topic, _Subscription] = {}
@@ -242,7 +249,7 @@ class Subscriptions:
                 continue  # an answer that lists all there is speaks of the one that is about to be left
             if subscription.early:  # what confirmed it may have been a late frame of the subscription before
                 subscription.early = False
-                subscription.route.doubted("data came before the answer to a repeated subscription")
+                self._doubt([subscription], "data came before the answer to a repeated subscription")
             self._confirm(subscription)
 
     def presume(self, topic: Topic) -> None:
@@ -313,8 +320,13 @@ class Subscriptions:
 
     def doubted(self, why: str) -> None:
         """Pass on to all that something may have been lost."""
-        for subscription in self._topics.values():
+        self._doubt([*self._topics.values()], why)
+
+    def _doubt(self, subscriptions: Sequence[_Subscription], why: str) -> None:
+        for subscription in subscriptions:
             subscription.route.doubted(why)
+        if self._doubting is not None and subscriptions:
+            self._doubting([one.topic for one in subscriptions], why)
 
     def throttled(self, now_s: float) -> None:
         """The venue wants to be asked later: what was not answered may have been lost."""

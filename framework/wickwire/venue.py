@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import attrs
@@ -14,7 +15,7 @@ from wickwire.adapter import Adapter
 from wickwire.budget import Budget
 from wickwire.builder import CandleMaker, TradeMaker
 from wickwire.clock import Clock
-from wickwire.closer import Closer, Switch
+from wickwire.closer import Closer
 from wickwire.description import Account, Limits
 from wickwire.dialing import Connections, Dialing
 from wickwire.endpoint import Topic
@@ -24,13 +25,15 @@ from wickwire.history import History
 from wickwire.history_stream import HistoryStream
 from wickwire.ledger import Ledger
 from wickwire.model import Feed, Quote, Rung, Series, Trade
+from wickwire.news import ConnectionLost, StatusChanged, Tell
 from wickwire.places import Move
 from wickwire.planner import Plan
-from wickwire.pool import Pool
+from wickwire.pool import Link, Pool
 from wickwire.retry import Backoff
 from wickwire.rotation import Rotator
 from wickwire.routes import MadeRoute
 from wickwire.scope import unwrapped
+from wickwire.series import scope_of
 from wickwire.session import Session
 from wickwire.subscriptions import Route
 from wickwire.transport import Transport
@@ -88,7 +91,7 @@ class Venue:
         *,
         backoff: Backoff,
         committer: Callable[[Closer], None],
-        switched: Callable[[Switch], None],
+        tell: Tell,
         balance: Callable[[Mapping[Topic, float]], Sequence[Move]],
         settle: Callable[[Move], None],
     ) -> None:
@@ -110,18 +113,20 @@ class Venue:
         self._rng = rng
         self._backoff = backoff
         self._commit = committer
-        self._switched = switched
+        self._tell = tell
+        self._scope = scope_of(adapter.name, account.feed)
         self._tasks: asyncio.TaskGroup | None = None
         self._running: dict[Series, asyncio.Task[None]] = {}
         self._end = asyncio.Event()
         self.pool = Pool(
-            ".".join(filter(None, (adapter.name, account.feed))),
+            self._scope,
             self.history.words,
             rng,
             backoff=backoff,
             dialing=access.dialing,
             connections=access.connections,
-            open_session=self._new_session,
+            open_session=partial(self._new_session, tell=tell),
+            lost=self._note_loss,
         )
         self.rotator = Rotator(
             self.pool,
@@ -181,7 +186,7 @@ class Venue:
             random.Random(self._rng.random()),
             backoff=self._backoff,
             committer=self._commit,
-            switched=self._switched,
+            tell=self._tell,
             past_ns=past_ns,
         )
         self.closers[plan.series] = closer
@@ -272,7 +277,7 @@ class Venue:
         plans = [self.plans[series] for series in self.closers]
         return [self.closers[plan.series] for plan in plans if plan.rung.streams and plan.topic in topics]
 
-    def _new_session(self, flowing: Callable[[], None] | None = None) -> Session:
+    def _new_session(self, flowing: Callable[[], None] | None = None, tell: Tell | None = None) -> Session:
         return Session(
             self.adapter,
             self.account,
@@ -282,6 +287,7 @@ class Venue:
             flowing=flowing,
             admitted=self.budget.connect,
             halted=self._note_status,
+            tell=tell,
         )
 
     def status_of(self, series: Series) -> str:
@@ -294,3 +300,11 @@ class Venue:
         if collected and self.statuses.get(symbol) != said:
             log.info("symbol status", extra={"venue": self.adapter.name, "symbol": symbol, "state": said})
             self.statuses[symbol] = said
+            at_ns = self._clock.now_ns()
+            self._tell(StatusChanged(venue=self._scope, symbol=symbol, at_ns=at_ns, status=said))
+
+    def _note_loss(self, link: Link, wait_s: float) -> None:
+        number, at_ns = link.number, self._clock.now_ns()
+        self._tell(
+            ConnectionLost(venue=self._scope, number=number, at_ns=at_ns, why=link.trouble, wait_s=wait_s)
+        )

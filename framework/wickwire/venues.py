@@ -13,12 +13,13 @@ import attrs
 
 from wickwire.budget import Budget
 from wickwire.clock import Clock
-from wickwire.closer import Closer, Switch
+from wickwire.closer import Closer
 from wickwire.description import Account, Limits
 from wickwire.dialing import Dialing
 from wickwire.errors import GivenUp, TransportError, UsageError
 from wickwire.limits import effective_limits
 from wickwire.model import Series
+from wickwire.news import Tell, VenueFailed
 from wickwire.places import Places
 from wickwire.registry import Registry
 from wickwire.retry import Backoff, Retries
@@ -40,7 +41,7 @@ class _Ground:
     transport: Transport
     tasks: asyncio.TaskGroup
     committer: Callable[[Closer], None]
-    switched: Callable[[Switch], None]
+    tell: Tell
     given_up: Callable[[GivenUp], None]
 
 
@@ -79,11 +80,11 @@ class Venues:
         tasks: asyncio.TaskGroup,
         *,
         committer: Callable[[Closer], None],
-        switched: Callable[[Switch], None],
+        tell: Tell,
         given_up: Callable[[GivenUp], None],
     ) -> None:
         """Let scopes run in *tasks* from now on."""
-        self._ground = _Ground(transport, tasks, committer, switched, given_up)
+        self._ground = _Ground(transport, tasks, committer, tell, given_up)
 
     @property
     def running(self) -> bool:
@@ -140,12 +141,12 @@ class Venues:
                 rng,
                 backoff=self._backoff_of(series.venue),
                 committer=ground.committer,
-                switched=ground.switched,
+                tell=ground.tell,
                 balance=partial(self._places.balance, series.venue, series.variant),
                 settle=partial(self._places.settle, series.venue),
             )
             self.scopes[series.scope] = venue
-            running = self._run(series.scope, venue, ground.given_up)
+            running = self._run(series.scope, venue, ground)
             task = ground.tasks.create_task(running, name=f"venue {series.scope}")
             self.tasks.append(task)
         return venue
@@ -166,7 +167,7 @@ class Venues:
     def _child_rng(self) -> random.Random:
         return random.Random(self._rng.random())
 
-    async def _run(self, scope: str, venue: Venue, given_up: Callable[[GivenUp], None]) -> None:
+    async def _run(self, scope: str, venue: Venue, ground: _Ground) -> None:
         """Run one venue; a bug in its scope ends it, is reported, and it starts again after a while."""
         retries = Retries(_BUG_BACKOFF, self._child_rng())
         loop = asyncio.get_running_loop()
@@ -177,14 +178,20 @@ class Venues:
             except GivenUp as exc:
                 venue.failure = str(exc)
                 log.error("venue given up", extra={"venue": scope, "why": venue.failure})  # noqa: TRY400 - a choice, no bug
-                given_up(exc)
+                self._tell_failure(ground, scope, venue.failure, given_up=True)
+                ground.given_up(exc)
                 return
             except Exception as exc:  # a bug ends one venue, not the others
                 venue.failure = f"{type(exc).__name__}: {exc}"
                 log.exception("venue failed", extra={"venue": scope, "why": venue.failure})
+                self._tell_failure(ground, scope, venue.failure, given_up=False)
                 wait_s = retries.failed(TransportError(venue.failure), loop.time() - started_s)
                 if await venue.ended_within(wait_s):
                     return
                 venue.failure = ""
             else:
                 return
+
+    def _tell_failure(self, ground: _Ground, scope: str, why: str, *, given_up: bool) -> None:
+        at_ns = self._clock.now_ns()
+        ground.tell(VenueFailed(venue=scope, at_ns=at_ns, why=why, given_up=given_up))

@@ -34,9 +34,20 @@ class Writer:
     """
 
     def __init__(
-        self, store: Store, deliver: Callable[[Sequence[SeriesCandle]], None], rng: random.Random
+        self,
+        store: Store,
+        deliver: Callable[[Sequence[SeriesCandle]], None],
+        rng: random.Random,
+        troubled: Callable[[str], None],
     ) -> None:
-        """Write to *store*; *deliver* gets what is news, in order of commit."""
+        """Write to *store*.
+
+        Args:
+            store: Where to.
+            deliver: Called with what is news, in order of commit.
+            rng: Where jitter comes from.
+            troubled: Called with each new `trouble`, also with none.
+        """
         self._store = store
         self._deliver = deliver
         self._retries = Retries(Backoff(first_s=0.1, cap_s=10.0), rng)
@@ -48,7 +59,8 @@ class Writer:
         self._moved = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._failing = self._refusing = ""
+        self._failing = self._refusing = self._told = ""
+        self._troubled = troubled
         self.committed = 0
         self.batches = 0
         self.stuck: dict[Closer, Change] = {}
@@ -57,6 +69,12 @@ class Writer:
     def trouble(self) -> str:
         """What the store said last, while it fails or does not take a series; empty when it works."""
         return self._failing or self._refusing
+
+    def _tell(self) -> None:
+        """Tell what the store says now, where that is something else than before."""
+        if self.trouble != self._told:
+            self._told = self.trouble
+            self._troubled(self._told)
 
     def notice(self, closer: Closer) -> None:
         """Note that *closer* has something to commit."""
@@ -115,6 +133,7 @@ class Writer:
                 if not self._failing:
                     log.error("store failed", extra={"why": str(exc)})  # noqa: TRY400 - the text says it all
                 self._failing = str(exc)
+                self._tell()
                 await asyncio.sleep(self._retries.failed(exc))
             else:
                 self._works(news)
@@ -126,6 +145,7 @@ class Writer:
         if self._failing:
             log.info("store works again")
         self._failing = ""
+        self._tell()
         self._retries.succeeded()
         self.batches += 1
         self.committed += len(news)
@@ -150,6 +170,7 @@ class Writer:
             self._refusing = f"{closer.series} is not taken: {error}"
         if refused:
             self._postpone(*refused.values())
+            self._tell()
         return True
 
     async def _try_again(self) -> None:
@@ -159,12 +180,14 @@ class Writer:
                 news = await self._store.commit([change])
             except StoreError as exc:
                 self._refusing = f"{closer.series} is not taken: {exc}"
+                self._tell()
                 self._postpone(exc)
                 return
             del self.stuck[closer]
             self._works(news)
             self._wake.set()
         self._stuck_s, self._refusing = math.inf, ""
+        self._tell()
         self._stuck_retries.succeeded()
 
     def _postpone(self, *errors: StoreError) -> None:

@@ -25,9 +25,13 @@ def named(text: str) -> list[str]:
 
 
 HOST = named("""
-    Adapter Backoff CandleReader Clock Collector Condition ConnectionHealth Cost FeedReader Health Hold
-    HungHook Listener Plan Registry Rotation SeriesHealth Stream SubscriptionHealth Switch SystemClock
-    Transport VenueHealth Watchdog load_adapter
+    Adapter Backoff CandleReader Clock Collector Condition ConnectionHealth ConsumerHealth Cost EventListener
+    EventReader FeedReader Health Hold HungHook Listener News Plan Policy Registry Rotation SeriesHealth
+    Stream SubscriptionHealth Switch SystemClock Transport VenueHealth Watchdog load_adapter
+""")
+EVENTS = named("""
+    ConditionChanged ConnectionChanged ConnectionLost ConsumerLoses Doubted HistoryFailed HoleFound HoleHealed
+    PauseChanged Rescaled RowRefused StatusChanged StoreChanged SubscriptionRefused VenueFailed
 """)
 VALUES = named("""
     Candle CandleState DAY_NS Evidence Feed Finality Grid HOUR_NS Hole HoleKind MINUTE_NS MemoryStore
@@ -52,7 +56,7 @@ STORE_AUTHORS = named("""
 
 def test_the_face_is_this():
     """A name more or less is a change that others see."""
-    assert sorted([*HOST, *VALUES, *ERRORS, *BORDER, *STORE_AUTHORS]) == sorted(wickwire.__all__)
+    assert sorted([*HOST, *EVENTS, *VALUES, *ERRORS, *BORDER, *STORE_AUTHORS]) == sorted(wickwire.__all__)
 
 
 def test_what_store_authors_need_is_on_their_page():
@@ -73,7 +77,7 @@ def test_type_checkers_see_what_is_loaded_late():
     }
 
     assert seen == wickwire._LATE
-    assert sorted(seen) == sorted(HOST)
+    assert sorted(seen) == sorted([*HOST, *EVENTS])
     for name, module in wickwire._LATE.items():
         assert getattr(wickwire, name) is getattr(import_module(module), name)
 
@@ -134,6 +138,15 @@ async def consumer(collector: wickwire.Collector) -> None:
     assert_type(collector.health(), wickwire.Health)
     assert_type(collector.candles(), wickwire.CandleReader)
     assert_type(collector.trades(), wickwire.FeedReader[wickwire.Trade])
+    assert_type(collector.quotes(policy=wickwire.Policy.CONFLATE), wickwire.FeedReader[wickwire.Quote])
+    async for event in collector.events():
+        match event:
+            case wickwire.HoleFound():
+                assert_type(event.hole, wickwire.Hole)
+            case wickwire.ConditionChanged():
+                assert_type(event.before, wickwire.Condition | None)
+            case _:
+                pass
     assert_type(collector.health().series[0].condition, wickwire.Condition)
     assert_type(collector.health().series[0].switches, Sequence[wickwire.Switch])
     wickwire.Collector(

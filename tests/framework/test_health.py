@@ -9,8 +9,8 @@ from tests.framework.test_collector import World, accepted, play
 from wickwire import HttpReply, HttpRequest, Limits, Rate, TransportError
 from wickwire.closer import LIVE_S, Condition
 from wickwire.collector import Collector
-from wickwire.fanout import BOUND
 from wickwire.health import SeriesHealth
+from wickwire.queues import BOUND
 from wickwire.session import STRAY_S
 from wickwire.simulate.loops import run_virtual
 

@@ -23,12 +23,12 @@ from wickwire.cli.tables import show, verdict_table
 from wickwire.cli.truth import Verdict, compare, teller
 from wickwire.cli.views import View, view_of
 from wickwire.cli.worlds import World
-from wickwire.closer import Switch
 from wickwire.collector import Collector
 from wickwire.config import Config
 from wickwire.errors import ConfigError, UsageError
 from wickwire.instants import iso_second
 from wickwire.model import MINUTE_NS, Rung, Series
+from wickwire.news import Switch
 from wickwire.store import shown_store
 
 __all__ = ["demo"]

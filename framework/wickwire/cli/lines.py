@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from wickwire.cli.door import printable
-from wickwire.closer import Switch
 from wickwire.instants import iso_second
 from wickwire.model import Quote, Series, SeriesCandle, Trade, iso
+from wickwire.news import Switch
 
 __all__ = [
     "candle_json",

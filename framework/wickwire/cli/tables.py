@@ -14,9 +14,9 @@ from rich.text import Text
 
 from wickwire.cli.door import printable
 from wickwire.cli.lines import digits, echo
-from wickwire.closer import Condition, Switch
 from wickwire.health import Health, SeriesHealth
 from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Candle, Feed, Hole, HoleKind, Rung, iso, when
+from wickwire.news import Condition, Switch
 
 if TYPE_CHECKING:
     from wickwire.cli.doctor import Finding

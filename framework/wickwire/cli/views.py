@@ -21,10 +21,10 @@ from wickwire.cli.lines import (
 )
 from wickwire.cli.outlet import Outlet, OutletFile
 from wickwire.cli.tables import console, health_table, on_terminal
-from wickwire.closer import Switch
 from wickwire.collector import Collector
 from wickwire.fanout import AnyFeedReader
 from wickwire.model import Feed, Quote, Series, SeriesCandle, Trade
+from wickwire.news import Switch
 
 if TYPE_CHECKING:
     from rich.live import Live
