@@ -36,7 +36,7 @@ from wickwire.events import (
 )
 from wickwire.history import History
 from wickwire.limits import effective_limits
-from wickwire.model import SECOND_NS, Candle, Quote, Trade
+from wickwire.model import SECOND_NS, Candle, Quote, Trade, iso
 from wickwire.news import Doubted, StatusChanged, SubscriptionRefused, Tell
 from wickwire.scope import unwrapped
 from wickwire.series import scope_of
@@ -395,24 +395,17 @@ class Session:
 
     def _refused(self, event: Refused) -> None:
         now_s, why = asyncio.get_running_loop().time(), self._words.of(VenueError(event.kind, event.text))
+        at_ns = self._clock.now_ns()
+        until_ns = at_ns + round(QUARANTINE_S * SECOND_NS)
         for topic in self._book.refused(event.topics, event.kind, why, now_s):
-            log.info(  # the route warns, once
-                "subscription refused",
-                extra={"venue": self._adapter.name, "topic": str(topic), "why": why},
-            )
+            said = {"venue": self._adapter.name, "topic": str(topic), "why": why, "until": iso(until_ns)}
+            log.info("subscription refused", extra=said)  # the route warns, once
             if self._tell is not None:
-                at_ns = self._clock.now_ns()
-                until_ns = at_ns + round(QUARANTINE_S * SECOND_NS)
-                self._tell(
-                    SubscriptionRefused(
-                        venue=self._scope,
-                        topic=topic,
-                        at_ns=at_ns,
-                        kind=event.kind,
-                        why=why,
-                        until_ns=until_ns,
-                    )
+                scope, kind = self._scope, event.kind
+                refused = SubscriptionRefused(
+                    venue=scope, topic=topic, at_ns=at_ns, kind=kind, why=why, until_ns=until_ns
                 )
+                self._tell(refused)
 
     def _tell_doubt(self, topics: Sequence[Topic], why: str) -> None:
         if self._tell is not None:

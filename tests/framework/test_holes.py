@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wickwire import HoleKind
-from wickwire.holes import add, bound, cut, joined, within, without
+from wickwire.holes import add, bound, cut, difference, joined, within, without
 from wickwire.model import Hole
 
 KINDS = st.sampled_from([HoleKind.MISSING, HoleKind.UNREACHABLE])
@@ -96,3 +96,21 @@ def apart(holes: list[Hole]) -> list[Hole]:
     for hole in sorted(holes):
         done += [hole] if not done or hole.since_ns >= done[-1].until_ns else []
     return done
+
+
+def in_kinds() -> st.SearchStrategy[list[Hole]]:
+    """Holes as a ledger has them: in order, each moment in one at most."""
+    moments = st.dictionaries(st.integers(0, 30), KINDS, max_size=20)
+    return moments.map(lambda kinds: joined([Hole(ns, ns + 1, kind) for ns, kind in kinds.items()]))
+
+
+@given(in_kinds(), in_kinds())
+def test_a_hole_is_new_also_where_it_is_of_another_kind_now_and_healed_where_there_is_none(
+    before: list[Hole], now: list[Hole]
+) -> None:
+    found, healed = difference(before, now)
+
+    assert moments(found) == moments(now) - moments(before)
+    assert found == sorted(found)
+    still = {ns for ns, _ in moments(now)}
+    assert moments(healed) == {(ns, kind) for ns, kind in moments(before) if ns not in still}
