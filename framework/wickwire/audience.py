@@ -144,7 +144,19 @@ class Audience:
         task = tasks.create_task(coroutine, name=f"listener {reader.name}")
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
-        return reader.stop
+
+        def stop() -> None:
+            reader.stop()
+            self._forget(reader)
+
+        return stop
+
+    def _forget(self, reader: Reader[Any]) -> None:
+        """Drop what somebody may still hold, though it takes nothing any more."""
+        if isinstance(reader, CandleReader):
+            self._candles.pop(reader, None)
+        elif isinstance(reader, EventReader):
+            self._events.pop(reader, None)
 
     async def _calling(
         self, listener: Callable[[T], Awaitable[None] | None], reader: Reader[T], retries: Retries

@@ -72,7 +72,7 @@ class Newsroom:
         self._links: dict[str, Links] = {}
         self._paused: dict[str, bool] = {}
         self._doubts_s: dict[str, float] = {}
-        self._unreadable: dict[str, None] = {}
+        self._unreadable: dict[Series | str, None] = {}
         self._woken = asyncio.Event()
         self.counts: Counter[str] = Counter()
 
@@ -158,21 +158,21 @@ class Newsroom:
         for scope, venue in list(self._scopes.items()):
             for series in [*venue.closers, *venue.feeds]:
                 here[series] = None
-                self._try(scope, partial(self._look_at, series, venue))
+                self._try(scope, series, partial(self._look_at, series, venue))
                 yield
-            self._try(scope, partial(self._look_at_links, scope, venue))
+            self._try(scope, scope, partial(self._look_at_links, scope, venue))
         self._conditions = {series: known for series, known in self._conditions.items() if series in here}
 
-    def _try(self, scope: str, look: Callable[[], None]) -> None:
+    def _try(self, scope: str, what: Series | str, look: Callable[[], None]) -> None:
         """Let a bug in what a venue says of itself end nothing; it is reported once."""
         try:
             look()
         except Exception as exc:  # a bug is about one venue, not about the others
-            if scope not in self._unreadable:
-                self._unreadable[scope] = None
+            if what not in self._unreadable:
+                self._unreadable[what] = None
                 log.exception("venue cannot be looked at", extra={"venue": scope, "why": str(exc)})
         else:
-            self._unreadable.pop(scope, None)
+            self._unreadable.pop(what, None)
 
     def _look_at(self, series: Series, venue: Venue) -> None:
         """Tell how a series is doing, where that is otherwise than before."""

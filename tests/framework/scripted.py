@@ -48,6 +48,7 @@ from wickwire import (
     TransportError,
     Utc,
     VenueError,
+    VenueStatus,
     WireError,
     hookimpl,
 )
@@ -143,6 +144,8 @@ def _event(said: dict[str, Any], frame: bytes) -> Generator[Event]:  # noqa: C90
             yield Refused([_topic(text) for text in topics], FaultKind(how.get("kind", "symbol")), why)
         case {"fault": kind, "why": why}:
             yield Fault(FaultKind(kind), why)
+        case {"status": state, **how}:
+            yield VenueStatus(how.get("of"), state)
         case {"answer": text, **how}:
             yield Send(text, bool(how.get("secret")))
         case {"bug": _}:

@@ -50,9 +50,9 @@ class Log(MemoryStore):
 
 def candle(series: Series, seq: int) -> SeriesCandle:
     price, opens = Decimal(seq), seq * MINUTE_NS
-    bucket = (series, opens, opens + MINUTE_NS)
-    values = (price, price, price, price, Decimal(1), None, None)
-    return SeriesCandle(*bucket, *values, CandleState.CLOSED, Evidence.VENUE, seq=seq)
+    bucket, prices = (series, opens, opens + MINUTE_NS), (price, price, price, price)
+    state, evidence = CandleState.CLOSED, Evidence.VENUE
+    return SeriesCandle(*bucket, *prices, Decimal(1), None, None, state, evidence, seq=seq)
 
 
 def reader(store: Log, policy: Policy, bound: int) -> CandleReader:
