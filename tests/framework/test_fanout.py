@@ -127,9 +127,9 @@ def test_who_would_rather_lose_gets_what_the_queue_would_hold(
 MOMENTS = st.lists(st.tuples(st.integers(0, 9), st.lists(st.sampled_from(SERIES), max_size=3)), max_size=20)
 
 
-@given(st.sampled_from(Policy), st.integers(1, 3), MOMENTS, st.integers(0, 9))
+@given(st.sampled_from(Policy), st.integers(1, 3), MOMENTS, st.integers(0, 9), st.sampled_from([0.05, 0.7]))
 def test_what_is_committed_while_the_store_is_read_is_neither_doubled_nor_out_of_order(
-    policy: Policy, bound: int, commits: list[tuple[int, list[Series]]], slowness: int
+    policy: Policy, bound: int, commits: list[tuple[int, list[Series]]], slowness: int, lag_s: float
 ) -> None:
     """The store takes its time, and shows rows before the news of them was handed on, as a writer may."""
 
@@ -141,7 +141,7 @@ def test_what_is_committed_while_the_store_is_read_is_neither_doubled_nor_out_of
             for pause, whose in commits:
                 await asyncio.sleep(pause / 10)
                 news = store.add(*whose)
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(lag_s)
                 consumer.deliver(news)
             await asyncio.sleep(60)
             consumer.end()
