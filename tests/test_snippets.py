@@ -9,10 +9,12 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tests.framework.cli.conftest import Shell, interrupt
+from wickwire import News
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/python.md", "docs/simulation.md", "docs/hooks.md", "docs/first-adapter.md")
@@ -59,7 +61,7 @@ def test_the_snippets_about_simulation_run_as_they_stand(code, tmp_path):
 
 
 def test_the_program_of_the_python_page_runs_as_it_stands(tmp_path):
-    [code] = blocks("docs/python.md", "python")
+    [code, _] = blocks("docs/python.md", "python")
 
     done = python(code, tmp_path)
 
@@ -69,6 +71,34 @@ def test_the_program_of_the_python_page_runs_as_it_stands(tmp_path):
     assert re.search(r"^forming \d+\.\d+$", done.stdout, re.MULTILINE)
     assert sum(map(int, re.findall(r"^(\d+) candles from ", done.stdout, re.MULTILINE))) > 100
     assert "coinbase:BTC/USD@1m live build 0 holes" in done.stdout
+
+
+def test_the_program_that_listens_to_events_runs_as_it_stands(tmp_path):
+    [_, code] = blocks("docs/python.md", "python")
+
+    done = python(code, tmp_path)
+
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert "kraken:BTC/USD@1m is live " in lines
+    assert any(line.startswith("kraken is lost: ") for line in lines)
+    assert any(line.startswith("kraken:BTC/USD@1m goes on by poll since the stream is not") for line in lines)
+    assert any(line.startswith("kraken:BTC/USD@1m goes on by stream since stream and") for line in lines)
+    assert len(re.findall(r"^BTC/USD \d+\.\d+ \d+\.\d+$", done.stdout, re.MULTILINE)) == 3
+    assert re.search(r"^screen conflate [01] wait, 0 dropped, \d{2,} conflated$", done.stdout, re.MULTILINE)
+    assert "'Switch': 2" in lines[-1]
+
+
+def test_the_events_of_the_python_page_are_all_there_are():
+    page = (ROOT / "docs/python.md").read_text()
+    table = page[page.index("| event | when |") : page.index("* What happens is told")]
+
+    named = {
+        name
+        for cell in re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", cell)
+    }
+    assert named == {kind.__name__ for kind in get_args(News)}
 
 
 def test_the_cut_in_the_snippet_loses_nothing(tmp_path):

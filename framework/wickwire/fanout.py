@@ -80,13 +80,14 @@ class Reader(AsyncIterator[T], Generic[T]):
         """Take one item of *key*, never blocking; say whether that was possible without losing another."""
         if self._stopped:
             return True
-        fits = self._queue.put(key, item)
-        if not fits and not self._loses:
+        self._more.set()
+        if self._queue.put(key, item):
+            return True
+        if not self._loses:
             self._loses = True
             if self.loses is not None:
                 self.loses(self)
-        self._more.set()
-        return fits
+        return False
 
     def end(self) -> None:
         """Let the iteration stop when nothing waits any more."""

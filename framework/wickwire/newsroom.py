@@ -98,8 +98,9 @@ class Newsroom:
             case HoleHealed():
                 log.info("hole healed", extra=_of_hole(one))
             case ConnectionChanged():
+                level = logging.INFO if one.state in {"ready", "gone"} else logging.DEBUG  # on the way there
                 said = {"venue": one.venue, "link": str(one.number), "state": one.state}
-                log.info("connection changed", extra={**said, "before": one.before or ""})
+                log.log(level, "connection changed", extra={**said, "before": one.before or ""})
             case PauseChanged():
                 log.info("requests pause" if one.paused else "requests go on", extra={"venue": one.venue})
             case Doubted():

@@ -57,6 +57,7 @@ class Newest(Generic[T]):
     def __init__(self, bound: int) -> None:
         """Hold at most *bound* items."""
         self._items: deque[T] = deque(maxlen=bound)
+        self._bound = bound
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -65,9 +66,10 @@ class Newest(Generic[T]):
     def put(self, key: object, item: T) -> bool:  # noqa: ARG002 - as `Latest` has it
         """Take one item; say whether that was possible without losing an older one."""
         items = self._items
-        full = len(items) == items.maxlen
-        self.dropped += full
+        full = len(items) == self._bound
         items.append(item)
+        if full:
+            self.dropped += 1
         return not full
 
     def take(self) -> T:

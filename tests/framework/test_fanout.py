@@ -166,6 +166,22 @@ def test_what_is_committed_while_the_store_is_read_is_neither_doubled_nor_out_of
     run_virtual(main())
 
 
+@pytest.mark.parametrize("policy", Policy)
+def test_news_of_what_was_read_already_is_none(policy: Policy) -> None:
+    async def main() -> None:
+        store = Log()
+        consumer = reader(store, policy, 8)
+        news = store.add(SERIES[0], SERIES[1])
+        assert news == [await taken(consumer), await taken(consumer)]
+        assert None is await taken(consumer)
+        consumer.deliver(news)
+        consumer.deliver([*news, *store.add(SERIES[0])])
+        assert store.rows[2] == await taken(consumer)
+        assert None is await taken(consumer)
+
+    run_virtual(main())
+
+
 def test_who_waits_is_handed_nothing_before_it_took_what_it_has() -> None:
     async def main() -> None:
         store = Log()

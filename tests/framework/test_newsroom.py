@@ -563,7 +563,7 @@ def test_a_change_is_one_line_with_its_fields_and_a_frame_is_none(caplog: pytest
         [loses] = [vars(record) for record in caplog.records if record.message == "consumer loses"]
         assert ("slow one", "drop_oldest", "4") == (loses["consumer"], loses["policy"], loses["bound"])
 
-    with caplog.at_level(logging.INFO, logger="wickwire"):
+    with caplog.at_level(logging.DEBUG, logger="wickwire"):
         listen(test)
 
 
