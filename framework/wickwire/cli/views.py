@@ -76,17 +76,20 @@ class View:
     def watch(self, collector: Collector) -> None:
         """Look at *collector*, which has just started."""
         self.collector = collector
-        collector.on_candle(self._candle)
+        collector.on_candle(self._candle, name="stdout")
         collector.on_switch(self.switch)
 
     def follow(self, series: Series) -> None:
         """Show the trades or quotes of *series*, which was added."""
         assert self.collector is not None
         assert self._tasks is not None
+        collector, name = self.collector, f"stdout of {series}"
         if series.what is Feed.TRADES:
-            self._tasks.create_task(self._read(self.collector.trades(series), partial(self.trade, series)))
+            reading = self._read(collector.trades(series, name=name), partial(self.trade, series))
+            self._tasks.create_task(reading)
         elif series.what is Feed.QUOTES:
-            self._tasks.create_task(self._read(self.collector.quotes(series), partial(self.quote, series)))
+            reading = self._read(collector.quotes(series, name=name), partial(self.quote, series))
+            self._tasks.create_task(reading)
 
     async def _candle(self, candle: SeriesCandle) -> None:
         await self._put(self.candle(candle))
