@@ -171,6 +171,7 @@ def test_a_split_has_all_of_history_read_again_and_is_said() -> None:
         assert before <= sum(candle.revision == 1 for candle in world.delivered) <= before + 1
         [health] = world.collector.health().series
         assert "split of 4:1" in health.rescaled
+        assert 2 == world.collector.health().events["Rescaled"], "by its prices, and as the venue tells of it"
         assert health.closed == len({candle.open_ns for candle in world.delivered})
 
     simulate(play, "yahoo:AAPL@1m", start_ns=FAULTS[0].starts_ns[0])
