@@ -38,6 +38,7 @@ from wickwire.news import (
 )
 from wickwire.planner import Plan
 from wickwire.retry import Advice, Backoff, advise
+from wickwire.rhythm import Rhythm
 from wickwire.session import Session
 
 __all__ = ["Closer", "Condition", "Switch"]
@@ -127,6 +128,8 @@ class Closer:
         self._lost_s = _now_s()
         self._horizon_ns = 0
         self._row_s = -math.inf
+        self._rhythm = Rhythm()
+        self._turned_at = (0, _now_s())
         self.received = 0
         self._stopped = False
         self.rung = plan.rung
@@ -163,11 +166,28 @@ class Closer:
         if data.open_ns > self._horizon_ns and not self._is_plausible(data):
             return
         if self._session is not None:
+            forming = self.ledger.forming
+            if data.snapshot:
+                self._turned_at = self.received, self._session.frame_s
+            elif forming is None or data.open_ns > forming.open_ns:
+                self._turn(self._session.frame_s)
             self._row_s = self._session.frame_s
         if self.ledger.row(data):
             self._notice()
         if self.ledger.refused != self._told:
             self._tell_refused()
+
+    def _turn(self, frame_s: float) -> None:
+        """Look at a row that begins a bucket: whether the silence before it may have swallowed others.
+
+        A stream that stood still across the end of a bucket goes on as if nothing had been.
+        """
+        silent_s, rows = frame_s - self._row_s, self.received - self._turned_at[0]
+        if silent_s > self._rhythm.limit_s and self.ledger.support.rest:
+            self.ledger.leave_to_history()
+        elif rows > 0:
+            self._rhythm.saw(rows, frame_s - self._turned_at[1])
+        self._turned_at = self.received, frame_s
 
     def _is_plausible(self, data: Candle) -> bool:
         """Say whether a row may be of now, and if so up to when others may."""
@@ -312,12 +332,19 @@ class Closer:
         ledger, session = self.ledger, self._session
         if not self.plan.rung.streams:
             return
-        if session is not None and ledger.sibling(
-            session.venue_ns, session.heard_ns, round(ledger.support.grace_s * SECOND_NS)
-        ):
+        grace_ns = round(ledger.support.grace_s * SECOND_NS)
+        if session is not None and ledger.support.rest and self._is_suddenly_silent:
+            if ledger.is_over(session.venue_ns, session.heard_ns, grace_ns):
+                ledger.leave_to_history()  # that others went on proves little where this one should have
+        elif session is not None and ledger.sibling(session.venue_ns, session.heard_ns, grace_ns):
             self._notice()
         if self._falls and (self._refusal or _now_s() - self._lost_s >= self._patience_s):
             self._switch(Rung.POLL, f"the stream is not there: {self._lost_why}")
+
+    @property
+    def _is_suddenly_silent(self) -> bool:
+        """Whether nothing came for longer than what came before lets expect."""
+        return _now_s() - self._row_s > self._rhythm.limit_s
 
     def _switch(self, rung: Rung, why: str) -> None:
         self.rung, self.why = rung, why

@@ -229,6 +229,12 @@ class Ledger:
             self._distrust(self.forming)
             self.forming = None
 
+    def leave_to_history(self) -> None:
+        """The forming row may lack its end, as the stream stood still: history says, and of which of both."""
+        if self.forming is not None:
+            self._witness.saw(self.forming)
+            self.doubt()
+
     def lost(self) -> None:
         """The subscription ended."""
         self.doubt()
@@ -244,12 +250,19 @@ class Ledger:
             grace_ns: How long after the end the last row may still come.
         """
         forming = self.forming
-        if forming is None or venue_ns < forming.close_ns or heard_ns < forming.close_ns + grace_ns:
+        if forming is None or not self.is_over(venue_ns, heard_ns, grace_ns):
             return False
         self._witness.saw(forming)
         self._close(forming, Evidence.SIBLING, self.rung)
         self.forming = None
         return self._dirty
+
+    def is_over(self, venue_ns: int, heard_ns: int, grace_ns: int) -> bool:
+        """Say whether another topic of the connection moved past the forming row; see `sibling`."""
+        forming = self.forming
+        if forming is None:
+            return False
+        return venue_ns >= forming.close_ns and heard_ns >= forming.close_ns + grace_ns
 
     def _distrust(self, candle: Candle) -> None:
         if self.closes.at(candle.open_ns) is None:
