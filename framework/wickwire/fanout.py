@@ -251,6 +251,8 @@ class FeedRoute(Generic[E]):
         why: Why it is not live, or what was doubted last.
         doubts: How often something may have been lost.
         doubt_s: When that was last, in the loop's time.
+        deaf_since: How many events had come when it was found out that others should have; None before.
+        deafness: How that was found out.
         stopped: Nothing is wanted of it any more.
     """
 
@@ -268,6 +270,8 @@ class FeedRoute(Generic[E]):
         self.stopped = False
         self.doubts = 0
         self.doubt_s = 0.0
+        self.deaf_since: int | None = None
+        self.deafness = ""
         self._session: Session | None = None
 
     def stop(self) -> None:
@@ -313,6 +317,16 @@ class FeedRoute(Generic[E]):
         self.doubts += 1
         self.doubt_s = asyncio.get_running_loop().time()
         self.why = why
+
+    def deaf(self, why: str) -> None:
+        """Note that something happened of which nothing came."""
+        self.doubted(why)
+        self.deaf_since, self.deafness = self.received, why
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether nothing came since it was found out that something should have."""
+        return self.deaf_since == self.received
 
     def withdrawn(self, open_ns: int) -> None:
         """Nothing to do: this is about candles."""

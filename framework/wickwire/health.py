@@ -270,7 +270,7 @@ def of_feed(route: AnyFeedRoute, venue: Venue, now_s: float) -> SeriesHealth:
         dropped=route.dropped,
         status=venue.status_of(route.series),
         doubts=route.doubts,
-        trouble=route.refusal or ("" if is_over else route.why),
+        trouble=route.refusal or (route.deafness if route.is_deaf else "" if is_over else route.why),
     )
 
 
@@ -279,6 +279,8 @@ def condition_of(route: AnyFeedRoute, now_s: float) -> Condition:
     if route.stopped:
         return Condition.STOPPED
     if route.live:
+        if route.is_deaf:
+            return Condition.STALE
         return Condition.LIVE if now_s - route.heard_s < LIVE_S else Condition.QUIET
     if route.refusal:
         return Condition.REFUSED

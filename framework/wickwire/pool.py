@@ -178,6 +178,16 @@ class Pool:
         if not riders:
             self._leave(link, topic)
 
+    def again(self, topic: Topic) -> None:
+        """Leave *topic* and subscribe to it anew, on the connection that carries it."""
+        session = self._carrying(topic).session if topic in self.riders else None
+        if session is not None:
+            session.again(topic)
+
+    def number_of(self, topic: Topic) -> int | None:
+        """Return the number of the connection that carries *topic*, if one does."""
+        return self._carrying(topic).number if topic in self.riders else None
+
     def _carrying(self, topic: Topic) -> Link:
         return next(link for link in self.links if topic in link.topics)
 

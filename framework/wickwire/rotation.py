@@ -142,6 +142,14 @@ class Rotator:
         self._wished.set()
         return [await wish for wish in wishes]
 
+    def want(self, why: str, number: int) -> None:
+        """Have the connection of that number replaced soon, unless it is about to be."""
+        if all(link.number != number for link, _, _ in self._wishes):
+            links = [link for link in self._pool.links if link.number == number and not link.spare]
+            done = asyncio.get_running_loop().create_future()
+            self._wishes.extend((link, why, done) for link in links)
+            self._wished.set()
+
     async def run(self) -> None:
         """Replace connections in time, and when somebody wants it, one at a time, for ever."""
         self._counted_s = asyncio.get_running_loop().time()

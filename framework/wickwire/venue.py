@@ -29,6 +29,7 @@ from wickwire.news import ConnectionLost, StatusChanged, Tell
 from wickwire.places import Move
 from wickwire.planner import Plan
 from wickwire.pool import Link, Pool
+from wickwire.probing import Probing
 from wickwire.retry import Backoff
 from wickwire.rotation import Rotator
 from wickwire.routes import MadeRoute
@@ -138,6 +139,18 @@ class Venue:
             settle=settle,
         )
 
+        self._probing = Probing(
+            self._scope,
+            adapter,
+            account,
+            self.feeds,
+            self.history,
+            clock,
+            again=lambda series: self.pool.again(self.plans[series].topic),
+            replace=self._replace,
+            tell=tell,
+        )
+
     # ---------------------------------------------------------------------------------------------- scope
 
     async def run(self) -> None:
@@ -150,10 +163,14 @@ class Venue:
                     for closer in self.closers.values():
                         self._start(closer)
                     self.pool.start(tasks)
-                    rotating = tasks.create_task(self.rotator.run(), name=f"rotation {self.adapter.name}")
+                    kept = [
+                        streamed,
+                        tasks.create_task(self.rotator.run(), name=f"rotation {self._scope}"),
+                        tasks.create_task(self._probing.run(), name=f"probing {self._scope}"),
+                    ]
                     await self._end.wait()
                     self.pool.stop()
-                    for task in [*self._running.values(), streamed, rotating]:
+                    for task in [*self._running.values(), *kept]:
                         task.cancel()
         finally:
             self._tasks = None  # what is added while the scope is down starts with it
@@ -262,6 +279,12 @@ class Venue:
     def _ride(self, plan: Plan, route: Route, since_ns: Callable[[], int | None]) -> None:
         """Let a series ride on the connection that it has its place on."""
         self.pool.ride(plan.series, plan.topic, plan.lane, plan.line, route, since_ns)
+
+    def _replace(self, series: Series, why: str) -> None:
+        """Have the connection replaced that carries a series."""
+        number = self.pool.number_of(self.plans[series].topic)
+        if number is not None:
+            self.rotator.want(f"{series}: {why}", number)
 
     async def _is_healed(self, topics: Sequence[Topic]) -> bool:
         """Wait until nothing is missing or doubtful of what lives on *topics*; say whether that came."""
