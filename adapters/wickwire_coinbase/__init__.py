@@ -53,16 +53,16 @@ DOCUMENTS: Final = (
 LIMITS: Final = Limits(
     topics_per_connection=100,
     connects=Rate(1, 1.0),
-    messages=Rate(2, 1.0, 4),
-    rest=Rate(5, 1.0),
+    messages_overall=Rate(8, 1.0, 4),
+    rest=Rate(10, 1.0),
     reply_headers=("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"),
 )
-"""What the venue allows an address, less what our bursts may add, since its limits count any second.
+"""What the venue allows an address; how it counts is not said, so no second ever holds more.
 
-"WebSocket Rate Limits": 8 new connections a second, 8 unauthenticated messages a second; these are of all
-connections together and ours are counted for each, so one takes 6 in its first second and 2 in others. "REST
-Rate Limits": 10 public requests a second. How many subscriptions a connection bears is said nowhere: with 100
-topics, what a lost message or connection puts in doubt stays small. How many connections is not said either.
+"WebSocket Rate Limits": 8 new connections a second, of which we take one, since an older page allowed fewer;
+8 unauthenticated messages a second, of all connections together. "REST Rate Limits": 10 public requests a
+second. How many subscriptions a connection bears is said nowhere: with 100 topics, what a lost message or
+connection puts in doubt stays small. How many connections is not said either.
 """
 
 # How late a trade may still change a bucket in history, Coinbase does not say; its public replies are said to

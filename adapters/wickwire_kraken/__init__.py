@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from wickwire import (
+    Counting,
     Description,
     Feed,
     Lane,
@@ -56,11 +57,12 @@ DOCUMENTS: Final = (
 
 # Kraken publishes none of these; they are what public clients keep to. More than 150 connects in ten minutes
 # are said to bring a ban as long; some 300 pairs were seen working on one connection; ccxt asks each second.
+# Its documents tell of counters that decay, which are buckets; messages are counted on each connection.
 LIMITS: Final = Limits(
     topics_per_connection=250,
     connects=Rate(150, 600.0, 10),
-    messages=Rate(20, 1.0, 10),
-    rest=Rate(10, 10.0, 3),
+    messages=Rate(20, 1.0, 10, Counting.BUCKET),
+    rest=Rate(10, 10.0, 3, Counting.BUCKET),
 )
 
 # Kraken says nothing of how late a trade may still change a bucket. These are choices: history is asked late,

@@ -27,7 +27,7 @@ from wickwire.conversation import (
     TradeQuery,
     retry_after_s,
 )
-from wickwire.description import Account, Description, Limits, OhlcvSupport, Rate
+from wickwire.description import Account, Counting, Description, Limits, OhlcvSupport, Rate
 from wickwire.endpoint import Ask, Endpoint, Keepalive, Lane, Readiness, Send, Topic
 from wickwire.errors import (
     ConfigError,
@@ -177,6 +177,7 @@ __all__ = [
     "ConsumerLoses",
     "Conversation",
     "Cost",
+    "Counting",
     "Description",
     "Doubted",
     "Endpoint",

@@ -1,7 +1,8 @@
 """How fast we may speak to a venue: one budget per venue and account, on the event loop's time.
 
-A generic cell rate limiter of forty lines instead of a library: those that are kept read the wall clock, and
-ours has to run on virtual time.
+Three things are counted: REST requests, connections, and frames on all streams together. What each limit lets
+through is in `meter`; here is who goes first. Nothing in a `Budget` but its queues knows of this process: a
+budget that several share keeps the meters elsewhere.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ import asyncio
 import enum
 import heapq
 import itertools
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, final
 
 import attrs
 
 from wickwire.description import Limits, Rate
-from wickwire.limits import stricter
+from wickwire.meter import Heard, Meter
 from wickwire.model import SECOND_NS
 from wickwire.retry import LONGEST_ASKED_S
 
-__all__ = ["Budget", "Meter", "Priority"]
+__all__ = ["Budget", "Call", "Priority", "Turnstile"]
 
 _UNIX_S: Final = 1e9
 """What is above is an instant, what is below a duration."""
@@ -31,64 +34,60 @@ _NUMBER: Final = re.compile(r"^\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*$")
 _SOON_S: Final = 1e-6
 """Less is no wait: it may be too short to move a loop's clock at all."""
 
+WAY_S: Final = 0.1
+"""How long a frame may be on its way: no reply says when it was counted."""
+
+TURNS: Final = 10
+"""While somebody less urgent waits, one turn in so many is theirs: what lies behind heals, however much is
+live."""
+
 
 @final
 class Priority(enum.IntEnum):
     """Who goes first when the budget is short."""
 
     LIVE = 0
-    """A candle that just closed."""
+    """A candle that just closed; a frame that is owed."""
     HEAL = 1
-    """A hole, a doubt."""
+    """A hole, a doubt; a subscription."""
     BACKFILL = 2
     """History from before a series was collected, that somebody asked for."""
 
 
-@attrs.define
-class Meter:
-    """The state of one rate limit (GCRA). Times are seconds of the event loop."""
+@attrs.define(order=True)
+class _Ticket:
+    """One that waits: the most urgent first, in order of arrival among equals."""
 
-    rate: Rate
-    _full_at_s: float = float("-inf")
-
-    def wait_s(self, cost: int, now_s: float) -> float:
-        """Return how long *cost* has to wait from *now_s*; 0 when it may go."""
-        step_s = self.rate.per_s / self.rate.amount
-        room_s = step_s * max(self.rate.burst, cost)
-        return max(0.0, max(self._full_at_s, now_s) + step_s * cost - room_s - now_s)
-
-    def spend(self, cost: int, now_s: float) -> None:
-        """Count *cost* as used at *now_s*."""
-        self._full_at_s = max(self._full_at_s, now_s) + self.rate.per_s / self.rate.amount * cost
-
-    def leave(self, left: float, now_s: float) -> None:
-        """Let no more than *left* go at once from *now_s*: somebody else used the rest."""
-        used = max(self.rate.burst - left, 0.0)
-        self._full_at_s = max(self._full_at_s, now_s + self.rate.per_s / self.rate.amount * used)
+    priority: Priority
+    number: int
+    cost: int = attrs.field(order=False)
+    turn: asyncio.Future[None] = attrs.field(order=False)
 
 
+@final
 class Turnstile:
-    """Lets callers through one meter, the most urgent first, in order of arrival among equals."""
+    """Lets callers through one limit, the most urgent first, in order of arrival among equals."""
 
-    def __init__(self, rate: Rate | None) -> None:
-        """Guard *rate*; None lets everybody through unless paused."""
-        self._meter = None if rate is None else Meter(rate)
-        self._queue: list[tuple[int, int]] = []
+    def __init__(self, rate: Rate | None, *, hears: bool = False) -> None:
+        """Guard *rate*; None lets everybody through unless paused.
+
+        Where it *hears* from replies what is left, the first call goes alone, and so does the first after a
+        window in which nobody asked: what others used meanwhile is not known before.
+        """
+        self._meter = Meter(rate)
+        self._queue: list[_Ticket] = []
         self._numbers = itertools.count()
-        self._moved = asyncio.Event()
-        self._closed_until_s = float("-inf")
-
-    def leave(self, left: float, now_s: float) -> None:
-        """Let no more than *left* through at once."""
-        if self._meter is not None:
-            self._meter.leave(left, now_s)
+        self._passed_over = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed_until_s = -math.inf
+        self._probes = hears
+        self._deaf_s = max((part.per_s for part in rate.parts), default=0.0) if rate and hears else math.inf
+        self._left_s = math.inf
 
     def lower(self, rate: Rate | None) -> None:
         """Guard *rate* as well."""
-        if self._meter is None:
-            self._meter = None if rate is None else Meter(rate)
-        else:
-            self._meter.rate = stricter(self._meter.rate, rate) or self._meter.rate
+        if rate is not None:
+            self._meter.lower(rate)
 
     @property
     def waiting(self) -> int:
@@ -98,85 +97,166 @@ class Turnstile:
     @property
     def paused(self) -> bool:
         """Whether nobody is let through for now, because the venue said so."""
-        return asyncio.get_running_loop().time() < self._closed_until_s
+        return self.paused_s > 0
+
+    @property
+    def paused_s(self) -> float:
+        """For how many seconds more nobody is let through; 0 where the venue did not ask for that."""
+        return max(self._closed_until_s - asyncio.get_running_loop().time(), 0.0)
 
     async def enter(self, cost: int, priority: Priority) -> None:
-        """Wait for the turn of *cost*, and use it."""
-        loop = asyncio.get_running_loop()
-        ticket = (int(priority), next(self._numbers))
+        """Wait for the turn of *cost*; `leave` has to follow once the venue must have counted it."""
+        ticket = _Ticket(priority, next(self._numbers), cost, asyncio.get_running_loop().create_future())
         heapq.heappush(self._queue, ticket)
+        self._admit()
         try:
-            while True:
-                now_s = loop.time()
-                wait_s: float | None = None
-                if self._queue[0] == ticket:
-                    wait_s = max(self._closed_until_s - now_s, 0.0)
-                    if self._meter is not None:
-                        wait_s = max(wait_s, self._meter.wait_s(cost, now_s))
-                    if wait_s < _SOON_S:
-                        if self._meter is not None:
-                            self._meter.spend(cost, now_s)
-                        return
-                moved = self._moved
-                try:
-                    async with asyncio.timeout(wait_s):
-                        await moved.wait()
-                except TimeoutError:
-                    continue
+            await ticket.turn
+        except asyncio.CancelledError:
+            if ticket in self._queue:
+                self._remove(ticket)
+            else:
+                self._meter.forget(cost)
+            self._admit()
+            raise
+
+    def leave(self, cost: int) -> None:
+        """Count *cost* from now on: its reply is there, or will never be."""
+        now_s = asyncio.get_running_loop().time()
+        self._meter.count(cost, now_s)
+        self._probes = self._probes and now_s < self._closed_until_s
+        self._left_s = now_s
+        self._admit()
+
+    @asynccontextmanager
+    async def through(self, cost: int, priority: Priority) -> AsyncIterator[None]:
+        """Wait for the turn of *cost*, which is under way for as long as the block runs."""
+        await self.enter(cost, priority)
+        try:
+            yield
         finally:
+            self.leave(cost)
+
+    async def send(self, priority: Priority) -> None:
+        """Wait for the turn of one frame, to which there is no reply."""
+        await self.enter(1, priority)
+        asyncio.get_running_loop().call_later(WAY_S, self.leave, 1)
+
+    def hear(self, heard: Heard) -> None:
+        """Let no more through than a reply says is left; nobody before the next window, if that is news."""
+        is_news = self._meter.hear(heard, asyncio.get_running_loop().time())
+        if is_news and heard.left < 1 and heard.next_s is not None:
+            self.pause(min(heard.next_s, LONGEST_ASKED_S))
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody through for *seconds*, and then one alone until it is answered: the venue said so."""
+        self._probes = True
+        self._closed_until_s = max(self._closed_until_s, asyncio.get_running_loop().time() + seconds)
+
+    def _admit(self) -> None:
+        """Let through whoever may go now, and look again when the next one may."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now_s = loop.time()
+        if now_s - self._left_s >= self._deaf_s and not self._meter.open_cost:
+            self._probes = True
+        while self._queue:
+            ticket, urgent = self._next()
+            wait_s = self._meter.wait_s(ticket.cost, now_s, urgent=urgent)
+            wait_s = max(wait_s, self._closed_until_s - now_s)
+            if self._probes and self._meter.open_cost:
+                return
+            if wait_s >= _SOON_S:
+                if math.isfinite(wait_s):
+                    self._timer = loop.call_at(now_s + wait_s, self._admit)
+                return
+            self._remove(ticket)
+            self._meter.begin(ticket.cost, now_s)
+            ticket.turn.set_result(None)
+            passes_over = any(other.priority > ticket.priority for other in self._queue)
+            self._passed_over = self._passed_over + 1 if passes_over else 0
+
+    def _next(self) -> tuple[_Ticket, bool]:
+        """Return whose turn it is, and whether it need not leave room to others."""
+        first = self._queue[0]
+        if self._passed_over >= TURNS - 1:
+            behind = [ticket for ticket in self._queue if ticket.priority > first.priority]
+            if behind:
+                return min(behind, key=lambda ticket: ticket.number), True
+        return first, first.priority is Priority.LIVE
+
+    def _remove(self, ticket: _Ticket) -> None:
+        if ticket is self._queue[0]:
+            heapq.heappop(self._queue)
+        else:
             self._queue.remove(ticket)
             heapq.heapify(self._queue)
-            moved, self._moved = self._moved, asyncio.Event()
-            moved.set()
 
-    def pause(self, seconds: float, now_s: float) -> None:
-        """Let nobody through for *seconds*: the venue said so."""
-        self._closed_until_s = max(self._closed_until_s, now_s + seconds)
+
+@final
+class Call:
+    """One REST request that is under way."""
+
+    def __init__(self, turnstile: Turnstile, cost: int, names: tuple[str, str, str] | tuple[()]) -> None:
+        """Note that a request of *cost* is sent now, whose reply may say by *names* what is left."""
+        self._turnstile = turnstile
+        self._cost = cost
+        self._names = names
+        self._since_s = asyncio.get_running_loop().time()
+
+    def told(self, headers: Mapping[str, str], now_ns: int) -> None:
+        """Take what its reply says is left of REST, which others on this account may have used.
+
+        Args:
+            headers: Of the reply, by lower-case name.
+            now_ns: The present, by the wall clock.
+        """
+        if not self._names:
+            return
+        most, left, next_s = (_number(headers.get(name)) for name in self._names)
+        if left is None:
+            return
+        if next_s is not None:
+            next_s = max(next_s - now_ns / SECOND_NS if next_s >= _UNIX_S else next_s, 0.0)
+        self._turnstile.hear(
+            Heard(left=left, most=most, cost=self._cost, since_s=self._since_s, next_s=next_s)
+        )
 
 
 class Budget:
-    """What one venue and account may use: REST requests, new connections."""
+    """What one venue and account may use: REST requests, new connections, frames on all streams together."""
 
     def __init__(self, limits: Limits) -> None:
         """Start unused under *limits*."""
-        self._rest = Turnstile(limits.rest)
+        self._rest = Turnstile(limits.rest, hears=bool(limits.reply_headers))
         self._connects = Turnstile(limits.connects)
+        self._messages = Turnstile(limits.messages_overall)
         self._headers = limits.reply_headers
 
     def lower(self, limits: Limits) -> None:
         """Keep to *limits* as well: what is said of one variant of a venue may be meant for all."""
         self._rest.lower(limits.rest)
         self._connects.lower(limits.connects)
+        self._messages.lower(limits.messages_overall)
 
-    async def rest(self, cost: int, priority: Priority) -> None:
-        """Wait until *cost* of REST may be used."""
-        await self._rest.enter(cost, priority)
+    @asynccontextmanager
+    async def rest(self, cost: int, priority: Priority) -> AsyncIterator[Call]:
+        """Wait until *cost* of REST may be used; the request is under way for as long as the block runs."""
+        async with self._rest.through(cost, priority):
+            yield Call(self._rest, cost, self._headers)
 
-    async def connect(self) -> None:
-        """Wait until a new connection may be opened."""
-        await self._connects.enter(1, Priority.LIVE)
+    def connect(self) -> AbstractAsyncContextManager[None]:
+        """Wait until a new connection may be opened, which the block does."""
+        return self._connects.through(1, Priority.LIVE)
+
+    async def message(self, priority: Priority) -> None:
+        """Wait until a frame may be sent, on whichever stream."""
+        await self._messages.send(priority)
 
     def pause_rest(self, seconds: float) -> None:
         """Stop all REST for *seconds*; shared by everybody on this account."""
-        self._rest.pause(seconds, asyncio.get_running_loop().time())
-
-    def told(self, headers: Mapping[str, str], now_ns: int) -> None:
-        """Take what a reply says is left of REST, which others on this account may have used.
-
-        Args:
-            headers: Of the reply, by lower-case name.
-            now_ns: The present, by the wall clock.
-        """
-        if not self._headers:
-            return
-        _, left_name, next_name = self._headers
-        left, next_s = _number(headers.get(left_name)), _number(headers.get(next_name))
-        if left is None:
-            return
-        self._rest.leave(left, asyncio.get_running_loop().time())
-        if left < 1 and next_s is not None:
-            wait_s = next_s - now_ns / SECOND_NS if next_s >= _UNIX_S else next_s
-            self.pause_rest(min(max(wait_s, 0.0), LONGEST_ASKED_S))
+        self._rest.pause(seconds)
 
     @property
     def rest_waiting(self) -> int:
@@ -187,6 +267,11 @@ class Budget:
     def rest_paused(self) -> bool:
         """Whether the venue wants no requests for now."""
         return self._rest.paused
+
+    @property
+    def rest_paused_s(self) -> float:
+        """For how many seconds more it wants none."""
+        return self._rest.paused_s
 
 
 def _number(text: str | None) -> float | None:

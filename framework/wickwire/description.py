@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
+from typing import Any, Final, final
 
 import attrs
-from attrs.validators import optional
+from attrs.validators import deep_iterable, instance_of, optional
 
 from wickwire import shapes
-from wickwire.model import Feed, Grid, Timeframe, Unknown
+from wickwire.model import HOUR_NS, SECOND_NS, Feed, Grid, Timeframe, Unknown
 
 __all__ = [
     "Account",
+    "Counting",
     "Description",
     "Limits",
     "OhlcvSupport",
     "Rate",
 ]
+
+_HOUR_S: Final = HOUR_NS / SECOND_NS
+
+
+def _is_rate(_owner: object, _attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, Rate):
+        raise TypeError(f"Rate.also has to be a tuple of Rate, got a {type(value).__name__} in it")
 
 
 @attrs.frozen(kw_only=True)
@@ -40,17 +50,62 @@ class Account:
     variables: Mapping[str, str] = attrs.field(factory=dict, eq=False)
 
 
+@final
+class Counting(enum.Enum):
+    """How a venue counts what comes to it."""
+
+    WINDOW = "window"
+    """No *per_s* seconds may hold more than *amount*, wherever they begin. It fits a venue that counts by the
+    clock's seconds or minutes too, and one of which nobody knows how it counts."""
+    BUCKET = "bucket"
+    """A bucket holds *burst* and refills by *amount* in *per_s* seconds. What it holds may go beside what
+    comes in, so one window may see more than *amount*."""
+
+
 @attrs.frozen
 class Rate:
-    """At most *amount* in *per_s* seconds, of which *burst* at once (all of them by default)."""
+    """At most *amount* in *per_s* seconds, of which *burst* at once (all of them by default).
+
+    Attributes:
+        amount: How many.
+        per_s: In how many seconds.
+        burst: How many at once; the others come evenly.
+        counting: What the venue counts: a window, unless *burst* is more than one could hold.
+        also: Other rates that hold at the same time, such as one an hour beside one a second.
+    """
 
     amount: int = attrs.field(validator=shapes.COUNT)
     per_s: float = attrs.field(default=1.0, validator=shapes.ABOVE_ZERO)
     burst: int = attrs.field(validator=shapes.COUNT)
+    counting: Counting = attrs.field(validator=instance_of(Counting))
+    also: tuple[Rate, ...] = attrs.field(default=(), validator=deep_iterable(_is_rate, instance_of(tuple)))
 
     @burst.default
     def _burst(self) -> int:
         return self.amount
+
+    @counting.default
+    def _counting(self) -> Counting:
+        return Counting.BUCKET if self.burst > self.amount else Counting.WINDOW
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a burst that no window could hold."""
+        if self.counting is Counting.WINDOW and self.burst > self.amount:
+            raise ValueError(
+                f"Rate.burst: {self.burst} at once are more than the {self.amount} that any {self.per_s:g} s "
+                f'may hold; where the venue fills a bucket, say so by counting="bucket"'
+            )
+
+    @property
+    def parts(self) -> tuple[Rate, ...]:
+        """Each of the rates that hold at the same time, by itself."""
+        own = attrs.evolve(self, also=()) if self.also else self
+        return (own, *(part for other in self.also for part in other.parts))
+
+    @property
+    def per_hour(self) -> float:
+        """How many may go in an hour, hour after hour."""
+        return min(part.amount / part.per_s for part in self.parts) * _HOUR_S
 
 
 @attrs.frozen(kw_only=True)
@@ -65,6 +120,8 @@ class Limits:
         bytes_per_frame: Size of what asks for them, encoded; an `Endpoint` may say less.
         connects: Rate of opening streams.
         messages: Rate of frames sent, per stream.
+        messages_overall: Rate of frames sent on all streams together, where the venue counts those of an
+            account or an address.
         rest: Rate of REST requests; a request counts its `HttpRequest.cost`.
         reply_headers: Names of three reply headers, in lower case: how many requests the window of *rest*
             allows, how many are left in it, and when the next one begins, in Unix seconds or in seconds from
@@ -78,6 +135,7 @@ class Limits:
     bytes_per_frame: int | None = attrs.field(default=None, validator=optional(shapes.COUNT))
     connects: Rate | None = None
     messages: Rate | None = None
+    messages_overall: Rate | None = None
     rest: Rate | None = None
     reply_headers: tuple[str, str, str] | tuple[()] = ()
 

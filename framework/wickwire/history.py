@@ -158,14 +158,14 @@ class History:
         )
 
     async def _send(self, request: HttpRequest, priority: Priority) -> HttpReply:
-        await self._budget.rest(request.cost, priority)
-        self.requests += 1
-        try:
-            reply = await self._transport.request(request)
-        except MISFITS as exc:
-            why = described(exc)
-            raise self._adapter.broke(f"a conversation yielded what cannot be sent: {why}") from exc
-        self._budget.told(reply.headers, self._clock.now_ns())
+        async with self._budget.rest(request.cost, priority) as call:
+            self.requests += 1
+            try:
+                reply = await self._transport.request(request)
+            except MISFITS as exc:
+                why = described(exc)
+                raise self._adapter.broke(f"a conversation yielded what cannot be sent: {why}") from exc
+            call.told(reply.headers, self._clock.now_ns())
         if reply.date_ns is not None:
             self.told_time(reply.date_ns)
         return reply

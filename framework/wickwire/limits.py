@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 
-from wickwire.description import Limits, Rate
+from wickwire.description import Counting, Limits, Rate
 from wickwire.errors import ConfigError
 
-__all__ = ["effective_limits", "stricter"]
+__all__ = ["both", "effective_limits"]
+
+_ROUNDING: Final = 1e-9
 
 
 def effective_limits(venue: Limits, wish: Limits | None, *, where: str = "limits") -> Limits:
@@ -32,6 +36,7 @@ def effective_limits(venue: Limits, wish: Limits | None, *, where: str = "limits
         "bytes_per_frame",
         "connects",
         "messages",
+        "messages_overall",
         "rest",
     ):
         allowed, wanted = getattr(venue, name), getattr(wish, name)
@@ -41,21 +46,36 @@ def effective_limits(venue: Limits, wish: Limits | None, *, where: str = "limits
                     f"{where}.{name}: {_shown(wanted)} is more than the {_shown(allowed)} that the venue "
                     f"allows; limits can be lowered only"
                 )
-            lowered[name] = wanted
+            lowered[name] = both(wanted, allowed) if isinstance(wanted, Rate) else wanted
     return attrs.evolve(venue, **lowered)  # type: ignore[arg-type]  # each limit has its own type
 
 
-def stricter(one: Rate | None, other: Rate | None) -> Rate | None:
-    """Return a rate that keeps to both."""
-    if one is None or other is None:
-        return one or other
-    slower = one if one.amount * other.per_s <= other.amount * one.per_s else other
-    return attrs.evolve(slower, burst=min(one.burst, other.burst))
+def both(one: Rate, other: Rate | None) -> Rate:
+    """Return a rate that keeps to both: *one*, with what of *other* does not follow from it."""
+    if other is None:
+        return one
+    more = tuple(part for part in other.parts if not any(_implies(own, part) for own in one.parts))
+    return attrs.evolve(one, also=(*one.also, *more)) if more else one
+
+
+def _implies(one: Rate, other: Rate) -> bool:
+    """Say whether who keeps to *one* keeps to *other*; both are single.
+
+    A rule follows from one of its own kind only: what others on the account use is seen there.
+    """
+    evenly = one.amount * other.per_s <= other.amount * one.per_s and one.burst <= other.burst
+    if one.counting is not other.counting:
+        return False
+    if other.counting is Counting.BUCKET:
+        return evenly
+    fits = one.per_s >= other.per_s and one.amount <= other.amount
+    return fits and (evenly or other.burst == other.amount)
 
 
 def _higher(wanted: int | Rate, allowed: int | Rate) -> bool:
     if isinstance(wanted, Rate) and isinstance(allowed, Rate):
-        return wanted.amount * allowed.per_s > allowed.amount * wanted.per_s or wanted.burst > allowed.burst
+        burst = min(part.burst for part in wanted.parts) > min(part.burst for part in allowed.parts)
+        return wanted.per_hour > allowed.per_hour * (1 + _ROUNDING) or burst
     return not isinstance(wanted, Rate) and not isinstance(allowed, Rate) and wanted > allowed
 
 

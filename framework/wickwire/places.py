@@ -14,7 +14,7 @@ from wickwire.description import Account, Limits
 from wickwire.endpoint import Topic
 from wickwire.errors import PluginError
 from wickwire.ladder import Cost
-from wickwire.model import HOUR_NS, SECOND_NS, Rung, Series
+from wickwire.model import Rung, Series
 from wickwire.planner import Judged, Plan, judge
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Move", "Places", "plan_all"]
 
-_HOUR_S: Final = HOUR_NS / SECOND_NS
 TOPICS_PER_LINE: Final = 200
 """Topics on one connection where the venue names no limit."""
 
@@ -338,7 +337,7 @@ class _Room:
     def _over_rest(self, chosen: Plan) -> Plan | str:
         rate, asked = self.limits.rest, chosen.cost.rest_per_hour
         if rate is not None:
-            allowed = rate.amount / rate.per_s * _HOUR_S
+            allowed = rate.per_hour
             if self.rest_per_hour + asked > allowed + _ROUNDING:
                 return f"the {allowed:,.0f} REST calls an hour that are allowed are taken"
         self.rest_per_hour += asked

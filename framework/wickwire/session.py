@@ -11,14 +11,14 @@ import enum
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from typing import Final, final
 
 import attrs
 
 from wickwire.adapter import MISFITS, Adapter
 from wickwire.binding import described
-from wickwire.budget import Meter, Priority
+from wickwire.budget import Priority, Turnstile
 from wickwire.clock import Clock
 from wickwire.description import Account
 from wickwire.endpoint import Ask, Endpoint, Readiness, Send, Topic
@@ -101,7 +101,8 @@ class Session:
         clock: Clock,
         *,
         flowing: Callable[[], None] | None = None,
-        admitted: Callable[[], Awaitable[None]] | None = None,
+        admitted: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+        paced: Callable[[Priority], Awaitable[None]] | None = None,
         halted: Callable[[str, str], None] | None = None,
         tell: Tell | None = None,
     ) -> None:
@@ -114,8 +115,9 @@ class Session:
             history: What converses over HTTP.
             clock: What stamps.
             flowing: Called when the first data came.
-            admitted: Waits until the venue's limits allow one more connection; asked right before it is
-                opened, since a login on the way to it takes its time.
+            admitted: Waits until the venue's limits allow one more connection, which the block opens; asked
+                right before that, since a login on the way to it takes its time.
+            paced: Waits until the venue's limits on all connections together allow one more frame.
             halted: Called with a symbol and what the venue said of its state.
             tell: Told what the venue refuses, what may have been lost, and of the venue's own state.
         """
@@ -124,6 +126,7 @@ class Session:
         self._scope = scope_of(adapter.name, account.feed)
         self._flowing = flowing
         self._admitted = admitted
+        self._paced = paced
         self._adapter = adapter
         self._account = account
         self._transport = transport
@@ -135,7 +138,7 @@ class Session:
         self._ready = asyncio.Event()
         self._memory: object = None
         self._limits = effective_limits(adapter.description_for(account).limits, account.limits)
-        self._meter = None if self._limits.messages is None else Meter(self._limits.messages)
+        self._turnstile = Turnstile(self._limits.messages)
         self._endpoint: Endpoint | None = None
         self._stream: Stream | None = None
         self._reported: dict[FaultKind, None] = {}
@@ -269,9 +272,8 @@ class Session:
         self._endpoint = endpoint = attrs.evolve(told, topics_per_frame=most)
         with self._hook("memory"):
             self._memory = endpoint.memory()
-        if self._admitted is not None:
-            await self._admitted()
-        self._stream = await self._transport.open(endpoint)
+        async with self._admitted():
+            self._stream = await self._transport.open(endpoint)
         self.frame_s = self._opened_s = asyncio.get_running_loop().time()
         self.state = SessionState.AUTHENTICATING
         for send in endpoint.hello:
@@ -460,7 +462,7 @@ class Session:
                     pass
                 continue
             for send in self._fitting(asks, removed):
-                await self._say(send.frame, secret=send.secret)
+                await self._say(send.frame, secret=send.secret, priority=Priority.HEAL)
 
     def _fitting(self, asks: Sequence[Ask], removed: Sequence[Topic]) -> Sequence[Send]:
         """Return the frames of one change; none where they are too large, and it is asked again by halves."""
@@ -481,7 +483,9 @@ class Session:
             self._refused(Refused(topics or removed, FaultKind.REQUEST, why))
         return ()
 
-    async def _say(self, frame: str | bytes, *, secret: bool = False) -> None:
+    async def _say(
+        self, frame: str | bytes, *, secret: bool = False, priority: Priority = Priority.LIVE
+    ) -> None:
         """Send one frame, at the pace that the venue allows for everything that is sent."""
         assert self._stream is not None
         assert self._endpoint is not None
@@ -490,12 +494,9 @@ class Session:
                 f"it wants to send a frame of {_bytes(frame)} bytes; its endpoint says that the venue takes "
                 f"{self._endpoint.max_send_bytes} at most"
             )
-        if self._meter is not None:
-            now_s = asyncio.get_running_loop().time()
-            wait_s = self._meter.wait_s(1, now_s)
-            self._meter.spend(1, now_s)
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
+        await self._turnstile.send(priority)
+        if self._paced is not None:
+            await self._paced(priority)
         await self._stream.send(frame, secret=secret)
 
     def _frames(self, asks: Sequence[Ask], removed: Sequence[Topic]) -> Sequence[Send]:

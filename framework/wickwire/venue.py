@@ -309,6 +309,7 @@ class Venue:
             self._clock,
             flowing=flowing,
             admitted=self.budget.connect,
+            paced=self.budget.message,
             halted=self._note_status,
             tell=tell,
         )

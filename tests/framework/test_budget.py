@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import pairwise
 
 import pytest
@@ -13,20 +13,21 @@ from hypothesis import strategies as st
 
 from tests.framework.scripted import Scripted
 from tests.framework.test_collector import World, play
-from wickwire import DAY_NS, SECOND_NS, HttpReply, HttpRequest, Limits, Rate
-from wickwire.budget import Budget, Meter, Priority
+from wickwire import DAY_NS, SECOND_NS, Counting, HttpReply, HttpRequest, Limits, Rate
+from wickwire.budget import Budget, Priority
 from wickwire.collector import Collector
-from wickwire.limits import stricter
+from wickwire.limits import both
+from wickwire.meter import Meter
 from wickwire.retry import LONGEST_ASKED_S
 from wickwire.simulate.loops import run_virtual
 
 HEADERS = ("x-most", "x-left", "x-next")
-RATES = st.builds(Rate, st.integers(1, 100), st.integers(1, 100).map(float), st.integers(1, 100))
+BUCKET = Rate(10, 10.0, counting=Counting.BUCKET)
 
 
 def spending(test: Callable[[Budget], Awaitable[None]], **limits: object) -> None:
     async def main() -> None:
-        await test(Budget(Limits(**{"rest": Rate(10, 10.0), **limits})))  # type: ignore[arg-type]  # by name
+        await test(Budget(Limits(**{"rest": BUCKET, **limits})))  # type: ignore[arg-type]  # by name
 
     run_virtual(main())
 
@@ -35,41 +36,213 @@ def now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-@given(RATES, st.lists(st.floats(0, 30), max_size=60))
-def test_no_window_ever_holds_more_than_the_rate_and_its_burst(rate: Rate, gaps: list[float]) -> None:
-    meter, at_s, sent = Meter(rate), 0.0, []
-    for gap_s in gaps:
-        at_s += gap_s
-        at_s += meter.wait_s(1, at_s)
-        meter.spend(1, at_s)
-        sent.append(at_s)
-    for place, begin_s in enumerate(sent):
-        for count, end_s in enumerate(sent[place:], 1):
-            assert count <= rate.burst + (end_s - begin_s) * rate.amount / rate.per_s + 1e-6
+async def use(
+    budget: Budget,
+    cost: int,
+    priority: Priority = Priority.LIVE,
+    *,
+    headers: Mapping[str, str] | None = None,
+    takes_s: float = 0.0,
+) -> None:
+    async with budget.rest(cost, priority) as call:
+        if takes_s:
+            await asyncio.sleep(takes_s)
+        call.told(headers or {}, 0)
 
 
-@given(RATES, RATES)
-def test_the_stricter_of_two_rates_keeps_to_both(one: Rate, other: Rate) -> None:
-    both = stricter(one, other)
+def sent_by(meter: Meter, gaps: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return when each call went, once the meter let it after a pause, and when it was answered."""
+    now_s, calls = 0.0, list[tuple[float, float]]()
+    under_way: list[float] = []
+    for gap_s, takes_s in gaps:
+        now_s += gap_s
+        while True:
+            for answered_s in sorted(one for one in under_way if one <= now_s):
+                meter.count(1, answered_s)
+                under_way.remove(answered_s)
+            wait_s = meter.wait_s(1, now_s)
+            if wait_s < 1e-9:
+                break
+            now_s = min(now_s + wait_s, *under_way) if under_way else now_s + wait_s
+        meter.begin(1, now_s)
+        under_way.append(now_s + takes_s)
+        calls.append((now_s, now_s + takes_s))
+    return calls
 
-    assert both is not None
-    for rate in (one, other):
-        assert both.burst <= rate.burst
-        assert both.amount / both.per_s <= rate.amount / rate.per_s * (1 + 1e-12)
+
+def keeps(counted: list[float], rate: Rate) -> bool:
+    """Say whether a venue that documents *rate* would have taken calls that it counted then."""
+    if rate.counting is Counting.WINDOW:
+        return all(
+            sum(at_s < begin_s + rate.per_s for at_s in counted[place:]) <= rate.amount
+            for place, begin_s in enumerate(counted)
+        )
+    return all(
+        count <= rate.burst + (end_s - begin_s) * rate.amount / rate.per_s + 1e-6
+        for place, begin_s in enumerate(counted)
+        for count, end_s in enumerate(counted[place:], 1)
+    )
 
 
-def test_what_is_not_limited_is_limited_by_the_other() -> None:
-    assert Rate(1) == stricter(None, Rate(1)) == stricter(Rate(1), None)
-    assert stricter(None, None) is None
+AMOUNTS = st.integers(1, 12)
+SPANS_S = st.integers(1, 100).map(float)
+RATES = st.one_of(
+    st.builds(Rate, AMOUNTS, SPANS_S),
+    st.builds(Rate, AMOUNTS, SPANS_S, AMOUNTS, st.just(Counting.BUCKET)),
+    st.builds(lambda amount, per_s: Rate(amount, per_s, burst=1), AMOUNTS, SPANS_S),
+)
+WAYS = st.lists(st.tuples(st.floats(0, 30), st.floats(0, 40)), max_size=30)
+
+
+@given(RATES, RATES, WAYS, st.data())
+def test_no_venue_ever_sees_more_than_its_rates_however_long_calls_take(
+    one: Rate, other: Rate, gaps: list[tuple[float, float]], data: st.DataObject
+) -> None:
+    """It counts each call at any moment between its being sent and its being answered."""
+    calls = sent_by(Meter(both(one, other)), gaps)
+
+    counted = sorted(data.draw(st.floats(began_s, ended_s)) for began_s, ended_s in calls)
+    assert keeps(counted, one)
+    assert keeps(counted, other)
+
+
+def test_a_rate_may_have_parts_and_the_slowest_counts_in_the_long_run() -> None:
+    rate = Rate(10, 1.0, also=(Rate(3_600, 3_600.0),))
+
+    assert 3_600.0 == rate.per_hour
+    assert (Rate(10, 1.0), Rate(3_600, 3_600.0)) == rate.parts
+    assert 36_000.0 == Rate(10).per_hour
+
+
+def test_a_burst_above_the_amount_is_a_bucket() -> None:
+    assert Counting.WINDOW is Rate(10, 60.0, burst=10).counting
+    assert Counting.BUCKET is Rate(1, 2.0, burst=5).counting
+    with pytest.raises(ValueError, match="more than the 1 that any 2 s may hold"):
+        Rate(1, 2.0, 5, Counting.WINDOW)
+
+
+def test_what_is_lowered_while_it_runs_counts_what_went_before() -> None:
+    async def test(budget: Budget) -> None:
+        for _ in range(6):
+            await use(budget, 1)
+        budget.lower(Limits(rest=Rate(8, 10.0)))
+        for _ in range(3):
+            await use(budget, 1)
+        assert pytest.approx(10.0, abs=0.01) == now_s(), "two more, and then a window later"
+
+    spending(test, rest=Rate(10, 10.0))
+
+
+def test_requests_that_are_under_way_keep_their_place() -> None:
+    """Nobody knows yet when the venue counted them."""
+
+    async def test(budget: Budget) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(use(budget, 1, takes_s=7.0))
+        assert pytest.approx(7.0 + 10.0 + 7.0, abs=0.01) == now_s()
+
+    spending(test, rest=Rate(2, 10.0))
+
+
+def test_what_can_wait_goes_evenly_so_that_a_close_never_waits_for_a_window() -> None:
+    """Sixty a minute are wanted for the past; each close gets one of the next places, once a second."""
+    waited_s: list[float] = []
+
+    async def past(budget: Budget) -> None:
+        for _ in range(300):
+            await use(budget, 1, Priority.BACKFILL)
+
+    async def test(budget: Budget) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            past_tasks = [tasks.create_task(past(budget)) for _ in range(2)]
+            for _ in range(10):
+                await asyncio.sleep(13.7)
+                asked_s = now_s()
+                await use(budget, 1)
+                waited_s.append(now_s() - asked_s)
+            for task in past_tasks:
+                task.cancel()
+
+    spending(test, rest=Rate(60, 60.0))
+    assert max(waited_s) <= 3.0
+
+
+def test_what_lies_behind_gets_a_turn_in_ten_however_much_is_live() -> None:
+    went: list[Priority] = []
+
+    async def go(budget: Budget, priority: Priority) -> None:
+        await use(budget, 1, priority)
+        went.append(priority)
+
+    async def test(budget: Budget) -> None:
+        await use(budget, 1)
+        async with asyncio.TaskGroup() as tasks:
+            for priority in (*[Priority.LIVE] * 40, Priority.BACKFILL, Priority.HEAL):
+                tasks.create_task(go(budget, priority))
+
+    spending(test, rest=Rate(1, 1.0))
+    assert [9, 19] == [place for place, priority in enumerate(went) if priority is not Priority.LIVE]
+    assert Priority.BACKFILL is went[9], "who waited longest"
+
+
+def test_who_stops_waiting_takes_nothing() -> None:
+    async def test(budget: Budget) -> None:
+        await use(budget, 10)
+        async with asyncio.TaskGroup() as tasks:
+            first = tasks.create_task(use(budget, 10))
+            tasks.create_task(use(budget, 1))
+            await asyncio.sleep(0.5)
+            first.cancel()
+        assert pytest.approx(1.0) == now_s()
+        assert 0 == budget.rest_waiting
+
+    spending(test)
+
+
+def test_after_too_many_one_request_goes_alone() -> None:
+    """The others follow when it was answered: what the venue wants is known then."""
+    began_s: list[float] = []
+
+    async def go(budget: Budget) -> None:
+        async with budget.rest(1, Priority.LIVE):
+            began_s.append(now_s())
+            await asyncio.sleep(2.0)
+
+    async def test(budget: Budget) -> None:
+        budget.pause_rest(30.0)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(go(budget))
+
+    spending(test)
+    assert [30.0, 32.0, 32.0] == began_s
+
+
+def test_frames_of_all_streams_share_one_limit_and_what_is_owed_goes_first() -> None:
+    said: list[tuple[str, float]] = []
+
+    async def say(budget: Budget, what: str, priority: Priority) -> None:
+        await budget.message(priority)
+        said.append((what, round(now_s())))
+
+    async def test(budget: Budget) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(say(budget, "subscribe", Priority.HEAL))
+            tasks.create_task(say(budget, "pong", Priority.LIVE))
+
+    spending(test, messages_overall=Rate(1, 10.0))
+    assert [("subscribe", 0), ("pong", 10), ("subscribe", 20), ("subscribe", 30)] == said
 
 
 def test_the_most_urgent_goes_first_and_equals_in_order_of_arrival() -> None:
     async def test(budget: Budget) -> None:
-        await budget.rest(10, Priority.LIVE)
+        await use(budget, 10)
         went: list[str] = []
 
         async def go(name: str, priority: Priority) -> None:
-            await budget.rest(1, priority)
+            await use(budget, 1, priority)
             went.append(name)
 
         async with asyncio.TaskGroup() as tasks:
@@ -91,12 +264,11 @@ def test_what_a_reply_says_is_left_is_all_that_goes() -> None:
     """Somebody else used the account; ours had used 1 of 10."""
 
     async def test(budget: Budget) -> None:
-        await budget.rest(1, Priority.LIVE)
-        budget.told({"x-most": "10", "x-left": "2", "x-next": "9"}, 0)
+        await use(budget, 1, headers={"x-most": "10", "x-left": "2", "x-next": "9"})
         for _ in range(2):
-            await budget.rest(1, Priority.LIVE)
+            await use(budget, 1)
         assert 0.0 == now_s()
-        await budget.rest(1, Priority.LIVE)
+        await use(budget, 1)
         assert pytest.approx(1.0) == now_s(), "then at the documented rate"
 
     spending(test, reply_headers=HEADERS)
@@ -104,22 +276,22 @@ def test_what_a_reply_says_is_left_is_all_that_goes() -> None:
 
 def test_a_reply_never_raises_what_is_left() -> None:
     async def test(budget: Budget) -> None:
-        await budget.rest(10, Priority.LIVE)
-        budget.told({"x-left": "1000"}, 0)
-        await budget.rest(1, Priority.LIVE)
+        await use(budget, 10, headers={"x-left": "1000"})
+        await use(budget, 1)
         assert pytest.approx(1.0) == now_s()
 
     spending(test, reply_headers=HEADERS)
 
 
 @pytest.mark.parametrize("following", ["25", "1795185145", " 25.0 "])
-@pytest.mark.parametrize("rest", [Rate(10, 10.0), None])
+@pytest.mark.parametrize("rest", [BUCKET, Rate(10, 10.0), None])
 def test_when_nothing_is_left_nothing_goes_before_the_next_window(following: str, rest: Rate | None) -> None:
     """Said in Unix seconds, or in seconds from now; also where no rate is documented."""
 
     async def test(budget: Budget) -> None:
-        budget.told({"x-left": "0", "x-next": following}, 1_795_185_120 * SECOND_NS)
-        await budget.rest(1, Priority.LIVE)
+        async with budget.rest(1, Priority.LIVE) as call:
+            call.told({"x-left": "0", "x-next": following}, 1_795_185_120 * SECOND_NS)
+        await use(budget, 1)
         assert pytest.approx(25.0) == now_s()
 
     spending(test, reply_headers=HEADERS, rest=rest)
@@ -127,8 +299,8 @@ def test_when_nothing_is_left_nothing_goes_before_the_next_window(following: str
 
 def test_a_window_that_begins_in_years_is_believed_for_an_hour() -> None:
     async def test(budget: Budget) -> None:
-        budget.told({"x-left": "0", "x-next": str(5 * DAY_NS // SECOND_NS)}, 0)
-        await budget.rest(1, Priority.LIVE)
+        await use(budget, 1, headers={"x-left": "0", "x-next": str(5 * DAY_NS // SECOND_NS)})
+        await use(budget, 1)
         assert LONGEST_ASKED_S == now_s()
 
     spending(test, reply_headers=HEADERS, rest=None)
@@ -137,15 +309,16 @@ def test_a_window_that_begins_in_years_is_believed_for_an_hour() -> None:
 @given(st.dictionaries(st.sampled_from(HEADERS), st.text(max_size=30)))
 def test_whatever_a_header_says_is_survived(headers: dict[str, str]) -> None:
     async def test(budget: Budget) -> None:
-        budget.told(headers, 0)
-        await budget.rest(1, Priority.LIVE)
+        await use(budget, 1, headers=headers)
+        await use(budget, 1)
         assert now_s() <= LONGEST_ASKED_S + 10
 
     spending(test, reply_headers=HEADERS)
 
 
 def test_the_headers_of_every_reply_are_read() -> None:
-    world = World(plugin=Scripted(stream=False, limits=Limits(rest=Rate(60, 60.0), reply_headers=HEADERS)))
+    rest = Rate(60, 60.0, counting=Counting.BUCKET)
+    world = World(plugin=Scripted(stream=False, limits=Limits(rest=rest, reply_headers=HEADERS)))
     asked_s: list[float] = []
 
     def answer(request: HttpRequest) -> HttpReply:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import attrs
@@ -91,7 +92,7 @@ def with_session(
     test: Callable[[Bench], Coroutine[Any, Any, None]],
     *topics: Topic,
     begin_s: float = 0.0,
-    admitted: Callable[[], Awaitable[None]] | None = None,
+    admitted: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     **knobs: Any,
 ) -> BaseException | None:
     """Run *test* beside a session on virtual time; return what the session ended with."""
@@ -191,7 +192,7 @@ def test_where_answers_carry_no_id_one_change_waits_for_the_other() -> None:
 def test_messages_are_paced_within_the_venues_rate() -> None:
     async def test(bench: Bench) -> None:
         assert 2 == len(bench.stream.asked)
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(1.2)  # two in any second, and how long each is on its way nobody says
         assert 4 == len(bench.stream.asked)
 
     with_session(
@@ -484,7 +485,7 @@ def test_everything_that_is_sent_counts_for_the_venues_rate() -> None:
         bench.stream.say(*({"answer": str(number)} for number in range(10)))
         await asyncio.sleep(0.5)
         assert len(bench.stream.sent) <= 3
-        await asyncio.sleep(5)
+        await asyncio.sleep(6)
         assert 11 == len(bench.stream.sent)
 
     with_session(test, limits=Limits(messages=Rate(2, 1.0)))
@@ -552,8 +553,10 @@ def test_a_connection_is_opened_when_the_limits_allow_it() -> None:
         await asyncio.sleep(0.01)
         assert [["BTC/USD@1m"]] == bench.stream.asked
 
-    async def admitted() -> None:
+    @asynccontextmanager
+    async def admitted() -> AsyncIterator[None]:
         await allowed.wait()
+        yield
 
     with_session(test, admitted=admitted)
 
