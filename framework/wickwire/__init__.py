@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     from wickwire.audience import EventListener, EventReader, Listener
     from wickwire.clock import Clock, SystemClock
     from wickwire.collector import Collector
+    from wickwire.fallback import FallBack
     from wickwire.fanout import CandleReader, FeedReader
     from wickwire.health import (
         ConnectionHealth,
@@ -185,6 +186,7 @@ __all__ = [
     "EventListener",
     "EventReader",
     "Evidence",
+    "FallBack",
     "Fault",
     "FaultKind",
     "Feed",
@@ -298,6 +300,7 @@ _LATE = {
     "SystemClock": "wickwire.clock",
     "Collector": "wickwire.collector",
     "CandleReader": "wickwire.fanout",
+    "FallBack": "wickwire.fallback",
     "FeedReader": "wickwire.fanout",
     "ConsumerHealth": "wickwire.health",
     "Health": "wickwire.health",

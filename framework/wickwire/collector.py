@@ -18,6 +18,7 @@ from wickwire.clock import Clock, SystemClock
 from wickwire.closer import Closer
 from wickwire.description import Account
 from wickwire.errors import ConfigError, GivenUp, UsageError
+from wickwire.fallback import FallBack
 from wickwire.fanout import AnyFeedReader, CandleReader, FeedReader
 from wickwire.health import Health, of_closer, of_consumer, of_feed, of_venue
 from wickwire.instants import instant_of
@@ -304,6 +305,19 @@ class Collector:
         if not series:
             return self._roster.plans()
         return self._roster.planned(series, None if route is None else pinned(route))
+
+    def could_fall_back(self, *series: str | Series) -> FallBack:
+        """Say whether *series* could be polled, all at once, if their streams were lost now; nothing happens.
+
+        Beside what is polled already, within the venue's limit, and in the order in which they were added:
+        what would not fit is named, with the reason. Without arguments all that is streamed counts.
+
+        Raises:
+            UsageError: One of them is not a series or not collected here, or the collector is not running.
+        """
+        if self._tasks is None:
+            raise UsageError(NOT_RUNNING)
+        return self._roster.fall_back(series)
 
     def _instant(self, moment: str | datetime | int) -> int:
         return instant_of(moment, self._clock.now_ns())

@@ -154,6 +154,10 @@ class Places:
         if room is not None:
             room.take_back(move)
 
+    def polled_per_hour(self, venue: str) -> float:
+        """Return how many REST requests an hour those take that are polled by plan."""
+        return self._rooms[venue].rest_per_hour if venue in self._rooms else 0.0
+
     def leave(self, series: Series) -> None:
         """Give back the place of a series, under its canonical name; the others keep theirs."""
         plan = self._plans.pop(series, None)

@@ -69,6 +69,7 @@ class Plan:
         falls_to: The rung that it falls to, should this one fail at run time: POLL, or None. What fails a
             stream, its connection, fails what is made of streams too.
         cost: What it takes.
+        fall_cost: What it takes on the rung that it falls to; None where it falls to none.
         lane: Which connection its topic may ride.
         line: Number of the connection that it got its place on, among those of the venue; 0 without one.
         support: What holds for it on that rung, as the adapter says; None for trades and quotes, and where
@@ -84,6 +85,7 @@ class Plan:
     why: str
     falls_to: Rung | None = None
     cost: Cost = attrs.field(factory=Cost)
+    fall_cost: Cost | None = None
     lane: Lane = attrs.field(factory=Lane)
     line: int = 0
     support: OhlcvSupport | None = None
@@ -146,9 +148,10 @@ class Judged:
             return attrs.evolve(blank, why=self.known or ", and ".join(dict.fromkeys(told.values())))
         rung, offer = next(iter(offers.items()))
         above = [told[one] for one in itertools.takewhile(lambda one: one is not rung, ladder) if one in told]
-        falls_to = Rung.POLL if rung is not Rung.POLL and Rung.POLL in offers else None
+        polled = offers.get(Rung.POLL) if rung is not Rung.POLL else None
+        falls_to, fall_cost = (None, None) if polled is None else (Rung.POLL, polled.cost)
         why = "; ".join(dict.fromkeys([*above, offer.text]))
-        made = attrs.evolve(_on(blank, rung, offer), why=why, falls_to=falls_to)
+        made = attrs.evolve(_on(blank, rung, offer), why=why, falls_to=falls_to, fall_cost=fall_cost)
         return self._laned(made)
 
     def past(self, pin: Rung | None) -> Plan:

@@ -17,6 +17,7 @@ from wickwire.clock import Clock
 from wickwire.closer import Closer
 from wickwire.description import Account
 from wickwire.errors import PlanError, PluginError, StoreError, UsageError, WickwireError
+from wickwire.fallback import FallBack, RestRoom, fall_back
 from wickwire.ledger import Ledger
 from wickwire.model import Feed, Rung, Series
 from wickwire.places import Places
@@ -88,6 +89,30 @@ class Roster:
         wanted = [Series.parse(text) if isinstance(text, str) else text for text in series]
         with self._places.tried():
             return [self._placed(one, pin) for one in wanted]
+
+    def fall_back(self, series: Sequence[str | Series]) -> FallBack:
+        """Say whether *series*, or all that is streamed, could be polled now; see `Collector`."""
+        held = {plan.series: plan for plan in self.plans()}
+        names = [self.canonical(one) for one in series] or [one for one in held if held[one].rung.streams]
+        strange = next((name for name in names if name not in held), None)
+        if strange is not None:
+            raise UsageError(f"{strange} is not collected here; add it first")
+        rooms = {}
+        for venue in dict.fromkeys(plan.series.venue for plan in held.values()):
+            scopes = [one for scope, one in self._venues.scopes.items() if scope.split(".")[0] == venue]
+            fallen = [
+                closer.plan.fall_cost.rest_per_hour
+                for scope in scopes
+                for closer in scope.closers.values()
+                if closer.rung is Rung.POLL and closer.plan.fall_cost and closer.series not in names
+            ]
+            rooms[venue] = RestRoom(
+                rate=scopes[0].limits.rest,
+                polled_per_hour=self._places.polled_per_hour(venue) + sum(fallen),
+                waiting=scopes[0].budget.rest_waiting,
+                paused_s=scopes[0].budget.rest_paused_s,
+            )
+        return fall_back([held[name] for name in dict.fromkeys(names)], rooms)
 
     def _placed(self, series: Series, pin: Rung | None, *, past_only: bool = False) -> Plan:
         """Return the plan of *series*, which takes the place that it needs."""

@@ -72,5 +72,5 @@ def plan(
         ]
         echo_json(rows, indent=2)
     else:
-        show(plan_table(plans))
+        show(plan_table(plans, settings.fall_back(plans)))
     return ExitCode.REFUSED if any(one.rung is Rung.REFUSE for one in plans) else ExitCode.DONE

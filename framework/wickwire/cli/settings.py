@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from wickwire.adapter import Adapter
     from wickwire.cli.worlds import World
     from wickwire.collector import Collector
+    from wickwire.fallback import FallBack
     from wickwire.planner import Plan
     from wickwire.transport import Transport
 
@@ -213,6 +214,14 @@ class Settings:
             return plan_all(series, adapters, accounts, pins, past_only=past_only)
         except ConfigError as exc:
             raise ConfigError(f"{self.config.source}: {exc}") from exc
+
+    def fall_back(self, plans: Sequence[Plan]) -> FallBack:
+        """Return what would become of what is streamed by *plans* if all streams were lost at once."""
+        from wickwire.fallback import planned_fall_back
+
+        series = [plan.series for plan in plans]
+        adapters = {one.venue: self.registry.load(one.venue) for one in series}
+        return planned_fall_back(plans, adapters, self.accounts(series))
 
     def redirects(
         self, series: Sequence[Series], given: Mapping[str, str] = MappingProxyType({})

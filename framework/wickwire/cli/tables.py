@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wickwire.cli.outlet import OutletFile
     from wickwire.cli.stored import Gaps
     from wickwire.cli.truth import Verdict
+    from wickwire.fallback import FallBack
     from wickwire.planner import Plan
     from wickwire.registry import Listed
 
@@ -145,8 +146,11 @@ def listing_table(listed: Sequence[Listed]) -> RenderableType:
     return rows if listed else text("no adapter is installed")
 
 
-def plan_table(plans: Sequence[Plan]) -> RenderableType:
-    """Return the plans, one a row, and below them what the venues remark, each remark once."""
+def plan_table(plans: Sequence[Plan], fall: FallBack | None = None) -> RenderableType:
+    """Return the plans, one a row, and below them what the venues remark, each remark once.
+
+    Where nobody counts them any more they are summed up, with what would become of them without streams.
+    """
     rows = table("series", "route", "falls to", "takes", "why", wide="why")
     notes: dict[str, list[str]] = {}
     for one in plans:
@@ -163,6 +167,7 @@ def plan_table(plans: Sequence[Plan]) -> RenderableType:
     below = [text(f"note: {note} ({_names(series)})") for note, series in notes.items()]
     if len(plans) > _ON_A_SCREEN:
         below += [text(""), text(_summed(plans))]
+        below += [] if fall is None else [text(fall)]
     return Group(rows, *below)
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from wickwire.cli.tables import health_table, plan_table
 from wickwire.closer import Condition, Switch
+from wickwire.fallback import planned_fall_back
 from wickwire.health import Health, SeriesHealth, VenueHealth
 from wickwire.model import HOUR_NS, Candle, Hole, Rung, Series, Timeframe, parse_instant
 from wickwire.places import plan_all
@@ -138,7 +139,8 @@ def planned(*names, width=80):
     adapters = {venue: registry.load(venue) for venue in ("coinbase", "yahoo")}
     written = io.StringIO()
     out = Console(file=written, width=width, color_system=None, highlight=False, markup=False)
-    out.print(plan_table(plan_all([Series.parse(name) for name in names], adapters)))
+    plans = plan_all([Series.parse(name) for name in names], adapters)
+    out.print(plan_table(plans, planned_fall_back(plans, adapters, {})))
     return [line.rstrip() for line in written.getvalue().splitlines()]
 
 
@@ -150,7 +152,9 @@ def test_hundreds_of_plans_fit_the_width_and_are_summed_up():
     assert max(map(len, lines)) <= 80
     for name in (*streamed, *polled):
         assert any(line.startswith(f"{name} ") for line in lines), name
-    assert "304 series: 150 stream, 150 build, 3 poll, 1 refuse; 3 connections; 2 venues" == lines[-1]
+    assert "304 series: 150 stream, 150 build, 3 poll, 1 refuse; 3 connections; 2 venues" == lines[-3]
+    fall = "all 300 streamed series could be polled at once, with 30% of the REST limit of coinbase"
+    assert fall in " ".join(lines[-2:])
 
 
 def test_a_few_plans_need_no_sum():
