@@ -24,7 +24,7 @@ from wickwire.meter import Heard, Meter
 from wickwire.model import SECOND_NS
 from wickwire.retry import LONGEST_ASKED_S
 
-__all__ = ["Budget", "Call", "Priority", "Turnstile"]
+__all__ = ["FIRST", "Budget", "Call", "Priority", "Rank", "Turnstile"]
 
 _UNIX_S: Final = 1e9
 """What is above is an instant, what is below a duration."""
@@ -38,8 +38,13 @@ WAY_S: Final = 0.1
 """How long a frame may be on its way: no reply says when it was counted."""
 
 TURNS: Final = 10
-"""While somebody less urgent waits, one turn in so many is theirs: what lies behind heals, however much is
-live."""
+"""While somebody is passed over, one turn in so many belongs to whoever waits longest: what lies behind heals
+however much is live, and what matters least is asked for at times."""
+
+Rank = tuple[int, int]
+"""How important a series is beside others that are as urgent; lower goes first."""
+
+FIRST: Final[Rank] = (0, 0)
 
 
 @final
@@ -56,9 +61,10 @@ class Priority(enum.IntEnum):
 
 @attrs.define(order=True)
 class _Ticket:
-    """One that waits: the most urgent first, in order of arrival among equals."""
+    """One that waits: the most urgent first, then the most important, in order of arrival among equals."""
 
     priority: Priority
+    rank: Rank
     number: int
     cost: int = attrs.field(order=False)
     turn: asyncio.Future[None] = attrs.field(order=False)
@@ -66,7 +72,7 @@ class _Ticket:
 
 @final
 class Turnstile:
-    """Lets callers through one limit, the most urgent first, in order of arrival among equals."""
+    """Lets callers through one limit: the most urgent first, the most important of these, then by arrival."""
 
     def __init__(self, rate: Rate | None, *, hears: bool = False) -> None:
         """Guard *rate*; None lets everybody through unless paused.
@@ -104,9 +110,10 @@ class Turnstile:
         """For how many seconds more nobody is let through; 0 where the venue did not ask for that."""
         return max(self._closed_until_s - asyncio.get_running_loop().time(), 0.0)
 
-    async def enter(self, cost: int, priority: Priority) -> None:
+    async def enter(self, cost: int, priority: Priority, rank: Rank = FIRST) -> None:
         """Wait for the turn of *cost*; `leave` has to follow once the venue must have counted it."""
-        ticket = _Ticket(priority, next(self._numbers), cost, asyncio.get_running_loop().create_future())
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ticket = _Ticket(priority, rank, next(self._numbers), cost, turn)
         heapq.heappush(self._queue, ticket)
         self._admit()
         try:
@@ -128,9 +135,9 @@ class Turnstile:
         self._admit()
 
     @asynccontextmanager
-    async def through(self, cost: int, priority: Priority) -> AsyncIterator[None]:
+    async def through(self, cost: int, priority: Priority, rank: Rank = FIRST) -> AsyncIterator[None]:
         """Wait for the turn of *cost*, which is under way for as long as the block runs."""
-        await self.enter(cost, priority)
+        await self.enter(cost, priority, rank)
         try:
             yield
         finally:
@@ -174,16 +181,14 @@ class Turnstile:
             self._remove(ticket)
             self._meter.begin(ticket.cost, now_s)
             ticket.turn.set_result(None)
-            passes_over = any(other.priority > ticket.priority for other in self._queue)
+            passes_over = any(other.number < ticket.number for other in self._queue)
             self._passed_over = self._passed_over + 1 if passes_over else 0
 
     def _next(self) -> tuple[_Ticket, bool]:
         """Return whose turn it is, and whether it need not leave room to others."""
         first = self._queue[0]
         if self._passed_over >= TURNS - 1:
-            behind = [ticket for ticket in self._queue if ticket.priority > first.priority]
-            if behind:
-                return min(behind, key=lambda ticket: ticket.number), True
+            return min(self._queue, key=lambda ticket: ticket.number), True
         return first, first.priority is Priority.LIVE
 
     def _remove(self, ticket: _Ticket) -> None:
@@ -233,6 +238,11 @@ class Budget:
         self._connects = Turnstile(limits.connects)
         self._messages = Turnstile(limits.messages_overall)
         self._headers = limits.reply_headers
+        self._places = itertools.count(1)
+
+    def next_place(self) -> int:
+        """Return the place of a series that comes, in the order of all of them."""
+        return next(self._places)
 
     def lower(self, limits: Limits) -> None:
         """Keep to *limits* as well: what is said of one variant of a venue may be meant for all."""
@@ -241,9 +251,9 @@ class Budget:
         self._messages.lower(limits.messages_overall)
 
     @asynccontextmanager
-    async def rest(self, cost: int, priority: Priority) -> AsyncIterator[Call]:
+    async def rest(self, cost: int, priority: Priority, rank: Rank = FIRST) -> AsyncIterator[Call]:
         """Wait until *cost* of REST may be used; the request is under way for as long as the block runs."""
-        async with self._rest.through(cost, priority):
+        async with self._rest.through(cost, priority, rank):
             yield Call(self._rest, cost, self._headers)
 
     def connect(self) -> AbstractAsyncContextManager[None]:

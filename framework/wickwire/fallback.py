@@ -73,15 +73,15 @@ def fall_back(plans: Iterable[Plan], rooms: Mapping[str, RestRoom]) -> FallBack:
     """Say which of *plans* could be polled now, together and beside what is polled already.
 
     Args:
-        plans: In order of importance: earlier ones get the room. What is polled anyway, and counted in
-            *rooms*, goes in at no cost; what is refused has no part in it.
+        plans: Those with priority get the room first, then earlier ones. What is polled anyway, and counted
+            in *rooms*, goes in at no cost; what is refused has no part in it.
         rooms: By venue, for each venue in *plans*.
     """
     taken = {venue: room.polled_per_hour for venue, room in rooms.items()}
     rounds = {venue: room.waiting for venue, room in rooms.items()}
     fits: list[Series] = []
     left_out: dict[Series, str] = {}
-    for plan in plans:
+    for plan in sorted(plans, key=lambda plan: not plan.priority):
         venue = plan.series.venue
         if plan.rung is Rung.REFUSE:
             continue

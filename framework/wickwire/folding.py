@@ -7,16 +7,16 @@ from typing import Protocol, final
 
 import attrs
 
-from wickwire.budget import Priority
+from wickwire.budget import Priority, Rank
 from wickwire.builder import folded
 from wickwire.clock import Comparison
 from wickwire.conversation import BadRow, OhlcvQuery, Page, Stopped
-from wickwire.history import FetchedPage
+from wickwire.history import FetchedPage, History
 from wickwire.laws import strange_number
 from wickwire.model import Grid, Timeframe
 from wickwire.words import Words
 
-__all__ = ["FoldedHistory", "Pages", "fold_page"]
+__all__ = ["FoldedHistory", "Pages", "RankedHistory", "fold_page"]
 
 
 class Pages(Protocol):
@@ -65,6 +65,22 @@ def _bad_buckets(page: Page, timeframe: Timeframe, grid: Grid) -> Iterator[BadRo
     for row in [*page.bad_rows, *read]:
         open_ns = timeframe.open_at(row.open_ns, grid)
         yield BadRow(open_ns, timeframe.close_of(open_ns, grid), row.why)
+
+
+@final
+class RankedHistory:
+    """Asks as somebody of a certain importance. See `Pages`."""
+
+    def __init__(self, history: History, rank: Rank) -> None:
+        """Ask *history* as *rank*."""
+        self._history = history
+        self._rank = rank
+        self.words = history.words
+        self.clocks = history.clocks
+
+    async def page(self, query: OhlcvQuery, priority: Priority) -> FetchedPage:
+        """Fetch one page; raises as `History.page`."""
+        return await self._history.page(query, priority, self._rank)
 
 
 @final

@@ -15,7 +15,7 @@ import attrs
 
 from wickwire.adapter import MISFITS, Adapter
 from wickwire.binding import described, kind_of, with_article
-from wickwire.budget import Budget, Priority
+from wickwire.budget import FIRST, Budget, Priority, Rank
 from wickwire.clock import Clock, Comparison
 from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, Page, StreamHistory, StreamRequest
 from wickwire.description import Account
@@ -68,8 +68,8 @@ class History:
         self.requests = 0
         self.failures = 0
 
-    async def page(self, query: OhlcvQuery, priority: Priority) -> FetchedPage:
-        """Fetch one page.
+    async def page(self, query: OhlcvQuery, priority: Priority, rank: Rank = FIRST) -> FetchedPage:
+        """Fetch one page; *rank* says who goes first of those that are as urgent.
 
         Raises:
             VenueError: The venue refused; WAIT has paused the whole budget already.
@@ -80,7 +80,7 @@ class History:
         asked_ns = self._clock.now_ns()
         talk = self._adapter.fetch_ohlcv(query, self._account)
         dates: list[int] = []
-        page = self._judged(query, await self.converse(talk, priority, dates))
+        page = self._judged(query, await self.converse(talk, priority, dates, rank))
         if page.as_of_ns is not None:
             return FetchedPage(page, page.as_of_ns)
         return FetchedPage(page, min(dates) if dates else self._proven_ns(page, asked_ns))
@@ -96,7 +96,11 @@ class History:
         return min(asked_ns, max([*ended, *(row.open_ns for row in page.candles)], default=0))
 
     async def converse(
-        self, talk: Generator[Any, Any, R], priority: Priority, dates: list[int] | None = None
+        self,
+        talk: Generator[Any, Any, R],
+        priority: Priority,
+        dates: list[int] | None = None,
+        rank: Rank = FIRST,
     ) -> R:
         """Run one generator to its end and return what it returns; *dates* collects the server's clock."""
         try:
@@ -106,7 +110,7 @@ class History:
                     self._refusals = 0
                     return step  # type: ignore[return-value]  # a generator returns what its type says
                 try:
-                    reply = await self._answer(step, priority)
+                    reply = await self._answer(step, priority, rank)
                 except TransportError as exc:
                     done, step = self._advance(partial(talk.throw, exc))
                     continue
@@ -145,9 +149,9 @@ class History:
                 )
         return page
 
-    async def _answer(self, request: object, priority: Priority) -> HttpReply | StreamHistory:
+    async def _answer(self, request: object, priority: Priority, rank: Rank) -> HttpReply | StreamHistory:
         if isinstance(request, HttpRequest):
-            return await self._send(request, priority)
+            return await self._send(request, priority, rank)
         if isinstance(request, StreamRequest):
             if self.over_stream is None:
                 raise self._adapter.broke("it asked for history over a stream, where there is none")
@@ -157,8 +161,8 @@ class History:
             f"a conversation yielded {type(request).__name__}, not an HttpRequest or StreamRequest"
         )
 
-    async def _send(self, request: HttpRequest, priority: Priority) -> HttpReply:
-        async with self._budget.rest(request.cost, priority) as call:
+    async def _send(self, request: HttpRequest, priority: Priority, rank: Rank) -> HttpReply:
+        async with self._budget.rest(request.cost, priority, rank) as call:
             self.requests += 1
             try:
                 reply = await self._transport.request(request)

@@ -20,7 +20,7 @@ from wickwire.description import Account, Limits
 from wickwire.dialing import Connections, Dialing
 from wickwire.endpoint import Topic
 from wickwire.fanout import FeedRoute
-from wickwire.folding import FoldedHistory, Pages
+from wickwire.folding import FoldedHistory, Pages, RankedHistory
 from wickwire.history import History
 from wickwire.history_stream import HistoryStream
 from wickwire.ledger import Ledger
@@ -118,6 +118,7 @@ class Venue:
         self._scope = scope_of(adapter.name, account.feed)
         self._tasks: asyncio.TaskGroup | None = None
         self._running: dict[Series, asyncio.Task[None]] = {}
+        self._ranks: dict[Series, int] = {}
         self._end = asyncio.Event()
         self.pool = Pool(
             self._scope,
@@ -223,11 +224,13 @@ class Venue:
             self._feed(plan, closer)
 
     def _pages(self, plan: Plan) -> Pages:
-        """Return the history of a candle series."""
+        """Return the history of a candle series, asked in the order of what matters and what came first."""
+        place = self._ranks.setdefault(plan.series, self.budget.next_place())
+        ranked = RankedHistory(self.history, (0 if plan.priority else 1, place))
         if plan.folds is None:
-            return self.history
+            return ranked
         assert plan.support is not None
-        return FoldedHistory(self.history, plan.folds, plan.support.grid)
+        return FoldedHistory(ranked, plan.folds, plan.support.grid)
 
     def _feed(self, plan: Plan, closer: Closer) -> None:
         """Let the stream of a plan that has one bring its rows to *closer*."""
@@ -258,6 +261,7 @@ class Venue:
     def remove(self, series: Series) -> None:
         """Stop collecting *series*; a connection that carries nothing else is closed."""
         plan = self.plans.pop(series)
+        self._ranks.pop(series, None)
         closer = self.closers.pop(series, None)
         if closer is not None:
             closer.stop()

@@ -169,21 +169,42 @@ def test_what_can_wait_goes_evenly_so_that_a_close_never_waits_for_a_window() ->
 
 
 def test_what_lies_behind_gets_a_turn_in_ten_however_much_is_live() -> None:
-    went: list[Priority] = []
+    went: list[tuple[Priority, float]] = []
 
     async def go(budget: Budget, priority: Priority) -> None:
         await use(budget, 1, priority)
-        went.append(priority)
+        went.append((priority, round(now_s())))
+
+    async def test(budget: Budget) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for second in range(40):
+                tasks.create_task(go(budget, Priority.LIVE))
+                if second == 1:
+                    tasks.create_task(go(budget, Priority.BACKFILL))
+                    tasks.create_task(go(budget, Priority.HEAL))
+                await asyncio.sleep(0.5)
+
+    spending(test, rest=Rate(1, 1.0, counting=Counting.BUCKET))
+    behind = [one for one in went if one[0] is not Priority.LIVE]
+    assert [Priority.BACKFILL, Priority.HEAL] == [priority for priority, _ in behind], "who waited longest"
+    assert all(at_s <= 10 * place + 2 for place, (_, at_s) in enumerate(behind, 1))
+
+
+def test_of_those_that_are_as_urgent_the_most_important_goes_first() -> None:
+    went: list[int] = []
+
+    async def go(budget: Budget, place: int) -> None:
+        async with budget.rest(1, Priority.LIVE, (1, place)):
+            went.append(place)
 
     async def test(budget: Budget) -> None:
         await use(budget, 1)
         async with asyncio.TaskGroup() as tasks:
-            for priority in (*[Priority.LIVE] * 40, Priority.BACKFILL, Priority.HEAL):
-                tasks.create_task(go(budget, priority))
+            for place in (3, 1, 2, 0):
+                tasks.create_task(go(budget, place))
 
     spending(test, rest=Rate(1, 1.0))
-    assert [9, 19] == [place for place, priority in enumerate(went) if priority is not Priority.LIVE]
-    assert Priority.BACKFILL is went[9], "who waited longest"
+    assert [0, 1, 2, 3] == went
 
 
 def test_who_stops_waiting_takes_nothing() -> None:

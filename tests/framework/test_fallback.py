@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import attrs
 import pytest
 
 from tests.framework.scripted import Scripted
 from tests.framework.test_collector import World, accepted, play
-from wickwire import Account, Counting, FallBack, Limits, Rate, Registry, Rung, Series, UsageError
+from wickwire import (
+    SECOND_NS,
+    Account,
+    Condition,
+    Counting,
+    FallBack,
+    HttpReply,
+    HttpRequest,
+    Limits,
+    Rate,
+    Registry,
+    Rung,
+    Series,
+    UsageError,
+)
 from wickwire.collector import Collector
 from wickwire.fallback import RestRoom, fall_back, planned_fall_back
 from wickwire.ladder import Cost
@@ -64,6 +79,45 @@ def test_what_is_polled_already_and_what_waits_comes_first() -> None:
     assert {one.series: "it takes 60 REST calls an hour, and 30 of 60 would be left"} == fall.left_out
     assert {"coinbase": pytest.approx(0.5)} == fall.used
     assert {"coinbase": pytest.approx(40.0 + 60.0)} == fall.first_round_s
+
+
+def test_what_has_priority_gets_the_room_first() -> None:
+    plans = coinbase(*MINUTES[:3])[0]
+    room = RestRoom(rate=Rate(60, 3_600.0))
+
+    fall = fall_back([*plans[:2], attrs.evolve(plans[2], priority=True)], {"coinbase": room})
+
+    assert (plans[2].series,) == fall.fits
+    assert [plan.series for plan in plans[:2]] == list(fall.left_out)
+
+
+def test_when_all_streams_are_lost_the_first_are_served_in_time_and_the_others_are_stale() -> None:
+    """Ten requests a minute, thirty series of minutes."""
+    limits = Limits(rest=Rate(10, 60.0, 5))
+    world = World(plugin=Scripted(limits=limits))
+
+    def answer(request: HttpRequest) -> HttpReply:
+        since, until = (int(request.params[name]) // (60 * SECOND_NS) for name in ("since", "until"))
+        symbol = request.params["symbol"]
+        rows = [{"minute": minute, "close": 100, "symbol": symbol} for minute in range(since, until)]
+        return HttpReply(status=200, body=json.dumps(rows).encode())
+
+    world.transport.answer = answer
+
+    async def test(world: World, collector: Collector) -> None:
+        series = [await collector.add(f"scripted:S{number}/USD@1m") for number in range(30)]
+        await asyncio.sleep(1)
+        refused = [f"S{number}/USD@1m" for number in range(30)]
+        world.stream.say({"refused": refused, "why": "no more streams"})
+        await asyncio.sleep(900)
+        told = {one.series: one for one in collector.health().series}
+        polled = [told[one].condition in {Condition.POLLED, Condition.QUIET} for one in series]
+        assert all(polled[:8])
+        assert not any(polled[12:])
+        assert all(told[one].condition in {Condition.STALE, Condition.REFUSED} for one in series[12:])
+        assert collector.health().venues[0].waiting <= 30
+
+    play(test, world)
 
 
 def test_what_can_never_be_polled_says_so() -> None:
