@@ -267,7 +267,7 @@ class Venue:
     def take(self, cost: int, sent_s: float, now_s: float) -> tuple[dict[str, str], float | None]:
         """Answer one call: with headers, and how long it wants nothing, if it says "too many"."""
         self._serve_others(now_s)
-        if sent_s >= self.quiet_since_s and now_s < self.quiet_until_s:
+        if sent_s >= self.quiet_since_s and now_s < self.quiet_until_s - EDGE:
             self.banned = (
                 self.banned or f"at {now_s:g} s it had asked for silence until {self.quiet_until_s:g}"
             )

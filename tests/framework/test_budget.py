@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.framework.scripted import Scripted
 from tests.framework.test_collector import World, play
 from wickwire import DAY_NS, SECOND_NS, Counting, HttpReply, HttpRequest, Limits, Rate
-from wickwire.budget import Budget, Priority
+from wickwire.budget import Budget, Priority, Turnstile
 from wickwire.collector import Collector
 from wickwire.limits import both
 from wickwire.meter import Meter
@@ -205,6 +205,78 @@ def test_of_those_that_are_as_urgent_the_most_important_goes_first() -> None:
 
     spending(test, rest=Rate(1, 1.0))
     assert [0, 1, 2, 3] == went
+
+
+def test_what_can_wait_leaves_a_quarter_of_a_bucket() -> None:
+    async def test(budget: Budget) -> None:
+        for _ in range(6):
+            await use(budget, 1, Priority.BACKFILL)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(use(budget, 1, Priority.BACKFILL))
+            await asyncio.sleep(0)
+            for _ in range(2):
+                await use(budget, 1)
+            assert 0.0 == now_s()
+
+    spending(test, rest=Rate(8, 80.0, counting=Counting.BUCKET))
+
+
+def test_what_others_used_is_left_to_them_in_the_next_window_too() -> None:
+    """Four of ten, and a quarter more and one, since it is heard of late: four are ours."""
+
+    async def test(budget: Budget) -> None:
+        await use(budget, 1, headers={"x-most": "10", "x-left": "5"})
+        await asyncio.sleep(9.0)
+        await use(budget, 1)
+        await asyncio.sleep(1.5)
+        for _ in range(3):
+            await use(budget, 1)
+        assert 10.5 == now_s()
+        await use(budget, 1)
+        assert pytest.approx(9.0 + 10.0, abs=0.01) == now_s()
+
+    spending(test, rest=Rate(10, 10.0), reply_headers=HEADERS)
+
+
+def test_a_rule_holds_beside_one_of_another_kind() -> None:
+    window, slow = Rate(10, 1.0), Rate(1, 2.0, 1, Counting.BUCKET)
+
+    assert (slow, window) == both(slow, window).parts
+    assert (slow,) == both(slow, Rate(2, 2.0, 2, Counting.BUCKET)).parts
+    assert (Rate(5, 2.0),) == both(Rate(5, 2.0), window).parts
+    assert (Rate(60, 60.0), window) == both(Rate(60, 60.0), window).parts
+    assert slow == both(slow, None)
+
+
+def test_who_stops_waiting_in_the_moment_of_the_turn_takes_nothing() -> None:
+    async def main() -> None:
+        gate = Turnstile(None)
+        gate.pause(0.0)
+        await gate.enter(1, Priority.LIVE)
+        second = asyncio.get_running_loop().create_task(gate.enter(1, Priority.LIVE))
+        await asyncio.sleep(0)
+        assert 1 == gate.waiting
+        gate.leave(1)
+        second.cancel()
+        await asyncio.wait([second])
+        gate.pause(0.0)
+        await gate.enter(1, Priority.LIVE)  # alone: nothing else is under way
+
+    run_virtual(main())
+
+
+def test_the_connections_of_a_venue_share_what_it_allows_of_frames() -> None:
+    """One in ten seconds, of all connections together."""
+
+    async def test(world: World, collector: Collector) -> None:
+        for symbol in ("BTC/USD", "ETH/USD", "SOL/USD"):
+            await collector.add(f"scripted:{symbol}@trades")
+        await asyncio.sleep(15)
+        assert 3 == len(world.transport.streams)
+        assert 2 == sum(len(stream.sent) for stream in world.transport.streams)
+
+    limits = Limits(topics_per_connection=1, messages_overall=Rate(1, 10.0))
+    play(test, World(plugin=Scripted(limits=limits)))
 
 
 def test_who_stops_waiting_takes_nothing() -> None:
