@@ -93,7 +93,7 @@ class Turnstile:
     def lower(self, rate: Rate | None) -> None:
         """Guard *rate* as well."""
         if rate is not None:
-            self._meter.lower(rate)
+            self._meter.lower(rate, asyncio.get_running_loop().time())
 
     @property
     def waiting(self) -> int:

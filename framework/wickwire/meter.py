@@ -96,10 +96,14 @@ class _Bucket:
         self.full_at_s = max(self.full_at_s, now_s) + self.step_s * cost
 
     def drain(self, left: float, now_s: float) -> bool:
-        """Let it hold no more than *left*; return whether others must have used some of it."""
+        """Let it hold no more than *left* if others must have used some of it; return whether they did.
+
+        What is left is told in whole calls, so less than one is no news.
+        """
         full_at_s = now_s + self.step_s * max(self.rate.burst - left, 0.0)
         others = full_at_s > max(self.full_at_s, now_s) + self.step_s
-        self.full_at_s = max(self.full_at_s, full_at_s)
+        if others:
+            self.full_at_s = full_at_s
         return others
 
 
@@ -195,10 +199,10 @@ class Meter:
         self.open_cost = 0
         self._rules: dict[tuple[Rate, type[_Rule]], _Rule] = {}
         if rate is not None:
-            self.lower(rate)
+            self.lower(rate, -math.inf)
 
-    def lower(self, rate: Rate) -> None:
-        """Keep to *rate* as well; what went counts for it too, as far as it is remembered."""
+    def lower(self, rate: Rate, now_s: float) -> None:
+        """Keep to *rate* as well from *now_s* on; what went counts for it too, as far as it is remembered."""
         for part in rate.parts:
             if part.counting is Counting.WINDOW and (part, _Window) not in self._rules:
                 log = max((one.log for one in self._windows), key=len, default=deque[tuple[float, int]]())
@@ -206,8 +210,10 @@ class Meter:
                 self._rules[part, _Window] = window
             evenly = part.counting is Counting.BUCKET or part.burst < part.amount
             if evenly and (part, _Bucket) not in self._rules:
+                bucket = _Bucket(part)
                 full_at_s = max((one.full_at_s for one in self._buckets), default=-math.inf)
-                self._rules[part, _Bucket] = _Bucket(part, full_at_s)
+                bucket.full_at_s = min(full_at_s, now_s + bucket.step_s * part.burst)
+                self._rules[part, _Bucket] = bucket
 
     @property
     def _windows(self) -> list[_Window]:

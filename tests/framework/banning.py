@@ -80,7 +80,7 @@ class Bucket:
     amount: int
     per_s: float
     level: float = 0.0
-    at_s: float = 0.0
+    at_s: float = -1e9
 
     def used(self, now_s: float) -> float:
         self.level = max(0.0, self.level - (now_s - self.at_s) * self.amount / self.per_s)
