@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from wickwire import MINUTE_NS, Account, OhlcvSupport, Timeframe, Unknown, Zone, hookimpl
+from wickwire import MINUTE_NS, Account, Hours, OhlcvSupport, Timeframe, Unknown, Zone, hookimpl
 from wickwire_alpaca.pages import FREE_DELAY_S, PAGE_ROWS
 from wickwire_alpaca.rest import SETTLE_S
 from wickwire_alpaca.symbols import (
@@ -29,6 +29,9 @@ __all__ = ["supports_ohlcv"]
 
 DELAY_S: Final = 15 * 60.0
 """How late the feed delayed_sip is."""
+
+HOURS: Final = Hours("XNYS", before_s=5.5 * 3600, after_s=4 * 3600.0)
+"""Stocks trade from 04:00 to 20:00 in New York, and until 17:00 on half days."""
 
 _KNOWN: Final = "1m to 59m, 1h to 23h, 1d, 1w, and 1, 2, 3, 4, 6 and 12mo"
 
@@ -63,6 +66,7 @@ def supports_ohlcv(symbol: str, timeframe: Timeframe, account: Account) -> Ohlcv
         settle_s=SETTLE_S + (FREE_DELAY_S if is_late(place, account) else 0.0),
         grace_s=SETTLE_S + delay_s,
         grid=grid,
+        hours=None if place is CRYPTO or not place.rest else HOURS,
         notes=_notes(place, timeframe, account, grid),
     )
 

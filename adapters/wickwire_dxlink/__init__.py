@@ -23,6 +23,7 @@ from wickwire import (
     Endpoint,
     FaultKind,
     Feed,
+    Hours,
     HttpReply,
     HttpRequest,
     Keepalive,
@@ -143,16 +144,28 @@ def supports_ohlcv(symbol: str, timeframe: Timeframe, account: Account) -> Ohlcv
         settle_s=(DAY_SETTLE_S if long else SETTLE_S) + late_s,
         grace_s=(DAY_SETTLE_S if long else GRACE_S) + late_s,
         grid=grid_of(timeframe, variant),
+        hours=_hours(symbol, regular=variant.regular),
         signed_prices=symbol.startswith("/"),  # oil in April 2020
         notes=_notes(symbol, account, late_s),
     )
+
+
+def _hours(symbol: str, *, regular: bool) -> Hours | None:
+    """Return when shares are traded; of others nobody told."""
+    if not _is_share(symbol):
+        return None
+    return Hours("XNYS") if regular else Hours("XNYS", before_s=5.5 * 3600, after_s=4 * 3600.0)
+
+
+def _is_share(symbol: str) -> bool:
+    return symbol[0].isalpha() and "/" not in symbol and ":" not in symbol
 
 
 def _notes(symbol: str, account: Account, late_s: float) -> tuple[str, ...]:
     notes = ["history comes over a socket too"]
     if late_s:
         notes.append(f"the data of {account.environment} is {late_s / 60:.0f} min late")
-    if symbol[0].isalpha() and "/" not in symbol and not VARIANTS[account.feed].regular:
+    if _is_share(symbol) and not VARIANTS[account.feed].regular:
         notes.append("with trades before and after the session; dxlink.rth has none of them")
     return tuple(notes)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from wickwire import (
     Description,
+    Hours,
     HttpReply,
     HttpRequest,
     Limits,
@@ -84,6 +85,7 @@ def supports_ohlcv(symbol: str, timeframe: Timeframe) -> OhlcvSupport:
         settle_s=interval.settle_s + place.delay_s,
         proof_s=symbols.DELAY_S,
         grid=place.grid,
+        hours=Hours("FX") if place.kind is Kind.FX else None,
         signed_prices=place.kind in (Kind.FUTURE, Kind.INDEX),  # oil in April 2020, yields below zero
         notes=_notes(place),
     )

@@ -27,7 +27,7 @@ from wickwire.conversation import (
     TradeQuery,
     retry_after_s,
 )
-from wickwire.description import Account, Counting, Description, Limits, OhlcvSupport, Rate
+from wickwire.description import Account, Counting, Description, Hours, Limits, OhlcvSupport, Rate
 from wickwire.endpoint import Ask, Endpoint, Keepalive, Lane, Readiness, Send, Topic
 from wickwire.errors import (
     ConfigError,
@@ -202,6 +202,7 @@ __all__ = [
     "HoleFound",
     "HoleHealed",
     "HoleKind",
+    "Hours",
     "HttpReply",
     "HttpRequest",
     "HungHook",

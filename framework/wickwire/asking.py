@@ -318,7 +318,8 @@ class Asking:
         ledger = self._ledger
         if ledger.rescaling.pending and now.s >= self._heal.after_s:
             return rescaled(ledger)
-        if self.polled != self._streamed and now.s >= self._audit_s:
+        resting = ledger.buckets.rest(due_ns) is not None and not self._is_to_be_audited
+        if self.polled != self._streamed and now.s >= self._audit_s and not resting:
             return self._audit(now, due_ns)
         on_trial = self.polled and self._streamed and ledger.epoch
         over_ns = ledger.buckets.over_by(due_ns, ledger.frontier_ns)
@@ -393,7 +394,13 @@ class Asking:
         self._late += 1
         next_s = (self._next_end_ns(now) - now.ns) / SECOND_NS
         next_s = min(next_s, LONGEST_UNRESOLVED_S)  # the next bucket may be that of Monday
-        self._postpone(want, min(2.0**self._late, next_s) if self._late <= EARLY_ASKS else next_s, now)
+        soon = self._late <= EARLY_ASKS and not self._looks(want, now)
+        self._postpone(want, min(2.0**self._late, next_s) if soon else next_s, now)
+
+    def _looks(self, want: Want, now: Moment) -> bool:
+        """Say whether *want* only looks, between two sessions, whether the calendar is right."""
+        rest = self._ledger.buckets.rest(self._due_ns(now))
+        return rest is not None and want.until_ns > rest[0]
 
     def _in_vain(self, want: Want, now: Moment) -> None:
         """A page healed nothing, and some buckets can never be had: those are asked for ever more rarely."""

@@ -14,6 +14,7 @@ from typing import Final, Self
 import attrs
 
 from wickwire.audience import Audience, EventListener, EventReader, Listener
+from wickwire.calendars import Calendars
 from wickwire.clock import Clock, SystemClock
 from wickwire.closer import Closer
 from wickwire.description import Account
@@ -107,9 +108,10 @@ class Collector:
         self._world = world
         self._audience = Audience(self._clock, self._tell)
         places = Places()
+        calendars = Calendars(self._clock) if world == REAL else None
         self._venues = Venues(self._registry, accounts or {}, backoff, self._clock, self._rng, places)
         self._roster = Roster(
-            self._registry, accounts or {}, self._clock, self._venues, self._audience, places
+            self._registry, accounts or {}, self._clock, self._venues, self._audience, places, calendars
         )
         self._newsroom = Newsroom(self._venues.scopes, self._clock, self._audience)
         self._writer: Writer | None = None
@@ -606,10 +608,13 @@ class Collector:
             raise UsageError(NOT_RUNNING)
         alarm = self._watchdog.alarm
         venues, now_s = self._venues.scopes, asyncio.get_running_loop().time()
-        candles = [of_closer(one, venue) for venue in venues.values() for one in venue.closers.values()]
+        now_ns = self._clock.now_ns()
+        candles = [
+            of_closer(one, venue, now_ns) for venue in venues.values() for one in venue.closers.values()
+        ]
         feeds = [of_feed(route, venue, now_s) for venue in venues.values() for route in venue.feeds.values()]
         return Health(
-            at_ns=self._clock.now_ns(),
+            at_ns=now_ns,
             series=[*candles, *feeds],
             venues=[of_venue(scope, venue, alarm) for scope, venue in venues.items()],
             committed=self._writer.committed,

@@ -13,9 +13,11 @@ from wickwire import shapes
 from wickwire.model import HOUR_NS, SECOND_NS, Feed, Grid, Timeframe, Unknown
 
 __all__ = [
+    "FOREIGN_EXCHANGE",
     "Account",
     "Counting",
     "Description",
+    "Hours",
     "Limits",
     "OhlcvSupport",
     "Rate",
@@ -172,6 +174,25 @@ class Description:
     feeds: tuple[Feed, ...] | None = None
 
 
+FOREIGN_EXCHANGE: Final = "FX"
+"""The calendar of currencies for `Hours`: Sunday to Friday, in New York. It is built in."""
+
+
+@attrs.frozen
+class Hours:
+    """When a symbol is traded, told by an exchange's calendar.
+
+    Attributes:
+        calendar: Name of the exchange calendar (ISO 10383 MIC), or "FX" for currencies.
+        before_s: How long before a session there is early trading.
+        after_s: How long after it there is late trading; on half days it begins earlier and lasts as long.
+    """
+
+    calendar: str = attrs.field(validator=shapes.text)
+    before_s: float = attrs.field(default=0.0, validator=[shapes.number, attrs.validators.ge(0)])
+    after_s: float = attrs.field(default=0.0, validator=[shapes.number, attrs.validators.ge(0)])
+
+
 @attrs.frozen(kw_only=True)
 class OhlcvSupport:
     """What can be had for one candle series, and how.
@@ -190,6 +211,8 @@ class OhlcvSupport:
         grace_s: How long after its end a stream may still bring its last row.
         proof_s: How long after its end history may take to prove that a bucket without a candle is empty.
         grid: Where buckets open.
+        hours: When it is traded, where *grid* does not name the calendar; history is not polled at
+            other times. Rather too long than too short; None where that is not known, or always.
         signed_prices: Prices may be zero or negative there (spreads, yields).
         why_not: When nothing can be had: the reason and what could be asked instead.
         notes: Short remarks for people that the plan shows.
@@ -208,6 +231,7 @@ class OhlcvSupport:
     grace_s: float = attrs.field(default=5.0, validator=[shapes.number, attrs.validators.ge(0)])
     proof_s: float = attrs.field(default=0.0, validator=[shapes.number, attrs.validators.ge(0)])
     grid: Grid = attrs.field(factory=Unknown)
+    hours: Hours | None = attrs.field(default=None, validator=optional(shapes.a(Hours)))
     signed_prices: bool = False
     why_not: str = ""
     notes: tuple[str, ...] = ()

@@ -60,6 +60,7 @@ class SeriesHealth:
         dropped: Trades or quotes for which a reader that was too slow lost an older one.
         rescaled: Why its history is or was read again, as after a split of shares; empty when it was not.
         status: What the venue said last of the state of its symbol, such as that it is halted.
+        opens_ns: When its next session opens, where that is known and none runs: nothing is due before.
         doubts: How often trades or quotes may have been lost on the way here.
         trouble: What went wrong last; empty when nothing did, and for trades and quotes that live again, when
             that was more than a minute ago.
@@ -85,6 +86,7 @@ class SeriesHealth:
     doubts: int = 0
     rescaled: str = ""
     status: str = ""
+    opens_ns: int | None = None
     trouble: str = ""
 
 
@@ -227,8 +229,8 @@ class Health:
     events: Mapping[str, int] = attrs.field(factory=dict)
 
 
-def of_closer(closer: Closer, venue: Venue) -> SeriesHealth:
-    """Return how a candle series is doing."""
+def of_closer(closer: Closer, venue: Venue, at_ns: int) -> SeriesHealth:
+    """Return how a candle series is doing at *at_ns*."""
     ledger = closer.ledger
     return SeriesHealth(
         series=closer.series,
@@ -247,6 +249,7 @@ def of_closer(closer: Closer, venue: Venue) -> SeriesHealth:
         switches=tuple(closer.switches),
         rescaled=ledger.rescaling.why,
         status=venue.status_of(closer.series),
+        opens_ns=ledger.buckets.opens_next(at_ns),
         trouble=closer.trouble or closer.refusal or closer.away or ledger.last_refusal or closer.unfit,
     )
 

@@ -164,6 +164,7 @@ class Ledger:
                 self.refuse(candle, "that is no time in nanoseconds")
             return False
         self._bound()
+        self.buckets.saw(candle.open_ns)
         self.doubtful.pop(candle.open_ns, None)
         if candle.finality is Finality.CLOSED:
             if forming is not None and forming.open_ns <= candle.open_ns:
@@ -418,6 +419,7 @@ class Ledger:
             if open_ns > self.frontier_ns:
                 self._open_hole(self.frontier_ns, open_ns)
             self.frontier_ns = candle.close_ns
+            self.buckets.saw(open_ns)
             self.patience.traded()
         else:
             self.holes = cut(self.holes, open_ns, candle.close_ns)

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 from wickwire.audience import Audience
+from wickwire.calendars import Calendar, Calendars
 from wickwire.clock import Clock
 from wickwire.closer import Closer
 from wickwire.description import Account
@@ -45,6 +46,7 @@ class Roster:
         venues: Venues,
         audience: Audience,
         places: Places,
+        calendars: Calendars | None = None,
     ) -> None:
         """Start empty; series can be planned, and are collected once `start` was called."""
         self._registry = registry
@@ -52,6 +54,7 @@ class Roster:
         self._clock = clock
         self._venues = venues
         self._audience = audience
+        self._calendars = calendars
         self._store: Store | None = None
         self._writer: Writer | None = None
         self._places = places
@@ -183,7 +186,7 @@ class Roster:
         if isinstance(name.what, Feed):
             self._audience.connect(venue.add_feed(plan))
             return
-        loaded = await self._load(name)
+        loaded, calendar = await self._load(name), await self._calendar_of(plan)
         plan = self._places.of(name) or plan  # somebody else may have wanted it otherwise meanwhile
         past_ns = 0
         if since_ns is not None:
@@ -195,7 +198,15 @@ class Roster:
             origin_ns = self._first_open(plan)
         if name not in venue.plans:  # somebody else may have added it while the store was asked
             assert plan.support is not None
-            venue.add_candles(plan, Ledger.start(name, plan.support, loaded, origin_ns), past_ns)
+            ledger = Ledger.start(name, plan.support, loaded, origin_ns)
+            ledger.buckets.calendar = calendar
+            venue.add_candles(plan, ledger, past_ns)
+
+    async def _calendar_of(self, plan: Plan) -> Calendar | None:
+        """Return when a series is traded, as far as that is known; a simulated world keeps no holidays."""
+        if self._calendars is None or plan.support is None:
+            return None
+        return await self._calendars.of(plan.support)
 
     def _first_open(self, plan: Plan) -> int:
         """Return the open time of the running bucket, which is the first that can be had whole."""

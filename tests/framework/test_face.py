@@ -44,7 +44,7 @@ ERRORS = named("""
 """)
 BORDER = named("""
     Accepted Account Ask BadRow Conversation Counting Description Endpoint Event Fault Heartbeat HttpReply
-    HttpRequest Keepalive Lane Limits OhlcvQuery OhlcvSupport Page Rate Readiness Ready Refused Released
+    Hours HttpRequest Keepalive Lane Limits OhlcvQuery OhlcvSupport Page Rate Readiness Ready Refused Released
     Removed Send SnapshotDone Split Stopped StreamHistory StreamRequest Topic TradePage TradeQuery
     VenueStatus hookimpl retry_after_s
 """)

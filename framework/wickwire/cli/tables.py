@@ -271,8 +271,18 @@ def health_table(health: Health, switches: Sequence[Switch] = (), *, title: str 
         f"{one.series.venue}:{one.series.symbol}: {one.status}": None for one in health.series if one.status
     }
     parts += [text(one, "yellow") for one in statuses]
+    parts += [text(one, "dim") for one in _resting(health)]
     parts += [text(f"{where}: {what}", "yellow") for where, what in troubles(health)]
     return Group(*parts)
+
+
+def _resting(health: Health) -> list[str]:
+    """Return which series are outside of their sessions, and until when."""
+    resting: dict[int, list[str]] = {}
+    for one in health.series:
+        if one.opens_ns is not None:
+            resting.setdefault(one.opens_ns, []).append(str(one.series))
+    return [f"closed until {when(ns):%m-%d %H:%M}: {_names(names)}" for ns, names in sorted(resting.items())]
 
 
 def _names(series: Sequence[str]) -> str:

@@ -96,6 +96,14 @@ def test_changes_of_route_and_troubles_stand_below():
     assert "store: disk full" in told
 
 
+def test_who_rests_is_said_with_the_open_of_the_next_session():
+    resting = [series(f"yahoo:{name}@1d", Rung.POLL, opens_ns=NOW_NS) for name in ("A", "B")]
+
+    assert "closed until 11-20 15:00: yahoo:A@1d, yahoo:B@1d" in shown(
+        health(*resting, series("kraken:X@1m"))
+    )
+
+
 def test_a_venues_words_are_neither_markup_nor_control():
     told = shown(health(series("kraken:BTC/USD@1m", why="[bold]\x1b[2J[/bold]")))
 
