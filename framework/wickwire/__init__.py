@@ -107,6 +107,7 @@ from wickwire.store import (
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
     from wickwire.audience import EventListener, EventReader, Listener
+    from wickwire.audit import Audited
     from wickwire.clock import Clock, SystemClock
     from wickwire.collector import Collector
     from wickwire.fallback import FallBack
@@ -159,6 +160,7 @@ __all__ = [
     "Account",
     "Adapter",
     "Ask",
+    "Audited",
     "Backoff",
     "BadRow",
     "Candle",
@@ -297,6 +299,7 @@ _LATE = {
     "EventListener": "wickwire.audience",
     "EventReader": "wickwire.audience",
     "Listener": "wickwire.audience",
+    "Audited": "wickwire.audit",
     "Clock": "wickwire.clock",
     "SystemClock": "wickwire.clock",
     "Collector": "wickwire.collector",

@@ -27,7 +27,7 @@ from wickwire.model import SECOND_NS, Hole
 from wickwire.retry import Backoff, Retries
 from wickwire.store import TAIL
 
-__all__ = ["Asking", "Moment", "first_look", "lacking", "overdue", "recent"]
+__all__ = ["Asking", "Moment", "first_look", "lacking", "overdue", "page_of", "recent"]
 
 MARGIN_S: Final = 1.0
 """A Date header has whole seconds: a second more makes sure that it lies after the settling time."""
@@ -92,7 +92,7 @@ def overdue(ledger: Ledger, due_ns: int, *, polled: bool) -> Want | None:
     )
     empty = (over_ns - ledger.frontier_ns) // ledger.buckets.size_ns
     if polled or unclosed or not ledger.epoch or empty >= ledger.patience.buckets:
-        return _page_of(ledger, ledger.frontier_ns, over_ns, "to close" if polled else "overdue", live=True)
+        return page_of(ledger, ledger.frontier_ns, over_ns, "to close" if polled else "overdue", live=True)
     return None
 
 
@@ -115,7 +115,7 @@ def lacking(
             return Want(first_ns, row.until_ns, "doubtful", live=False)
     for hole in reversed(without(_missing(ledger), tried)):
         if hole.since_ns < end_ns:
-            return _page_of(ledger, hole.since_ns, min(hole.until_ns, end_ns), "hole", live=False)
+            return page_of(ledger, hole.since_ns, min(hole.until_ns, end_ns), "hole", live=False)
     return None
 
 
@@ -151,14 +151,15 @@ def rescaled(ledger: Ledger) -> Want | None:
     found = ledger.rescaling
     if not found.pending:
         return None
-    return attrs.evolve(_page_of(ledger, found.since_ns, found.until_ns, "rescaled", live=False), known=True)
+    return attrs.evolve(page_of(ledger, found.since_ns, found.until_ns, "rescaled", live=False), known=True)
 
 
 def _page_ns(ledger: Ledger) -> int:
     return ledger.support.page_rows * ledger.buckets.size_ns
 
 
-def _page_of(ledger: Ledger, since_ns: int, until_ns: int, why: str, *, live: bool) -> Want:
+def page_of(ledger: Ledger, since_ns: int, until_ns: int, why: str, *, live: bool) -> Want:
+    """Return the newest page of a range, which begins at the open of a bucket."""
     first_ns = max(since_ns, until_ns - _page_ns(ledger))
     if first_ns > since_ns:
         first_ns = ledger.buckets.first_from(first_ns)

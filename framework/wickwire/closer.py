@@ -21,6 +21,7 @@ from wickwire.clock import Clock
 from wickwire.conversation import OhlcvQuery
 from wickwire.errors import FaultKind, VenueError, WickwireError
 from wickwire.folding import Pages
+from wickwire.history import FetchedPage
 from wickwire.holes import WORK, difference
 from wickwire.laws import broken_law
 from wickwire.ledger import Ledger, Want
@@ -366,15 +367,8 @@ class Closer:
 
     async def _ask_for(self, want: Want) -> None:
         """Ask for one page, and take what it says."""
-        query = OhlcvQuery(
-            symbol=self.plan.series.symbol,
-            timeframe=self.series.timeframe,
-            since_ns=self._asking.since_ns(want),
-            until_ns=want.until_ns,
-            now_ns=self._clock.now_ns(),
-        )
         try:
-            fetched = await self._history.page(query, self._priority(want))
+            fetched = await self.fetch(want, self._priority(want))
         except WickwireError as exc:
             retries = self._asking.failed(want, exc, self._now())
             self._failed(exc)
@@ -386,7 +380,25 @@ class Closer:
         self.trouble, self.hopeless = "", None
         if self.plan.rung is Rung.POLL:
             self._refusal = ""
-        before, scales = self.ledger.progress, self.ledger.rescaling.count
+        before = self.ledger.progress
+        self.take(want, fetched)
+        forward = self.ledger.progress != before
+        self._asking.answered(want, fetched.as_of_ns, self._now(), forward=forward)
+
+    async def fetch(self, want: Want, priority: Priority) -> FetchedPage:
+        """Return one page of history; nothing is taken of it yet. Raises as `History.page`."""
+        query = OhlcvQuery(
+            symbol=self.plan.series.symbol,
+            timeframe=self.series.timeframe,
+            since_ns=self._asking.since_ns(want),
+            until_ns=want.until_ns,
+            now_ns=self._clock.now_ns(),
+        )
+        return await self._history.page(query, priority)
+
+    def take(self, want: Want, fetched: FetchedPage) -> None:
+        """Take what a page says that was asked for *want*."""
+        scales = self.ledger.rescaling.count
         outcome = self.ledger.page(fetched.page, want, fetched.as_of_ns, route=self.rung)
         if self.ledger.dirty:
             self._notice()
@@ -396,8 +408,6 @@ class Closer:
             log.warning("history rescaled", extra={"series": str(self.series), "why": why})
             self._tell(Rescaled(series=self.series, at_ns=self._clock.now_ns(), why=why))
         self._judge(outcome.agreed, outcome.missed)
-        forward = self.ledger.progress != before
-        self._asking.answered(want, fetched.as_of_ns, self._now(), forward=forward)
 
     def _priority(self, want: Want) -> Priority:
         """Return who goes first where requests are scarce: what just ended, then holes, then past history."""

@@ -58,6 +58,10 @@ class Closes:
             self.newest = candle
         self._waiting.append(Closing(candle, evidence, route, healed))
 
+    def forget(self, open_ns: int) -> None:
+        """Forget what closed the bucket that opens then: the store knows better, or holds nothing."""
+        self._tail.pop(open_ns, None)
+
     @property
     def waiting(self) -> int:
         """How many wait for the store."""

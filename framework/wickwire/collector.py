@@ -14,11 +14,12 @@ from typing import Final, Self
 import attrs
 
 from wickwire.audience import Audience, EventListener, EventReader, Listener
+from wickwire.audit import Audit, Audited
 from wickwire.calendars import Calendars
 from wickwire.clock import Clock, SystemClock
 from wickwire.closer import Closer
 from wickwire.description import Account
-from wickwire.errors import ConfigError, GivenUp, UsageError
+from wickwire.errors import ConfigError, GivenUp, PlanError, UsageError
 from wickwire.fallback import FallBack
 from wickwire.fanout import AnyFeedReader, CandleReader, FeedReader
 from wickwire.health import Health, of_closer, of_consumer, of_feed, of_venue
@@ -589,6 +590,40 @@ class Collector:
             raise UsageError(NOT_RUNNING)
         await self.closer(series).whole()
         await self._writer.drain()
+
+    async def audit(
+        self,
+        series: str | Series,
+        since: str | datetime | int,
+        until: str | datetime | int | None = None,
+    ) -> Audited:
+        """Compare what the store holds of a series in `[since, until)` with the venue's history, and mend it.
+
+        What was lost is fetched and stored, what differs is revised where history has the better evidence.
+        Requests wait until nobody else wants to ask. What could not be read is in `left`; an audit of that
+        range goes on there. A series that was not collected before is not collected afterwards.
+
+        Raises:
+            UsageError: *since* or *until* is not an instant, *series* carries no candles, the store knows
+                nothing of it, or the collector is not running.
+            PlanError: The venue serves no history for it and the series is not collected.
+            StoreError: The store cannot be read.
+        """
+        if self._store is None or self._writer is None or self._tasks is None:
+            raise UsageError(NOT_RUNNING)
+        since_ns = self._instant(since)
+        until_ns = self._clock.now_ns() if until is None else self._instant(until)
+        name = self._candles_of(series)
+        known = await self._store.load(name)
+        if known is None and self._venues.closer(name) is None:
+            raise UsageError(f"{name}: the store knows nothing of it, so there is nothing to audit")
+        origin_ns = since_ns if known is None else max(since_ns, known.state.origin_ns)
+        async with self._past(name, origin_ns) as closer:
+            if not closer.ledger.support.rest:
+                raise PlanError(f"{name}: the venue serves no history that it could be compared with")
+            backoff = self._venues.backoff_of(name.venue)
+            audit = Audit(closer, self._store, self._writer, self._child_rng(), backoff)
+            return await audit.run(since_ns, until_ns)
 
     def closer(self, series: str | Series) -> Closer:
         """Return what keeps a candle series whole, for progress and diagnosis.

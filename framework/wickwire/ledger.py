@@ -306,10 +306,8 @@ class Ledger:
         for bad in page.bad_rows:
             self.refuse(bad, bad.why)
         for row in over:
-            marked = self.support.marks_closed and row.finality is Finality.CLOSED
             late = not want.live or settled_ns - row.close_ns > self.series.timeframe.nominal_ns
-            evidence = Evidence.VENUE if marked else Evidence.HISTORY
-            if not self._close(row, evidence, route, healed=late):
+            if not self._close(row, self.evidence_of(row), route, healed=late):
                 refused.append(row)
         # such a row does not make its bucket empty; what was closed before, by a good one, stays closed
         lacking = [row for row in refused if self._lacks(row.open_ns, known=want.known)]
@@ -318,6 +316,22 @@ class Ledger:
             if self.origin_ns <= each.open_ns < self.frontier_ns:
                 self._reopen(each.open_ns, each.close_ns)
         return PageOutcome(self.closed_count - before, agreed, missed)
+
+    def evidence_of(self, row: Candle) -> Evidence:
+        """Return what a row of history proves once its bucket is over and settled."""
+        marked = self.support.marks_closed and row.finality is Finality.CLOSED
+        return Evidence.VENUE if marked else Evidence.HISTORY
+
+    def lost_row(self, row: Candle) -> None:
+        """The store does not hold a bucket that history does: it is a hole, until a page closes it again."""
+        self.closes.forget(row.open_ns)
+        self._reopen(row.open_ns, row.close_ns)
+        self._dirty = True
+
+    def altered_row(self, open_ns: int) -> None:
+        """The store holds something else than history: it judges by what it holds, whatever is known here."""
+        self.closes.forget(open_ns)
+        self.closed_count -= 1  # it counts once
 
     def _lacks(self, open_ns: int, *, known: bool) -> bool:
         """Say whether a bucket is not closed; of one that is *known* and long ago, by the holes alone."""

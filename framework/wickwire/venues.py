@@ -139,7 +139,7 @@ class Venues:
                 ground.transport,
                 self._clock,
                 rng,
-                backoff=self._backoff_of(series.venue),
+                backoff=self.backoff_of(series.venue),
                 committer=ground.committer,
                 tell=ground.tell,
                 balance=partial(self._places.balance, series.venue, series.variant),
@@ -155,12 +155,13 @@ class Venues:
         """Return what the variants of a venue share, since they speak to it on one account."""
         access = self._accesses.get(venue)
         if access is None:
-            access = Access(Budget(limits), Dialing(self._backoff_of(venue), self._child_rng()))
+            access = Access(Budget(limits), Dialing(self.backoff_of(venue), self._child_rng()))
             self._accesses[venue] = access
         access.budget.lower(limits)
         return access
 
-    def _backoff_of(self, venue: str) -> Backoff:
+    def backoff_of(self, venue: str) -> Backoff:
+        """Return how long to wait between attempts at a venue."""
         given = self._backoff
         return given if isinstance(given, Backoff) else given.get(venue, Backoff())
 

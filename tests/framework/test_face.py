@@ -25,8 +25,8 @@ def named(text: str) -> list[str]:
 
 
 HOST = named("""
-    Adapter Backoff CandleReader Clock Collector Condition ConnectionHealth ConsumerHealth Cost EventListener
-    EventReader FallBack FeedReader Health Hold HungHook Listener News Plan Policy Registry Rotation
+    Adapter Audited Backoff CandleReader Clock Collector Condition ConnectionHealth ConsumerHealth Cost
+    EventListener EventReader FallBack FeedReader Health Hold HungHook Listener News Plan Policy Registry Rotation
     SeriesHealth Stream SubscriptionHealth Switch SystemClock Transport VenueHealth Watchdog load_adapter
 """)
 EVENTS = named("""

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "plan": ("listing", "Say how series would be collected, and why."),
     "backfill": ("backfill", "Bring a series' history into a store."),
     "gaps": ("gaps", "Say what a store lacks."),
+    "audit": ("audit", "Compare what a store holds with history, and mend it."),
     "export": ("export", "Write stored candles as CSV."),
     "record": ("record", "Record what a venue says to a file."),
     "replay": ("serving", "Serve recordings on loopback as if they were the venue."),
@@ -39,7 +40,7 @@ COMMANDS: Final = {
 """Name to the module it is in and its first sentence, in the order in which they are shown."""
 
 
-LASTING: Final = ("demo", "collect", "backfill", "record", "replay", "simulate")
+LASTING: Final = ("demo", "collect", "backfill", "audit", "record", "replay", "simulate")
 """These run until they are told to end: a SIGTERM is no failure, however early it comes."""
 
 

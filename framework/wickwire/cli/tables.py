@@ -19,6 +19,7 @@ from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Candle, Feed, Hole, HoleK
 from wickwire.news import Condition, Switch
 
 if TYPE_CHECKING:
+    from wickwire.audit import Audited
     from wickwire.cli.doctor import Finding
     from wickwire.cli.outlet import OutletFile
     from wickwire.cli.stored import Gaps
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from wickwire.registry import Listed
 
 __all__ = [
+    "audit_table",
     "console",
     "findings_table",
     "gaps_table",
@@ -202,6 +204,21 @@ def gaps_table(found: Sequence[Gaps]) -> RenderableType:
             since, until = text(_instant(hole.since_ns)), text(_instant(hole.until_ns))
             rows.add_row(text(f"  {hole.kind.value}"), since, until)
     return rows
+
+
+def audit_table(found: Sequence[Audited]) -> RenderableType:
+    """Return what audits found, one series a row, with what was not read below it."""
+    wrong = ("lost", "revised", "disputed", "unproven", "off")
+    rows = table("series", "since", "until", "candles", *wrong, padding=1 if on_terminal() else 2)
+    for one in found:
+        lists = (one.lost, one.revised, one.disputed, one.unconfirmed, one.misplaced)
+        counts = [text(len(each), "bold red" if each else "green") for each in lists]
+        since, until = text(_instant(one.since_ns)), text(_instant(one.until_ns))
+        rows.add_row(text(one.series), since, until, text(one.candles), *counts)
+        for since_ns, until_ns in one.left:
+            rows.add_row(text("  not read", "yellow"), text(_instant(since_ns)), text(_instant(until_ns)))
+    reasons = [text(f"{one.series}: {one.why}", "yellow") for one in found if one.why]
+    return Group(rows, *reasons)
 
 
 def _instant(ns: int) -> str:
