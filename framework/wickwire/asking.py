@@ -48,6 +48,12 @@ LOOK_BUCKETS: Final = 3
 REREAD_BUCKETS: Final = 2
 """How many closed buckets each poll reads again: it costs no request more."""
 
+REFRESH_PARTS: Final = 4
+SHORTEST_REFRESH_S: Final = 5.0
+LONGEST_REFRESH_S: Final = 60.0
+"""A polled series with priority is asked for its running bucket four times within it, though not more often
+than every 5 s and not more rarely than every 60 s."""
+
 LONGEST_UNRESOLVED_S: Final = 3_600.0
 
 EARLY_ASKS: Final = 3
@@ -190,6 +196,8 @@ class Asking:
     Attributes:
         polled: How the series is collected now, told by whoever drives this: what just ended is asked for
             whatever the stream says.
+        prompt: It has priority: its polls are not spread, and while it is polled its running bucket is
+            asked for.
         asked_ns: The venue's time when history answered last; 0 before.
         moved_s: When history last brought what had just ended, by the loop.
     """
@@ -199,6 +207,7 @@ class Asking:
     ) -> None:
         """Ask for what *ledger* wants; *streamed* says whether it has a stream by plan."""
         self.polled = not streamed
+        self.prompt = False
         self.asked_ns = 0
         self.moved_s = -math.inf
         self._ledger = ledger
@@ -212,6 +221,7 @@ class Asking:
         self._tried: list[Hole] = []  # where pages healed nothing
         self._heal_before_ns: int | None = None
         self._compared_ns = 0
+        self._refresh_s = now.s
         self._reach_ns = _reach_ns(ledger.support, ledger.buckets.size_ns)
         self._audit_every_s = AUDIT_S if streamed else AUDIT_POLLED_S
         self._audit_s = self._next_audit_s(now)
@@ -252,12 +262,14 @@ class Asking:
                 waits_s.append(self._audit_s - now.s)
             if self._unheard:
                 waits_s.append(self._look.after_s - now.s)
+            if self._is_refreshed(now):
+                waits_s.append(max(self._look.after_s, self._refresh_s) - now.s)
         wakes += [now.ns + round(max(wait_s, SHORTEST_WAIT_S) * SECOND_NS) for wait_s in waits_s]
         return min(wakes)
 
     def _jitter_ns(self) -> int:
         """Spread polls: series that end together do not ask together."""
-        if not self.polled:
+        if not self.polled or self.prompt:
             return 0
         spread_ns = min(2 * SECOND_NS, self._ledger.buckets.size_ns // 20)
         return self._rng.randrange(spread_ns + 1)
@@ -274,6 +286,11 @@ class Asking:
     def _unheard(self) -> bool:
         """Whether nobody knows yet if history answers, and nothing else is being asked to find out."""
         return self.polled and not self.asked_ns and not self.retrying
+
+    def _is_refreshed(self, now: Moment) -> bool:
+        """Say whether the running bucket is asked for now and then: nothing else says how it is doing."""
+        ledger = self._ledger
+        return self.prompt and self.polled and ledger.buckets.rest(now.ns) is None
 
     # ------------------------------------------------------------------------------------------ what
 
@@ -295,6 +312,11 @@ class Asking:
         want = want or self._next_lacking(now, due_ns) or self._next_known(now, due_ns)
         if want is None and self._unheard and now.s >= self._look.after_s:
             want = first_look(ledger, now.ns)
+        if want is None and now.s >= max(self._look.after_s, self._refresh_s) and self._is_refreshed(now):
+            want = first_look(ledger, now.ns)
+        if want is not None and want.first:
+            every_s = ledger.buckets.size_ns / SECOND_NS / REFRESH_PARTS
+            self._refresh_s = now.s + min(max(every_s, SHORTEST_REFRESH_S), LONGEST_REFRESH_S)
         return want
 
     def _next_lacking(self, now: Moment, due_ns: int) -> Want | None:

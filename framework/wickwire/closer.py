@@ -117,6 +117,7 @@ class Closer:
         self._agreed = 0
         self._again_s = -math.inf
         self._asking = Asking(ledger, self._now(), rng, backoff=backoff, streamed=plan.rung.streams)
+        self._asking.prompt = plan.priority
         self._woken = asyncio.Event()
         self._settled = asyncio.Event()
         self._lost_why = "not subscribed yet"
@@ -155,7 +156,14 @@ class Closer:
         self.rung, self.why = plan.rung, plan.why
         self.ledger.support = plan.support
         self._asking.planned(streamed=plan.rung.streams)
+        self._asking.prompt = plan.priority
         self._lost_s = _now_s()
+        self._woken.set()
+
+    def prioritised(self, plan: Plan, history: Pages) -> None:
+        """Go before others from now on, or not any more, as *plan* says; *history* knows it too."""
+        self.plan, self._history = plan, history
+        self._asking.prompt = plan.priority
         self._woken.set()
 
     # ---------------------------------------------------------------------- what the session tells a route

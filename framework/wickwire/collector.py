@@ -240,6 +240,7 @@ class Collector:
         *,
         since: str | datetime | int | None = None,
         route: str | Rung | None = None,
+        priority: bool | None = None,
     ) -> Series:
         """Collect *series* from now on; what the store knows of it already is completed. Idempotent.
 
@@ -248,6 +249,7 @@ class Collector:
             since: Also everything from this instant on (text, aware datetime, or nanoseconds).
             route: Pin how it is collected: "stream", "resample" (from streamed smaller candles), "build"
                 (from streamed trades) or "poll" (over REST).
+            priority: As `prioritise`; None leaves it as it is, which is not, at first.
 
         Returns:
             The series under its canonical name, which is what candles carry.
@@ -262,9 +264,21 @@ class Collector:
         since_ns = None if since is None else self._instant(since)
         pin = None if route is None else pinned(route)
         name = self._canonical(series)
-        collected = await self._roster.add(name, since_ns, pin)
+        collected = await self._roster.add(name, since_ns, pin, priority=priority)
         self._newsroom.wake()
         return collected
+
+    def prioritise(self, series: str | Series, *, on: bool = True) -> None:
+        """Serve a series before others from now on, or with *on* False not any more.
+
+        Where requests are scarce its polls go first, and its holes heal before those of others. Polls are not
+        spread over time, and while it is polled its running bucket is asked for too, at a quarter of its
+        length (every 5 to 60 s), so that `latest` is fresh.
+
+        Raises:
+            UsageError: It is not collected, or the venue is not known.
+        """
+        self._roster.prioritise(self._canonical(series), on=on)
 
     async def remove(self, series: str | Series) -> None:
         """Stop collecting *series*; what is stored stays. Nothing happens when it is not collected."""
@@ -518,12 +532,20 @@ class Collector:
 
     # ------------------------------------------------------------------------------------------- asking
 
-    async def latest(self, series: str | Series) -> SeriesCandle | None:
-        """Return the newest candle: the forming one, as far as it is known, else the last closed."""
-        name = self._candles_of(series)
-        closer = self._venues.closer(name)
+    async def latest(self, series: str | Series) -> SeriesCandle | Trade | Quote | None:
+        """Return the newest that is known of a series; None where that is nothing.
+
+        Of candles it is the forming one, as far as it is known, else the last closed, which may be stored
+        from an earlier run. Of trades and quotes it is the last that came while they were collected.
+        """
+        name = self._canonical(series)
         if self._store is None or self._tasks is None:
             raise UsageError(NOT_RUNNING)
+        if isinstance(name.what, Feed):
+            venue = self._venues.holding(name)
+            route = None if venue is None else venue.feeds.get(name)
+            return None if route is None else route.latest
+        closer = self._venues.closer(name)
         if closer is not None and closer.forming is not None:
             return forming(name, closer.forming, closer.rung)
         return await self._store.latest(name)

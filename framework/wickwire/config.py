@@ -132,6 +132,7 @@ class Config:
 
     Attributes:
         series: What to collect where the command names nothing, in order of importance.
+        priority: Series that go before others, under the names by which they are collected.
         store: URL of the store; None leaves the choice to the command.
         collector: How the collector itself behaves.
         plugins: Which plugins may be loaded.
@@ -140,6 +141,7 @@ class Config:
     """
 
     series: tuple[Series, ...] = ()
+    priority: tuple[Series, ...] = ()
     store: str | None = None
     collector: CollectorConfig = attrs.field(factory=CollectorConfig)
     plugins: PluginsConfig = attrs.field(factory=PluginsConfig)

@@ -102,6 +102,7 @@ class Places:
         pins: Mapping[Series, Rung] | None = None,
         *,
         past_only: bool = False,
+        priority: bool = False,
     ) -> Plan:
         """Return the plan of *series*: the one it has, else the first that has room; it keeps that place.
 
@@ -112,12 +113,14 @@ class Places:
             pins: Rungs that the user chose, by series as written or canonical.
             past_only: Only its history is wanted, which is asked as fast as the limits let it: that takes no
                 place among those who are collected live.
+            priority: It goes before others.
 
         Raises:
             ConfigError: The account's limits are higher than the venue's.
         """
         try:
             judged = judge(series, adapter, account)
+            judged = attrs.evolve(judged, blank=attrs.evolve(judged.blank, priority=priority))
         except PluginError as exc:
             topic = Topic(series.symbol, series.what)
             return Plan(series=series, topic=topic, rung=Rung.REFUSE, why=str(exc))
@@ -157,6 +160,11 @@ class Places:
     def polled_per_hour(self, venue: str) -> float:
         """Return how many REST requests an hour those take that are polled by plan."""
         return self._rooms[venue].rest_per_hour if venue in self._rooms else 0.0
+
+    def prioritise(self, series: Series, *, on: bool) -> Plan:
+        """Note that a series that has a place goes before others, or not any more; return its plan."""
+        plan = self._plans[series] = attrs.evolve(self._plans[series], priority=on)
+        return plan
 
     def leave(self, series: Series) -> None:
         """Give back the place of a series, under its canonical name; the others keep theirs."""

@@ -117,17 +117,23 @@ class Roster:
             )
         return fall_back([held[name] for name in dict.fromkeys(names)], rooms)
 
-    def _placed(self, series: Series, pin: Rung | None, *, past_only: bool = False) -> Plan:
+    def _placed(
+        self, series: Series, pin: Rung | None, *, past_only: bool = False, priority: bool = False
+    ) -> Plan:
         """Return the plan of *series*, which takes the place that it needs."""
         adapter = self._registry.load(series.venue)
         account = self._accounts.get(series.venue, Account())
         pins = {} if pin is None else {series: pin}
-        return self._places.place(series, adapter, account, pins, past_only=past_only)
+        return self._places.place(series, adapter, account, pins, past_only=past_only, priority=priority)
 
     # ---------------------------------------------------------------------------------------- come and leave
 
-    async def add(self, name: Series, since_ns: int | None, pin: Rung | None) -> Series:
+    async def add(
+        self, name: Series, since_ns: int | None, pin: Rung | None, *, priority: bool | None = None
+    ) -> Series:
         """Collect a series from now on, and also everything from *since_ns* on; return its name.
+
+        Whether it goes before others is left as it is where *priority* is None.
 
         Raises:
             UsageError: It is collected already, by another rung than *pin*, or nothing runs.
@@ -138,13 +144,28 @@ class Roster:
         if before is not None and (name in self._borrowed or (pin is before.rung and not before.pinned)):
             self._replan(before, pin)
         self._borrowed.pop(name, None)
-        return await self._collect(name, since_ns, pin)
+        name = await self._collect(name, since_ns, pin, priority=bool(priority))
+        if priority is not None:
+            self.prioritise(name, on=priority)
+        return name
+
+    def prioritise(self, name: Series, *, on: bool) -> None:
+        """Serve a series before others from now on, or not any more.
+
+        Raises:
+            UsageError: It is not collected.
+        """
+        venue, plan = self._venues.holding(name), self._places.of(name)
+        if venue is None or plan is None or name not in venue.plans:
+            raise UsageError(f"{name} is not collected here; add it first")
+        if plan.priority is not on:
+            venue.prioritise(self._places.prioritise(name, on=on))
 
     def _replan(self, before: Plan, pin: Rung | None) -> None:
         """Collect by the rung that suits it, or *pin*, what is borrowed or had no pin."""
         name = before.series
         self._places.leave(name)
-        plan = self._placed(name, pin)
+        plan = self._placed(name, pin, priority=before.priority)
         if plan.rung is Rung.REFUSE:
             self._places.leave(name)
             self._placed(name, before.rung, past_only=name in self._borrowed)
@@ -153,11 +174,17 @@ class Roster:
             self._venues.of(name).replan(plan)
 
     async def _collect(
-        self, series: Series, since_ns: int | None, pin: Rung | None, *, past_only: bool = False
+        self,
+        series: Series,
+        since_ns: int | None,
+        pin: Rung | None,
+        *,
+        past_only: bool = False,
+        priority: bool = False,
     ) -> Series:
         if not self._venues.running:
             raise UsageError(NOT_RUNNING)
-        plan = self._placed(series, pin, past_only=past_only)
+        plan = self._placed(series, pin, past_only=past_only, priority=priority)
         name = plan.series
         if plan.rung is Rung.REFUSE:
             self._places.leave(name)

@@ -223,6 +223,13 @@ class Venue:
         if plan.rung is not before.rung:
             self._feed(plan, closer)
 
+    def prioritise(self, plan: Plan) -> None:
+        """Serve a series before others from now on, or not any more, as *plan* says."""
+        self.plans[plan.series] = plan
+        closer = self.closers.get(plan.series)
+        if closer is not None:
+            closer.prioritised(plan, self._pages(plan))
+
     def _pages(self, plan: Plan) -> Pages:
         """Return the history of a candle series, asked in the order of what matters and what came first."""
         place = self._ranks.setdefault(plan.series, self.budget.next_place())

@@ -559,7 +559,7 @@ def test_latest_is_the_forming_candle_where_there_is_one() -> None:
         world.trade(100)
         await asyncio.sleep(0.1)
         latest = await collector.latest("scripted:BTC/USD@1m")
-        assert latest is not None
+        assert isinstance(latest, SeriesCandle)
         assert (CandleState.FORMING, None, False) == (latest.state, latest.evidence, latest.closed)
 
     play(test)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.framework.scripted import MINUTE_NS, SERIES, Scripted
 from tests.framework.test_collector import World, accepted, play
-from wickwire import CandleState, HttpReply, Limits, Rate, TransportError, VenueError
+from wickwire import CandleState, HttpReply, Limits, Rate, SeriesCandle, TransportError, VenueError
 from wickwire.closer import Condition
 from wickwire.collector import Collector
 
@@ -92,7 +92,7 @@ def test_the_running_candle_of_a_polled_series_is_known_at_once() -> None:
         await collector.add(SERIES)
         await asyncio.sleep(1)
         latest = await collector.latest(SERIES)
-        assert latest is not None
+        assert isinstance(latest, SeriesCandle)
         assert (CandleState.FORMING, Decimal(100)) == (latest.state, latest.close)
         assert latest.open_ns == world.minute * MINUTE_NS
         [health] = collector.health().series

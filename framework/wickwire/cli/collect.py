@@ -201,7 +201,10 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
                 names = []
                 for plan in job.settings.plans(job.series, job.route):
                     route = plan.rung if plan.pinned else None
-                    names.append(await collector.add(plan.series, since=since_ns, route=route))
+                    name = await collector.add(plan.series, since=since_ns, route=route)
+                    if name in job.settings.priority:
+                        collector.prioritise(name)
+                    names.append(name)
                     view.follow(names[-1])
                 began_ns = world.clock.now_ns()
                 while stop.ending is None and not hopeless(collector, names):

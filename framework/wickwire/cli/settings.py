@@ -223,6 +223,17 @@ class Settings:
         adapters = {one.venue: self.registry.load(one.venue) for one in series}
         return planned_fall_back(plans, adapters, self.accounts(series))
 
+    @property
+    def priority(self) -> Sequence[Series]:
+        """Which series go before others, under their canonical names.
+
+        Raises:
+            UsageError: A venue is not known.
+            PluginError: A venue's adapter is broken.
+        """
+        canonical = {one: self.registry.load(one.venue).canonical(one.symbol) for one in self.config.priority}
+        return [attrs.evolve(one, symbol=symbol) for one, symbol in canonical.items()]
+
     def redirects(
         self, series: Sequence[Series], given: Mapping[str, str] = MappingProxyType({})
     ) -> Mapping[str, str]:
