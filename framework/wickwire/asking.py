@@ -20,7 +20,7 @@ from typing import Final
 import attrs
 
 from wickwire.description import OhlcvSupport
-from wickwire.errors import WickwireError
+from wickwire.errors import FaultKind, VenueError, WickwireError
 from wickwire.holes import WORK, joined, without
 from wickwire.ledger import Ledger, Want
 from wickwire.model import SECOND_NS, Hole
@@ -47,6 +47,12 @@ LOOK_BUCKETS: Final = 3
 
 REREAD_BUCKETS: Final = 2
 """How many closed buckets each poll reads again: it costs no request more."""
+
+QUARANTINE_S: Final = 600.0
+"""How long a symbol that the venue does not know is left alone, as on a stream."""
+
+HASTY_ATTEMPTS: Final = 3
+"""So many times it is asked for at the ordinary pace: venues that come back may know nobody for a minute."""
 
 REFRESH_PARTS: Final = 4
 SHORTEST_REFRESH_S: Final = 5.0
@@ -439,7 +445,11 @@ class Asking:
     def failed(self, want: Want, error: WickwireError, now: Moment) -> Retries:
         """Note that history failed; return how often it did."""
         retries = self._track(want).retries
-        self._postpone(want, retries.failed(error), now)
+        wait_s = retries.failed(error)
+        unknown = isinstance(error, VenueError) and error.kind is FaultKind.SYMBOL
+        if unknown and retries.attempt > HASTY_ATTEMPTS:
+            wait_s = max(wait_s, QUARANTINE_S)
+        self._postpone(want, wait_s, now)
         return retries
 
     def _postpone(self, want: Want, wait_s: float, now: Moment) -> None:

@@ -88,7 +88,7 @@ def test_relative_paths_start_at_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("serie = []", "serie: there is no such setting (did you mean 'series'?); there are series, priority, store, "),
+        ("serie = []", "serie: there is no such setting (did you mean 'series'?); there are series, "),
         ("source = 'x'", "source: there is no such setting"),
         ("store = 5", "store: expected str, got int"),
         ("series = 'kraken:BTC/USD@1m'", "series: expected an array, got a str"),
