@@ -83,7 +83,11 @@ class Buckets:
             When the last bucket before it ends and the first one after it opens; None within a bucket of a
             session, and where it is not known.
         """
-        if self.calendar is None or ns < self._off_hours_ns:
+        return None if ns < self._off_hours_ns else self._between(ns)
+
+    def _between(self, ns: int) -> tuple[int, int] | None:
+        """As `rest`, whatever was traded."""
+        if self.calendar is None:
             return None
         around = self._around(ns)
         ended = max((until_ns for since_ns, until_ns in around if since_ns <= ns), default=None)
@@ -108,7 +112,7 @@ class Buckets:
 
     def saw(self, open_ns: int) -> None:
         """Note that something was traded in the newest bucket: the calendar may not have known."""
-        if self.calendar is not None and self.rest(open_ns) is not None:
+        if self.calendar is not None and self._between(open_ns) is not None:
             self._off_hours_ns = open_ns + max(_OFF_HOURS_NS, 2 * self.size_ns)
 
     # ----------------------------------------------------------------------------------------- the grid

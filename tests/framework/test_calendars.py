@@ -14,6 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.framework.scripted import SERIES, Scripted
+from tests.framework.test_collector import play
+from tests.framework.test_runtime_history import Venue
 from wickwire import (
     DAY_NS,
     HOUR_NS,
@@ -29,6 +32,7 @@ from wickwire import (
 )
 from wickwire.buckets import LOOK_NS, Buckets
 from wickwire.calendars import BUILT_IN, Calendars, Exchange, Extended
+from wickwire.collector import Collector
 from wickwire.simulate.listings import NEW_YORK
 from wickwire.simulate.loops import run_virtual, running_clock
 
@@ -110,6 +114,8 @@ def test_what_is_traded_outside_of_a_session_makes_the_calendar_count_for_nothin
     assert saturday + MINUTE_NS == buckets.over_by(saturday + MINUTE_NS, FRIDAY[1])
     assert saturday + 2 * MINUTE_NS == buckets.next_end(saturday + MINUTE_NS, FRIDAY[1])
     assert buckets.rest(saturday + HOUR_NS) is not None
+    buckets.saw(saturday + HOUR_NS // 2)
+    assert buckets.rest(saturday + HOUR_NS) is None, "it goes on"
 
 
 def test_beyond_what_a_calendar_knows_all_goes_on_as_without_it() -> None:
@@ -226,3 +232,28 @@ def test_on_a_real_loop_a_thread_reads_the_calendar(new_york: Exchange) -> None:
     found = asyncio.run(main())
     assert isinstance(found, Extended)
     assert "XNYS" == found.name
+
+
+def test_a_holiday_is_no_day_of_polls_and_a_session_that_nobody_expected_is_seen_within_hours(
+    new_york: Exchange,
+) -> None:
+    """Martin Luther King Day of 2027: the weekend lasts until Tuesday, unless the venue knows better."""
+    del new_york
+
+    async def test(world: Venue, collector: Collector) -> None:
+        await collector.add(SERIES)
+        await asyncio.sleep(16 * 3_600)  # from Friday, 03:00 in New York, to Saturday
+        assert 391 <= len(world.asked) <= 420, "one a minute of the session"
+        before = len(world.asked)
+        await asyncio.sleep(50 * 3_600)  # to Monday, 21:00
+        assert len(world.asked) - before <= 50 / 6 + 1
+        [health] = collector.health().series
+        assert health.opens_ns == at("2027-01-19T09:30")
+        for _ in range(8 * 60):  # somebody trades on Monday night
+            world.trade(100, streamed=False)
+            await world.next_minute()
+        stored = {candle.open_ns // MINUTE_NS for candle in await world.stored()}
+        assert set(list(world.truth)[:-1]) <= stored, "since the first look each minute counts"
+
+    hours = {"hours": Hours("XNYS")}
+    play(test, Venue(plugin=Scripted(stream=False, support=hours)))

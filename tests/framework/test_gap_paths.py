@@ -1,0 +1,128 @@
+"""Every way in which a gap comes about is noticed and healed, and what is proven empty is asked for once.
+
+An audit's way is in `test_audit`, a machine that slept in `tests/simulation/test_sessions`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.framework.scripted import MINUTE_NS, SERIES, Scripted
+from tests.framework.test_collector import accepted, play
+from tests.framework.test_runtime_history import Venue
+from wickwire import MemoryStore
+from wickwire.collector import Collector
+
+Path = Callable[[Venue], Awaitable[None]]
+
+
+async def traded(world: Venue, minutes: int, *, streamed: bool = True) -> None:
+    """Let minutes pass, in each of which something is traded."""
+    for number in range(minutes):
+        world.trade(100 + number, streamed=streamed)
+        await world.next_minute(3)
+
+
+async def reconnect(world: Venue) -> None:
+    """The connection ends, and comes back after three minutes."""
+    streams = len(world.transport.streams)
+    world.transport.refuse = ConnectionError("refused")
+    world.stream.hang_up()
+    await traded(world, 3, streamed=False)
+    world.transport.refuse = None
+    await asyncio.sleep(130)
+    assert len(world.transport.streams) > streams
+    await accepted(world)
+
+
+async def sequence_gap(world: Venue) -> None:
+    """The venue says, by its numbers, that something was lost on a connection that lives."""
+    await traded(world, 1, streamed=False)
+    world.stream.say({"fault": "gap", "why": "message 7 is missing"})
+
+
+async def silent_loss(world: Venue) -> None:
+    """The stream skips two minutes without a word."""
+    await traded(world, 2, streamed=False)
+
+
+async def missed_polls(world: Venue) -> None:
+    """History does not answer for seven minutes."""
+    world.down = True
+    await traded(world, 7, streamed=False)
+    world.down = False
+
+
+@pytest.mark.parametrize(
+    ("path", "streamed"),
+    [(reconnect, True), (sequence_gap, True), (silent_loss, True), (missed_polls, False)],
+    ids=["reconnect", "sequence gap", "silent loss", "missed polls"],
+)
+def test_what_a_gap_took_is_healed_and_handed_out_once(path: Path, *, streamed: bool) -> None:
+    async def test(world: Venue, collector: Collector) -> None:
+        delivered: Counter[int] = Counter()
+        collector.on_candle(lambda candle: delivered.update([candle.open_ns // MINUTE_NS]))
+        await collector.add(SERIES)
+        if streamed:
+            await accepted(world)
+        await traded(world, 5, streamed=streamed)
+        await path(world)
+        await traded(world, 5, streamed=streamed)
+        await asyncio.sleep(120)
+        [health] = collector.health().series
+        assert not health.holes
+        whole = set(world.truth) - {min(world.truth)}  # the first had begun before it was subscribed to
+        assert whole <= set(delivered)
+        assert {1} == set(delivered.values())
+
+    play(test, Venue(plugin=Scripted(stream=streamed)))
+
+
+class Lasting(MemoryStore):
+    """A store that outlives its collector."""
+
+    async def aclose(self) -> None:
+        """Keep everything."""
+
+
+def test_what_happened_while_nobody_ran_is_healed_at_the_next_start() -> None:
+    async def test(world: Venue, collector: Collector) -> None:
+        await collector.add(SERIES)
+        await traded(world, 5, streamed=False)
+        await collector.remove(SERIES)
+        await traded(world, 60, streamed=False)
+        await collector.add(SERIES)
+        await asyncio.sleep(30)
+        stored = {candle.open_ns // MINUTE_NS for candle in await world.stored()}
+        assert set(world.truth) <= stored
+
+    play(test, Venue(plugin=Scripted(stream=False), store=Lasting()))
+
+
+@pytest.mark.parametrize("page_rows", [10, 500])
+def test_what_is_proven_empty_is_not_asked_for_again(page_rows: int) -> None:
+    """But by an audit once an hour; neither where it lies far back, nor after a restart."""
+
+    async def test(world: Venue, collector: Collector) -> None:
+        first = world.minute - 300
+        world.truth[first] = world.truth[first + 299] = 100
+        await collector.add(SERIES, since=first * MINUTE_NS)
+        await asyncio.sleep(120)
+        assert not collector.health().series[0].holes
+        before = len(world.asked)
+        await asyncio.sleep(2 * 3_600)
+        await collector.remove(SERIES)
+        await collector.add(SERIES)
+        await asyncio.sleep(2 * 3_600)
+        again = [
+            since for at_s, since, until in world.asked[before:] if since < first + 299 and until > first
+        ]
+        assert len(again) <= 1, "the audit of what had just ended"
+        polls = len(world.asked) - before
+        assert 240 <= polls <= 250, "one a minute"
+
+    play(test, Venue(plugin=Scripted(stream=False, support={"page_rows": page_rows}), store=Lasting()))
