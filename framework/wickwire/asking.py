@@ -14,20 +14,29 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
 from typing import Final
 
 import attrs
 
 from wickwire.description import OhlcvSupport
 from wickwire.errors import FaultKind, VenueError, WickwireError
-from wickwire.holes import WORK, joined, without
+from wickwire.holes import joined, without
 from wickwire.ledger import Ledger, Want
 from wickwire.model import SECOND_NS, Hole
 from wickwire.retry import Backoff, Retries
 from wickwire.store import TAIL
+from wickwire.wants import (
+    doubtful_ranges,
+    first_look,
+    lacking,
+    missing_ranges,
+    overdue,
+    page_ns,
+    recent,
+    rescaled,
+)
 
-__all__ = ["Asking", "Moment", "first_look", "lacking", "overdue", "page_of", "recent"]
+__all__ = ["Asking", "Moment"]
 
 MARGIN_S: Final = 1.0
 """A Date header has whole seconds: a second more makes sure that it lies after the settling time."""
@@ -41,9 +50,6 @@ AUDIT_POLLED_S: Final = 3_600.0
 
 AUDIT_BUCKETS: Final = 60
 """How many buckets an audit reads again at least; more where more have ended since the one before."""
-
-LOOK_BUCKETS: Final = 3
-"""How many buckets the first look asks for, the running one included."""
 
 REREAD_BUCKETS: Final = 2
 """How many closed buckets each poll reads again: it costs no request more."""
@@ -82,100 +88,6 @@ class Moment:
 
     ns: int
     s: float
-
-
-# ------------------------------------------------------------------------------------ what a ledger wants
-
-
-def overdue(ledger: Ledger, due_ns: int, *, polled: bool) -> Want | None:
-    """Return what history should be asked for beyond the frontier, or None.
-
-    Args:
-        ledger: What is known.
-        due_ns: The present, less the time to wait: grace for a stream, settling for a poll.
-        polled: Ask for everything up to now; else trust a living stream as far as it may be trusted.
-    """
-    over_ns = ledger.buckets.over_by(due_ns, ledger.frontier_ns)
-    if over_ns <= ledger.frontier_ns:
-        return None
-    forming = ledger.forming
-    unclosed = (forming is not None and forming.close_ns <= over_ns) or any(
-        ledger.frontier_ns <= open_ns < over_ns for open_ns in ledger.doubtful
-    )
-    empty = (over_ns - ledger.frontier_ns) // ledger.buckets.size_ns
-    if polled or unclosed or not ledger.epoch or empty >= ledger.patience.buckets:
-        return page_of(ledger, ledger.frontier_ns, over_ns, "to close" if polled else "overdue", live=True)
-    return None
-
-
-def lacking(
-    ledger: Ledger, due_ns: int, *, before_ns: int | None = None, tried: Sequence[Hole] = ()
-) -> Want | None:
-    """Return what history should be asked for behind the frontier, newest first, or None.
-
-    Args:
-        ledger: What is known.
-        due_ns: As in `overdue`.
-        before_ns: Only what opens before this.
-        tried: Nothing that lies in one of these; in order, not overlapping.
-    """
-    end_ns = due_ns if before_ns is None else min(due_ns, before_ns)
-    doubtful = without(_doubtful(ledger), tried)
-    for row in reversed(doubtful):
-        if row.since_ns < min(end_ns, ledger.frontier_ns) and row.until_ns <= due_ns:
-            first_ns = max(doubtful[0].since_ns, row.until_ns - _page_ns(ledger))
-            return Want(first_ns, row.until_ns, "doubtful", live=False)
-    for hole in reversed(without(_missing(ledger), tried)):
-        if hole.since_ns < end_ns:
-            return page_of(ledger, hole.since_ns, min(hole.until_ns, end_ns), "hole", live=False)
-    return None
-
-
-def _doubtful(ledger: Ledger) -> list[Hole]:
-    """Return where the doubtful rows are, as ranges."""
-    return [Hole(open_ns, ledger.doubtful[open_ns].close_ns) for open_ns in sorted(ledger.doubtful)]
-
-
-def _missing(ledger: Ledger) -> list[Hole]:
-    """Return the holes that may be healed; their kind is of no interest here."""
-    return [Hole(hole.since_ns, hole.until_ns) for hole in ledger.holes if hole.kind in WORK]
-
-
-def recent(ledger: Ledger, due_ns: int, buckets: int) -> Want | None:
-    """Return the last *buckets* before the frontier, to be read again; None when there are none."""
-    since_ns = max(ledger.origin_ns, ledger.frontier_ns - buckets * ledger.buckets.size_ns)
-    until_ns = min(ledger.frontier_ns, ledger.buckets.over_by(due_ns, ledger.frontier_ns))
-    if since_ns >= until_ns:
-        return None
-    return Want(since_ns, until_ns, "to compare", live=False, known=True)
-
-
-def first_look(ledger: Ledger, now_ns: int) -> Want:
-    """Return the running bucket and some before it; what is known of them already changes nothing."""
-    size_ns, buckets = ledger.buckets.size_ns, min(LOOK_BUCKETS, ledger.support.page_rows)
-    until_ns = min(ledger.buckets.next_end(now_ns, ledger.frontier_ns), now_ns + size_ns)
-    since_ns = ledger.buckets.first_from(until_ns - buckets * size_ns)
-    return Want(since_ns, until_ns, "first look", live=False, first=True)
-
-
-def rescaled(ledger: Ledger) -> Want | None:
-    """Return what is to be read again because history has another scale now, newest first, or None."""
-    found = ledger.rescaling
-    if not found.pending:
-        return None
-    return attrs.evolve(page_of(ledger, found.since_ns, found.until_ns, "rescaled", live=False), known=True)
-
-
-def _page_ns(ledger: Ledger) -> int:
-    return ledger.support.page_rows * ledger.buckets.size_ns
-
-
-def page_of(ledger: Ledger, since_ns: int, until_ns: int, why: str, *, live: bool) -> Want:
-    """Return the newest page of a range, which begins at the open of a bucket."""
-    first_ns = max(since_ns, until_ns - _page_ns(ledger))
-    if first_ns > since_ns:
-        first_ns = ledger.buckets.first_from(first_ns)
-    return Want(first_ns, until_ns, why, live=live)
 
 
 def _reach_ns(support: OhlcvSupport, size_ns: int) -> int | None:
@@ -379,7 +291,7 @@ class Asking:
             return want.since_ns
         size_ns = self._ledger.buckets.size_ns
         again_ns = max(want.since_ns - REREAD_BUCKETS * size_ns, self._ledger.origin_ns)
-        return min(want.since_ns, max(again_ns, want.until_ns - _page_ns(self._ledger)))
+        return min(want.since_ns, max(again_ns, want.until_ns - page_ns(self._ledger)))
 
     # ------------------------------------------------------------------------------- what came of it
 
@@ -439,7 +351,7 @@ class Asking:
         self._heal_before_ns = want.since_ns
         self._postpone(want, min(2.0 ** min(self._vain, 12), LONGEST_UNRESOLVED_S), now)
         tried = joined([*self._tried, asked])
-        healed = without(tried, joined([*_doubtful(self._ledger), *_missing(self._ledger)]))
+        healed = without(tried, joined([*doubtful_ranges(self._ledger), *missing_ranges(self._ledger)]))
         self._tried = without(tried, healed)
 
     def failed(self, want: Want, error: WickwireError, now: Moment) -> Retries:

@@ -17,7 +17,6 @@ from typing import Final
 
 import attrs
 
-from wickwire.asking import page_of
 from wickwire.budget import Priority
 from wickwire.closer import Closer
 from wickwire.conversation import Stopped
@@ -28,6 +27,7 @@ from wickwire.ledger import Want
 from wickwire.model import Candle, Finality, Hole, Series, SeriesCandle
 from wickwire.retry import Advice, Backoff, Retries, advise
 from wickwire.store import Store, Verdict, judge
+from wickwire.wants import page_of
 from wickwire.writer import Writer
 
 __all__ = ["Audit", "Audited"]

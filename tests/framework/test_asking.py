@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wickwire import Candle, HoleKind, Page, Rung, Series, Timeframe, TransportError, Utc
-from wickwire.asking import AUDIT_BUCKETS, AUDIT_S, EARLY_ASKS, HOLD_S, MARGIN_S, Asking, Moment, first_look
+from wickwire.asking import AUDIT_BUCKETS, AUDIT_S, EARLY_ASKS, HOLD_S, MARGIN_S, Asking, Moment
 from wickwire.description import OhlcvSupport
 from wickwire.ledger import Ledger, Want
 from wickwire.model import MINUTE_NS, SECOND_NS, Hole, Session
 from wickwire.retry import Backoff
 from wickwire.store import TAIL
+from wickwire.wants import first_look
 
 MINUTE = Timeframe.parse("1m")
 SERIES = Series.parse("scripted:BTC/USD@1m")

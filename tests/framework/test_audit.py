@@ -16,16 +16,20 @@ from tests.framework.test_runtime_history import Venue, filled, passes
 from wickwire import (
     DAY_NS,
     Audited,
+    Conversation,
     Evidence,
     HttpReply,
     HttpRequest,
     Limits,
     MemoryStore,
+    OhlcvQuery,
     PlanError,
     Rate,
     SeriesCandle,
+    Stopped,
     TransportError,
     UsageError,
+    hookimpl,
 )
 from wickwire.collector import Collector
 
@@ -256,3 +260,46 @@ def test_whatever_was_lost_or_changed_is_as_history_has_it(lost: set[int], alter
 
     world, store = broken()
     play(test, world)
+
+
+@attrs.define(eq=False)
+class Short(Scripted):
+    """A venue whose history begins at some minute: it keeps no more, or nothing was before."""
+
+    begins: int = 0
+    stopped: Stopped = Stopped.VENUE_LIMIT
+
+    __hash__ = object.__hash__
+
+    @hookimpl
+    def fetch_ohlcv(self, query: OhlcvQuery) -> Conversation:
+        page = yield from super().fetch_ohlcv(query)
+        begins_ns = self.begins * MINUTE_NS
+        if query.since_ns >= begins_ns:
+            return page
+        rows = [row for row in page.candles if row.open_ns >= begins_ns]
+        covered = (min(begins_ns, query.until_ns), query.until_ns)
+        return attrs.evolve(page, candles=rows, covered=covered, stopped=self.stopped)
+
+
+@pytest.mark.parametrize("stopped", [Stopped.VENUE_LIMIT, Stopped.VENUE_START])
+@pytest.mark.parametrize("page_rows", [30, 500])
+def test_what_history_does_not_reach_is_left_and_what_never_was_is_not(
+    stopped: Stopped, page_rows: int
+) -> None:
+    plugin = Short(stream=False, support={"page_rows": page_rows}, stopped=stopped)
+
+    async def test(world: Venue, collector: Collector) -> None:
+        first = await begin(world, collector)
+        store.lose(first + 3, first + 190)
+        plugin.begins = first + 100
+        found = await collector.audit(SERIES, first * MINUTE_NS)
+        assert [first + 190] == minutes_of(found.lost)
+        if stopped is Stopped.VENUE_LIMIT:
+            assert [(first * MINUTE_NS, plugin.begins * MINUTE_NS)] == list(found.left)
+            assert "does not reach back" in found.why
+        else:
+            assert not found.left
+
+    store = Fragile()
+    play(test, Venue(plugin=plugin, store=store))

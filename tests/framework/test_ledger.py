@@ -11,7 +11,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from wickwire.asking import lacking, overdue, recent
 from wickwire.conversation import BadRow, Page, Stopped
 from wickwire.description import OhlcvSupport
 from wickwire.laws import broken_law
@@ -32,6 +31,7 @@ from wickwire.model import (
 )
 from wickwire.model import Session as GridSession
 from wickwire.store import TAIL, Closing, Loaded, SeriesState, Verdict, judge, settled
+from wickwire.wants import lacking, overdue, recent
 
 MINUTE = Timeframe.parse("1m")
 SERIES = Series.parse("kraken:BTC/USD@1m")
