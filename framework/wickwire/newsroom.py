@@ -186,11 +186,12 @@ class Newsroom:
         if condition is before:
             return
         self._conditions[series] = condition
-        told = of_closer(one, venue) if isinstance(one, Closer) else of_feed(one, venue, now_s)
+        at_ns = self._clock.now_ns()
+        told = of_closer(one, venue, at_ns) if isinstance(one, Closer) else of_feed(one, venue, now_s)
         self.tell(
             ConditionChanged(
                 series=series,
-                at_ns=self._clock.now_ns(),
+                at_ns=at_ns,
                 condition=condition,
                 before=before,
                 rung=told.rung,
