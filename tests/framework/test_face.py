@@ -26,8 +26,9 @@ def named(text: str) -> list[str]:
 
 HOST = named("""
     Adapter Audited Backoff CandleReader Clock Collector Condition ConnectionHealth ConsumerHealth Cost
-    EventListener EventReader FallBack FeedReader Health Hold HungHook Listener News Plan Policy Registry Rotation
-    SeriesHealth Stream SubscriptionHealth Switch SystemClock Transport VenueHealth Watchdog load_adapter
+    EventListener EventReader FallBack FeedReader Health Hold HungHook Listener News Plan Policy Registry
+    Rotation SeriesHealth Stream SubscriptionHealth Switch SystemClock Transport VenueHealth Watchdog
+    load_adapter
 """)
 EVENTS = named("""
     ConditionChanged ConnectionChanged ConnectionLost ConsumerLoses Doubted HistoryFailed HoleFound HoleHealed
