@@ -134,6 +134,7 @@ if TYPE_CHECKING:
         News,
         PauseChanged,
         Rescaled,
+        Rotation,
         RowRefused,
         StatusChanged,
         StoreChanged,
@@ -145,7 +146,6 @@ if TYPE_CHECKING:
     from wickwire.queues import Policy
     from wickwire.registry import Registry, load_adapter
     from wickwire.retry import Backoff
-    from wickwire.rotation import Rotation
     from wickwire.transport import Stream, Transport
     from wickwire.watchdog import Hold, HungHook, Watchdog
 
@@ -331,7 +331,7 @@ _LATE = {
     "VenueFailed": "wickwire.news",
     "Plan": "wickwire.planner",
     "Policy": "wickwire.queues",
-    "Rotation": "wickwire.rotation",
+    "Rotation": "wickwire.news",
     "Registry": "wickwire.registry",
     "load_adapter": "wickwire.registry",
     "Backoff": "wickwire.retry",

@@ -26,7 +26,7 @@ from wickwire.health import Health, of_closer, of_consumer, of_feed, of_venue
 from wickwire.instants import instant_of
 from wickwire.logs import speak
 from wickwire.model import Feed, Quote, Rung, Series, SeriesCandle, Trade
-from wickwire.news import News, Switch
+from wickwire.news import News, Rotation, Switch
 from wickwire.newsroom import Newsroom
 from wickwire.places import Places
 from wickwire.planner import Plan, pinned
@@ -34,7 +34,6 @@ from wickwire.queues import BOUND, Policy
 from wickwire.registry import Registry
 from wickwire.retry import Backoff
 from wickwire.roster import DRAIN_S, Roster
-from wickwire.rotation import Rotation
 from wickwire.scope import unwrapped
 from wickwire.store import REAL, MemoryStore, Store, forming, other_world
 from wickwire.transport import Transport

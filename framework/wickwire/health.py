@@ -12,10 +12,9 @@ from wickwire.closer import LIVE_S, Closer
 from wickwire.endpoint import Topic
 from wickwire.fanout import AnyFeedRoute, Reader
 from wickwire.model import Candle, Feed, Hole, Rung, Series
-from wickwire.news import Condition, Links, Switch
+from wickwire.news import Condition, Links, Rotation, Switch
 from wickwire.pool import Link
 from wickwire.queues import Policy
-from wickwire.rotation import Rotation
 from wickwire.venue import Venue
 from wickwire.watchdog import Hold
 

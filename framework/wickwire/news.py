@@ -32,6 +32,7 @@ __all__ = [
     "News",
     "PauseChanged",
     "Rescaled",
+    "Rotation",
     "RowRefused",
     "StatusChanged",
     "StoreChanged",
@@ -281,6 +282,36 @@ class ConnectionLost:
 
 
 @attrs.frozen(kw_only=True)
+class Rotation:
+    """One connection was to be replaced by another.
+
+    Attributes:
+        venue: Whose, with its variant.
+        number: Which of its connections.
+        at_ns: When that was over.
+        why: Why it was to be replaced.
+        replaced: It was; else the old one goes on.
+        topics: How many rode on it.
+        broken: How many of them were not proven on both connections at once: something may have been missed.
+        gap_s: How long these were not subscribed to, at most.
+        healed_s: How long after the gap began history had brought what was missed; None where nothing was, or
+            it takes longer than is waited for.
+        trouble: What stood against a replacement without a gap; empty where nothing did.
+    """
+
+    venue: str
+    number: int
+    at_ns: int
+    why: str
+    replaced: bool
+    topics: int
+    broken: int = 0
+    gap_s: float = 0.0
+    healed_s: float | None = None
+    trouble: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class PauseChanged:
     """The venue wants no requests for now, or takes them again.
 
@@ -360,6 +391,7 @@ News = (
     | StatusChanged
     | ConnectionChanged
     | ConnectionLost
+    | Rotation
     | PauseChanged
     | VenueFailed
     | StoreChanged

@@ -23,12 +23,13 @@ from wickwire.dialing import Connections
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, VenueError, WickwireError
 from wickwire.handover import Overlap, Proof
+from wickwire.news import Rotation, Tell
 from wickwire.places import Move
 from wickwire.pool import Link, Pool
 from wickwire.session import Session, SessionState
 from wickwire.subscriptions import TopicPhase
 
-__all__ = ["Rotation", "Rotator"]
+__all__ = ["Rotator"]
 
 log = logging.getLogger(__name__)
 
@@ -56,36 +57,6 @@ BALANCE_S: Final = 60.0
 MOST_TOLD: Final = 20
 
 
-@attrs.frozen(kw_only=True)
-class Rotation:
-    """One connection was to be replaced by another.
-
-    Attributes:
-        venue: Whose, with its variant.
-        number: Which of its connections.
-        at_ns: When that was over.
-        why: Why it was to be replaced.
-        replaced: It was; else the old one goes on.
-        topics: How many rode on it.
-        broken: How many of them were not proven on both connections at once: something may have been missed.
-        gap_s: How long these were not subscribed to, at most.
-        healed_s: How long after the gap began history had brought what was missed; None where nothing was, or
-            it takes longer than is waited for.
-        trouble: What stood against a replacement without a gap; empty where nothing did.
-    """
-
-    venue: str
-    number: int
-    at_ns: int
-    why: str
-    replaced: bool
-    topics: int
-    broken: int = 0
-    gap_s: float = 0.0
-    healed_s: float | None = None
-    trouble: str = ""
-
-
 class Rotator:
     """Replaces the connections of one pool, one at a time, and keeps what they carry even.
 
@@ -103,6 +74,7 @@ class Rotator:
         healed: Callable[[Sequence[Topic]], Awaitable[bool]],
         balance: Callable[[Mapping[Topic, float]], Sequence[Move]],
         settle: Callable[[Move], None],
+        tell: Tell,
     ) -> None:
         """Replace nothing before `run`.
 
@@ -114,6 +86,7 @@ class Rotator:
             healed: Waits, for a while, until history brought what topics missed; says whether it did.
             balance: Says which topics should ride elsewhere, given how many events a second each brings.
             settle: Takes back one of these moves, which was not possible.
+            tell: Told what came of each replacement.
         """
         self._pool = pool
         self._limits = limits
@@ -122,6 +95,7 @@ class Rotator:
         self._healed = healed
         self._balance = balance
         self._settle = settle
+        self._news = tell
         self._wishes: deque[tuple[Link, str, asyncio.Future[Rotation]]] = deque()
         self._wished = asyncio.Event()
         self._sole = False
@@ -229,16 +203,18 @@ class Rotator:
         self.rotations = [*self.rotations[1 - MOST_TOLD :], rotation]
         log.log(
             logging.WARNING if rotation.broken or not rotation.replaced else logging.INFO,
-            "connection replaced" if rotation.replaced else "connection not replaced",
+            "connection rotation",
             extra={
                 "venue": rotation.venue,
                 "link": rotation.number,
+                "replaced": rotation.replaced,
                 "why": rotation.trouble or rotation.why,
                 "broken": rotation.broken,
                 "gap_s": round(rotation.gap_s, 3),
                 "healed_s": rotation.healed_s,
             },
         )
+        self._news(rotation)
         return rotation
 
     async def _replace(self, old: Link, why: str) -> Rotation | None:

@@ -138,6 +138,7 @@ class Venue:
             healed=self._is_healed,
             balance=balance,
             settle=settle,
+            tell=tell,
         )
 
         self._probing = Probing(

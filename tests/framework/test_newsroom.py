@@ -32,6 +32,7 @@ from wickwire import (
     PauseChanged,
     Policy,
     Rescaled,
+    Rotation,
     RowRefused,
     Rung,
     SeriesCandle,
@@ -530,6 +531,7 @@ LINES = {
     VenueFailed: "venue failed",
     StoreChanged: "store failed",
     ConsumerLoses: "consumer loses",
+    Rotation: "connection rotation",
 }
 
 

@@ -12,7 +12,8 @@ from tests.adapters.alpaca.talk import SECRETS as ALPACA_SECRETS
 from tests.simulation.test_dxlink import SECRETS as DXLINK_SECRETS
 from tests.simulation.world import World, simulate
 from wickwire import SECOND_NS, Account, Limits, Timeframe
-from wickwire.rotation import PROOF_S, Rotation
+from wickwire.news import Rotation
+from wickwire.rotation import PROOF_S
 from wickwire.simulate.loops import running_clock
 
 ACCOUNTS = {"alpaca": Account(secrets=ALPACA_SECRETS), "dxlink": Account(secrets=DXLINK_SECRETS)}
@@ -46,10 +47,13 @@ def rotate_often(venue: str, *, times: int, seed: int) -> None:
     async def play(world: World) -> None:
         await world.minutes(3)
         since_ns, before = running_clock().now_ns(), epochs(world)
+        events: list[Rotation] = []
+        world.collector.on_event(lambda one: events.append(one) if isinstance(one, Rotation) else None)
         rotations = await rotated(world, venue, times)
         until_ns = running_clock().now_ns()
         await world.minutes(3)
 
+        assert rotations == events
         assert {(True, 0, "")} == {(one.replaced, one.broken, one.trouble) for one in rotations}
         assert before == epochs(world), "no subscription was interrupted"
         assert [] == await world.broken()
