@@ -37,6 +37,11 @@ LONGEST_ASKED_S: Final = 3_600.0
 """How long a venue may make us wait with one word: a Retry-After of a year is a mistake, or an attack."""
 
 
+SPREAD: Final = 3
+"""Over how many times the cautious wait the clients of a venue that restarts come back, after that wait: what
+it sends away comes from all of them in the same moment."""
+
+
 @final
 class Advice(enum.Enum):
     """What to do about a failure; no advice ever gives up silently."""
@@ -77,7 +82,7 @@ class Backoff:
         factor: How much the ceiling grows with each attempt.
         cap_s: Ceiling of ceilings.
         healthy_s: How long data must flow before the next failure counts as the first again.
-        cautious_s: Least wait where the advice is WAIT.
+        cautious_s: Least wait where the advice is WAIT; so much, and by lot up to `SPREAD` times as much more.
         jitter: Which part of a wait is drawn by lot: 1 anything from nothing to the ceiling, so that many
             clients do not come back together; 0 exactly the ceiling.
         attempts: After so many failures in a row, without health in between, the collector ends with
@@ -116,7 +121,7 @@ class Backoff:
             case Advice.RETRY:
                 return self._below(ceiling_s, rng)
             case Advice.WAIT:
-                return self.cautious_s + self._below(max(ceiling_s, self.cautious_s), rng)
+                return self.cautious_s + self._below(max(ceiling_s, SPREAD * self.cautious_s), rng)
             case Advice.FIX:
                 return self.cap_s + self._below(self.cap_s, rng)
 
