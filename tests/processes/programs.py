@@ -161,10 +161,19 @@ class Venue(Program):
         speed: How many times faster than the machine's its clock is.
     """
 
-    def __init__(self, *names: str, at: str, seed: int, cwd: Path, speed: float = SPEED) -> None:
-        """Serve *names* from *at* on, and wait until they answer."""
-        words = ("simulate", *names, "--at", at, "--seed", seed, "--json", "--speed", speed)
-        super().__init__(*words, cwd=cwd)
+    def __init__(
+        self,
+        *names: str,
+        seed: int,
+        cwd: Path,
+        at: str | None = None,
+        speed: float = SPEED,
+        prefix: Sequence[str] = (),
+    ) -> None:
+        """Serve *names* from *at* on, and wait until they answer; without *at* by the machine's own clock."""
+        clock = () if at is None else ("--at", at, "--speed", speed)
+        words = ("simulate", *names, "--seed", seed, "--json", *clock)
+        super().__init__(*words, cwd=cwd, prefix=prefix)
         self.speed = speed
         self.redirects: dict[str, str] = json.loads(self.first_line())["redirects"]
 

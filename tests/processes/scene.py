@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import attrs
 
+from tests.processes.machine import Machine
 from tests.processes.programs import SPEED, Collector, Venue
 from tests.processes.relay import Relay
 from tests.processes.truth import differences, holes
 
-__all__ = ["BITCOIN", "ETHER", "FIVE", "SHARE", "Scene", "scene"]
+__all__ = ["BITCOIN", "ETHER", "FIVE", "SHARE", "Scene", "scene", "scene_with_a_machine"]
 
 BITCOIN: Final = "kraken:BTC/USD@1m"
 ETHER: Final = "kraken:ETH/USD@1m"
@@ -34,16 +35,22 @@ class Scene:
         seed: Which market.
         venue: Simulated Kraken and Yahoo, with a clock of their own.
         relay: The line to Kraken; Yahoo is reached directly.
+        machine: What the collectors run on, where that is not the tests' own.
     """
 
     folder: Path
     seed: int
     venue: Venue
     relay: Relay
+    machine: Machine | None = None
 
     def collector(self, *series: str, options: Sequence[object] = (), **more: Any) -> Collector:
         """Start a collector whose clock says what the venues' says now."""
-        clock = ("--at", self.venue.now(), "--speed", SPEED)
+        clock: Sequence[object] = ()
+        if self.machine is None:
+            clock = ("--at", self.venue.now(), "--speed", SPEED)
+        else:
+            more["prefix"] = self.machine.prefix
         redirects = self.venue.through(kraken=self.relay.port)
         return Collector(*series, cwd=self.folder, redirects=redirects, options=(*clock, *options), **more)
 
@@ -68,3 +75,15 @@ def scene(folder: Path, seed: int) -> Iterator[Scene]:
         Relay(venue.port("kraken")) as relay,
     ):
         yield Scene(folder, seed, venue, relay)
+
+
+@contextmanager
+def scene_with_a_machine(folder: Path, seed: int) -> Iterator[tuple[Scene, Machine]]:
+    """Set it up with collectors on a machine of their own, by whose wall clock they live."""
+    with (
+        Machine(folder, "right", at=START, speed=SPEED) as right,
+        Machine(folder, "theirs", at=START, speed=SPEED, began_ns=right.began_ns) as theirs,
+        Venue("kraken", "yahoo", seed=seed, cwd=folder, prefix=right.prefix) as venue,
+        Relay(venue.port("kraken")) as relay,
+    ):
+        yield Scene(folder, seed, venue, relay, theirs), theirs

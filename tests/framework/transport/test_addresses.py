@@ -55,7 +55,7 @@ def blackhole(family: socket.AddressFamily, address: str, port: int) -> Iterator
         listener.listen(0)
         for _ in range(BACKLOG):
             client = stack.enter_context(socket.socket(family))
-            client.setblocking(False)
+            client.settimeout(0)
             client.connect_ex((address, port))
         yield
 
