@@ -171,7 +171,7 @@ def test_the_commands_of_page_one_run_without_a_network(tmp_path):
     commands = [line.partition("#")[0].split()[1:] for line in block.splitlines()]
     assert ["plan", "collect", "backfill", "gaps", "export"] == [words[0] for words in commands]
     for words in commands:
-        more = {"collect": ("--simulate", "--speed", 60, "--for", "10s"), "backfill": ("--simulate",)}.get(
+        more = {"collect": ("--simulate", "--speed", 200, "--for", "4s"), "backfill": ("--simulate",)}.get(
             words[0], ()
         )
         shell.run(*words, *more)

@@ -82,7 +82,7 @@ class Backoff:
         factor: How much the ceiling grows with each attempt.
         cap_s: Ceiling of ceilings.
         healthy_s: How long data must flow before the next failure counts as the first again.
-        cautious_s: Least wait where the advice is WAIT; so much, and by lot up to `SPREAD` times as much more.
+        cautious_s: Least wait where the advice is WAIT; and by lot up to `SPREAD` times as much more.
         jitter: Which part of a wait is drawn by lot: 1 anything from nothing to the ceiling, so that many
             clients do not come back together; 0 exactly the ceiling.
         attempts: After so many failures in a row, without health in between, the collector ends with

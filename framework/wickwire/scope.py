@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from wickwire.errors import WickwireError
 
-__all__ = ["unwrapped"]
+__all__ = ["failures", "unwrapped"]
 
 
 @contextmanager
@@ -20,15 +20,16 @@ def unwrapped() -> Iterator[None]:
     try:
         yield
     except BaseExceptionGroup as group:
-        failures = list(_flat(group))
-        if len(failures) > 1 and not all(isinstance(one, WickwireError) for one in failures):
+        inside = list(failures(group))
+        if len(inside) > 1 and not all(isinstance(one, WickwireError) for one in inside):
             raise
-        raise failures[0] from failures[0].__cause__
+        raise inside[0] from inside[0].__cause__
 
 
-def _flat(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for one in group.exceptions:
-        if isinstance(one, BaseExceptionGroup):
-            yield from _flat(one)
-        else:
-            yield one
+def failures(error: BaseException) -> Iterator[BaseException]:
+    """Yield what failed: *error* itself, or all that a group stands for."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from failures(one)
+    else:
+        yield error

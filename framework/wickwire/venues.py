@@ -23,6 +23,7 @@ from wickwire.news import Tell, VenueFailed
 from wickwire.places import Places
 from wickwire.registry import Registry
 from wickwire.retry import Backoff, Retries
+from wickwire.scope import failures
 from wickwire.transport import Transport
 from wickwire.venue import Access, Venue
 
@@ -183,7 +184,8 @@ class Venues:
                 ground.given_up(exc)
                 return
             except Exception as exc:  # a bug ends one venue, not the others
-                venue.failure = f"{type(exc).__name__}: {exc}"
+                told = (f"{type(one).__name__}: {one}" for one in failures(exc))
+                venue.failure = "; ".join(dict.fromkeys(told))  # many series may meet the same bug
                 log.exception("venue failed", extra={"venue": scope, "why": venue.failure})
                 self._tell_failure(ground, scope, venue.failure, given_up=False)
                 wait_s = retries.failed(TransportError(venue.failure), loop.time() - started_s)

@@ -260,6 +260,30 @@ def test_of_several_typed_failures_the_first_comes_out_and_a_bug_keeps_its_group
         raise ExceptionGroup("two", [StreamClosed("one"), ValueError("a bug")])
 
 
+def test_a_scope_that_failed_in_several_places_at_once_names_what_failed() -> None:
+    """Of the group that a TaskGroup makes of them nobody would learn what happened."""
+
+    gate = asyncio.Event()
+
+    class Starved(ScriptedTransport):
+        async def open(self, endpoint: Endpoint) -> ScriptedStream:
+            await gate.wait()
+            raise OSError(24, "no more files")
+
+    async def test(_: World, collector: Collector) -> None:
+        for symbol in ("BTC/USD", "ETH/USD"):
+            await collector.add(f"scripted:{symbol}@trades")
+        await asyncio.sleep(1)
+        gate.set()
+        await asyncio.sleep(0.1)
+        [health] = collector.health().venues
+        assert "OSError: [Errno 24] no more files" == health.trouble
+
+    world = World(plugin=Scripted(limits=Limits(topics_per_connection=1)))
+    world.transport = Starved(answer=lambda _: rows())
+    play(test, world)
+
+
 def test_routes_are_told_that_they_lost_their_stream_even_when_closing_it_fails() -> None:
     told: list[object] = []
 

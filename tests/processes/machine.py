@@ -54,7 +54,9 @@ class Machine:
         began_ns: When it began, in the time of the machine below; who shares it lives at the same time.
     """
 
-    def __init__(self, folder: Path, name: str, *, at: str, speed: float, began_ns: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, name: str, *, at: str, speed: float, began_ns: int | None = None
+    ) -> None:
         """Begin at *at*, with time *speed* times as fast, told by a file *name* in *folder*."""
         self._wall_ns, self._speed = parse_instant(at), speed
         self.began_ns = time.monotonic_ns() if began_ns is None else began_ns

@@ -143,8 +143,20 @@ class Program:
 
     def limit_files(self, size: int) -> None:
         """Let no file that it writes grow beyond *size* bytes."""
-        _, most = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, most))
+        self._limit(resource.RLIMIT_FSIZE, size)
+
+    def limit_descriptors(self, most: int) -> None:
+        """Let it open files and sockets up to *most*; what is open stays open, so 0 means no more."""
+        self._limit(resource.RLIMIT_NOFILE, most)
+
+    def limit_memory(self, more_bytes: int) -> None:
+        """Let its address space grow by *more_bytes* at most."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[0])
+        self._limit(resource.RLIMIT_AS, pages * resource.getpagesize() + more_bytes)
+
+    def _limit(self, what: int, most: int) -> None:
+        _, hard = resource.prlimit(self.pid, what)
+        resource.prlimit(self.pid, what, (most, hard))
 
     @property
     def peak_kib(self) -> int:

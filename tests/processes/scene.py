@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ from tests.processes.programs import SPEED, Collector, Venue
 from tests.processes.relay import Relay
 from tests.processes.truth import differences, holes
 
-__all__ = ["BITCOIN", "ETHER", "FIVE", "SHARE", "Scene", "scene", "scene_with_a_machine"]
+__all__ = ["BITCOIN", "ETHER", "FIVE", "SHARE", "Scene", "at_once", "scene", "scene_with_a_machine"]
 
 BITCOIN: Final = "kraken:BTC/USD@1m"
 ETHER: Final = "kraken:ETH/USD@1m"
@@ -65,6 +66,19 @@ class Scene:
     def differences(self, acknowledged: Sequence[Mapping[str, Any]], *series: str) -> list[str]:
         """Return what is wrong with the store, see `truth.differences`."""
         return differences(series, self.folder, self.seed, acknowledged)
+
+
+def at_once(folder: Path, *tests: Callable[[Path], None]) -> None:
+    """Run tests that mostly wait beside each other, each in a folder of its own; fail when one does."""
+    with ThreadPoolExecutor(len(tests)) as threads:
+        running = []
+        for number, test in enumerate(tests):
+            own = folder / str(number)
+            own.mkdir()
+            running.append(threads.submit(test, own))
+    errors = [error for one in running if isinstance(error := one.exception(), Exception)]
+    if errors:
+        raise ExceptionGroup("some of them failed", errors)
 
 
 @contextmanager

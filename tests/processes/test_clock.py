@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.processes.scene import BITCOIN, ETHER, FIVE, SHARE, scene_with_a_machine
+from tests.processes.scene import BITCOIN, SHARE, at_once, scene_with_a_machine
 
 pytestmark = pytest.mark.slow
 
-SERIES = (BITCOIN, ETHER, FIVE, SHARE)
+SERIES = (BITCOIN, SHARE)
 MINUTES = 5
 HOUR_S = 3_600.0
 
 
-def test_a_collector_that_slept_while_time_went_on_makes_good_what_it_missed(tmp_path):
-    """F58: it wakes five minutes later by both of its clocks, and its connections are dead."""
-    with scene_with_a_machine(tmp_path, 81) as (there, _), there.collector(*SERIES) as collector:
-        collector.wait_for_candles(4)
+def slept(folder: Path) -> None:
+    """Let it sleep through some minutes, and wake late by both of its clocks, with dead connections."""
+    with scene_with_a_machine(folder, 81) as (there, _), there.collector(*SERIES) as collector:
+        collector.wait_for_candles(2)
         collector.send(signal.SIGSTOP)
         there.venue.wait_minutes(MINUTES)
         there.relay.reset()
@@ -27,14 +29,22 @@ def test_a_collector_that_slept_while_time_went_on_makes_good_what_it_missed(tmp
         assert [] == there.differences(collector.candles, *SERIES)
 
 
-@pytest.mark.parametrize("wrong_by_s", [HOUR_S, -HOUR_S], ids=["forward", "back"])
-def test_a_clock_that_jumps_an_hour_and_is_set_right_puts_nothing_into_a_wrong_bucket(tmp_path, wrong_by_s):
-    """F59: and it is said, as long as it is so."""
-    with scene_with_a_machine(tmp_path, 82) as (there, machine), there.collector(*SERIES) as collector:
-        collector.wait_for_candles(4)
-        machine.set_clock(wrong_by_s)
-        collector.wait_for_error("clock")
-        there.venue.wait_minutes(MINUTES)
-        machine.set_clock(0.0)
-        there.finish(collector, *SERIES)
-        assert [] == there.differences(collector.candles, *SERIES)
+def jumped(wrong_by_s: float) -> Callable[[Path], None]:
+    """Return the test of a wall clock that is wrong for some minutes; that is said as long as it is so."""
+
+    def test(folder: Path) -> None:
+        with scene_with_a_machine(folder, 82) as (there, machine), there.collector(*SERIES) as collector:
+            collector.wait_for_candles(2)
+            machine.set_clock(wrong_by_s)
+            collector.wait_for_error("clock")
+            there.venue.wait_minutes(MINUTES)
+            machine.set_clock(0.0)
+            there.finish(collector, *SERIES)
+            assert [] == there.differences(collector.candles, *SERIES)
+
+    return test
+
+
+def test_whatever_a_clock_does_nothing_is_lost_and_nothing_is_in_a_wrong_bucket(tmp_path):
+    """F58, F59: five minutes of sleep, and an hour forward and back, each on a machine of its own."""
+    at_once(tmp_path, slept, jumped(HOUR_S), jumped(-HOUR_S))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes.programs import PATIENCE_S, said
-from tests.processes.scene import BITCOIN, ETHER, SHARE, scene
+from tests.processes.scene import BITCOIN, ETHER, SHARE, scene, scene_with_a_machine
 from tests.processes.truth import stored
 
 SOME_MINUTES_BYTES = 12_000
@@ -35,6 +35,21 @@ def test_a_full_disk_is_said_and_survived(tmp_path):
         there.finish(collector, BITCOIN, ETHER, SHARE)
         assert 1 == sum("store failed" in line for line in collector.errors)
         assert [] == there.differences(collector.candles, BITCOIN, ETHER, SHARE)
+
+
+@pytest.mark.slow
+def test_a_disk_that_does_not_keep_what_it_was_given_is_said_and_survived(tmp_path):
+    """F55: every fsync fails for some minutes; nothing is acknowledged then, all of it afterwards, once."""
+    with scene_with_a_machine(tmp_path, 33) as (there, machine), there.collector(BITCOIN, SHARE) as collector:
+        collector.wait_for_candles(2)
+        machine.disk_syncs(well=False)
+        collector.wait_for_error("store failed")
+        before = list(collector.candles)
+        there.venue.wait_minutes(2)
+        assert before == collector.candles
+        machine.disk_syncs(well=True)
+        there.finish(collector, BITCOIN, SHARE)
+        assert [] == there.differences(collector.candles, BITCOIN, SHARE)
 
 
 @pytest.mark.nightly

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.processes.scene import BITCOIN, ETHER, FIVE, SHARE, scene
+from tests.processes.scene import BITCOIN, ETHER, FIVE, SHARE, at_once, scene
 
 SERIES = (BITCOIN, ETHER, FIVE, SHARE)
 OPENING_BYTES = 150_000
@@ -41,13 +42,14 @@ def kill_again_and_again(folder: Path, seed: int, times: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_collector_that_is_killed_six_times_leaves_everything_whole(tmp_path):
+def test_a_collector_that_is_killed_twenty_times_leaves_everything_whole(tmp_path):
     """The venues go on meanwhile; each restart brings what closed while nobody was there."""
-    kill_again_and_again(tmp_path, 6, 6)
+    at_once(tmp_path, *(partial(kill_again_and_again, seed=seed, times=5) for seed in range(4)))
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(25))
 def test_a_collector_that_is_killed_forty_times_leaves_everything_whole(tmp_path, seed):
-    kill_again_and_again(tmp_path, seed, 40)
+    """A thousand times in all."""
+    kill_again_and_again(tmp_path, 100 + seed, 40)

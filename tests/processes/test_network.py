@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import signal
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.processes.programs import PATIENCE_S
 from tests.processes.relay import Line
-from tests.processes.scene import BITCOIN, ETHER, FIVE, Scene, scene
+from tests.processes.scene import BITCOIN, ETHER, FIVE, Scene, at_once, scene
 
 SERIES = (BITCOIN, ETHER)
 MINUTES = 5
@@ -28,15 +30,20 @@ def judged(there: Scene, line: Line, *series: str) -> None:
         assert [] == there.differences(collector.candles, *series)
 
 
+def lasting(line: Line) -> Callable[[Path], None]:
+    """Return the test of a line that is so for some minutes."""
+
+    def test(folder: Path) -> None:
+        with scene(folder, 21) as there:
+            judged(there, line, *SERIES)
+
+    return test
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "line",
-    [Line.DEAD, Line.MUTE, Line.TRICKLING, pytest.param(Line.REFUSING, marks=pytest.mark.nightly)],
-    ids=str,
-)
-def test_a_fault_of_five_minutes_leaves_everything_whole(tmp_path, line):
-    with scene(tmp_path, 21) as there:
-        judged(there, line, *SERIES)
+def test_a_fault_of_five_minutes_leaves_everything_whole(tmp_path):
+    """A dead line, a mute stream, one that trickles, and a venue that refuses whoever comes."""
+    at_once(tmp_path, *map(lasting, (Line.DEAD, Line.MUTE, Line.TRICKLING, Line.REFUSING)))
 
 
 @pytest.mark.slow
@@ -82,9 +89,9 @@ def test_faults_in_any_order_leave_everything_whole(tmp_path, seed):
         assert [] == there.differences(collector.candles, *SERIES, FIVE)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_collector_that_was_asleep_makes_good_what_it_slept_through(tmp_path):
-    """Stopped as a laptop is that somebody closes: its connections are dead when it wakes, and it is late."""
+    """Its connections are dead when it wakes, and it is late; on clocks that did not jump, see test_clock."""
     with scene(tmp_path, 24) as there, there.collector(*SERIES) as collector:
         collector.wait_for_candles(2)
         collector.send(signal.SIGSTOP)

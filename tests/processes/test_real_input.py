@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from tests.processes.captured import Rows, kraken_rest, kraken_stream, loaded, yahoo_chart
 from tests.processes.programs import Program, said
-from tests.processes.scene import BITCOIN, ETHER, SHARE
+from tests.processes.scene import BITCOIN, ETHER, SHARE, at_once
 from tests.processes.truth import differences, holes, stored
 
 CAPTURES = Path(os.environ.get("WICKWIRE_CAPTURES", "captures-are-not-here"))
@@ -168,9 +169,7 @@ def test_captured_quotes_are_told_in_order(tmp_path, path):
     ]
 
 
-@pytest.mark.parametrize("series", [(BITCOIN, ETHER), (SHARE,)], ids=["stream", "history"])
-def test_a_recording_of_our_own_is_collected_as_it_was_when_it_was_recorded(tmp_path, series):
-    """Recorded by one process, served by a second, collected by a third: the same candles, and true."""
+def recorded_and_collected(tmp_path: Path, series: tuple[str, ...]) -> None:
     seed, minutes = 61, 3
     simulated = ("--simulate", "--seed", seed, "--at", EVERY_MINUTE_TRADES, "--speed", CALM, "--json")
     with Program("record", *series, "kept.jsonl", *simulated, cwd=tmp_path) as record:
@@ -192,3 +191,8 @@ def test_a_recording_of_our_own_is_collected_as_it_was_when_it_was_recorded(tmp_
         [one[name] or 0 for name in values] for one in again
     )
     assert [] == differences(series, tmp_path, seed, again)
+
+
+def test_a_recording_of_our_own_is_collected_as_it_was_when_it_was_recorded(tmp_path):
+    """Recorded by one process, served by a second, collected by a third: the same candles, and true."""
+    at_once(tmp_path, *(partial(recorded_and_collected, series=one) for one in ((BITCOIN, ETHER), (SHARE,))))

@@ -7,12 +7,13 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.processes.programs import PATIENCE_S, Collector, said
-from tests.processes.scene import BITCOIN, SHARE, START, scene
+from tests.processes.scene import BITCOIN, SHARE, START, at_once, scene
 from tests.processes.truth import differences, stored
 
 WITHIN_S = 10.0
@@ -32,11 +33,8 @@ def held(folder: Path) -> Iterator[None]:
         connection.close()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), SIGNALS)
-def test_a_signal_ends_it_in_order(tmp_path, number, status):
-    """Everything printed is stored, the connections are closed, nothing is complained about from then on."""
-    with scene(tmp_path, 11) as there, there.collector(BITCOIN, SHARE) as collector:
+def in_order(folder: Path, number: signal.Signals, status: int) -> None:
+    with scene(folder, 11) as there, there.collector(BITCOIN, SHARE) as collector:
         collector.wait_for_candles(4)
         before = len(collector.errors)  # a busy machine may have been late to connect
         collector.send(number)
@@ -47,12 +45,23 @@ def test_a_signal_ends_it_in_order(tmp_path, number, status):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), SIGNALS)
-def test_a_signal_while_it_connects_ends_it_too(tmp_path, number, status):
-    with scene(tmp_path, 12) as there, there.collector(BITCOIN) as collector:
+def test_a_signal_ends_it_in_order(tmp_path):
+    """Everything printed is stored, the connections are closed, nothing is complained about from then on."""
+    at_once(tmp_path, *(partial(in_order, number=number, status=status) for number, status in SIGNALS))
+
+
+def while_it_connects(folder: Path, number: signal.Signals, status: int) -> None:
+    with scene(folder, 12) as there, there.collector(BITCOIN) as collector:
         assert there.relay.wait_passed(1, PATIENCE_S)
         collector.send(number)
         assert collector.ended(WITHIN_S) == status
+
+
+@pytest.mark.slow
+def test_a_signal_while_it_connects_ends_it_too(tmp_path):
+    at_once(
+        tmp_path, *(partial(while_it_connects, number=number, status=status) for number, status in SIGNALS)
+    )
 
 
 @pytest.mark.nightly
@@ -115,22 +124,22 @@ def test_a_store_locked_to_the_end_of_a_real_clock_does_not_prevent_it(tmp_path)
         assert [] == differences([BITCOIN], tmp_path, 16, collector.candles)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "status"),
-    [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, -signal.SIGINT)],  # a shell says 130 for the latter
-)
-def test_the_second_signal_waits_for_nothing(tmp_path, number, status):
-    """A store that does not answer would hold it up for seconds."""
-    with scene(tmp_path, 14) as there, there.collector(BITCOIN) as collector:
+def twice(folder: Path, number: signal.Signals) -> None:
+    with scene(folder, 14) as there, there.collector(BITCOIN) as collector:
         collector.wait_for_candles(2)
-        with held(tmp_path):
+        with held(folder):
             assert there.relay.wait_passed(SOME_MINUTES_BYTES, PATIENCE_S)
             collector.send(number)
             assert there.relay.wait_closed(PATIENCE_S)
             collector.send(number)
-            assert collector.ended(AT_ONCE_S) == status
+            assert collector.ended(AT_ONCE_S) == -number  # a shell says 130 for Ctrl-C
         assert [] == there.differences(collector.candles, BITCOIN)
+
+
+@pytest.mark.slow
+def test_the_second_signal_waits_for_nothing(tmp_path):
+    """A store that does not answer would hold it up for seconds."""
+    at_once(tmp_path, *(partial(twice, number=number) for number, _ in SIGNALS))
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from wickwire.clock import Clock
 from wickwire.conversation import HttpReply, HttpRequest
 from wickwire.endpoint import MEBIBYTE, Endpoint
 from wickwire.errors import ConfigError, PluginError, TransportError
+from wickwire.transport.failures import unreachable
 from wickwire.transport.origins import (
     HTTP_SCHEMES,
     STREAM_SCHEMES,
@@ -98,13 +100,15 @@ class NetTransport:
             TransportError: It could not be opened: name, address, TLS, refusal or deadline.
             VenueError: The opening request was answered with a refusing HTTP status.
         """
-        from wickwire.transport.ws import open_stream  # noqa: PLC0415 - websockets loads when first used
-
         address = self._routed(endpoint.url, STREAM_SCHEMES)
+        with _loading(address.origin):
+            from wickwire.transport.ws import open_stream  # noqa: PLC0415 - websockets loads when first used
+
+            tls = self._tls if address.origin.secure else None
         stream = await open_stream(
             address,
             endpoint,
-            tls=self._tls if address.origin.secure else None,
+            tls=tls,
             proxy=environment_proxy(address.origin),
             user_agent=self._user_agent,
             timeout_s=self._open_timeout_s,
@@ -123,7 +127,9 @@ class NetTransport:
             TransportError: No reply came: name, address, TLS, deadline or size.
         """
         address = self._routed(request.url, HTTP_SCHEMES)
-        return await self._http.send(address, request, proxy=environment_proxy(address.origin))
+        with _loading(address.origin):
+            http = self._http
+        return await http.send(address, request, proxy=environment_proxy(address.origin))
 
     async def aclose(self) -> None:
         """Close everything that is still open, and open nothing more.
@@ -178,6 +184,18 @@ class NetTransport:
         return self._given_tls or trusted_tls()
 
 
+@contextmanager
+def _loading(origin: Origin) -> Iterator[None]:
+    """Turn what keeps a library or the authorities from being read, when first used, into a way that is shut.
+
+    A process that has no descriptor left has none for these files either.
+    """
+    try:
+        yield
+    except OSError as exc:
+        raise unreachable(origin, exc) from exc
+
+
 def trusted_tls() -> ssl.SSLContext:
     """Return a context that verifies against this machine's authorities, else against certifi's.
 
@@ -198,6 +216,7 @@ def trusted_tls() -> ssl.SSLContext:
 def _system_authorities() -> Iterator[Path]:
     paths = ssl.get_default_verify_paths()
     if paths.cafile is not None:
+        Path(paths.cafile).open("rb").close()  # OpenSSL would leave out what it cannot read, without a word
         yield Path(paths.cafile)
     if paths.capath is not None:
         yield from Path(paths.capath).iterdir()

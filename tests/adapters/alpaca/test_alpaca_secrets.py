@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 import wickwire_alpaca
-from tests.framework.cli.conftest import Shell
+from tests.framework.cli.conftest import FAST, FIVE_MINUTES, Shell
 from tests.simulation.world import World, simulate
 from wickwire import Account, HttpReply, OhlcvQuery, Send, Timeframe, VenueError, WireError, parse_instant
 
@@ -52,7 +52,7 @@ def test_a_whole_run_shows_them_nowhere(shell):
     shell.environment |= {"MY_ALPACA_KEY": KEY, "MY_ALPACA_SECRET": SECRET}
     series = ("alpaca.iex:AAPL@1m", "alpaca:BTC/USD@1m")
     plan = shell.run("plan", *series, "--config", "c.toml", "-vv")
-    run = ("--simulate", "--speed", 60, "--for", "5s", "--config", "c.toml", "-vv", "--debug")
+    run = ("--simulate", "--speed", FAST, *FIVE_MINUTES, "--config", "c.toml", "-vv", "--debug")
     done = shell.run("collect", *series, *run, "--record", "r.jsonl")
     files = {path.name: path.read_bytes().decode("latin-1") for path in shell.folder.iterdir()}
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.framework.cli.conftest import Shell
+from tests.framework.cli.conftest import FAST, FIVE_MINUTES, Shell
 from tests.simulation.world import World, simulate
 from wickwire import Account
 from wickwire_dxlink.simulator_exchange import Exchange
@@ -37,7 +37,7 @@ def shell(tmp_path):
 
 def test_a_whole_run_shows_them_nowhere(shell):
     """All that is logged, printed, recorded and stored, of both connections and of the logins."""
-    run = ("--simulate", "--speed", 60, "--for", "5s", "-vv", "--debug", "--record", "r.jsonl")
+    run = ("--simulate", "--speed", FAST, *FIVE_MINUTES, "-vv", "--debug", "--record", "r.jsonl")
     done = shell.run("collect", "dxlink:AAPL@1m", "dxlink.rth:SPY@2m", *run)
     plan = shell.run("plan", "dxlink:AAPL@1m", "-vv")
     files = {path.name: path.read_bytes().decode("latin-1") for path in shell.folder.iterdir()}

@@ -13,6 +13,9 @@ import pytest
 FIVE_MINUTES = ("--at", "2026-11-20T15:00:00Z", "--until", "2026-11-20T15:05:00Z")
 """Of simulated time, in which shares are traded; however long they take on the wall."""
 
+FAST = 200
+"""How fast time passes where nobody looks at the wall: about as fast as a loop can follow."""
+
 PROGRAM = (sys.executable, "-c", "from wickwire.cli import main; main()")
 
 
@@ -67,12 +70,15 @@ def shell(tmp_path):
     return Shell(tmp_path)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def collected(tmp_path_factory):
-    """A store with minutes of simulated candles, streamed and polled, and the lines that told of them."""
+    """A store with minutes of simulated candles, streamed and polled, and the lines that told of them.
+
+    It serves all tests: who changes it takes a copy.
+    """
     there = Shell(tmp_path_factory.mktemp("collected"))
     series = ("kraken:BTC/USD@1m", "yahoo:AAPL@1m")
-    there.told = there.lines("collect", *series, "--simulate", "--speed", 100, *FIVE_MINUTES)
+    there.told = there.lines("collect", *series, "--simulate", "--speed", FAST, *FIVE_MINUTES)
     return there
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.framework.cli.conftest import interrupt
+from tests.framework.cli.conftest import FAST, interrupt
 
 SIMULATED = ("--simulate", "--at", "2026-11-20T16:00:00Z")
 """The clock is set: which minutes are empty depends on it."""
@@ -65,12 +65,12 @@ def test_an_interrupted_one_is_completed_by_the_next(shell):
 def test_a_venue_that_is_slow_by_its_own_limits_is_not_given_up(shell):
     """Patience is with the venue: who waits for a turn there has lost none."""
     (shell.folder / "w.toml").write_text(
-        "[venues.kraken.limits]\nrest = { amount = 1, per_s = 3.0, burst = 1 }"
+        "[venues.kraken.limits]\nrest = { amount = 1, per_s = 1.5, burst = 1 }"
     )
     series = [f"kraken:{coin}/USD@1h" for coin in ("BTC", "ETH", "SOL", "LTC")]
 
     rows = shell.json(
-        "backfill", *series, "--since", "1d", "--patience", "2s", "--config", "w.toml", *SIMULATED
+        "backfill", *series, "--since", "1d", "--patience", "1s", "--config", "w.toml", *SIMULATED
     )
 
     assert series == [row["series"] for row in rows]
@@ -91,7 +91,7 @@ def test_a_silent_venue_is_given_up_aloud_and_its_series_lack_everything(shell, 
 @pytest.fixture
 def behind(shell, silent) -> tuple[str, ...]:
     """The command that asks a silent venue for more than the first minutes, which the store has."""
-    start = ("--at", "2026-11-20T15:00:00Z", "--until", "2026-11-20T15:05:00Z", "--speed", 100)
+    start = ("--at", "2026-11-20T15:00:00Z", "--until", "2026-11-20T15:05:00Z", "--speed", FAST)
     shell.run("collect", SERIES, "--since", "2026-11-20T14:40:00Z", "--simulate", *start)
     later = ("--since", "2026-11-20T14:40:00Z", "--at", "2026-11-20T18:00:00Z", "--seed", "1")
     return ("backfill", SERIES, *later, *silent)

@@ -8,6 +8,8 @@ from contextlib import closing
 
 import pytest
 
+from tests.framework.cli.conftest import FAST
+
 SERIES = "kraken:BTC/USD@1m"
 NOWHERE = (
     "--redirect",
@@ -281,7 +283,7 @@ def test_an_unknown_symbol_is_said_before_its_first_candle_is_due(shell, series)
 def test_one_series_that_never_came_is_no_success(shell):
     done = shell.run(
         *("collect", "kraken:BTC/USD@1d", "yahoo:NOSUCH@1d", "--simulate"),
-        *("--for", "10s", "--store", "memory:"),
+        *("--for", "6s", "--store", "memory:"),
         status=1,
     )
 
@@ -337,7 +339,7 @@ def test_a_backfill_gives_up_after_its_patience(shell):
 
 def test_a_store_that_knows_the_future_is_refused(shell):
     """The clock is wrong, now or when that was collected."""
-    future = ("--simulate", "--at", "2030-01-01T12:00:00Z", "--speed", "100")
+    future = ("--simulate", "--at", "2030-01-01T12:00:00Z", "--speed", FAST)
     shell.run("collect", SERIES, *future, "--for", "2s")
 
     done = shell.run("collect", SERIES, *NOWHERE, "--seed", "1", "--for", "5s", status=2)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.framework.cli.conftest import FIVE_MINUTES, PROGRAM, interrupt
+from tests.framework.cli.conftest import FAST, FIVE_MINUTES, PROGRAM, interrupt
 
 KRAKEN, YAHOO = "kraken:BTC/USD@1m", "yahoo:AAPL@1m"
-SIMULATED = ("--simulate", "--speed", 100)
+SIMULATED = ("--simulate", "--speed", FAST)
 UNTIL = ("--until", "2026-11-20T15:10:00Z")
 FULL = Path("/dev/full")
 FIELDS = [

@@ -19,7 +19,7 @@ def test_the_demo_breaks_the_stream_and_finds_everything_true(shell):
 def test_a_short_demo_starts_afresh_each_time(shell):
     """What an earlier one left is replaced, so that the same seed shows the same again."""
     for _ in range(2):
-        told = shell.run("demo", "--for", "3s", "--speed", 100).stdout
+        told = shell.run("demo", "--for", "2s", "--speed", 200).stdout
         assert "Nothing missing, nothing doubled, nothing wrong." in told
 
     assert shell.json("gaps", "kraken:BTC/USD@1m", "--store", "sqlite:wickwire-demo.db")[0]["holes"] == []

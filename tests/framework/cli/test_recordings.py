@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.framework.cli.conftest import FIVE_MINUTES, Shell, interrupt
+from tests.framework.cli.conftest import FAST, FIVE_MINUTES, Shell, interrupt
 
-SPEED = ("--speed", 100)
+SPEED = ("--speed", FAST)
 
 
 def values(lines):
@@ -50,7 +50,7 @@ def test_what_was_recorded_is_collected_exactly(recorded, shell):
 
 
 def test_a_replay_prints_the_command_that_collects_from_it(recorded, shell):
-    process = shell.start("replay", recorded.folder / "k.jsonl", "--speed", 100, "--json")
+    process = shell.start("replay", recorded.folder / "k.jsonl", "--speed", FAST, "--json")
     try:
         served = json.loads(process.stdout.readline())
         command = served["command"]
@@ -65,9 +65,9 @@ def test_a_replay_prints_the_command_that_collects_from_it(recorded, shell):
 
 
 def test_a_polled_venue_is_recorded_and_replayed(shell):
-    shell.run("record", "yahoo:BTC/USD@1m", "y.jsonl", "--simulate", *SPEED, "--for", "4s", "--since", "30m")
+    shell.run("record", "yahoo:BTC/USD@1m", "y.jsonl", "--simulate", *SPEED, "--for", "2s", "--since", "30m")
 
-    run = ("collect", "yahoo:BTC/USD@1m", "--replay", "y.jsonl", "--since", "30m", *SPEED, "--for", "4s")
+    run = ("collect", "yahoo:BTC/USD@1m", "--replay", "y.jsonl", "--since", "30m", *SPEED, "--for", "2s")
     lines = shell.lines(*run, "--store", "memory:")
 
     assert len(values(lines)) >= 25
@@ -113,7 +113,7 @@ def test_a_replay_and_the_command_that_it_prints_both_end(shell, series):
 
 
 def test_a_replay_says_when_everything_has_been_served_and_serves_on(recorded, shell):
-    process = shell.start("replay", recorded.folder / "k.jsonl", "--speed", 100, "--json")
+    process = shell.start("replay", recorded.folder / "k.jsonl", "--speed", FAST, "--json")
     try:
         command = json.loads(process.stdout.readline())["command"]
         shell.run(*command[1:], "--store", "memory:")
@@ -205,7 +205,7 @@ def test_what_was_not_recorded_is_not_asked_of_the_real_venue(
     lines = [line for line in lines if ('"what":"http"' in line) == (recorded_by == "poll")]
     (shell.folder / "r.jsonl").write_text(header + "".join(lines))
 
-    run = ("--replay", "r.jsonl", "--route", collected_by, "--store", "memory:", *SPEED, "--for", "8s")
+    run = ("--replay", "r.jsonl", "--route", collected_by, "--store", "memory:", *SPEED, "--for", "4s")
     done = shell.run("collect", *run, status=status)
     process = shell.start("replay", "r.jsonl", "--json")
     try:

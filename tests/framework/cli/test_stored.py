@@ -3,9 +3,11 @@
 import asyncio
 import csv
 import io
+import shutil
 
 import pytest
 
+from tests.framework.cli.conftest import FAST
 from wickwire.cli.stored import gaps_of
 from wickwire.model import Hole, HoleKind, Series, iso, parse_instant
 from wickwire.store import MemoryStore, SeriesState
@@ -94,7 +96,7 @@ def test_reading_changes_nothing(collected, command):
 
 
 def test_it_can_be_read_while_somebody_collects(shell):
-    process = shell.start("collect", KRAKEN, "--simulate", "--speed", 100, "--json")
+    process = shell.start("collect", KRAKEN, "--simulate", "--speed", FAST, "--json")
     try:
         assert process.stdout.readline()
         [row] = shell.json("gaps", KRAKEN)
@@ -133,8 +135,10 @@ def test_a_store_without_anything_in_it_says_so(shell):
     assert "holds nothing yet" in shell.run("gaps", status=2).stderr
 
 
-def test_simulated_candles_get_into_no_store_of_others(collected):
+def test_simulated_candles_get_into_no_store_of_others(collected, shell):
     """Nor do those of another seed, or real ones among them; the same ones are welcome."""
+    shutil.copytree(collected.folder, shell.folder, dirs_exist_ok=True)
+    collected = shell
     before = collected.run("export").stdout
     for other in (("--simulate", "--seed", 2), ("--redirect", "wss://ws.kraken.com=ws://127.0.0.1:1")):
         done = collected.run("collect", KRAKEN, *other, "--for", "1s", status=2)

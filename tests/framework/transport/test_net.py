@@ -87,3 +87,39 @@ def test_a_confined_transport_asks_no_venue_itself(monkeypatch, scheme, redirect
         f"{scheme}://venue.example: nothing was sent there, as these are simulated venues, seed 1, and no "
         "redirect says what stands in for it; add one, or let the simulate() of its adapter name it"
     )
+
+
+STARVED = """
+import asyncio, resource
+from wickwire import Endpoint, HttpRequest, TransportError
+from wickwire.clock import SystemClock
+from wickwire.transport.net import NetTransport
+
+async def said(transport):
+    for use in (transport.open(Endpoint(url="wss://127.0.0.1:1/")),
+                transport.request(HttpRequest(url="https://127.0.0.1:1/"))):
+        try:
+            await use
+        except TransportError as exc:
+            print(exc)
+
+async def main():
+    transport = NetTransport(clock=SystemClock())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    await said(transport)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    await said(transport)
+
+asyncio.run(main())
+"""
+
+
+def test_libraries_and_authorities_that_cannot_be_read_are_no_bug():
+    """F67: they are read when first used, and then there may be no descriptor for it."""
+    done = subprocess.run([sys.executable, "-c", STARVED], capture_output=True, text=True, check=True)
+
+    stream, reply, *after = done.stdout.splitlines()
+    assert stream.startswith("wss://127.0.0.1:1 cannot be connected to: too many open files")
+    assert reply.startswith("https://127.0.0.1:1 cannot be connected to: too many open files")
+    assert [line.partition(" ")[2] for line in after] == ["refused the connection; nothing listens there"] * 2
