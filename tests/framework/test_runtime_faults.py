@@ -35,6 +35,7 @@ from wickwire import (
     FaultKind,
     HttpRequest,
     Keepalive,
+    Limits,
     OhlcvQuery,
     Page,
     PluginError,
