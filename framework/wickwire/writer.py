@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from wickwire.closer import Closer
@@ -20,6 +21,7 @@ __all__ = ["Writer"]
 log = logging.getLogger(__name__)
 
 
+PAGE_ROWS: Final = 500
 PATIENCE: Final = 3
 """After so many failures in a row it is tried series by series: one of them may be why."""
 
@@ -61,6 +63,7 @@ class Writer:
         self._idle.set()
         self._failing = self._refusing = self._told = ""
         self._troubled = troubled
+        self._told_seq = self._stuck_seq = 0
         self.committed = 0
         self.batches = 0
         self.stuck: dict[Closer, Change] = {}
@@ -84,6 +87,8 @@ class Writer:
 
     async def run(self) -> None:
         """Commit for ever. What was taken from a ledger is committed before anything else of it is."""
+        with contextlib.suppress(StoreError):  # then it fails at the first commit too, which is told
+            self._told_seq = await self._store.last_seq()
         while True:
             await self._work()
             taken = {closer: closer.ledger.take() for closer in self._dirty if closer not in self.stuck}
@@ -124,10 +129,12 @@ class Writer:
 
     async def _commit(self, taken: dict[Closer, Change]) -> None:
         """Commit in one transaction, for as long as that takes."""
-        failures = 0
+        failures, since_seq = 0, self._told_seq
         while True:
             try:
                 news = await self._store.commit([*taken.values()])
+                if failures:
+                    news = await self._found(taken.values(), since_seq)
             except StoreError as exc:
                 failures += 1
                 if not self._failing:
@@ -138,8 +145,22 @@ class Writer:
             else:
                 self._works(news)
                 return
-            if failures % PATIENCE == 0 and await self._one_by_one(taken):
+            if failures % PATIENCE == 0 and await self._one_by_one(taken, since_seq):
                 return
+
+    async def _found(self, changes: Iterable[Change], since_seq: int) -> Sequence[SeriesCandle]:
+        """Return what the store has of *changes* since *since_seq*, before which all was told.
+
+        An attempt that failed may have been done, and only its answer was lost: then it is no news to the
+        store when it is committed again, but nobody has been told of it.
+        """
+        wanted = {(one.state.series, closing.candle.open_ns) for one in changes for closing in one.closings}
+        found: list[SeriesCandle] = []
+        page = await self._store.committed(since_seq, limit=PAGE_ROWS)
+        while page:
+            found += [candle for candle in page if (candle.series, candle.open_ns) in wanted]
+            page = await self._store.committed(page[-1].seq, limit=PAGE_ROWS)
+        return found
 
     def _works(self, news: Sequence[SeriesCandle]) -> None:
         if self._failing:
@@ -149,9 +170,10 @@ class Writer:
         self._retries.succeeded()
         self.batches += 1
         self.committed += len(news)
+        self._told_seq = max([self._told_seq, *(candle.seq for candle in news)])
         self._deliver(news)
 
-    async def _one_by_one(self, taken: dict[Closer, Change]) -> bool:
+    async def _one_by_one(self, taken: dict[Closer, Change], since_seq: int) -> bool:
         """Commit series by series; False when the store takes none: then it is the store that fails."""
         for closer in [one for one in self._dirty if one not in taken and one not in self.stuck]:
             taken[closer] = closer.ledger.take()  # a sole series tells nothing about the store
@@ -159,13 +181,15 @@ class Writer:
         refused: dict[Closer, StoreError] = {}
         for closer, change in taken.items():
             try:
-                self._works(await self._store.commit([change]))
+                await self._store.commit([change])
+                self._works(await self._found([change], since_seq))
             except StoreError as exc:
                 refused[closer] = exc
         if len(refused) == len(taken):
             return False
         for closer, error in refused.items():
             log.error("store refuses a series", extra={"series": str(closer.series), "why": str(error)})
+            self._stuck_seq = min(self._stuck_seq, since_seq) if self.stuck else since_seq
             self.stuck[closer] = taken[closer]
             self._refusing = f"{closer.series} is not taken: {error}"
         if refused:
@@ -177,7 +201,8 @@ class Writer:
         """Offer to the store again what it did not take."""
         for closer, change in list(self.stuck.items()):
             try:
-                news = await self._store.commit([change])
+                await self._store.commit([change])
+                news = await self._found([change], self._stuck_seq)
             except StoreError as exc:
                 self._refusing = f"{closer.series} is not taken: {exc}"
                 self._tell()

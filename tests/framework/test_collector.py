@@ -632,6 +632,37 @@ def test_a_store_that_fails_for_a_while_loses_nothing() -> None:
     play(test, World(store=store))
 
 
+def test_a_commit_whose_answer_is_lost_is_repeated_and_nothing_is_doubled_or_untold() -> None:
+    """F54: it was done, and then the connection to the store was cut; every second one ends so."""
+
+    class Cut(Kept):
+        commits = 0
+
+        async def commit(self, changes: Any) -> Any:
+            news = await super().commit(changes)
+            self.commits += 1
+            if self.commits % 2:
+                raise StoreError("the connection was cut before the answer")
+            return news
+
+    told: list[SeriesCandle] = []
+
+    async def test(world: World, collector: Collector) -> None:
+        collector.on_candle(told.append)
+        await collector.add("scripted:BTC/USD@1m")
+        await accepted(world)
+        for close in range(100, 110):
+            world.trade(close)
+            await world.next_minute(1)
+        await asyncio.sleep(120)
+        stored = [int(candle.close) for candle in await world.stored()]
+        assert list(range(100, 110)) == stored
+        assert stored == [int(candle.close) for candle in told]
+        assert "" == collector.health().store_trouble
+
+    play(test, World(store=Cut()))
+
+
 def test_a_series_that_the_store_does_not_take_holds_up_no_other() -> None:
     """It is offered again for ever, and nothing of it is lost."""
 
