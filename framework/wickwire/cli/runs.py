@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import enum
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, final
 
@@ -75,6 +77,29 @@ class Stop:
         return ExitCode.INTERRUPTED if self.ending is Ending.INTERRUPTED else ExitCode.DONE
 
 
+@final
+class _Lookups(concurrent.futures.ThreadPoolExecutor):
+    """Where names are looked up: a thread for each, which nobody waits for in the end.
+
+    The system's resolver cannot be interrupted. In asyncio's own executor a few lookups that hang would keep
+    those of all other venues waiting, and then the process from ending.
+    """
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[T]:
+        """Return what `fn(*args, **kwargs)` will have returned."""
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def look_up() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(fn(*args, **kwargs))
+                except Exception as exc:  # noqa: BLE001 - not handled, handed on: whoever awaits it gets it
+                    future.set_exception(exc)
+
+        threading.Thread(target=look_up, name="wickwire-lookup", daemon=True).start()
+        return future
+
+
 def run(
     main: Callable[[Stop], Awaitable[ExitCode | None]],
     *,
@@ -94,6 +119,7 @@ def run(
     async def supervised() -> ExitCode:
         stop = Stop()
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(_Lookups())
 
         def ending(ending: Ending) -> None:
             stop.now(ending)
