@@ -1,6 +1,6 @@
 """Numbers of a million digits, and exponents without end, in every message of one adapter.
 
-monsters.py VENUE       parses each message with each number in it made a monster of; prints how many there were
+monsters.py VENUE       parses each message with each number in it made a monster of; prints how many
 
 It limits itself: who needs time or memory that grows with the square of the digits, or with the exponent, is
 killed by the system.
