@@ -100,6 +100,25 @@ def test_a_connection_is_replaced_before_its_token_ends() -> None:
     play(scene)
 
 
+def test_the_end_of_a_token_costs_no_trade() -> None:
+    """F43: neither between the old connection and the new one nor after it, each of four times."""
+
+    async def scene(world: World) -> None:
+        world.servers["dxlink"].inject("short_tokens", seconds=1_500)
+        world.servers["dxlink"].inject("hangup", code=1001)
+        await world.minutes(5)
+        since_ns = running_clock().now_ns()
+        await world.minutes(60)
+        until_ns = running_clock().now_ns() - SECOND_NS
+        told = {each.time_ns for each in world.trades}
+        true = world.market.trades("BTC/USD", since_ns, until_ns)
+        assert sum(map(len, world.counted.connects.values())) >= 5
+        assert len(true) > 100
+        assert [] == [each for each in true if each.time_ns not in told]
+
+    play(scene, "dxlink:BTC/USD@trades")
+
+
 # What a fault of ten minutes may cost; all of them leave the data whole.
 SWITCHES: dict[str, dict[str, Any]] = {
     "mute": {},
