@@ -8,7 +8,8 @@
 
 PYTHON ?=
 VENV ?= .venv
-JOBS ?= 2
+# one more than most machines of ours have processors: about half of the tests wait for other processes
+JOBS ?= 3
 ARGS ?=
 
 BIN := $(VENV)/bin
@@ -26,7 +27,7 @@ demo: venv ## a minute of live candles from simulated venues, checked against th
 	@$(BIN)/wickwire demo $(ARGS)
 
 test: venv ## the tests
-	$(BIN)/pytest -n $(JOBS) $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 nightly: venv ## the tests that take long: soaks and wide searches
 	$(BIN)/pytest -n $(JOBS) -m nightly $(ARGS)

@@ -29,14 +29,18 @@ def test_every_switch_of_a_simulator_is_played(venue: str) -> None:
     }
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("fault", FAULTS, ids=str)
+@pytest.mark.parametrize(
+    ("fault", "seed"),
+    # the second begins at the other end of a session, of which Kraken has none; nightly plays twenty of each
+    [(fault, seed) for fault in FAULTS for seed in (1, 2) if fault.venue == "yahoo" or seed == 1],
+    ids=str,
+)
 def test_a_fault_of_ten_minutes_leaves_the_data_whole(fault: Fault, seed: int) -> None:
     play_alone(fault, seed)
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("seed", range(3, 23))
+@pytest.mark.parametrize("seed", range(2, 22))
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_a_fault_of_ten_minutes_leaves_the_data_whole_with_many_seeds(fault: Fault, seed: int) -> None:
     play_alone(fault, seed)

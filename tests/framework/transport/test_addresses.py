@@ -47,8 +47,9 @@ class Mute(asyncio.SelectorEventLoop):
 
 
 @contextmanager
-def blackhole(family: socket.AddressFamily, address: str, port: int) -> Iterator[None]:
+def blackhole(place: Answer, port: int) -> Iterator[None]:
     """Listen there, and answer nobody: whoever connects waits, as where packets are dropped."""
+    family, address = place
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket(family))
         listener.bind((address, port))
@@ -85,7 +86,7 @@ def test_of_all_addresses_the_one_that_answers_is_found(
             with ExitStack() as stack:
                 if silent:
                     for port in (streams, requests):
-                        stack.enter_context(blackhole(*dead, port))
+                        stack.enter_context(blackhole(dead, port))
                 transport = NetTransport(clock=SystemClock(), tls=trusting)
                 stream = await transport.open(Endpoint(url=f"wss://{NAME}:{streams}/"))
                 assert await stream.receive() == b"here"
