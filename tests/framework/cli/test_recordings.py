@@ -65,9 +65,12 @@ def test_a_replay_prints_the_command_that_collects_from_it(recorded, shell):
 
 
 def test_a_polled_venue_is_recorded_and_replayed(shell):
-    shell.run("record", "yahoo:BTC/USD@1m", "y.jsonl", "--simulate", *SPEED, "--for", "2s", "--since", "30m")
+    shell.run(
+        *("record", "yahoo:BTC/USD@1m", "y.jsonl", "--since", "2026-11-20T14:30:00Z", "--simulate"),
+        *(*SPEED, *FIVE_MINUTES),
+    )
 
-    run = ("collect", "yahoo:BTC/USD@1m", "--replay", "y.jsonl", "--since", "30m", *SPEED, "--for", "2s")
+    run = ("collect", "yahoo:BTC/USD@1m", "--replay", "y.jsonl", "--since", "2026-11-20T14:30:00Z", *SPEED)
     lines = shell.lines(*run, "--store", "memory:")
 
     assert len(values(lines)) >= 25
