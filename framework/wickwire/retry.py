@@ -91,7 +91,7 @@ class Backoff:
 
     first_s: float = attrs.field(default=0.5, converter=float, validator=attrs.validators.gt(0))
     factor: float = attrs.field(default=2.0, converter=float, validator=attrs.validators.ge(1))
-    cap_s: float = attrs.field(default=60.0, converter=float, validator=attrs.validators.gt(0))
+    cap_s: float = attrs.field(default=180.0, converter=float, validator=attrs.validators.gt(0))
     healthy_s: float = attrs.field(default=30.0, converter=float, validator=attrs.validators.ge(0))
     cautious_s: float = attrs.field(default=5.0, converter=float, validator=attrs.validators.ge(0))
     jitter: float = attrs.field(
@@ -134,7 +134,8 @@ PRESETS: Final[Mapping[str, Backoff]] = {
     "patient": Backoff(first_s=5.0, cap_s=300.0),
     "eager": Backoff(first_s=0.1, cap_s=60.0),
 }
-"""Schedules by name: half a second doubling to a minute; 5 s doubling to 300 s; 0.1 s doubling to 60 s."""
+"""Schedules by name: half a second doubling to three minutes, which are some 40 attempts an hour; 5 s
+doubling to 300 s; 0.1 s doubling to 60 s."""
 
 
 def advise(error: WickwireError) -> Advice:

@@ -23,7 +23,7 @@ THREE = Backoff(attempts=3)
     [
         ("patient", [5, 10, 20, 40, 80, 160, 300, 300]),
         ("eager", [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 60, 60]),
-        ("default", [0.5, 1, 2, 4, 8, 16, 32, 60, 60]),
+        ("default", [0.5, 1, 2, 4, 8, 16, 32, 64, 128, 180, 180]),
     ],
 )
 def test_schedules_by_name_have_the_ceilings_that_they_are_known_for(
