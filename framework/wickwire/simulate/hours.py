@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from wickwire.model import MINUTE_NS, when
+from wickwire.model import HOUR_NS, MINUTE_NS, when
 
 __all__ = ["ALWAYS", "TradingHours"]
 
@@ -70,14 +70,22 @@ class TradingHours:
 
     def number_at(self, ns: int) -> int:
         """Return the number of the session that opened last, at or before *ns*; it may be over."""
-        day = when(ns).astimezone(_zone(self.tz)).date()
-        weeks, weekday = divmod(day.toordinal() - _MONDAY, _WEEK_DAYS)
-        number = weeks * len(self.weekdays) + sum(other <= weekday for other in self.weekdays) - 1
-        return number if self.open_ns(number) <= ns else number - 1
+        number = _number_at(self, ns // HOUR_NS)
+        return number + 1 if self.open_ns(number + 1) <= ns else number
 
     def open_ns(self, number: int) -> int:
         """Return when the session of that number opens."""
         return _open_ns(self, number)
+
+
+@functools.lru_cache(maxsize=8_192)
+def _number_at(hours: TradingHours, hour: int) -> int:
+    """Return the number of the session that opened last when an hour since 1970 began."""
+    ns = hour * HOUR_NS
+    day = when(ns).astimezone(_zone(hours.tz)).date()
+    weeks, weekday = divmod(day.toordinal() - _MONDAY, _WEEK_DAYS)
+    number = weeks * len(hours.weekdays) + sum(other <= weekday for other in hours.weekdays) - 1
+    return number if hours.open_ns(number) <= ns else number - 1
 
 
 @functools.lru_cache(maxsize=8_192)

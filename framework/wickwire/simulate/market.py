@@ -7,20 +7,38 @@ every process; asking for one range never depends on what was asked for before.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
+
+import attrs
 
 from wickwire.errors import UsageError
 from wickwire.model import Candle, Finality, Grid, Session, Side, Timeframe
 from wickwire.simulate.hours import ALWAYS
 from wickwire.simulate.listings import DEFAULT_LISTINGS, Listing, synthetic
 from wickwire.simulate.server import MarketQuote, MarketTrade
-from wickwire.simulate.tape import Bar, Block, Tape
+from wickwire.simulate.tape import Block, Tape, make_room
 
 __all__ = ["SeededMarket"]
 
 _EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+BUCKETS_KEPT: Final = 8_192
+"""Of each symbol, timeframe and grid. Venues tell the same history again with every reply."""
+
+
+@attrs.define(eq=False)
+class _Bucket:
+    """A bucket with a trade: when it opens and closes, when its first trade is, and, once made, its candle.
+
+    The first trade is the first that the market has, or the first after where somebody began to look.
+    """
+
+    open_ns: int
+    close_ns: int
+    first_ns: int
+    whole: Candle | None = None
 
 
 class SeededMarket:
@@ -60,6 +78,7 @@ class SeededMarket:
         }
         self._tapes: dict[str, Tape] = {}
         self._before_start: dict[str, int] = {}
+        self._buckets: dict[tuple[str, Timeframe, Grid], dict[int, _Bucket]] = {}
 
     @property
     def symbols(self) -> Sequence[str]:
@@ -103,11 +122,19 @@ class SeededMarket:
             ValueError: On an `Unknown` grid nobody can say where buckets open.
         """
         tape = self._tape(symbol)
-        return [
-            self._candle(tape.listing, timeframe, open_ns, close_ns, bar)
-            for open_ns, close_ns in self._buckets(tape, timeframe, since_ns, until_ns, grid)
-            if (bar := tape.bar(max(open_ns, self.start_ns), min(close_ns, until_ns))) is not None
-        ]
+        known = self._buckets.setdefault((symbol, timeframe, grid), {})
+        found: list[Candle] = []
+        cursor = since_ns
+        while True:
+            bucket = known.get(cursor)
+            if bucket is None:
+                make_room(known, BUCKETS_KEPT)
+                bucket = known[cursor] = self._next_bucket(tape, timeframe, cursor, grid)
+            if bucket.open_ns >= until_ns or bucket.first_ns >= until_ns:
+                return found
+            if bucket.open_ns >= since_ns:
+                found.append(self._candle(tape, timeframe, bucket, until_ns))
+            cursor = bucket.close_ns
 
     def quote(self, symbol: str, at_ns: int) -> MarketQuote:
         """Return the best bid and ask at *at_ns*: the last trade took one of them, the spread is constant.
@@ -186,28 +213,24 @@ class SeededMarket:
             Side.BUY if buys else Side.SELL,
         )
 
-    def _buckets(
-        self, tape: Tape, timeframe: Timeframe, since_ns: int, until_ns: int, grid: Grid
-    ) -> Iterator[tuple[int, int]]:
-        """Yield every bucket that opens in the range and is not known to be empty, oldest first."""
-        cursor = since_ns
-        while True:
-            block, position = tape.next_at(max(cursor, self.start_ns))
-            open_ns, close_ns = _bucket(tape, timeframe, block.times[position], grid)
-            if open_ns >= until_ns or block.times[position] >= until_ns:
-                return
-            if open_ns >= since_ns:
-                yield open_ns, close_ns
-            cursor = close_ns
+    def _next_bucket(self, tape: Tape, timeframe: Timeframe, cursor: int, grid: Grid) -> _Bucket:
+        """Return the first bucket with a trade at or after *cursor*."""
+        block, position = tape.next_at(max(cursor, self.start_ns))
+        first_ns = block.times[position]
+        return _Bucket(*_bounds(tape, timeframe, first_ns, grid), first_ns)
 
-    def _candle(
-        self, listing: Listing, timeframe: Timeframe, open_ns: int, close_ns: int, bar: Bar
-    ) -> Candle:
-        return Candle(
+    def _candle(self, tape: Tape, timeframe: Timeframe, bucket: _Bucket, until_ns: int) -> Candle:
+        """Return what the trades of a bucket before *until_ns* add up to: once it is over, one object."""
+        if bucket.whole is not None and bucket.close_ns <= until_ns:
+            return bucket.whole
+        bar = tape.bar(max(bucket.open_ns, self.start_ns), min(bucket.close_ns, until_ns))
+        assert bar is not None
+        listing = tape.listing
+        candle = Candle(
             listing.symbol,
             timeframe,
-            open_ns,
-            close_ns,
+            bucket.open_ns,
+            bucket.close_ns,
             self._price(listing, bar.open),
             self._price(listing, bar.high),
             self._price(listing, bar.low),
@@ -217,6 +240,9 @@ class SeededMarket:
             self._price(listing, _rounded(bar.turnover, bar.lots)),
             Finality.UNSAID,
         )
+        if bucket.close_ns <= until_ns:
+            bucket.whole = candle
+        return candle
 
     @staticmethod
     def _price(listing: Listing, ticks: int) -> Decimal:
@@ -227,7 +253,7 @@ class SeededMarket:
         return _EXACT.scaleb(Decimal(lots), -listing.size_decimals)
 
 
-def _bucket(tape: Tape, timeframe: Timeframe, ns: int, grid: Grid) -> tuple[int, int]:
+def _bounds(tape: Tape, timeframe: Timeframe, ns: int, grid: Grid) -> tuple[int, int]:
     """Return `(open_ns, close_ns)` of the bucket that holds the trade at *ns*."""
     if isinstance(grid, Session):
         fixed = timeframe.fixed_ns

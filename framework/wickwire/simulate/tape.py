@@ -23,7 +23,7 @@ from wickwire.model import MINUTE_NS
 from wickwire.simulate.hours import ALWAYS, TradingHours
 from wickwire.simulate.listings import Listing
 
-__all__ = ["Bar", "Block", "Tape"]
+__all__ = ["Bar", "Block", "Tape", "make_room"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -220,7 +220,7 @@ class Tape:
         key = (session, chunk)
         if key not in self._bars:
             block = self._block(session, chunk)
-            _make_room(self._bars, BARS_KEPT)
+            make_room(self._bars, BARS_KEPT)
             self._bars[key] = block.bar(0, len(block.times))
         return self._bars[key]
 
@@ -228,7 +228,7 @@ class Tape:
         key = (session, chunk)
         block = self._blocks.get(key)
         if block is None:
-            _make_room(self._blocks, BLOCKS_KEPT)
+            make_room(self._blocks, BLOCKS_KEPT)
             block = self._blocks[key] = self._make_block(session, chunk)
         return block
 
@@ -264,7 +264,7 @@ class Tape:
         """Return the trades of every minute of a session, and their sums before every minute."""
         day = self._days.get(session)
         if day is None:
-            _make_room(self._days, DAYS_KEPT)
+            make_room(self._days, DAYS_KEPT)
             draw = random.Random(f"{self._name}/day/{session}").getrandbits
             counts = [count for _, count in sorted((draw(64), count) for count in self._shape)]
             day = self._days[session] = (counts, [0, *itertools.accumulate(counts)])
@@ -289,13 +289,13 @@ class Tape:
         key = (octave, index)
         value = self._lattice.get(key)
         if value is None:
-            _make_room(self._lattice, LATTICE_KEPT)
+            make_room(self._lattice, LATTICE_KEPT)
             digest = blake2b(f"{self._name}/path/{octave}/{index}".encode(), digest_size=6).digest()
             value = self._lattice[key] = int.from_bytes(digest, "big") / 2.0**47 - 1.0
         return value
 
 
-def _make_room(kept: dict[K, V], most: int) -> None:
+def make_room(kept: dict[K, V], most: int) -> None:
     """Forget the oldest entry of a full cache."""
     if len(kept) >= most:
         del kept[next(iter(kept))]
