@@ -59,12 +59,30 @@ class Comparison:
     """
 
     ahead_s: float | None = None
+    _told: tuple[int, float] | None = None
 
-    def heard(self, venue_ns: int, now_ns: int) -> bool:
-        """Note what time it is for the venue; return whether this is news: a clock turned wrong, or right."""
+    def heard(self, venue_ns: int, now_ns: int, now_s: float) -> bool:
+        """Note what time it is for the venue; return whether this is news: a clock turned wrong, or right.
+
+        Args:
+            venue_ns: What the venue told.
+            now_ns: The present, by our clock.
+            now_s: The present in the loop's time.
+        """
         before = self.wrong
         self.ahead_s = (now_ns - venue_ns) / 1e9
+        self._told = venue_ns, now_s
         return self.wrong != before
+
+    def venue_ns(self, now_s: float) -> int | None:
+        """Return the venue's time at *now_s* of the loop, as far as it told; None before it told any.
+
+        The loop's time has gone on since then, whatever was done to the wall clock meanwhile.
+        """
+        if self._told is None:
+            return None
+        told_ns, told_s = self._told
+        return told_ns + round((now_s - told_s) * 1e9)
 
     def latest_ns(self, now_ns: int) -> int:
         """Return the latest time that may be the venue's present, when ours is *now_ns*.

@@ -6,6 +6,7 @@ raises goes to the caller, who retries.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator
 from functools import partial
@@ -21,7 +22,7 @@ from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, Page, Stre
 from wickwire.description import Account
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
-from wickwire.model import SECOND_NS, Candle, Finality, wrong_unit
+from wickwire.model import Candle, Finality, wrong_unit
 from wickwire.retry import asked_s
 from wickwire.transport import Transport
 from wickwire.words import Words
@@ -77,21 +78,23 @@ class History:
             TransportError: No reply came.
             PluginError: The adapter broke its contract.
         """
-        asked_ns = self._clock.now_ns()
+        asked_ns, asked_s = self._clock.now_ns(), asyncio.get_running_loop().time()
         talk = self._adapter.fetch_ohlcv(query, self._account)
         dates: list[int] = []
         page = self._judged(query, await self.converse(talk, priority, dates, rank))
         if page.as_of_ns is not None:
             return FetchedPage(page, page.as_of_ns)
-        return FetchedPage(page, min(dates) if dates else self._proven_ns(page, asked_ns))
+        return FetchedPage(page, min(dates) if dates else self._proven_ns(page, asked_ns, asked_s))
 
-    def _proven_ns(self, page: Page, asked_ns: int) -> int:
+    def _proven_ns(self, page: Page, asked_ns: int, asked_s: float) -> int:
         """Return the time that the venue's clock must have reached, where the replies did not say it.
 
-        What it told elsewhere counts, or that its rows had opened: our clock alone proves nothing.
+        What it told elsewhere counts, and how long ago that was by the loop's time: our wall clock may have
+        been set since. Or that its rows had opened: our clock alone proves nothing.
         """
-        if self.clocks.ahead_s is not None:
-            return asked_ns - round(self.clocks.ahead_s * SECOND_NS)
+        told_ns = self.clocks.venue_ns(asked_s)
+        if told_ns is not None:
+            return told_ns
         ended = (row.close_ns for row in page.candles if row.finality is Finality.CLOSED)
         return min(asked_ns, max([*ended, *(row.open_ns for row in page.candles)], default=0))
 
@@ -176,7 +179,7 @@ class History:
 
     def told_time(self, venue_ns: int) -> None:
         """Compare the venue's clock with ours; a wrong one is said once."""
-        if self.clocks.heard(venue_ns, self._clock.now_ns()):
+        if self.clocks.heard(venue_ns, self._clock.now_ns(), asyncio.get_running_loop().time()):
             why = str(self.clocks) or "this machine's clock and the venue's agree again"
             log.warning("clock differs", extra={"venue": self._adapter.name, "why": why})
 

@@ -73,17 +73,26 @@ def test_a_clock_reads_a_real_loop():
 def test_a_clock_that_is_wrong_by_more_than_any_delay_is_told_once() -> None:
     clocks = Comparison()
 
-    assert not clocks.heard(1_000 * SECOND_NS, 1_010 * SECOND_NS)
+    assert not clocks.heard(1_000 * SECOND_NS, 1_010 * SECOND_NS, 0.0)
     assert not clocks.wrong
-    assert clocks.heard(1_000 * SECOND_NS, 4_600 * SECOND_NS)
+    assert clocks.heard(1_000 * SECOND_NS, 4_600 * SECOND_NS, 0.0)
     assert "3,600 s ahead of the venue's" in str(clocks)
-    assert not clocks.heard(1_001 * SECOND_NS, 4_601 * SECOND_NS), "that is no news any more"
-    assert clocks.heard(1_000 * SECOND_NS, 1_000 * SECOND_NS)
+    assert not clocks.heard(1_001 * SECOND_NS, 4_601 * SECOND_NS, 0.0), "that is no news any more"
+    assert clocks.heard(1_000 * SECOND_NS, 1_000 * SECOND_NS, 0.0)
     assert "" == str(clocks)
 
 
 def test_a_clock_behind_the_venues_is_told_as_such() -> None:
     clocks = Comparison()
-    clocks.heard(4_600 * SECOND_NS, 1_000 * SECOND_NS)
+    clocks.heard(4_600 * SECOND_NS, 1_000 * SECOND_NS, 0.0)
 
     assert "3,600 s behind the venue's" in str(clocks)
+
+
+def test_the_venues_time_goes_on_with_the_loop_whatever_becomes_of_the_wall_clock() -> None:
+    clocks = Comparison()
+    assert clocks.venue_ns(5.0) is None
+
+    clocks.heard(1_000 * SECOND_NS, 1_010 * SECOND_NS, 20.0)
+
+    assert clocks.venue_ns(80.5) == 1_060_500_000_000

@@ -1,4 +1,4 @@
-"""A store that did what was asked of it, and whose answer was lost on the way: everything is told all the same."""
+"""A store that did what was asked of it, and whose answer was lost: everything is told all the same."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Forgetful(MemoryStore):
 
 @pytest.mark.parametrize("lost", [1, 2, 4])
 def test_a_candle_is_delivered_although_the_answer_to_its_commit_was_lost(lost: int) -> None:
-    """The commit is repeated, and then nothing of it is news: readers go to the store for what they missed."""
+    """The commit is repeated, and then nothing of it is news: readers look in the store."""
     store = Forgetful()
 
     async def test(world: World, collector: Collector) -> None:

@@ -142,6 +142,16 @@ class VirtualLoop(_OwnTime):
 
         self.set_task_factory(bear)  # type: ignore[arg-type]  # typeshed wants coroutines of any kind
 
+    def leap(self, seconds: float) -> None:
+        """Let time pass in which nothing runs, as for a process that was stopped and goes on.
+
+        Raises:
+            UsageError: Time does not go back.
+        """
+        if not seconds >= 0:
+            raise UsageError(f"time passes forward, got a leap of {seconds} s")
+        self._now_s += seconds
+
     def call_at(
         self,
         when: float,

@@ -37,6 +37,7 @@ class MemoryTransport:
     Attributes:
         opened: How many streams were asked for.
         requested: How many requests were sent.
+        latency_s: Time from one end to the other; it may change while things are under way.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class MemoryTransport:
         self._streams_at = _table(servers, STREAM_SCHEMES)
         self._rest_at = _table(servers, HTTP_SCHEMES)
         self._clock = clock
-        self._latency_s = latency_s
+        self.latency_s = latency_s
         self._rng = rng
         self._streams: dict[MemoryStream, None] = {}
         self._refused: dict[Origin, None] = {}
@@ -164,7 +165,7 @@ class MemoryTransport:
     # ------------------------------------------------------------------------------------------------ inside
 
     def _latency(self) -> float:
-        return self._latency_s * (0.5 + self._rng.random()) if self._rng is not None else self._latency_s
+        return self.latency_s * (0.5 + self._rng.random()) if self._rng is not None else self.latency_s
 
     async def _travel(self, origin: Origin, timeout_s: float) -> None:
         if origin in self._refused:

@@ -95,6 +95,11 @@ class MemoryStream:
         self._end: StreamClosed | PluginError | None = None
         self._driver = Driver(connection, clock, emit=self._emit, broke=self._finish)
 
+    @property
+    def unread(self) -> int:
+        """How many frames have arrived and wait to be received."""
+        return len(self._unread)
+
     def start(self) -> None:
         """Let the server speak first."""
         self._driver.start()

@@ -1,0 +1,31 @@
+"""What drawn runs have found: each is played again, as short as it can be, so that it stays mended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.simulation.catalogue import CATALOGUE
+from tests.simulation.run import played
+from tests.simulation.script import Act, Script
+from wickwire.simulate.loops import VIRTUAL_START_NS
+
+
+def play(minutes: float, *acts: tuple[float, float, str], series: Sequence[str]) -> Sequence[str]:
+    """Play troubles, each from one minute to another and by its name; return the broken invariants."""
+    known = {str(trouble).split(" ", 1)[1]: trouble for trouble in CATALOGUE}
+    script = Script(
+        seed=1,
+        hours=minutes / 60,
+        starts_ns=VIRTUAL_START_NS + 7 * 10**9,
+        series=series,
+        acts=[
+            Act(number=number, since_s=since * 60, until_s=until * 60, trouble=known[name], lot=0)
+            for number, (since, until, name) in enumerate(acts)
+        ],
+    )
+    return played(script).broken
+
+
+def test_a_clock_that_is_set_an_hour_ahead_closes_nothing_before_its_end() -> None:
+    """The venue told its time before the clock was set, and answers over a socket without telling it."""
+    assert [] == play(60, (5, 15, "clock:jumps by_s=4000.0"), series=["dxlink:BTC/USD@1m"])
