@@ -5,29 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
 
-from tests.simulation.faults import Fault
-from wickwire import (
-    SECOND_NS,
-    Candle,
-    Grid,
-    HoleKind,
-    MemoryStore,
-    Rate,
-    Series,
-    SeriesCandle,
-    Session,
-    Timeframe,
-    Trade,
-    Utc,
-)
+from tests.simulation.venues import Venues
+from wickwire import SECOND_NS, HoleKind, MemoryStore, Rate, Series, SeriesCandle, Timeframe, Trade
 from wickwire.closer import Condition, Switch
 from wickwire.collector import Collector
 from wickwire.conversation import HttpReply, HttpRequest
@@ -37,7 +22,6 @@ from wickwire.registry import Registry
 from wickwire.simulate import Listing, SeededMarket, VenueServer
 from wickwire.simulate.loops import VIRTUAL_START_NS, run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
-from wickwire.simulate.server import Incoming, Truth
 from wickwire.transport import Stream
 
 DAY_NS = 86_400 * SECOND_NS
@@ -60,11 +44,12 @@ class Counted:
     inner: MemoryTransport
     connects: dict[str, list[float]] = attrs.field(factory=dict)
     requests: dict[str, list[float]] = attrs.field(factory=dict)
-    messages: dict[int, list[float]] = attrs.field(factory=dict)
+    messages: list[tuple[str, list[float]]] = attrs.field(factory=list)
 
     async def open(self, endpoint: Endpoint) -> Stream:
-        self.connects.setdefault(urlsplit(endpoint.url).netloc, []).append(_now_s())
-        sent = self.messages[len(self.messages)] = []
+        host, sent = urlsplit(endpoint.url).netloc, list[float]()
+        self.connects.setdefault(host, []).append(_now_s())
+        self.messages.append((host, sent))
         return CountedStream(await self.inner.open(endpoint), sent)
 
     async def request(self, request: HttpRequest) -> HttpReply:
@@ -110,13 +95,11 @@ class Complaints(logging.Handler):
         self.lines.append(f"logged: {record.getMessage()} {getattr(record, 'why', '')} {record.exc_info}")
 
 
-@attrs.define(eq=False)
-class World:
+@attrs.define(eq=False, kw_only=True)
+class World(Venues):
     """Simulated venues over one market, and a collector.
 
     Attributes:
-        market: The truth.
-        servers: The venues, by name.
         transport: What lies between, with the controls of a line that fails.
         counted: When what was asked for.
         store: What is stored.
@@ -126,12 +109,8 @@ class World:
         delivered: Every candle handed out.
         trades: Every trade handed out.
         handed_ns: When the first close of a candle was handed out, by series and open time.
-        late: Trades that a venue reported after their bucket was over: symbol, time, price and size.
-        scales: What all prices of a symbol are divided by now: Yahoo rescales history at a split.
     """
 
-    market: SeededMarket
-    servers: Mapping[str, VenueServer]
     transport: MemoryTransport
     counted: Counted
     store: MemoryStore
@@ -141,31 +120,10 @@ class World:
     delivered: list[SeriesCandle] = attrs.field(factory=list)
     trades: list[Trade] = attrs.field(factory=list)
     handed_ns: dict[tuple[Series, int], int] = attrs.field(factory=dict)
-    late: list[tuple[str, int, Decimal, Decimal]] = attrs.field(factory=list)
-    scales: dict[str, Decimal] = attrs.field(factory=dict)
 
     async def minutes(self, count: float) -> None:
         """Let so many minutes pass."""
         await asyncio.sleep(count * 60)
-
-    def inject(self, fault: Fault) -> None:
-        """Let a fault begin; one that only new subscriptions meet cuts the stream."""
-        server, details = self.servers[fault.venue], dict(fault.details)
-        # a venue's time stands still while nobody talks to it, and some faults begin with the next bucket
-        server.answer(Incoming(method="GET", path="/", query={}, headers={}), running_clock().now_ns())
-        if fault.name == "late_trade":
-            at_ns = running_clock().now_ns() - round(details["ago_s"] * SECOND_NS)
-            self.late.append((details["symbol"], at_ns, Decimal(details["price"]), Decimal(details["size"])))
-        if fault.name == "split":
-            self.scales[details["symbol"]] = Decimal(details["ratio"])
-        server.inject(fault.name, **details)
-        if fault.cut:
-            server.inject("hangup", code=1006)
-
-    def heal(self, fault: Fault) -> None:
-        """Let a fault end, where it is not over already."""
-        if fault.off is not None:
-            self.servers[fault.venue].inject(fault.name, **fault.off)
 
     def heard(self, candle: SeriesCandle) -> None:
         """Note a candle that the collector handed out."""
@@ -275,84 +233,16 @@ class World:
                 ("requests", limits.rest, _merged(server.rest_origins, self.counted.requests)),
                 ("connects", limits.connects, _merged(server.stream_origins, self.counted.connects)),
             ]
-            if server.stream_origins:
-                asked += [("messages", limits.messages, sent) for sent in self.counted.messages.values()]
+            hosts = {urlsplit(origin).netloc for origin in server.stream_origins}
+            asked += [
+                ("messages", limits.messages, sent) for host, sent in self.counted.messages if host in hosts
+            ]
             lines += [
                 f"{venue}: too many {what}: {too_many}"
                 for what, rate, times in asked
                 if rate is not None and (too_many := _too_many(rate, times))
             ]
         return lines
-
-    def truth(self, text: str, since_ns: int, until_ns: int) -> Sequence[Candle]:
-        """Return the market's candles that open in a range and are over, as the venue prints them."""
-        series = Series.parse(text)
-        grid = Session() if series.venue == "yahoo" and "/" not in series.symbol else Utc()
-        server = self.servers[series.venue]
-        teller = server if isinstance(server, Truth) else self.market
-        over_ns = until_ns + series.timeframe.nominal_ns  # a candle that opens before the end is told whole
-        candles = [
-            candle
-            for candle in teller.candles(series.symbol, series.timeframe, since_ns, over_ns, grid=grid)
-            if candle.open_ns < until_ns
-        ]
-        if series.venue != "yahoo":
-            known = {candle.open_ns: candle for candle in candles}
-            whole = self._made_late(series, grid) | known
-            candles = [candle for ns, candle in sorted(whole.items()) if since_ns <= ns < until_ns]
-            return [self._with_late(candle) for candle in candles]
-        instrument = self.market.instrument(series.symbol)
-        assert instrument is not None
-        crypto = "/" in series.symbol and instrument.session is None
-        untold = series.symbol.startswith("^") or ("/" in series.symbol and not crypto)
-        scale = self.scales.get(series.symbol, Decimal(1))
-        return [_as_yahoo_prints(candle, scale, crypto=crypto, untold=untold) for candle in candles]
-
-    def _made_late(self, series: Series, grid: Grid) -> dict[int, Candle]:
-        """Return, by open time, what a bucket without another trade is before a late one is counted in."""
-        timeframe, made = series.timeframe, {}
-        for symbol, at_ns, price, _ in self.late:
-            if symbol == series.symbol:
-                open_ns = timeframe.open_at(at_ns, grid)
-                close_ns = timeframe.close_of(open_ns, grid)
-                made[open_ns] = Candle(symbol, timeframe, open_ns, close_ns, *(price,) * 4, Decimal(0), 0)
-        return made
-
-    def _with_late(self, candle: Candle) -> Candle:
-        """Return *candle* with the trades that were reported late; open and close stay."""
-        for symbol, at_ns, price, size in self.late:
-            if symbol == candle.symbol and candle.open_ns <= at_ns < candle.close_ns:
-                high, low = max(candle.high, price), min(candle.low, price)
-                volume, count = candle.volume + size, (candle.trade_count or 0) + 1
-                candle = _changed(candle, (candle.open, high, low, candle.close), volume, count)
-        return candle
-
-
-def _as_yahoo_prints(candle: Candle, ratio: Decimal, *, crypto: bool, untold: bool) -> Candle:
-    """Return what Yahoo says of a candle.
-
-    Prices are single-precision floats; crypto's volume is in dollars, that of currencies and indices 0.
-    """
-    scale = 1 / ratio
-    first, high, low, last = (
-        Decimal(repr(struct.unpack("<f", struct.pack("<f", float(price * scale)))[0]))
-        for price in (candle.open, candle.high, candle.low, candle.close)
-    )
-    if crypto:
-        volume = int(candle.volume * (candle.vwap or candle.close))
-    elif untold:
-        volume = 0
-    else:
-        volume = int(int(candle.volume) / scale)
-    return _changed(candle, (first, high, low, last), Decimal(volume), None)
-
-
-def _changed(
-    candle: Candle, prices: tuple[Decimal, Decimal, Decimal, Decimal], volume: Decimal, count: int | None
-) -> Candle:
-    first, high, low, last = prices
-    bucket = (candle.symbol, candle.timeframe, candle.open_ns, candle.close_ns)
-    return Candle(*bucket, first, high, low, last, volume, count, None)
 
 
 def _merged(origins: Sequence[str], times: Mapping[str, Sequence[float]]) -> list[float]:
@@ -402,7 +292,14 @@ def simulate(
         counted, store = Counted(transport), Kept()
         collector = Collector(store, registry=registry, transport=counted, clock=clock, rng=rng, **more)
         async with collector:
-            world = World(market, servers, transport, counted, store, collector)
+            world = World(
+                market=market,
+                servers=servers,
+                transport=transport,
+                counted=counted,
+                store=store,
+                collector=collector,
+            )
             collector.on_switch(world.switches.append)
             collector.on_candle(world.heard)
             trades = collector.trades()

@@ -1,0 +1,319 @@
+"""Judges a simulated run by plain data: which of the invariants I1 to I12 are broken, and how.
+
+Nothing here knows wickwire, and nothing of wickwire is imported: what is handed in could be read from JSON.
+All times are integer nanoseconds of the venues' own time unless a name says otherwise; values are texts.
+
+A *row* is `[open_ns, close_ns, open, high, low, close, volume, trades, vwap]`; the last two may be None.
+
+What is compared:
+
+* `series`: by name `{venue, truth, stored, origin_ns, frontier_ns, holes, live_limit_s, polled_limit_s,
+  late_s, wait_s, slow, shut, condition, trouble, rung, planned, misled}`; *truth* and *stored* are rows, `holes` are
+  `[since_ns, until_ns, kind]`, *late_s* is how far the frontier may be behind at the end, *wait_s* how long
+  after its end a bucket is told at most while all is well, *slow* says that buckets are often empty, and
+  *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later.
+* `delivered`: `[at_ns, life, series, row, revision, seq]` in the order of delivery, by a reader whose cursor
+  outlives the process; `pushed`: `[life, series, open_ns, revision]`, what listeners got.
+* `trades`: by series `{told, true}`, each `[time_ns, price, size, side]`.
+* `samples`: `[at_ns, series, condition, route, seen_ns]`: what was said, and when data came last.
+* `tries`: by venue `[[at_ns, well], ...]`; `healed_ns`, `ended_ns`.
+* `peaks` and `bounds`: by name, what there was at most, and what is allowed.
+* `stops`: seconds that each orderly stop took; `orphans`: what was left running after the last.
+* `limits`: `{what, amount, per_s, burst, times}` with *times* in seconds.
+* `secrets`, `outputs`: texts.
+* `frames`: `[handed, told]`; `committed`: `[told, news]`; `log`: `[at_ns, level, text]`, and `expected`,
+  beginnings of the lines that the troubles explain.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+__all__ = ["judge"]
+
+S: Final = 1_000_000_000
+
+RECOVERY_S: Final = 30.0
+"""R of I6: so long after the first attempt that the schedule allows, data flows."""
+LONGEST_WAIT_S: Final = 180.0
+"""The longest that the schedule lets an attempt wait: twice the cap of a minute where only a person can help,
+and a minute for what the venue asked itself."""
+STOP_S: Final = 10.0
+SLACK_S: Final = 1.0
+"""I5: an alert comes at most so much later."""
+MOST_NAMED: Final = 3
+WELL: Final = frozenset({"live", "quiet", "polled"})
+LOG_LINES_A_MINUTE: Final = 120
+TOLERANCE: Final = 1e-3
+"""Instants of a loop that counts in floats are one when so near, in seconds."""
+
+Row = Sequence[Any]
+Run = Mapping[str, Any]
+
+
+def judge(run: Run) -> list[str]:
+    """Return what is broken, each line beginning with the number of an invariant."""
+    lines: list[str] = []
+    for name, series in run["series"].items():
+        delivered = [one for one in run["delivered"] if one[2] == name]
+        lines += _complete(name, series)
+        lines += _once(name, series, delivered)
+        lines += _exact(name, series, delivered)
+        lines += _monotone(name, series, delivered)
+        lines += _recovered(name, series, run)
+    lines += _trades(run)
+    lines += _honest(run)
+    lines += _resumed(run)
+    lines += _bounded(run)
+    lines += _stopped(run)
+    lines += _polite(run)
+    lines += _secret_free(run)
+    lines += _accounted(run)
+    return lines
+
+
+# ------------------------------------------------------------------------------------------------ the data
+
+
+def _complete(name: str, series: Run) -> list[str]:
+    """I1: what the venue closed is stored, or lies in a hole that is on record."""
+    stored = {row[0] for row in series["stored"]}
+    lost = [row[0] for row in series["truth"] if row[0] not in stored and not _is_in(row[0], series["holes"])]
+    told = [row[0] for row in series["truth"]]
+    strange = sorted(stored - set(told))
+    lines = _few(lost, lambda ns: f"I1 {name}: {ns} is neither stored nor in a hole")
+    return lines + _few(strange, lambda ns: f"I1 {name}: {ns} is stored, and the venue knows nothing of it")
+
+
+def _once(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
+    """I2: one candle a bucket in the store, and one first close a bucket for whoever reads with a cursor."""
+    lines = _few(
+        _doubles([row[0] for row in series["stored"]]), lambda ns: f"I2 {name}: {ns} is stored twice"
+    )
+    firsts = [(one[3][0], one[4]) for one in delivered]
+    lines += _few(
+        _doubles(firsts), lambda key: f"I2 {name}: {key[0]}, revision {key[1]}, was delivered twice"
+    )
+    handed = {one[3][0] for one in delivered}
+    missed = [row[0] for row in series["stored"] if row[0] not in handed]
+    return lines + _few(missed, lambda ns: f"I1 {name}: {ns} is stored and was never delivered")
+
+
+def _exact(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
+    """I3: what is stored is the venue's, digit for digit; so is each first close, unless it was misled."""
+    truth = {row[0]: row for row in series["truth"]}
+    wrong = [row for row in series["stored"] if row[0] in truth and not _same(row, truth[row[0]])]
+    lines = _few(wrong, lambda row: f"I3 {name}: stored {row}, the venue says {truth[row[0]]}")
+    misled = series["misled"]
+    false = [
+        one[3]
+        for one in delivered
+        if one[4] == 0
+        and one[3][0] in truth
+        and not _same(one[3], truth[one[3][0]])
+        and not any(since_ns < one[3][1] and one[3][0] < until_ns for since_ns, until_ns in misled)
+    ]
+    lines += _few(false, lambda row: f"I3 {name}: first closed {row}, the venue says {truth[row[0]]}")
+    early = [one for one in delivered if one[0] < one[3][1]]
+    return lines + _few(early, lambda one: f"I3 {name}: {one[3][0]} was closed at {one[0]}, before its end")
+
+
+def _monotone(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
+    """I4: what is newer never gives way to what is older."""
+    lines: list[str] = []
+    newest: dict[int, Row] = {}
+    for one in delivered:
+        before = newest.get(one[3][0])
+        if before is not None and (one[4] <= before[4] or one[5] <= before[5]):
+            lines.append(f"I4 {name}: revision {one[4]} of {one[3][0]} came after revision {before[4]}")
+        newest[one[3][0]] = one
+    for row in series["stored"]:
+        last = newest.get(row[0])
+        if last is not None and not _same(last[3], row):
+            lines.append(f"I4 {name}: {row[0]} was delivered last as {last[3]}, stored is {row}")
+    return lines[:MOST_NAMED]
+
+
+def _trades(run: Run) -> list[str]:
+    """I3: no trade is told that never was."""
+    lines: list[str] = []
+    for name, trades in run["trades"].items():
+        true = {(at_ns, Decimal(price), Decimal(size)) for at_ns, price, size, _ in trades["true"]}
+        false = [one for one in trades["told"] if (one[0], Decimal(one[1]), Decimal(one[2])) not in true]
+        lines += _few(false, lambda one, name=name: f"I3 {name}: the trade {one} never was")
+    return lines
+
+
+# ------------------------------------------------------------------------------------ what is said, and when
+
+
+def _honest(run: Run) -> list[str]:
+    """I5: who says live has had data within the limit, and who says polled an answer."""
+    limits = {name: series["live_limit_s"] for name, series in run["series"].items()} | run["feed_limits"]
+    polled = {name: series["polled_limit_s"] for name, series in run["series"].items()}
+    lines: dict[tuple[str, str], str] = {}
+    for at_ns, name, condition, route, seen_ns in run["samples"]:
+        limit_s = (
+            limits.get(name)
+            if condition == "live"
+            else polled.get(name)
+            if (condition, route) == ("polled", "poll")
+            else None
+        )
+        if limit_s is None:
+            continue
+        age_s = None if seen_ns is None else (at_ns - seen_ns) / S
+        if age_s is None or age_s > limit_s + SLACK_S:
+            aged = "nothing ever came" if age_s is None else f"the newest is {age_s:.0f} s old"
+            lines.setdefault((name, condition), f"I5 {name}: says {condition} at {at_ns}, and {aged}")
+    return list(lines.values())
+
+
+def _recovered(name: str, series: Run, run: Run) -> list[str]:
+    """I6: at the end everything is well again, collected as planned, and nothing lags behind."""
+    lines: list[str] = []
+    behind_s = (run["ended_ns"] - series["frontier_ns"]) / S
+    if behind_s > series["late_s"] and not series["shut"]:
+        lines.append(f"I6 {name}: {behind_s:.0f} s behind at the end; {series['late_s']:.0f} are allowed")
+    holes = [hole for hole in series["holes"] if hole[2] != "unreachable"]
+    lines += _few(holes, lambda hole: f"I6 {name}: a hole is left that history could heal: {hole}")
+    if series["condition"] not in WELL:
+        lines.append(f"I6 {name}: {series['condition']} at the end: {series['trouble']}")
+    if series["rung"] != series["planned"]:
+        lines.append(f"I6 {name}: by {series['rung']} at the end, planned is {series['planned']}")
+    return lines
+
+
+def _resumed(run: Run) -> list[str]:
+    """I6: after the last trouble attempts come as the schedule allows, and with one that succeeds data flow.
+
+    Counted from the first attempt after the end of the troubles that went well. While a connection lived
+    through them none is needed, so it counts from their end where candles flow without one.
+    """
+    lines: list[str] = []
+    for venue, tries in run["tries"].items():
+        after = [at_ns for at_ns, well in tries if well and at_ns >= run["healed_ns"]]
+        names = [name for name in run["series"] if run["series"][name]["venue"] == venue]
+        flowed = [one[0] for one in run["delivered"] if one[2] in names and one[0] >= run["healed_ns"]]
+        waited_s = (min(after + flowed, default=run["ended_ns"]) - run["healed_ns"]) / S
+        if names and not all(run["series"][name]["shut"] for name in names) and waited_s > LONGEST_WAIT_S:
+            lines.append(f"I6 {venue}: nothing was tried or told for {waited_s:.0f} s after the last trouble")
+        if not after:
+            continue
+        for name in names:
+            series = run["series"][name]
+            closes = [row for row in series["truth"] if row[0] >= after[0]]
+            if not closes or series["slow"]:
+                continue
+            due_ns = closes[0][1] + round((series["wait_s"] + RECOVERY_S) * S)
+            told = [one[0] for one in run["delivered"] if one[2] == name and one[3][0] == closes[0][0]]
+            if due_ns < run["ended_ns"] and (not told or told[0] > due_ns):
+                late = "never" if not told else f"{(told[0] - closes[0][1]) / S:.0f} s after its end"
+                lines.append(f"I6 {name}: {closes[0][0]}, the first after the troubles, was told {late}")
+    return lines
+
+
+def _bounded(run: Run) -> list[str]:
+    """I7: nothing grows beyond its bound, the log included."""
+    lines = [
+        f"I7 {what}: {run['peaks'][what]} at once, {most} are allowed"
+        for what, most in run["bounds"].items()
+        if run["peaks"].get(what, 0) > most
+    ]
+    minutes: dict[int, int] = {}
+    for at_ns, _, _ in run["log"]:
+        minutes[at_ns // (60 * S)] = minutes.get(at_ns // (60 * S), 0) + 1
+    worst = max(minutes.values(), default=0)
+    if worst > LOG_LINES_A_MINUTE:
+        lines.append(f"I7 log: {worst} lines in a minute, {LOG_LINES_A_MINUTE} are allowed")
+    return lines
+
+
+def _stopped(run: Run) -> list[str]:
+    """I9: each orderly stop is over in ten seconds, and nothing is left running."""
+    lines = [f"I9 a stop took {took_s:.1f} s" for took_s in run["stops"] if took_s > STOP_S]
+    if run["orphans"]:
+        lines.append(f"I9 left running: {run['orphans']}")
+    return lines
+
+
+def _polite(run: Run) -> list[str]:
+    """I10: never more than a venue allows, in any window."""
+    lines: list[str] = []
+    for limit in run["limits"]:
+        rate, room = limit["amount"] / limit["per_s"], float(max(limit["burst"], 1))
+        left, last_s = room, None
+        for at_s in sorted(limit["times"]):
+            if last_s is not None:
+                left = min(room, left + (at_s - last_s) * rate)
+            last_s, left = at_s, left - 1.0
+            if left < -rate * TOLERANCE - 1e-6:
+                lines.append(f"I10 {limit['what']}: too many at {at_s:.3f} s")
+                break
+    return lines
+
+
+def _secret_free(run: Run) -> list[str]:
+    """I11: no secret is ever shown."""
+    return [
+        f"I11 a secret of {len(secret)} characters is shown in {place}"
+        for secret in run["secrets"]
+        for place, text in run["outputs"].items()
+        if secret in text
+    ]
+
+
+def _accounted(run: Run) -> list[str]:
+    """I12: all that came in and went out is counted, and nothing failed that no trouble explains."""
+    lines: list[str] = []
+    handed, told = run["frames"]
+    if Counter(told) - Counter(handed):  # a connection kept for history alone is not told of
+        lines.append(f"I12 frames: {handed} were handed over on the open streams, {told} are counted")
+    counted, news = run["committed"]
+    if counted != news:
+        lines.append(f"I12 candles: {counted} are counted as committed, {news} were")
+    expected = tuple(run["expected"])
+    errors = [
+        text
+        for _, level, text in run["log"]
+        if level in {"ERROR", "CRITICAL"} and not text.startswith(expected)
+    ]
+    return lines + _few(errors, lambda text: f"I12 an error that no trouble explains: {text}")
+
+
+# --------------------------------------------------------------------------------------------------- values
+
+
+def _same(row: Row, other: Row) -> bool:
+    """Say whether two rows hold the same values, as far as both say them."""
+    if any(Decimal(row[place]) != Decimal(other[place]) for place in range(2, 7)):
+        return False
+    if None not in {row[7], other[7]} and int(row[7]) != int(other[7]):
+        return False
+    return row[8] is None or other[8] is None or _agree(Decimal(row[8]), Decimal(other[8]))
+
+
+def _agree(one: Decimal, other: Decimal) -> bool:
+    """Say whether one average is the other, rounded or cut somewhere."""
+    coarser = max(int(one.as_tuple().exponent), int(other.as_tuple().exponent))
+    return abs(one - other) <= Decimal(1).scaleb(coarser)
+
+
+def _is_in(ns: int, holes: Sequence[Row]) -> bool:
+    return any(since_ns <= ns < until_ns for since_ns, until_ns, _ in holes)
+
+
+def _doubles(keys: Sequence[Any]) -> list[Any]:
+    seen: set[Any] = set()
+    return [key for key in keys if key in seen or seen.add(key)]  # type: ignore[func-returns-value]  # add() says None
+
+
+def _few(found: Sequence[Any], line: Any) -> list[str]:
+    """Name the first few, and say how many more there are."""
+    lines = [line(one) for one in found[:MOST_NAMED]]
+    if len(found) > MOST_NAMED:
+        lines.append(f"{lines[0].split(':')[0]}: and {len(found) - MOST_NAMED} more like this")
+    return lines

@@ -1,0 +1,192 @@
+"""What was seen of a simulated run, as plain data for the checker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tests.simulation.life import SECRETS
+from tests.simulation.script import Act
+from tests.simulation.stage import Stage
+from wickwire import SECOND_NS, Account, Candle, Rate, Series, SeriesCandle, Timeframe
+from wickwire_sqlite.store import SqliteStore
+
+__all__ = ["evidence"]
+
+LIVE_S: Final = 60.0
+MISLED_BEFORE_S: Final = 120.0
+FOREVER_NS: Final = 2**62
+
+STORE_LINES: Final = (
+    "error: store failed",
+    "error: store refuses a series",
+    "error: stopped before everything",
+)
+LISTENER_LINES: Final = ("error: listener failed",)
+
+BOUNDS: Final = {"tasks": 400, "streams": 24, "unread frames": 1_024}
+"""Twenty series on five venues, a reader, a listener, and the life before that is still being buried."""
+
+
+async def evidence(stage: Stage) -> dict[str, Any]:
+    """Return all that the checker wants of a run that has been played."""
+    store = SqliteStore(stage.file, inline=True, readonly=True)
+    await store.open()
+    try:
+        states = {str(state.series): state for state in await store.states()}
+        stored = {
+            name: await store.candles(Series.parse(name), 0, FOREVER_NS, limit=10**7) for name in states
+        }
+    finally:
+        await store.aclose()
+    assert stage.sampler.last is not None
+    health = {str(one.series): one for one in stage.sampler.last.series}
+    ended_ns = stage.sampler.last.at_ns
+    series: dict[str, Any] = {}
+    for name in stage.script.series:
+        one = Series.parse(name)
+        if not isinstance(one.what, Timeframe):
+            continue
+        state, told, support = states[name], health[name], stage.supports[name]
+        truth = stage.venues.truth(name, state.origin_ns, state.frontier_ns)
+        length_s = one.timeframe.nominal_ns / SECOND_NS
+        waits_s = max(support.settle_s, support.grace_s) + 2.0
+        series[name] = {
+            "venue": one.venue,
+            "truth": [_row(candle) for candle in truth],
+            "stored": [_row(candle) for candle in stored[name]],
+            "origin_ns": state.origin_ns,
+            "frontier_ns": state.frontier_ns,
+            "holes": [[hole.since_ns, hole.until_ns, hole.kind.value] for hole in state.holes],
+            "live_limit_s": LIVE_S + (60.0 if one.venue == "alpaca" else 0.0),
+            "polled_limit_s": 2 * length_s + 2 * waits_s + LIVE_S + support.proof_s,
+            "late_s": length_s + waits_s + 60.0,
+            "wait_s": waits_s + length_s,
+            "slow": _is_thin(stage, one, state.frontier_ns),
+            "shut": not stage.venues.market.trades(one.symbol, state.frontier_ns, ended_ns),
+            "condition": told.condition.value,
+            "trouble": told.trouble,
+            "rung": told.rung.value,
+            "planned": stage.planned[name],
+            "misled": [
+                _misled(act, stage.script.starts_ns) for act in stage.script.acts if _misleads(act, one)
+            ],
+        }
+    return {
+        "seed": stage.script.seed,
+        "series": series,
+        "feed_limits": {
+            name: LIVE_S for name in stage.script.series if not isinstance(Series.parse(name).what, Timeframe)
+        },
+        "delivered": [
+            [at_ns, 0, str(candle.series), _row(candle), candle.revision, candle.seq]
+            for at_ns, candle in stage.heard.candles
+        ],
+        "pushed": [
+            [life, str(candle.series), candle.open_ns, candle.revision] for life, candle in stage.heard.pushed
+        ],
+        "trades": _trades(stage),
+        "samples": stage.sampler.samples,
+        "tries": stage.books.tries,
+        "healed_ns": stage.healed_ns,
+        "ended_ns": ended_ns,
+        "peaks": stage.sampler.peaks,
+        "bounds": BOUNDS,
+        "stops": stage.stops,
+        "orphans": [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()],
+        "limits": _limits(stage),
+        "secrets": SECRETS,
+        "outputs": {
+            "the log": "\n".join(line for _, _, line in stage.heard.lines),
+            "health": "\n".join(stage.sampler.text),
+            "the store": stage.file.read_bytes().decode("latin-1"),
+        },
+        "frames": stage.sampler.frames,
+        "committed": stage.sampler.committed,
+        "log": stage.heard.lines,
+        "expected": _expected(stage),
+    }
+
+
+def _row(candle: Candle | SeriesCandle) -> list[Any]:
+    prices = [str(value) for value in (candle.open, candle.high, candle.low, candle.close, candle.volume)]
+    vwap = None if candle.vwap is None else str(candle.vwap)
+    return [candle.open_ns, candle.close_ns, *prices, candle.trade_count, vwap]
+
+
+def _is_thin(stage: Stage, one: Series, until_ns: int) -> bool:
+    """Say whether buckets of a series are often empty: those are waited for, as many as usual."""
+    since_ns = until_ns - 20 * one.timeframe.nominal_ns
+    return len(stage.venues.truth(str(one), since_ns, until_ns)) < 20
+
+
+def _misleads(act: Act, one: Series) -> bool:
+    return act.trouble.misleads and act.trouble.place == one.venue
+
+
+def _misled(act: Act, starts_ns: int) -> list[int]:
+    since_ns = starts_ns + round((act.since_s - MISLED_BEFORE_S) * SECOND_NS)
+    return [since_ns, FOREVER_NS]
+
+
+def _trades(stage: Stage) -> dict[str, Any]:
+    told: dict[str, list[Any]] = {}
+    for trade in stage.heard.trades:
+        told.setdefault(trade.symbol, []).append(
+            [trade.time_ns, str(trade.price), str(trade.size), str(trade.side)]
+        )
+    return {
+        symbol: {
+            "told": trades,
+            "true": [
+                [true.time_ns, str(true.price), str(true.size), str(true.side)]
+                for true in stage.venues.market.trades(
+                    symbol, min(one[0] for one in trades), max(one[0] for one in trades) + 1
+                )
+            ],
+        }
+        for symbol, trades in told.items()
+    }
+
+
+def _limits(stage: Stage) -> list[dict[str, Any]]:
+    """Return what was asked of each venue beside what its documents allow, as its adapter declares it."""
+    found: list[dict[str, Any]] = []
+    for venue in stage.venues.servers:
+        limits = stage.registry.load(venue).description_for(Account()).limits
+        asked = [(f"{venue} requests", limits.rest, _of(stage, venue, stage.books.requests))]
+        asked.append((f"{venue} connects", limits.connects, _of(stage, venue, stage.books.connects)))
+        asked += [
+            (f"{venue} messages of a stream", limits.messages, times)
+            for host, times in stage.books.sent
+            if stage.books.venue_of[host] == venue
+        ]
+        found += [_limit(what, rate, times) for what, rate, times in asked if rate is not None]
+    return found
+
+
+def _limit(what: str, rate: Rate, times: Sequence[float]) -> dict[str, Any]:
+    return {
+        "what": what,
+        "amount": rate.amount,
+        "per_s": rate.per_s,
+        "burst": rate.burst,
+        "times": list(times),
+    }
+
+
+def _of(stage: Stage, venue: str, times: dict[str, list[float]]) -> list[float]:
+    return sorted(
+        at_s for host, asked in times.items() if stage.books.venue_of[host] == venue for at_s in asked
+    )
+
+
+def _expected(stage: Stage) -> list[str]:
+    places = {(act.trouble.place, act.trouble.name) for act in stage.script.acts}
+    lines: list[str] = []
+    if any(place == "store" for place, _ in places):
+        lines += STORE_LINES
+    if ("host", "raises") in places:
+        lines += LISTENER_LINES
+    return lines

@@ -1,0 +1,223 @@
+"""One life of the collector within a simulated run: from its start until it is stopped, or killed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import attrs
+
+from tests.simulation.journal import Journal
+from tests.simulation.passage import Passage
+from tests.simulation.shelf import Shelf
+from wickwire import Account, Series, SeriesCandle, StoreError, Trade
+from wickwire.closer import Switch
+from wickwire.collector import Collector
+from wickwire.logs import told
+from wickwire.model import Feed
+from wickwire.registry import Registry
+
+__all__ = ["ACCOUNTS", "SECRETS", "Heard", "Life", "Listening"]
+
+SECRETS: Final = ("PKTEST", "hush-hush-alpaca", "invented-client", "invented-refresh")
+"""What must never be seen again, in no log line and in no store."""
+
+ACCOUNTS: Final = {
+    "alpaca": Account(secrets={"key": SECRETS[0], "secret": SECRETS[1]}),
+    "dxlink": Account(secrets={"client_secret": SECRETS[2], "refresh_token": SECRETS[3]}),
+}
+
+_life: contextvars.ContextVar[Life | None] = contextvars.ContextVar("life", default=None)
+
+MOST_LINES: Final = 100_000
+
+
+@attrs.define(eq=False)
+class Heard:
+    """What all lives together handed out.
+
+    Attributes:
+        now_ns: The true time.
+        candles: What the reader with a durable cursor got: when, and the candle.
+        pushed: What listeners got: life, and the candle.
+        trades: Trades, by series.
+        lines: Log lines from warnings on: when, level and text.
+        cursor: The `seq` of the last candle that the reader got.
+        raises: A listener raises now.
+        pause_s: How long the reader takes for a candle now.
+    """
+
+    now_ns: Callable[[], int]
+    candles: list[tuple[int, SeriesCandle]] = attrs.field(factory=list)
+    pushed: list[tuple[int, SeriesCandle]] = attrs.field(factory=list)
+    trades: list[Trade] = attrs.field(factory=list)
+    lines: list[tuple[int, str, str]] = attrs.field(factory=list)
+    cursor: int = 0
+    raises: bool = False
+    pause_s: float = 0.0
+
+
+class Listening(logging.Handler):
+    """Keeps what is logged by whoever lives."""
+
+    def __init__(self, heard: Heard) -> None:
+        super().__init__(logging.INFO)
+        self._heard = heard
+
+    def emit(self, record: logging.LogRecord) -> None:
+        life = _life.get()
+        if (life is not None and life.dead) or len(self._heard.lines) >= MOST_LINES:
+            return
+        if record.levelno >= logging.WARNING:
+            line = told(record)
+            if record.exc_info and record.exc_info[1] is not None:
+                line += f" {record.exc_info[1]!r}"
+            self._heard.lines.append((self._heard.now_ns(), record.levelname, line))
+
+
+class HostError(Exception):
+    """A listener of the host's own fails."""
+
+
+@attrs.define(eq=False)
+class Life:
+    """One collector, its way to the venues and to the store.
+
+    Attributes:
+        number: Counted from 1.
+        series: What it shall collect.
+        collector: The one that is tried.
+        begun: Everything was added.
+        leave: Set when it shall stop in order.
+        dead: It was killed.
+    """
+
+    number: int
+    series: dict[str, None]
+    shelf: Shelf
+    passage: Passage
+    heard: Heard
+    journal: Journal
+    collector: Collector
+    begun: asyncio.Event = attrs.field(factory=asyncio.Event)
+    leave: asyncio.Event = attrs.field(factory=asyncio.Event)
+    dead: bool = False
+    task: asyncio.Task[None] | None = None
+
+    async def live(self) -> None:
+        """Collect until told to leave, or killed."""
+        _life.set(self)
+        try:
+            async with self.collector, asyncio.TaskGroup() as tasks:
+                self.collector.on_switch(self._switched)
+                self.collector.on_candle(self._pushed)
+                reading = [
+                    tasks.create_task(self._read(), name="reader"),
+                    tasks.create_task(self._hear(), name="trades"),
+                ]
+                for name in list(self.series):
+                    await self.add(name)
+                self.begun.set()
+                await self.leave.wait()
+                for task in reading:
+                    task.cancel()
+        finally:
+            self.begun.set()
+
+    async def add(self, name: str) -> None:
+        """Add a series, as often as it takes."""
+        while name in self.series:
+            try:
+                await self.collector.add(name)
+            except StoreError:
+                await asyncio.sleep(5.0)
+            else:
+                return
+
+    async def kill(self) -> None:
+        """End it as SIGKILL would: nothing of it is done or heard any more."""
+        self.dead = self.shelf.dead = True
+        await self.passage.die()
+        assert self.task is not None
+        self.task.cancel()
+
+    def _switched(self, switch: Switch) -> None:
+        if not self.dead:
+            self.journal.note("switch", switch.series, switch.rung.value)
+
+    def _pushed(self, candle: SeriesCandle) -> None:
+        if self.dead:
+            return
+        self.heard.pushed.append((self.number, candle))
+        if self.heard.raises:
+            raise HostError("this listener always fails")
+
+    async def _read(self) -> None:
+        """Read candles with a cursor that outlives the process, as a sink does."""
+        while True:
+            try:
+                async for candle in self.collector.candles(after_seq=self.heard.cursor):
+                    if self.dead:
+                        return
+                    self.heard.cursor = candle.seq
+                    self.heard.candles.append((self.heard.now_ns(), candle))
+                    self.journal.note(
+                        "candle",
+                        candle.series,
+                        candle.open_ns,
+                        *(candle.open, candle.high, candle.low, candle.close, candle.volume),
+                        candle.trade_count,
+                        candle.evidence,
+                        candle.revision,
+                    )
+                    if self.heard.pause_s:
+                        await asyncio.sleep(self.heard.pause_s)
+            except StoreError:
+                await asyncio.sleep(1.0)
+            else:
+                return
+
+    async def _hear(self) -> None:
+        async for trade in self.collector.trades():
+            if not self.dead:
+                self.heard.trades.append(trade)
+
+
+def made(
+    number: int,
+    series: dict[str, None],
+    shelf: Shelf,
+    passage: Passage,
+    heard: Heard,
+    registry: Registry,
+    clock: Any,
+    rng: random.Random,
+) -> Life:
+    """Return a life that has not begun."""
+    collector = Collector(
+        shelf,
+        registry=registry,
+        transport=passage,
+        accounts=ACCOUNTS,
+        clock=clock,
+        rng=rng,
+        world="a simulated run",
+    )
+    return Life(
+        number=number,
+        series=series,
+        shelf=shelf,
+        passage=passage,
+        heard=heard,
+        journal=shelf.journal,
+        collector=collector,
+    )
+
+
+def candle_series(names: Sequence[str]) -> list[Series]:
+    """Return those of *names* that carry candles."""
+    return [one for one in map(Series.parse, names) if not isinstance(one.what, Feed)]

@@ -1,0 +1,231 @@
+"""The way from one life of a collector to the venues: everything that passes is counted, from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+import attrs
+
+from tests.simulation.journal import Journal
+from wickwire import Series, Timeframe
+from wickwire.conversation import HttpReply, HttpRequest
+from wickwire.endpoint import Endpoint
+from wickwire.errors import WickwireError
+from wickwire.simulate.memory import MemoryTransport
+from wickwire.transport import Stream
+
+__all__ = ["Ledgers", "Passage", "Sight", "sights_of"]
+
+Sight = tuple[str, Sequence[bytes]]
+"""What is seen (venue, kind and symbol in one text), and the pieces that a frame of it holds, all of them."""
+
+
+@attrs.define(eq=False)
+class Ledgers:
+    """What passed, over all lives.
+
+    Attributes:
+        journal: Where attempts and requests are noted.
+        now_ns: The true time.
+        venue_of: The venue behind a host.
+        sights: What to look for in the frames of a venue.
+        connects: When a stream was asked for, by host, in the loop's seconds.
+        requests: When a request was sent, by host.
+        sent: Times of messages, by host and stream.
+        tries: Attempts of any kind by venue: when in true nanoseconds, and whether it went well.
+        seen_ns: When a frame of something was handed over last.
+    """
+
+    journal: Journal
+    now_ns: Callable[[], int]
+    venue_of: Mapping[str, str]
+    sights: Mapping[str, Sequence[Sight]]
+    connects: dict[str, list[float]] = attrs.field(factory=dict)
+    requests: dict[str, list[float]] = attrs.field(factory=dict)
+    sent: list[tuple[str, list[float]]] = attrs.field(factory=list)
+    tries: dict[str, list[tuple[int, bool]]] = attrs.field(factory=dict)
+    seen_ns: dict[str, int] = attrs.field(factory=dict)
+
+    def tried(self, host: str, began_ns: int, *, well: bool) -> None:
+        """Note how one attempt to reach a venue ended."""
+        self.tries.setdefault(self.venue_of.get(host, host), []).append((began_ns, well))
+
+    def answered(self, host: str) -> None:
+        """Note that REST of a venue answered."""
+        self.seen_ns[f"rest {self.venue_of.get(host, host)}"] = self.now_ns()
+
+    def look(self, venue: str, frame: bytes) -> None:
+        """Note of what a frame brings data."""
+        for name, pieces in self.sights.get(venue, ()):
+            if all(piece in frame for piece in pieces):
+                self.seen_ns[name] = self.now_ns()
+
+
+@attrs.define(eq=False)
+class Passage:
+    """The transport of one life.
+
+    Attributes:
+        inner: The simulated venues.
+        books: What passed.
+        dead: The process was killed: nothing is sent or answered any more.
+        streams: Those that were opened and have not ended.
+    """
+
+    inner: MemoryTransport
+    books: Ledgers
+    dead: bool = False
+    streams: dict[PassedStream, None] = attrs.field(factory=dict)
+
+    async def open(self, endpoint: Endpoint) -> Stream:
+        host, at_ns = urlsplit(endpoint.url).netloc, self.books.now_ns()
+        self.books.connects.setdefault(host, []).append(_now_s())
+        try:
+            inner = await self.inner.open(endpoint)
+        except WickwireError as exc:
+            await self._hang()
+            self.books.journal.note("connect", host, type(exc).__name__, _first(exc))
+            self.books.tried(host, at_ns, well=False)
+            raise
+        stream = PassedStream(self, host, inner)
+        if self.dead:
+            await inner.aclose()
+        await self._hang()
+        self.books.journal.note("connect", host, "open")
+        self.books.tried(host, at_ns, well=True)
+        self.books.sent.append((host, stream.sent))
+        self.streams[stream] = None
+        return stream
+
+    async def request(self, request: HttpRequest) -> HttpReply:
+        host, at_ns = urlsplit(request.url).netloc, self.books.now_ns()
+        self.books.requests.setdefault(host, []).append(_now_s())
+        try:
+            reply = await self.inner.request(request)
+        except WickwireError as exc:
+            await self._hang()
+            self.books.journal.note("request", host, type(exc).__name__)
+            self.books.tried(host, at_ns, well=False)
+            raise
+        await self._hang()
+        self.books.journal.note("request", host, reply.status, len(reply.body))
+        self.books.tried(host, at_ns, well=reply.status == 200)
+        if reply.status == 200:
+            self.books.answered(host)
+        return reply
+
+    async def aclose(self) -> None:
+        """Leave the venues alone: they outlive every collector."""
+
+    async def die(self) -> None:
+        """Let the process be gone: its sockets close, and nobody answers it."""
+        self.dead = True
+        for stream in list(self.streams):
+            await stream.inner.aclose(1006)
+        self.streams.clear()
+
+    async def _hang(self) -> None:
+        if self.dead:
+            await asyncio.get_running_loop().create_future()
+
+
+@attrs.define(eq=False)
+class PassedStream:
+    """One stream, counted.
+
+    Attributes:
+        passage: Whose it is.
+        host: Where it leads.
+        inner: The stream itself.
+        frames: How many were handed over.
+        sent: When something was sent, keepalives left out.
+    """
+
+    passage: Passage
+    host: str
+    inner: Stream
+    frames: int = 0
+    sent: list[float] = attrs.field(factory=list)
+    venue: str = attrs.field()
+
+    @venue.default
+    def _venue(self) -> str:
+        return self.passage.books.venue_of[self.host]
+
+    async def receive(self) -> bytes:
+        try:
+            frame = await self.inner.receive()
+        except WickwireError:
+            self.passage.streams.pop(self, None)
+            await self.passage._hang()
+            raise
+        await self.passage._hang()
+        self.frames += 1
+        self.passage.books.look(self.venue, frame)
+        return frame
+
+    async def send(self, frame: str | bytes, *, secret: bool = False) -> None:
+        await self.passage._hang()
+        text = frame if isinstance(frame, str) else frame.decode("latin-1")
+        if '"ping"' not in text and "KEEPALIVE" not in text:
+            self.sent.append(_now_s())
+        await self.inner.send(frame, secret=secret)
+
+    async def ping(self) -> None:
+        await self.passage._hang()
+        await self.inner.ping()
+
+    async def aclose(self, code: int = 1000) -> None:
+        self.passage.streams.pop(self, None)
+        await self.inner.aclose(code)
+
+
+# ------------------------------------------------------------------------------- what frames look like
+
+
+def sights_of(series: Sequence[Series]) -> Mapping[str, Sequence[Sight]]:
+    """Return, by venue, how the data of *series* is told apart in frames, by the venues' documents."""
+    found: dict[str, dict[str, Sequence[bytes]]] = {}
+    for one in series:
+        here = found.setdefault(one.venue, {})
+        match one.venue:
+            case "kraken":
+                _kraken(one, here)
+            case "coinbase":
+                _coinbase(one, here)
+            case "alpaca":
+                symbol = bytes([0xA0 + len(one.symbol)]) + one.symbol.encode()
+                for kind in ("b", "t", "q"):
+                    here[f"alpaca {kind} {one.symbol}"] = (b"\xa1T\xa1" + kind.encode() + b"\xa1S" + symbol,)
+            case "dxlink":
+                symbol = f'"{one.symbol}:CXTALP'.encode()
+                here[f"dxlink candle {one.symbol}"] = (b"FEED_DATA", symbol + b"{=")
+                here[f"dxlink trade {one.symbol}"] = (b"FEED_DATA", b"TimeAndSale", symbol + b'"')
+            case _:
+                pass
+    return {venue: list(here.items()) for venue, here in found.items()}
+
+
+def _kraken(one: Series, here: dict[str, Sequence[bytes]]) -> None:
+    symbol = f'"symbol":"{one.symbol}"'.encode()
+    if isinstance(one.what, Timeframe):
+        minutes = one.timeframe.nominal_ns // 60_000_000_000
+        name = f"kraken {minutes} {one.symbol}"
+        here[name] = (b'"channel":"ohlc","type"', symbol, f'"interval":{minutes},'.encode())
+    here[f"kraken trade {one.symbol}"] = (b'"channel":"trade","type"', symbol)
+
+
+def _coinbase(one: Series, here: dict[str, Sequence[bytes]]) -> None:
+    product = f'"product_id":"{one.symbol.replace("/", "-")}"'.encode()
+    for channel in ("candles", "market_trades", "ticker"):
+        here[f"coinbase {channel} {one.symbol}"] = (f'"channel":"{channel}"'.encode(), product)
+
+
+def _first(error: Exception) -> str:
+    return " ".join(str(error).split())[:60]
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

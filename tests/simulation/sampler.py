@@ -1,0 +1,106 @@
+"""What a collector says about itself every few seconds, beside what was really handed to it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from wickwire import Feed, Rung, Series
+from wickwire.health import Health, SeriesHealth
+
+if TYPE_CHECKING:
+    from tests.simulation.stage import Stage
+
+__all__ = ["Sampler", "sight_of"]
+
+EVERY_S: Final = 7.0
+
+Sample = tuple[int, str, str, str, int | None]
+"""When, series, condition, route, and when data of it was handed over last."""
+
+
+@attrs.define(eq=False)
+class Sampler:
+    """Asks for health every few seconds.
+
+    Attributes:
+        samples: What it said of each series.
+        peaks: The most that there was at once: tasks, streams, unread frames, series.
+        committed: Candles that health counted as committed, and the store's wrapper as news, at the end.
+        frames: Frames that were handed over on each open stream, and that health counts, at the end.
+        last: What health said at the end.
+        text: All that health ever showed that was new, for whoever looks for secrets.
+    """
+
+    samples: list[Sample] = attrs.field(factory=list)
+    peaks: dict[str, int] = attrs.field(factory=dict)
+    committed: tuple[int, int] = (0, 0)
+    frames: tuple[list[int], list[int]] = ((), ())  # type: ignore[assignment]  # filled at the end
+    last: Health | None = None
+    text: dict[str, None] = attrs.field(factory=dict)
+    _sights: dict[tuple[Series, Rung], str] = attrs.field(factory=dict)
+
+    async def run(self, stage: Stage) -> None:
+        """Ask for ever."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            self.take(stage)
+
+    def take(self, stage: Stage) -> None:
+        """Ask once."""
+        life = stage.life
+        if life is None or not life.begun.is_set() or life.task is None or life.task.done():
+            return
+        health, seen = life.collector.health(), stage.books.seen_ns
+        at_ns = stage.true.now_ns()
+        for one in health.series:
+            self.samples.append(
+                (at_ns, str(one.series), one.condition.value, one.rung.value, seen.get(self._sight(one)))
+            )
+            self.text.update({one.trouble: None, one.why: None})
+        for venue in health.venues:
+            self.text[venue.trouble] = None
+        self._peak("tasks", len(asyncio.all_tasks()))
+        self._peak("streams", len(stage.line.open_streams))
+        self._peak("unread frames", max((stream.unread for stream in stage.line.open_streams), default=0))
+
+    async def at_the_end(self, stage: Stage) -> None:
+        """Ask for all that is compared when nothing moves any more."""
+        life = stage.life
+        assert life is not None
+        self.last = health = life.collector.health()
+        self.committed = (health.committed, life.shelf.news)
+        told = [link.frames for venue in health.venues for link in venue.links if link.age_s is not None]
+        self.frames = (sorted(stream.frames for stream in life.passage.streams), sorted(told))
+        self.text[repr(health)] = None
+
+    def _sight(self, one: SeriesHealth) -> str:
+        key = one.series, one.rung
+        name = self._sights.get(key)
+        if name is None:
+            name = self._sights[key] = sight_of(one.series, one.rung)
+        return name
+
+    def _peak(self, what: str, count: int) -> None:
+        self.peaks[what] = max(self.peaks.get(what, 0), count)
+
+
+def sight_of(series: Series, rung: Rung) -> str:
+    """Return what of a venue brings *series* by *rung*, as `passage.sights_of` names it."""
+    venue, symbol = series.venue, series.symbol
+    kinds: dict[str, Any] = {
+        "kraken": ("trade", "trade", None),
+        "coinbase": ("market_trades", "ticker", "candles"),
+        "alpaca": ("t", "q", "b"),
+        "dxlink": ("trade", "quote", "candle"),
+    }
+    if (rung is Rung.POLL and venue != "dxlink") or venue not in kinds:  # its history comes over a socket
+        return f"rest {venue}"
+    trades, quotes, candles = kinds[venue]
+    if series.what is Feed.QUOTES:
+        return f"{venue} {quotes} {symbol}"
+    if series.what is Feed.TRADES or rung is Rung.BUILD:
+        return f"{venue} {trades} {symbol}"
+    return f"{venue} {candles or series.timeframe.nominal_ns // 60_000_000_000} {symbol}"

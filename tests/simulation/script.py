@@ -1,0 +1,104 @@
+"""What happens in one simulated run: which series are collected, and what befalls them when. By the seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+from tests.simulation.catalogue import CATALOGUE, Trouble
+from wickwire import parse_instant
+
+__all__ = ["CALM_MIN", "Act", "Script", "drawn"]
+
+CALM_MIN: Final = 20.0
+"""How long nothing happens at the end, at least; after most troubles it is longer."""
+WARM_UP_MIN: Final = 3.0
+
+SERIES: Final[dict[str, Sequence[str]]] = {
+    "kraken": ("BTC/USD@1m", "ETH/USD@1m", "SOL/USD@1m", "BTC/USD@5m", "XRP/USD@1m", "BTC/USD@trades"),
+    "coinbase": ("BTC/USD@5m", "ETH/USD@1m", "LTC/USD@5m", "BTC/USD@15m", "SOL/USD@1m", "ETH/USD@quotes"),
+    "alpaca": (".iex:AAPL@1m", "BTC/USD@1m", "XMR/USD@1m", "ETH/USD@1h", "SOL/USD@1m", "ETH/USD@trades"),
+    "dxlink": ("BTC/USD@1m", "ETH/USD@1m", "SOL/USD@5m", "XRP/USD@1m", "DOGE/USD@1m", "ETH/USD@trades"),
+    "yahoo": ("BTC/USD@1m", "AAPL@1m", "ETH/USD@5m", "SOL/USD@1m", "XRP/USD@1m", "MSFT@1m"),
+}
+"""Streamed, resampled (15m, 1h), built from trades (Coinbase's minutes), polled (Yahoo), and feeds."""
+
+_STARTS: Final = tuple(
+    map(parse_instant, ("2027-01-15T14:27:00Z", "2027-01-15T20:05:00Z", "2027-01-17T23:20:00Z"))
+)
+"""Before New York opens, before it closes, and before the week begins."""
+
+
+@attrs.frozen(kw_only=True)
+class Act:
+    """One trouble as it is played, in seconds since the start; *where* is a series or an origin, by lot."""
+
+    number: int
+    since_s: float
+    until_s: float
+    trouble: Trouble
+    lot: int
+
+
+@attrs.frozen(kw_only=True)
+class Script:
+    """One run.
+
+    Attributes:
+        seed: What all of it follows from.
+        hours: How long it is.
+        starts_ns: When it begins.
+        series: What is collected.
+        acts: What happens, in order of beginning.
+    """
+
+    seed: int
+    hours: float
+    starts_ns: int
+    series: Sequence[str]
+    acts: Sequence[Act]
+
+
+def drawn(
+    seed: int, hours: float, *, each: int = 4, venues: Sequence[str] = tuple(SERIES), troubles: bool = True
+) -> Script:
+    """Draw a run.
+
+    Args:
+        seed: Any number.
+        hours: How long it is, the calm at its end included.
+        each: How many series of every venue.
+        venues: Of which venues.
+        troubles: Whether anything goes wrong.
+    """
+    rng = random.Random(f"script/{seed}")
+    series = [name for venue in venues for name in _series(venue, each, rng)]
+    length_s = hours * 3_600.0
+    acts: list[Act] = []
+    at_s, pace_s = WARM_UP_MIN * 60.0, rng.choice((120.0, 300.0, 600.0))
+    while troubles and (at_s := at_s + rng.expovariate(1.0 / pace_s)) < length_s - CALM_MIN * 60.0:
+        fitting = [
+            one
+            for one in CATALOGUE
+            if at_s + one.settles_min * 60.0 < length_s and (one.fault is None or one.place in venues)
+        ]
+        if not fitting:
+            break
+        # each place is as likely as any other, however many troubles it knows
+        place = rng.choice(sorted({one.place for one in fitting}))
+        trouble = rng.choice([one for one in fitting if one.place == place])
+        most_s = min(trouble.most_min * 60.0, length_s - trouble.settles_min * 60.0 - at_s)
+        lasts_s = 0.0 if trouble.once else min(most_s, 6.0 + rng.expovariate(1.0 / 240.0))
+        lot = rng.getrandbits(32)
+        acts.append(Act(number=len(acts), since_s=at_s, until_s=at_s + lasts_s, trouble=trouble, lot=lot))
+    return Script(seed=seed, hours=hours, starts_ns=rng.choice(_STARTS), series=series, acts=acts)
+
+
+def _series(venue: str, count: int, rng: random.Random) -> Sequence[str]:
+    """Return *count* series of a venue; the first is always among them."""
+    first, *others = SERIES[venue]
+    chosen = [first, *rng.sample(others, count - 1)]
+    return [f"{venue}{name}" if name.startswith(".") else f"{venue}:{name}" for name in chosen]

@@ -1,0 +1,119 @@
+"""A store as a collector meets it: behind it the real one, before it all that may befall a commit."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from tests.simulation.journal import Journal
+from wickwire import Change, Loaded, Series, SeriesCandle, SeriesState, Store, StoreError
+
+__all__ = ["Shelf", "Weather"]
+
+
+@attrs.define(eq=False)
+class Weather:
+    """What befalls the store now: details by the name of the trouble. It outlives collectors."""
+
+    on: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+
+
+@attrs.define(eq=False)
+class Shelf:
+    """One life's way to the store.
+
+    Attributes:
+        inner: The real store.
+        weather: What befalls it.
+        journal: Where commits are noted.
+        rng: How long commits take.
+        dead: The process was killed: nothing is done or answered any more.
+        news: Candles that were news, over this life.
+        unanswered: Candles that were stored, of which nobody was told: the answer was lost.
+    """
+
+    inner: Store
+    weather: Weather
+    journal: Journal
+    rng: random.Random
+    dead: bool = False
+    news: int = 0
+    unanswered: int = 0
+
+    async def open(self) -> None:
+        await self.inner.open()
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+    async def world(self) -> str:
+        return await self.inner.world()
+
+    async def claim(self, world: str) -> None:
+        await self.inner.claim(world)
+
+    async def check(self) -> Sequence[str]:
+        return await self.inner.check()
+
+    async def load(self, series: Series) -> Loaded | None:
+        await self._answering()
+        if "load_fails" in self.weather.on:
+            raise StoreError("simulated store: the file cannot be read")
+        return await self.inner.load(series)
+
+    async def commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
+        on, rng = self.weather.on, self.rng
+        await self._answering(0.001 * rng.random())
+        if "slow" in on:
+            await self._answering(on["slow"]["wait_s"] * rng.random())
+        if "fails" in on and rng.random() < 0.8:
+            raise StoreError("simulated store: disk I/O error")
+        if "full" in on:
+            raise StoreError("simulated store: the disk is full")
+        if "locked" in on:
+            await self._answering(on["locked"]["wait_s"])
+            raise StoreError("simulated store: the database is locked")
+        refused = on.get("one_series", {}).get("series")
+        if any(str(change.state.series) == refused for change in changes):
+            raise StoreError(f"simulated store: {refused} is not taken")
+        news = await self.inner.commit(changes)
+        self.journal.note("commit", len(changes), len(news), news[-1].seq if news else 0)
+        if "lost_answer" in on and rng.random() < 0.5:
+            self.unanswered += len(news)
+            raise StoreError("simulated store: the connection was cut before the answer came")
+        await self._answering(0.001 * rng.random())
+        self.news += len(news)
+        return news
+
+    async def candles(
+        self, series: Series, since_ns: int, until_ns: int, *, limit: int
+    ) -> Sequence[SeriesCandle]:
+        await self._answering()
+        return await self.inner.candles(series, since_ns, until_ns, limit=limit)
+
+    async def committed(self, after_seq: int, *, limit: int) -> Sequence[SeriesCandle]:
+        await self._answering()
+        return await self.inner.committed(after_seq, limit=limit)
+
+    async def last_seq(self) -> int:
+        await self._answering()
+        return await self.inner.last_seq()
+
+    async def latest(self, series: Series) -> SeriesCandle | None:
+        await self._answering()
+        return await self.inner.latest(series)
+
+    async def states(self) -> Sequence[SeriesState]:
+        await self._answering()
+        return await self.inner.states()
+
+    async def _answering(self, wait_s: float = 0.0) -> None:
+        """Take so long; for ever, once the process is dead."""
+        if wait_s:
+            await asyncio.sleep(wait_s)
+        if self.dead:
+            await asyncio.get_running_loop().create_future()

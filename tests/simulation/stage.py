@@ -1,0 +1,331 @@
+"""A whole simulated run: venues, a store, a collector that dies and comes back, and what befalls them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO, Final
+from urllib.parse import urlsplit
+
+import attrs
+
+from tests.simulation.catalogue import Trouble
+from tests.simulation.clocks import TrueClock, WallClock
+from tests.simulation.journal import Journal
+from tests.simulation.life import Heard, Life, Listening, made
+from tests.simulation.passage import Ledgers, Passage, sights_of
+from tests.simulation.sampler import Sampler
+from tests.simulation.script import Act, Script
+from tests.simulation.shelf import Shelf, Weather
+from tests.simulation.venues import Venues
+from wickwire import DAY_NS, SECOND_NS, Series
+from wickwire.description import OhlcvSupport
+from wickwire.registry import Registry
+from wickwire.simulate import SeededMarket
+from wickwire.simulate.loops import VirtualLoop, running_clock
+from wickwire.simulate.memory import MemoryTransport
+from wickwire_sqlite.store import SqliteStore
+
+__all__ = ["LATENCY_S", "Stage", "acted"]
+
+LATENCY_S: Final = 0.05
+
+
+@attrs.define(eq=False)
+class Stage:
+    """Everything that one run is made of, and what was seen of it.
+
+    Attributes:
+        script: What is played.
+        venues: The truth.
+        true: The venues' clock.
+        wall: The collector's.
+        line: What lies between.
+        books: What passed there.
+        weather: What befalls the store.
+        heard: What was handed out.
+        journal: The log.
+        file: The store's.
+        series: What shall be collected now.
+        life: The collector that lives now.
+        lives: How many there were.
+        stops: How long each orderly stop took, in seconds.
+        healed_ns: When the last trouble was over.
+        sampler: What health said.
+    """
+
+    script: Script
+    venues: Venues
+    true: TrueClock
+    wall: WallClock
+    line: MemoryTransport
+    books: Ledgers
+    weather: Weather
+    heard: Heard
+    journal: Journal
+    file: Path
+    registry: Registry
+    series: dict[str, None]
+    sampler: Sampler
+    life: Life | None = None
+    lives: int = 0
+    stops: list[float] = attrs.field(factory=list)
+    healed_ns: int = 0
+    supports: dict[str, OhlcvSupport] = attrs.field(factory=dict)
+    planned: dict[str, str] = attrs.field(factory=dict)
+    news: int = 0
+    unanswered: int = 0
+    _tasks: asyncio.TaskGroup | None = None
+    _rng: random.Random = attrs.field(factory=random.Random)
+    _busy: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+
+    async def play(self) -> None:
+        """Play the whole script; the last life still lives afterwards."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            await self._begin()
+            await self._note_plans()
+            sampling = tasks.create_task(self.sampler.run(self), name="sampler")
+            moments = sorted(
+                [(act.since_s, act.number, act, True) for act in self.script.acts]
+                + [(act.until_s, act.number, act, False) for act in self.script.acts if not act.trouble.once],
+                key=lambda moment: (moment[0], moment[1], not moment[3]),
+            )
+            for at_s, _, act, begins in moments:
+                await asyncio.sleep(max(0.0, began_s + at_s - loop.time()))
+                await (self._befall(act) if begins else self._heal(act))
+                self.healed_ns = self.true.now_ns()
+            await asyncio.sleep(max(0.0, began_s + self.script.hours * 3_600.0 - loop.time()))
+            sampling.cancel()
+            await self.sampler.at_the_end(self)
+            await self._leave()
+
+    async def _note_plans(self) -> None:
+        """Note how everything is to be collected, once it is."""
+        life = self.life
+        assert life is not None
+        await life.begun.wait()
+        for plan in life.collector.plan():
+            self.planned[str(plan.series)] = plan.rung.value
+            if plan.support is not None:
+                self.supports[str(plan.series)] = plan.support
+
+    # ---------------------------------------------------------------------------------------- lives
+
+    async def _begin(self) -> None:
+        """Let a collector begin to live."""
+        self.lives += 1
+        store = SqliteStore(self.file, inline=True, power_safe=False)
+        rng = random.Random(f"life/{self.script.seed}/{self.lives}")
+        shelf = Shelf(store, self.weather, self.journal, random.Random(rng.random()))
+        passage = Passage(self.line, self.books)
+        life = made(self.lives, self.series, shelf, passage, self.heard, self.registry, self.wall, rng)
+        self.journal.note("life", self.lives)
+        assert self._tasks is not None
+        life.task = self._tasks.create_task(_ended(life), name=f"life {self.lives}")
+        self.life = life
+
+    async def _leave(self) -> None:
+        """Stop the collector in order."""
+        life, loop = self.life, asyncio.get_running_loop()
+        assert life is not None
+        assert life.task is not None
+        began_s = loop.time()
+        life.leave.set()
+        if not life.begun.is_set():
+            life.task.cancel()
+        await asyncio.wait([life.task])
+        self.stops.append(loop.time() - began_s)
+        self.journal.note("left", life.number)
+        self._bury(life)
+
+    async def _kill(self) -> None:
+        life = self.life
+        assert life is not None
+        assert life.task is not None
+        await life.kill()
+        self.journal.note("killed", life.number)
+        self._bury(life)
+
+    def _bury(self, life: Life) -> None:
+        self.news += life.shelf.news
+        self.unanswered += life.shelf.unanswered
+        self.life = None
+
+    # -------------------------------------------------------------------------------------- troubles
+
+    async def _befall(self, act: Act) -> None:
+        trouble = act.trouble
+        self.journal.note("fault", act.number, trouble)
+        match trouble.place:
+            case "line":
+                self._disturb(act)
+            case "store":
+                details = dict(trouble.details)
+                if trouble.name == "one_series":
+                    details["series"] = self._lot_of(act, list(self.script.series))
+                self.weather.on[trouble.name] = details
+            case "clock":
+                self.wall.wrong_ns = round(trouble.details["by_s"] * SECOND_NS)
+            case "machine":
+                self._halt(trouble)
+            case "process":
+                await (self._kill() if trouble.name == "killed" else self._leave())
+                await asyncio.sleep(trouble.details["away_s"])
+                await self._begin()
+            case "roster":
+                name = self._lot_of(act, list(self.script.series))
+                self.series.pop(name, None)
+                if self.life is not None and self.life.begun.is_set():
+                    await self.life.collector.remove(name)
+            case "host":
+                self.heard.raises |= trouble.name == "raises"
+                self.heard.pause_s = 5.0 if trouble.name == "slow_reader" else self.heard.pause_s
+            case _:
+                assert trouble.fault is not None
+                self.venues.inject(trouble.fault)
+
+    async def _heal(self, act: Act) -> None:
+        trouble = act.trouble
+        self.journal.note("healed", act.number, trouble.tag)
+        match trouble.place:
+            case "line":
+                self._calm(act)
+            case "store":
+                self.weather.on.pop(trouble.name, None)
+            case "clock":
+                self.wall.wrong_ns = 0
+            case "roster":
+                name = self._lot_of(act, list(self.script.series))
+                self.series[name] = None
+                if self.life is not None and self.life.begun.is_set():
+                    assert self._tasks is not None
+                    self._tasks.create_task(_added(self.life, name), name=f"add {name}")
+            case "host":
+                self.heard.raises &= trouble.name != "raises"
+                self.heard.pause_s = 0.0 if trouble.name == "slow_reader" else self.heard.pause_s
+            case _:
+                assert trouble.fault is not None
+                self.venues.heal(trouble.fault)
+
+    def _disturb(self, act: Act) -> None:
+        trouble, origin = act.trouble, self._origin_of(act)
+        match trouble.name:
+            case "cut":
+                self.line.cut(self._stream_of(act), code=trouble.details["code"])
+            case "cut_all":
+                self.line.cut()
+            case "refuse":
+                self.line.refuse(origin)
+                self.line.cut(origin)
+            case "mute":
+                self.line.mute(origin)
+            case _:
+                self.line.latency_s = trouble.details["latency_s"]
+
+    def _calm(self, act: Act) -> None:
+        match act.trouble.name:
+            case "refuse":
+                self.line.refuse(self._origin_of(act), refused=False)
+            case "mute":
+                self.line.mute(self._origin_of(act), muted=False)
+            case _:
+                self.line.latency_s = LATENCY_S
+
+    def _halt(self, trouble: Trouble) -> None:
+        """Let time pass without the collector: asleep, its sockets are gone then; stopped, they live."""
+        seconds = trouble.details["for_s"]
+        if trouble.name == "asleep":  # the loop's clock stands still, as CLOCK_MONOTONIC does
+            self.true.slept_ns += round(seconds * SECOND_NS)
+            self.line.cut()
+        else:
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, VirtualLoop)
+            loop.leap(seconds)
+
+    def _origin_of(self, act: Act) -> str:
+        servers = self.venues.servers.values()
+        origins = [origin for one in servers for origin in (*one.stream_origins, *one.rest_origins)]
+        return str(self._lot_of(act, origins))
+
+    def _stream_of(self, act: Act) -> str:
+        servers = self.venues.servers.values()
+        return str(self._lot_of(act, [origin for one in servers for origin in one.stream_origins[:1]]))
+
+    @staticmethod
+    def _lot_of(act: Act, choices: list[str]) -> str:
+        return choices[act.lot % len(choices)]
+
+
+async def _ended(life: Life) -> None:
+    """Live, and end without a word where it was killed."""
+    try:
+        await life.live()
+    except asyncio.CancelledError:
+        if not life.dead and not life.leave.is_set():
+            raise
+
+
+async def _added(life: Life, name: str) -> None:
+    with contextlib.suppress(Exception):
+        await life.add(name)
+
+
+@contextlib.asynccontextmanager
+async def acted(script: Script, *, out: IO[str] | None = None, lively: int = 1) -> AsyncIterator[Stage]:
+    """Play *script* on the running virtual loop, and hand over all that was seen of it.
+
+    Args:
+        script: What is played.
+        out: Where the log is written.
+        lively: How many times more trades there are than usual.
+    """
+    true = TrueClock(running_clock())
+    wall = WallClock(true)
+    registry = Registry()
+    market = SeededMarket(script.seed, true.now_ns() - DAY_NS)
+    servers = {}
+    for venue in dict.fromkeys(Series.parse(name).venue for name in script.series):
+        make = registry.load(venue).simulate
+        assert make is not None
+        servers[venue] = make(market)
+    hosts = {
+        urlsplit(origin).netloc: venue
+        for venue, server in servers.items()
+        for origin in (*server.stream_origins, *server.rest_origins)
+    }
+    journal = Journal(true, out)
+    rng = random.Random(f"line/{script.seed}")
+    line = MemoryTransport(list(servers.values()), true, latency_s=LATENCY_S, rng=rng)
+    heard = Heard(true.now_ns)
+    listening = Listening(heard)
+    logger = logging.getLogger("wickwire")
+    logger.addHandler(listening)
+    try:
+        with tempfile.TemporaryDirectory(prefix="wickwire-simulation-") as folder:
+            stage = Stage(
+                script=script,
+                venues=Venues(market=market, servers=servers, clock=true),
+                true=true,
+                wall=wall,
+                line=line,
+                books=Ledgers(journal, true.now_ns, hosts, sights_of([*map(Series.parse, script.series)])),
+                weather=Weather(),
+                heard=heard,
+                journal=journal,
+                file=Path(folder) / "candles.db",
+                registry=registry,
+                series=dict.fromkeys(script.series),
+                sampler=Sampler(),
+            )
+            await stage.play()
+            yield stage
+    finally:
+        logger.removeHandler(listening)
