@@ -132,6 +132,7 @@ class Closer:
         self._row_s = -math.inf
         self._rhythm = Rhythm()
         self._turned_at = (0, _now_s())
+        self._ahead_s = clock.now_ns() / SECOND_NS - _now_s()
         self.received = 0
         self._stopped = False
         self.rung = plan.rung
@@ -237,6 +238,12 @@ class Closer:
         self._agreed = 0
         self._refusal = ""
         self._failing.pop("stream", None)
+        ahead_s = self._clock.now_ns() / SECOND_NS - _now_s()
+        if (
+            abs(ahead_s - self._ahead_s) > MARGIN_S
+        ):  # the machine slept, and nobody knows how old the last row is
+            self._row_s = -math.inf
+        self._ahead_s = ahead_s
         self.ledger.subscribed(self.ledger.epoch_count + 1, self._clock.now_ns())
         if self.ledger.dirty:
             self._notice()  # that it is collected, and from when on, outlives a crash too

@@ -29,3 +29,8 @@ def play(minutes: float, *acts: tuple[float, float, str], series: Sequence[str])
 def test_a_clock_that_is_set_an_hour_ahead_closes_nothing_before_its_end() -> None:
     """The venue told its time before the clock was set, and answers over a socket without telling it."""
     assert [] == play(60, (5, 15, "clock:jumps by_s=4000.0"), series=["dxlink:BTC/USD@1m"])
+
+
+def test_what_came_before_the_machine_slept_is_not_live_when_it_wakes() -> None:
+    """The loop's time stands still meanwhile; a venue that says only what is over has no running row to tell."""
+    assert [] == play(40, (9.2, 9.2, "machine:asleep for_s=400.0"), series=["alpaca:BTC/USD@1m"])
