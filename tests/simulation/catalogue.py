@@ -246,7 +246,7 @@ _OTHERS: Final = (
     _dxlink("resnapshot", **_ONCE),
     _dxlink("withdraw", {"symbol": "BTC/USD"}, **_ONCE),
     _dxlink("correct", {"symbol": "BTC/USD"}, **_ONCE),
-    _dxlink("lose_rows", {"symbol": "BTC/USD", "count": 40}, **_ONCE),
+    _dxlink("lose_rows", {"symbol": "BTC/USD", "count": 40}, misleads=True, **_ONCE),
     _dxlink("junk", {"frame": '{"type":"FEED_DATA","channel":1,"data":["Candle",[1,2,3]]}'}, **_ONCE),
 )
 

@@ -8,9 +8,9 @@ A *row* is `[open_ns, close_ns, open, high, low, close, volume, trades, vwap]`; 
 What is compared:
 
 * `series`: by name `{venue, truth, stored, origin_ns, frontier_ns, holes, live_limit_s, polled_limit_s,
-  late_s, wait_s, slow, shut, condition, trouble, rung, planned, misled}`; *truth* and *stored* are rows, `holes` are
-  `[since_ns, until_ns, kind]`, *late_s* is how far the frontier may be behind at the end, *wait_s* how long
-  after its end a bucket is told at most while all is well, *slow* says that buckets are often empty, and
+  late_s, wait_s, slow, shut, condition, trouble, rung, planned, misled}`; *truth* and *stored* are rows, and
+  `holes` `[since_ns, until_ns, kind]`; *late_s* is how far the frontier may be behind at the end, *wait_s*
+  how long after its end a bucket is told at most while all is well, *slow* says that many are empty, and
   *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later.
 * `delivered`: `[at_ns, life, series, row, revision, seq]` in the order of delivery, by a reader whose cursor
   outlives the process; `pushed`: `[life, series, open_ns, revision]`, what listeners got.
@@ -42,6 +42,8 @@ LONGEST_WAIT_S: Final = 180.0
 """The longest that the schedule lets an attempt wait: twice the cap of a minute where only a person can help,
 and a minute for what the venue asked itself."""
 STOP_S: Final = 10.0
+BUCKETS_ON_TRIAL: Final = 6
+"""I6: a series is back on its planned route after so many candles: two have to agree."""
 SLACK_S: Final = 1.0
 """I5: an alert comes at most so much later."""
 MOST_NAMED: Final = 3
@@ -182,7 +184,8 @@ def _recovered(name: str, series: Run, run: Run) -> list[str]:
     lines += _few(holes, lambda hole: f"I6 {name}: a hole is left that history could heal: {hole}")
     if series["condition"] not in WELL:
         lines.append(f"I6 {name}: {series['condition']} at the end: {series['trouble']}")
-    if series["rung"] != series["planned"]:
+    since = [row for row in series["truth"] if row[0] >= run["healed_ns"]]
+    if series["rung"] != series["planned"] and len(since) >= BUCKETS_ON_TRIAL:
         lines.append(f"I6 {name}: by {series['rung']} at the end, planned is {series['planned']}")
     return lines
 

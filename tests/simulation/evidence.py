@@ -126,8 +126,8 @@ def _misleads(act: Act, one: Series) -> bool:
 
 
 def _misled(act: Act, starts_ns: int) -> list[int]:
-    since_ns = starts_ns + round((act.since_s - MISLED_BEFORE_S) * SECOND_NS)
-    return [since_ns, FOREVER_NS]
+    until_s = act.until_s + act.trouble.settles_min * 60.0
+    return [starts_ns + round(at_s * SECOND_NS) for at_s in (act.since_s - MISLED_BEFORE_S, until_s)]
 
 
 def _trades(stage: Stage) -> dict[str, Any]:
@@ -151,17 +151,22 @@ def _trades(stage: Stage) -> dict[str, Any]:
 
 
 def _limits(stage: Stage) -> list[dict[str, Any]]:
-    """Return what was asked of each venue beside what its documents allow, as its adapter declares it."""
+    """Return what was asked of each venue beside what its documents allow, as its adapter declares it.
+
+    Each process counts for itself: what was asked before it was killed is not remembered.
+    """
     found: list[dict[str, Any]] = []
+    books = stage.books
     for venue in stage.venues.servers:
         limits = stage.registry.load(venue).description_for(Account()).limits
-        asked = [(f"{venue} requests", limits.rest, _of(stage, venue, stage.books.requests))]
-        asked.append((f"{venue} connects", limits.connects, _of(stage, venue, stage.books.connects)))
-        asked += [
+        asked = [
             (f"{venue} messages of a stream", limits.messages, times)
-            for host, times in stage.books.sent
-            if stage.books.venue_of[host] == venue
+            for host, times in books.sent
+            if books.venue_of[host] == venue
         ]
+        for life in range(1, stage.lives + 1):
+            asked.append((f"{venue} requests", limits.rest, _of(stage, venue, life, books.requests)))
+            asked.append((f"{venue} connects", limits.connects, _of(stage, venue, life, books.connects)))
         found += [_limit(what, rate, times) for what, rate, times in asked if rate is not None]
     return found
 
@@ -176,10 +181,10 @@ def _limit(what: str, rate: Rate, times: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def _of(stage: Stage, venue: str, times: dict[str, list[float]]) -> list[float]:
-    return sorted(
-        at_s for host, asked in times.items() if stage.books.venue_of[host] == venue for at_s in asked
-    )
+def _of(stage: Stage, venue: str, life: int, times: dict[tuple[str, int], list[float]]) -> list[float]:
+    venue_of = stage.books.venue_of
+    here = [asked for (host, of), asked in times.items() if venue_of[host] == venue and of == life]
+    return sorted(at_s for asked in here for at_s in asked)
 
 
 def _expected(stage: Stage) -> list[str]:

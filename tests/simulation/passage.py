@@ -31,8 +31,8 @@ class Ledgers:
         now_ns: The true time.
         venue_of: The venue behind a host.
         sights: What to look for in the frames of a venue.
-        connects: When a stream was asked for, by host, in the loop's seconds.
-        requests: When a request was sent, by host.
+        connects: When a stream was asked for, by host and life, in the loop's seconds.
+        requests: When a request was sent, by host and life: a process that comes back counts anew.
         sent: Times of messages, by host and stream.
         tries: Attempts of any kind by venue: when in true nanoseconds, and whether it went well.
         seen_ns: When a frame of something was handed over last.
@@ -42,8 +42,8 @@ class Ledgers:
     now_ns: Callable[[], int]
     venue_of: Mapping[str, str]
     sights: Mapping[str, Sequence[Sight]]
-    connects: dict[str, list[float]] = attrs.field(factory=dict)
-    requests: dict[str, list[float]] = attrs.field(factory=dict)
+    connects: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
+    requests: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
     sent: list[tuple[str, list[float]]] = attrs.field(factory=list)
     tries: dict[str, list[tuple[int, bool]]] = attrs.field(factory=dict)
     seen_ns: dict[str, int] = attrs.field(factory=dict)
@@ -51,6 +51,10 @@ class Ledgers:
     def tried(self, host: str, began_ns: int, *, well: bool) -> None:
         """Note how one attempt to reach a venue ended."""
         self.tries.setdefault(self.venue_of.get(host, host), []).append((began_ns, well))
+
+    def reached_ns(self, venue: str) -> int:
+        """Return when a stream of a venue was opened last; 0 before."""
+        return self.seen_ns.get(f"stream {venue}", 0)
 
     def answered(self, host: str) -> None:
         """Note that REST of a venue answered."""
@@ -60,7 +64,7 @@ class Ledgers:
         """Note of what a frame brings data."""
         for name, pieces in self.sights.get(venue, ()):
             if all(piece in frame for piece in pieces):
-                self.seen_ns[name] = self.now_ns()
+                self.seen_ns[name.removesuffix(" again")] = self.now_ns()
 
 
 @attrs.define(eq=False)
@@ -70,18 +74,20 @@ class Passage:
     Attributes:
         inner: The simulated venues.
         books: What passed.
+        life: Whose it is.
         dead: The process was killed: nothing is sent or answered any more.
         streams: Those that were opened and have not ended.
     """
 
     inner: MemoryTransport
     books: Ledgers
+    life: int = 1
     dead: bool = False
     streams: dict[PassedStream, None] = attrs.field(factory=dict)
 
     async def open(self, endpoint: Endpoint) -> Stream:
         host, at_ns = urlsplit(endpoint.url).netloc, self.books.now_ns()
-        self.books.connects.setdefault(host, []).append(_now_s())
+        self.books.connects.setdefault((host, self.life), []).append(_now_s())
         try:
             inner = await self.inner.open(endpoint)
         except WickwireError as exc:
@@ -95,13 +101,14 @@ class Passage:
         await self._hang()
         self.books.journal.note("connect", host, "open")
         self.books.tried(host, at_ns, well=True)
+        self.books.seen_ns[f"stream {stream.venue}"] = self.books.now_ns()
         self.books.sent.append((host, stream.sent))
         self.streams[stream] = None
         return stream
 
     async def request(self, request: HttpRequest) -> HttpReply:
         host, at_ns = urlsplit(request.url).netloc, self.books.now_ns()
-        self.books.requests.setdefault(host, []).append(_now_s())
+        self.books.requests.setdefault((host, self.life), []).append(_now_s())
         try:
             reply = await self.inner.request(request)
         except WickwireError as exc:
@@ -197,8 +204,9 @@ def sights_of(series: Sequence[Series]) -> Mapping[str, Sequence[Sight]]:
                 _coinbase(one, here)
             case "alpaca":
                 symbol = bytes([0xA0 + len(one.symbol)]) + one.symbol.encode()
-                for kind in ("b", "t", "q"):
-                    here[f"alpaca {kind} {one.symbol}"] = (b"\xa1T\xa1" + kind.encode() + b"\xa1S" + symbol,)
+                for kind in "btq":
+                    here[f"alpaca {kind} {one.symbol}"] = (b"\xa1T\xa1" + kind.encode(), b"\xa1S" + symbol)
+                here[f"alpaca b {one.symbol} again"] = (b"\xa1T\xa1u", b"\xa1S" + symbol)  # an updated bar
             case "dxlink":
                 symbol = f'"{one.symbol}:CXTALP'.encode()
                 here[f"dxlink candle {one.symbol}"] = (b"FEED_DATA", symbol + b"{=")

@@ -56,9 +56,12 @@ class Sampler:
         health, seen = life.collector.health(), stage.books.seen_ns
         at_ns = stage.true.now_ns()
         for one in health.series:
-            self.samples.append(
-                (at_ns, str(one.series), one.condition.value, one.rung.value, seen.get(self._sight(one)))
-            )
+            came_ns = seen.get(self._sight(one))
+            if one.rung is Rung.POLL:  # a stream that is on trial brings closes too
+                came_ns = max(came_ns or 0, seen.get(sight_of(one.series, Rung.STREAM), 0)) or None
+            if isinstance(one.series.what, Feed):  # counted from the moment of asking, before anything came
+                came_ns = max(came_ns or 0, stage.books.reached_ns(one.series.venue)) or None
+            self.samples.append((at_ns, str(one.series), one.condition.value, one.rung.value, came_ns))
             self.text.update({one.trouble: None, one.why: None})
         for venue in health.venues:
             self.text[venue.trouble] = None

@@ -125,7 +125,7 @@ class Stage:
         store = SqliteStore(self.file, inline=True, power_safe=False)
         rng = random.Random(f"life/{self.script.seed}/{self.lives}")
         shelf = Shelf(store, self.weather, self.journal, random.Random(rng.random()))
-        passage = Passage(self.line, self.books)
+        passage = Passage(self.line, self.books, self.lives)
         life = made(self.lives, self.series, shelf, passage, self.heard, self.registry, self.wall, rng)
         self.journal.note("life", self.lives)
         assert self._tasks is not None
