@@ -239,9 +239,7 @@ class Closer:
         self._refusal = ""
         self._failing.pop("stream", None)
         ahead_s = self._clock.now_ns() / SECOND_NS - _now_s()
-        if (
-            abs(ahead_s - self._ahead_s) > MARGIN_S
-        ):  # the machine slept, and nobody knows how old the last row is
+        if abs(ahead_s - self._ahead_s) > MARGIN_S:  # the machine slept: how old is the last row?
             self._row_s = -math.inf
         self._ahead_s = ahead_s
         self.ledger.subscribed(self.ledger.epoch_count + 1, self._clock.now_ns())

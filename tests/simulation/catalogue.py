@@ -48,8 +48,12 @@ class Trouble:
 
     @property
     def misleads(self) -> bool:
-        """The venue may say for a while what it takes back later."""
-        return self.fault is not None and self.fault.misleads
+        """A part may look like the whole for a while, so what is closed first may be wrong.
+
+        A silence of less than a minute, even of everything, looks like a quiet market, and so does what a line
+        swallows: sequences would show it, and most venues have none.
+        """
+        return self.name in {"mute", "stall"} or (self.fault is not None and self.fault.misleads)
 
 
 # ---------------------------------------------------------------------------------------------- the venues

@@ -70,7 +70,9 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "rung": told.rung.value,
             "planned": stage.planned[name],
             "misled": [
-                _misled(act, stage.script.starts_ns) for act in stage.script.acts if _misleads(act, one)
+                _misled(act, *stage.spans[act.number])
+                for act in stage.script.acts
+                if _misleads(act, one) and act.number in stage.spans
             ],
         }
     return {
@@ -122,12 +124,12 @@ def _is_thin(stage: Stage, one: Series, until_ns: int) -> bool:
 
 
 def _misleads(act: Act, one: Series) -> bool:
-    return act.trouble.misleads and act.trouble.place == one.venue
+    return act.trouble.misleads and act.trouble.place in {one.venue, "line"}
 
 
-def _misled(act: Act, starts_ns: int) -> list[int]:
-    until_s = act.until_s + act.trouble.settles_min * 60.0
-    return [starts_ns + round(at_s * SECOND_NS) for at_s in (act.since_s - MISLED_BEFORE_S, until_s)]
+def _misled(act: Act, since_ns: int, until_ns: int) -> list[int]:
+    settles_s = act.trouble.settles_min * 60.0
+    return [since_ns - round(MISLED_BEFORE_S * SECOND_NS), until_ns + round(settles_s * SECOND_NS)]
 
 
 def _trades(stage: Stage) -> dict[str, Any]:

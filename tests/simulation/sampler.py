@@ -58,7 +58,8 @@ class Sampler:
         for one in health.series:
             came_ns = seen.get(self._sight(one))
             if one.rung is Rung.POLL:  # a stream that is on trial brings closes too
-                came_ns = max(came_ns or 0, seen.get(sight_of(one.series, Rung.STREAM), 0)) or None
+                others = [seen.get(sight_of(one.series, rung), 0) for rung in (Rung.STREAM, Rung.BUILD)]
+                came_ns = max(came_ns or 0, *others) or None
             if isinstance(one.series.what, Feed):  # counted from the moment of asking, before anything came
                 came_ns = max(came_ns or 0, stage.books.reached_ns(one.series.venue)) or None
             self.samples.append((at_ns, str(one.series), one.condition.value, one.rung.value, came_ns))

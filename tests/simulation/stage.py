@@ -56,6 +56,7 @@ class Stage:
         lives: How many there were.
         stops: How long each orderly stop took, in seconds.
         healed_ns: When the last trouble was over.
+        spans: When each act began and ended, by its number, in true time.
         sampler: What health said.
     """
 
@@ -76,6 +77,7 @@ class Stage:
     lives: int = 0
     stops: list[float] = attrs.field(factory=list)
     healed_ns: int = 0
+    spans: dict[int, tuple[int, int]] = attrs.field(factory=dict)
     supports: dict[str, OhlcvSupport] = attrs.field(factory=dict)
     planned: dict[str, str] = attrs.field(factory=dict)
     news: int = 0
@@ -100,8 +102,10 @@ class Stage:
             )
             for at_s, _, act, begins in moments:
                 await asyncio.sleep(max(0.0, began_s + at_s - loop.time()))
+                began_ns = self.true.now_ns()
                 await (self._befall(act) if begins else self._heal(act))
                 self.healed_ns = self.true.now_ns()
+                self.spans[act.number] = (self.spans.get(act.number, (began_ns, 0))[0], self.healed_ns)
             await asyncio.sleep(max(0.0, began_s + self.script.hours * 3_600.0 - loop.time()))
             sampling.cancel()
             await self.sampler.at_the_end(self)

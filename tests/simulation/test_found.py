@@ -32,5 +32,5 @@ def test_a_clock_that_is_set_an_hour_ahead_closes_nothing_before_its_end() -> No
 
 
 def test_what_came_before_the_machine_slept_is_not_live_when_it_wakes() -> None:
-    """The loop's time stands still meanwhile; a venue that says only what is over has no running row to tell."""
+    """The loop's time stands still meanwhile; a venue that tells only what is over has no running row."""
     assert [] == play(40, (9.2, 9.2, "machine:asleep for_s=400.0"), series=["alpaca:BTC/USD@1m"])
