@@ -50,8 +50,8 @@ class Trouble:
     def misleads(self) -> bool:
         """A part may look like the whole for a while, so what is closed first may be wrong.
 
-        A silence of less than a minute, even of everything, looks like a quiet market, and so does what a line
-        swallows: sequences would show it, and most venues have none.
+        A silence of less than a minute, even of everything, looks like a quiet market, and so does what a
+        line swallows: sequences would show it, and most venues have none.
         """
         return self.name in {"mute", "stall"} or (self.fault is not None and self.fault.misleads)
 

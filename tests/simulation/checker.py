@@ -32,7 +32,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-__all__ = ["judge"]
+__all__ = ["differing", "judge"]
 
 S: Final = 1_000_000_000
 
@@ -75,6 +75,15 @@ def judge(run: Run) -> list[str]:
     lines += _secret_free(run)
     lines += _accounted(run)
     return lines
+
+
+def differing(schedule: Sequence[str], other: Sequence[str]) -> list[str]:
+    """I8: return what only one of two schedules of a venue holds, with the times in it.
+
+    One was seen while another venue was in trouble, the other while it was not.
+    """
+    one, two = Counter(schedule), Counter(other)
+    return sorted([*(one - two).elements(), *(two - one).elements()])
 
 
 # ------------------------------------------------------------------------------------------------ the data

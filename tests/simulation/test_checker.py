@@ -1,0 +1,294 @@
+"""The judge of simulated runs: it objects to every invariant that is broken, and it knows nothing of wickwire."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.simulation import checker
+
+S = 1_000_000_000
+MINUTE = 60 * S
+NAME = "kraken:BTC/USD@1m"
+OPENS = [number * MINUTE for number in range(10, 30)]
+
+
+def row(open_ns: int, close: str = "10.5", volume: str = "3") -> list[Any]:
+    return [open_ns, open_ns + MINUTE, "10", "11", "9.5", close, volume, 4, "10.2"]
+
+
+def whole() -> dict[str, Any]:
+    """Return a run in which nothing is broken; the last trouble ended after ten of twenty minutes."""
+    return {
+        "series": {
+            NAME: {
+                "venue": "kraken",
+                "truth": [row(ns) for ns in OPENS],
+                "stored": [row(ns) for ns in OPENS],
+                "origin_ns": OPENS[0],
+                "frontier_ns": OPENS[-1] + MINUTE,
+                "holes": [],
+                "live_limit_s": 60.0,
+                "polled_limit_s": 200.0,
+                "late_s": 125.0,
+                "wait_s": 65.0,
+                "slow": False,
+                "shut": False,
+                "condition": "live",
+                "trouble": "",
+                "rung": "stream",
+                "planned": "stream",
+                "misled": [],
+            }
+        },
+        "feed_limits": {"kraken:BTC/USD@trades": 60.0},
+        "delivered": [[ns + MINUTE + 3 * S, 1, NAME, row(ns), 0, seq] for seq, ns in enumerate(OPENS, 1)],
+        "trades": {"BTC/USD": {"told": [[5, "10", "1.50", "buy"]], "true": [[5, "10.0", "1.5", "buy"]]}},
+        "samples": [[ns, NAME, "live", "stream", ns - 20 * S] for ns in OPENS],
+        "tries": {"kraken": [[OPENS[0], True], [OPENS[10] + 5 * S, False], [OPENS[10] + 20 * S, True]]},
+        "healed_ns": OPENS[10],
+        "ended_ns": OPENS[-1] + MINUTE + 30 * S,
+        "peaks": {"tasks": 80},
+        "bounds": {"tasks": 200},
+        "stops": [0.4],
+        "orphans": [],
+        "limits": [
+            {
+                "what": "requests",
+                "amount": 1,
+                "per_s": 2.0,
+                "burst": 5,
+                "times": [0.0, 0.0, 0.0, 0.0, 0.0, 2.0],
+            }
+        ],
+        "secrets": ["hush-hush"],
+        "outputs": {"the log": "all is well"},
+        "frames": [[3, 90], [90]],
+        "committed": [20, 20],
+        "log": [
+            [OPENS[3], "WARNING", "warning: stream ended"],
+            [OPENS[4], "ERROR", "error: store failed why=x"],
+        ],
+        "expected": ["error: store failed"],
+    }
+
+
+def test_a_whole_run_is_whole_also_when_it_comes_from_json() -> None:
+    assert [] == checker.judge(whole())
+    assert [] == checker.judge(json.loads(json.dumps(whole())))
+
+
+def _series(run: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = run["series"][NAME]
+    return found
+
+
+def _lost(run: dict[str, Any]) -> None:
+    del _series(run)["stored"][5]
+    del run["delivered"][5]
+
+
+def _never_delivered(run: dict[str, Any]) -> None:
+    del run["delivered"][5]
+
+
+def _stored_twice(run: dict[str, Any]) -> None:
+    _series(run)["stored"].append(row(OPENS[5]))
+
+
+def _delivered_twice(run: dict[str, Any]) -> None:
+    run["delivered"].append([*run["delivered"][-1][:5], 99])
+
+
+def _invented(run: dict[str, Any]) -> None:
+    _series(run)["stored"].append(row(OPENS[-1] + MINUTE))
+
+
+def _wrong_digit(run: dict[str, Any]) -> None:
+    _series(run)["stored"][5] = row(OPENS[5], volume="3.00000001")
+
+
+def _first_close_wrong(run: dict[str, Any]) -> None:
+    run["delivered"][5][3] = row(OPENS[5], close="10.4")
+    run["delivered"].append([OPENS[-1] + 70 * S, 1, NAME, row(OPENS[5]), 1, 50])
+
+
+def _closed_early(run: dict[str, Any]) -> None:
+    run["delivered"][5][0] = OPENS[5] + 59 * S
+
+
+def _went_back(run: dict[str, Any]) -> None:
+    run["delivered"] += [
+        [OPENS[-1] + 65 * S, 1, NAME, row(OPENS[5]), 2, 51],
+        [OPENS[-1] + 66 * S, 1, NAME, row(OPENS[5]), 1, 52],
+    ]
+
+
+def _stored_is_older(run: dict[str, Any]) -> None:
+    run["delivered"].append([OPENS[-1] + 65 * S, 1, NAME, row(OPENS[5], close="10.6"), 1, 51])
+
+
+def _no_such_trade(run: dict[str, Any]) -> None:
+    run["trades"]["BTC/USD"]["told"].append([6, "10", "1", "sell"])
+
+
+def _says_live(run: dict[str, Any]) -> None:
+    run["samples"][3][4] = run["samples"][3][0] - 62 * S
+
+
+def _says_live_of_nothing(run: dict[str, Any]) -> None:
+    run["samples"][3][4] = None
+
+
+def _says_polled(run: dict[str, Any]) -> None:
+    run["samples"][3][2:] = ["polled", "poll", run["samples"][3][0] - 300 * S]
+
+
+def _behind(run: dict[str, Any]) -> None:
+    _series(run)["frontier_ns"] -= 2 * MINUTE
+
+
+def _hole_left(run: dict[str, Any]) -> None:
+    _series(run)["holes"].append([0, 5, "missing"])
+
+
+def _stale_at_the_end(run: dict[str, Any]) -> None:
+    _series(run)["condition"] = "stale"
+
+
+def _never_back(run: dict[str, Any]) -> None:
+    _series(run)["rung"] = "poll"
+
+
+def _resumed_late(run: dict[str, Any]) -> None:
+    run["delivered"][11][0] = OPENS[11] + MINUTE + 100 * S
+
+
+def _nobody_tried(run: dict[str, Any]) -> None:
+    run["tries"]["kraken"] = [[OPENS[0], True]]
+    run["delivered"] = [one for one in run["delivered"] if not OPENS[10] <= one[0] < OPENS[14]]
+
+
+def _too_many_tasks(run: dict[str, Any]) -> None:
+    run["peaks"]["tasks"] = 201
+
+
+def _too_many_lines(run: dict[str, Any]) -> None:
+    run["log"] += [[OPENS[2], "WARNING", "warning: again"]] * 121
+
+
+def _slow_stop(run: dict[str, Any]) -> None:
+    run["stops"].append(10.5)
+
+
+def _orphan(run: dict[str, Any]) -> None:
+    run["orphans"].append("writer")
+
+
+def _too_many_requests(run: dict[str, Any]) -> None:
+    run["limits"][0]["times"].append(2.1)
+
+
+def _told_a_secret(run: dict[str, Any]) -> None:
+    run["outputs"]["the log"] += " token=hush-hush"
+
+
+def _frame_not_counted(run: dict[str, Any]) -> None:
+    run["frames"][1][0] -= 1
+
+
+def _candle_not_counted(run: dict[str, Any]) -> None:
+    run["committed"][0] -= 1
+
+
+def _unexplained_error(run: dict[str, Any]) -> None:
+    run["log"].append([OPENS[5], "ERROR", "error: venue failed why=KeyError"])
+
+
+BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
+    ("I1", _lost),
+    ("I1", _never_delivered),
+    ("I1", _invented),
+    ("I2", _stored_twice),
+    ("I2", _delivered_twice),
+    ("I3", _wrong_digit),
+    ("I3", _first_close_wrong),
+    ("I3", _closed_early),
+    ("I3", _no_such_trade),
+    ("I4", _went_back),
+    ("I4", _stored_is_older),
+    ("I5", _says_live),
+    ("I5", _says_live_of_nothing),
+    ("I5", _says_polled),
+    ("I6", _behind),
+    ("I6", _hole_left),
+    ("I6", _stale_at_the_end),
+    ("I6", _never_back),
+    ("I6", _resumed_late),
+    ("I6", _nobody_tried),
+    ("I7", _too_many_tasks),
+    ("I7", _too_many_lines),
+    ("I9", _slow_stop),
+    ("I9", _orphan),
+    ("I10", _too_many_requests),
+    ("I11", _told_a_secret),
+    ("I12", _frame_not_counted),
+    ("I12", _candle_not_counted),
+    ("I12", _unexplained_error),
+]
+
+
+@pytest.mark.parametrize(("number", "spoil"), BREAKS, ids=lambda one: getattr(one, "__name__", one))
+def test_what_is_broken_is_named_by_its_number(number: str, spoil: Callable[[dict[str, Any]], None]) -> None:
+    run = copy.deepcopy(whole())
+    spoil(run)
+
+    assert number in {line.split()[0] for line in checker.judge(run)}
+
+
+def test_what_stands_in_a_hole_is_explained() -> None:
+    run = whole()
+    _lost(run)
+    _series(run)["holes"].append([OPENS[5], OPENS[5] + MINUTE, "unreachable"])
+
+    assert [] == checker.judge(run)
+
+
+def test_what_the_venue_takes_back_later_may_be_closed_wrong_first() -> None:
+    run = whole()
+    _first_close_wrong(run)
+    _series(run)["misled"].append([OPENS[4], OPENS[7]])
+
+    assert [] == checker.judge(run)
+
+
+@pytest.mark.parametrize(
+    ("one", "others", "differing"),
+    [
+        (["1 a", "2 b"], ["1 a", "2 b"], 0),
+        (["1 a", "2 b"], ["1 a", "3 b"], 2),
+        (["1 a", "1 a"], ["1 a"], 1),
+    ],
+)
+def test_the_schedule_of_a_venue_is_compared_event_by_event(
+    one: list[str], others: list[str], differing: int
+) -> None:
+    assert differing == len(checker.differing(one, others))
+
+
+def test_it_imports_nothing_of_wickwire() -> None:
+    tree = ast.parse(Path(checker.__file__).read_text(encoding="utf-8"))
+    imported = {
+        name.name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for name in node.names
+    } | {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+
+    assert {"__future__", "collections", "decimal", "typing"} == imported
