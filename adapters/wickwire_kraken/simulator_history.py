@@ -41,10 +41,17 @@ def trades_after(
     return found[:count]
 
 
-def newest_buckets(exchange: Exchange, pair: Pair, timeframe: Timeframe, now_ns: int) -> Sequence[Candle]:
-    """Return the newest buckets, the running one last; idle ones are flat at the previous close."""
+def newest_buckets(
+    exchange: Exchange, pair: Pair, timeframe: Timeframe, now_ns: int, after_s: int = 0
+) -> Sequence[Candle]:
+    """Return the newest buckets, the running one last; idle ones are flat at the previous close.
+
+    Of those before the running one, only what opens later than *after_s*, in seconds.
+    """
     running_ns = timeframe.open_at(now_ns, GRID)
     since_ns = running_ns - COMMITTED_ROWS * timeframe.nominal_ns
+    if not exchange.late.get(pair.symbol):  # a late trade may be the close before
+        since_ns = max(since_ns, min(timeframe.open_at(after_s * SECOND_NS, GRID), running_ns))
     candles = {row.open_ns: row for row in exchange.candles(pair.symbol, timeframe, since_ns, now_ns + 1)}
     for late in exchange.late.get(pair.symbol, ()):
         _add_late(candles, pair, timeframe, late)
@@ -53,9 +60,10 @@ def newest_buckets(exchange: Exchange, pair: Pair, timeframe: Timeframe, now_ns:
     )
     close = before[-1].price if before else None
     rows: list[Candle] = []
+    fixed_ns = timeframe.fixed_ns
     open_ns = since_ns
     while open_ns <= running_ns:
-        close_ns = timeframe.close_of(open_ns, GRID)
+        close_ns = open_ns + fixed_ns if fixed_ns else timeframe.close_of(open_ns, GRID)
         row = candles.get(open_ns)
         if row is None and close is not None:
             row = Candle(pair.symbol, timeframe, open_ns, close_ns, close, close, close, close, Decimal(0), 0)
@@ -63,7 +71,7 @@ def newest_buckets(exchange: Exchange, pair: Pair, timeframe: Timeframe, now_ns:
             rows.append(row)
             close = row.close
         open_ns = close_ns
-    return rows
+    return [row for row in rows[:-1] if row.open_ns // SECOND_NS > after_s] + rows[-1:]
 
 
 def _add_late(candles: dict[int, Candle], pair: Pair, timeframe: Timeframe, late: LateTrade) -> None:

@@ -131,11 +131,11 @@ def _ohlc(exchange: Exchange, query: Mapping[str, str], now_ns: int) -> object:
             pair.size(row.volume),
             row.trade_count,
         ]
-        for row in newest_buckets(exchange, pair, timeframe, now_ns)
+        for row in newest_buckets(exchange, pair, timeframe, now_ns, since_s)
     ]
     running_ns = timeframe.open_at(now_ns, GRID)
     last_ns = timeframe.open_at(running_ns - 1, GRID)
-    shown = [row for row in rows[:-1] if int(str(row[0])) > since_s]
+    shown = rows[:-1]
     if exchange.faults.on("bad_rows") is not None:
         shown = [[row[0], "n/a", *row[2:]] if int(str(row[0])) // 60 % 2 else row for row in shown]
     return {key: [*shown, *rows[-1:]], "last": last_ns // SECOND_NS}

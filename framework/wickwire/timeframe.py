@@ -112,13 +112,21 @@ class Timeframe:
 
     One object per value, so comparing and hashing cost nothing on the hot path. 60 seconds are one minute
     and 60 minutes one hour; 24 hours are not a day, since a day can have 23 or 25.
+
+    Attributes:
+        n: How many units.
+        unit: Of which length.
+        fixed_ns: The length in nanoseconds where it never varies (seconds, minutes, hours), else None.
+        nominal_ns: The longest that one bucket normally lasts: 24 hours a day, 31 days a month.
     """
 
-    __slots__ = ("_text", "n", "unit")
+    __slots__ = ("_text", "fixed_ns", "n", "nominal_ns", "unit")
     _known: ClassVar[dict[tuple[int, Unit], Timeframe]] = {}
 
     n: int
     unit: Unit
+    fixed_ns: int | None
+    nominal_ns: int
     _text: str
 
     def __new__(cls, n: int, unit: Unit) -> Timeframe:
@@ -138,6 +146,8 @@ class Timeframe:
         if known is None:
             known = super().__new__(cls)
             known.n, known.unit, known._text = n, unit, f"{n}{unit.value}"
+            known.nominal_ns = n * _NOMINAL_NS[unit]
+            known.fixed_ns = known.nominal_ns if unit in _FIXED_NS else None
             known = cls._known.setdefault((n, unit), known)
         return known
 
@@ -176,17 +186,6 @@ class Timeframe:
     def __reduce__(self) -> tuple[Callable[[str], Timeframe], tuple[str]]:
         """Survive copy and pickle as the same object."""
         return (Timeframe.parse, (self._text,))
-
-    @property
-    def fixed_ns(self) -> int | None:
-        """The length in nanoseconds where it never varies (seconds, minutes, hours), else None."""
-        size = _FIXED_NS.get(self.unit)
-        return None if size is None else self.n * size
-
-    @property
-    def nominal_ns(self) -> int:
-        """The longest that one bucket normally lasts: 24 hours a day, 31 days a month."""
-        return self.n * _NOMINAL_NS[self.unit]
 
     def open_at(self, ns: int, grid: Grid) -> int:
         """Return when the bucket that holds *ns* opens.

@@ -1,4 +1,4 @@
-"""The judge of simulated runs: it objects to every invariant that is broken, and it knows nothing of wickwire."""
+"""The judge of simulated runs objects to every invariant that is broken, and knows nothing of wickwire."""
 
 from __future__ import annotations
 

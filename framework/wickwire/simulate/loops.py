@@ -45,6 +45,8 @@ MOST_A_TURN_S: Final = 0.25
 """How far scaled time moves in one turn at most: a machine that is too busy slows time, and nobody takes its
 silence for a venue's."""
 _TICK_S: Final = 0.001
+_TURNS_A_LOOK: Final = 64
+"""A virtual loop looks for signals once in so many turns: each look is a call to the system."""
 _MOST_NAMED: Final = 20
 """Tasks that the report of a deadlock lists."""
 
@@ -131,6 +133,7 @@ class VirtualLoop(_OwnTime):
     def __init__(self, *, seed: int | None = None, start_ns: int = VIRTUAL_START_NS) -> None:
         """Make a loop whose clock says *start_ns*."""
         self._rng = None if seed is None else random.Random(f"ready/{seed}")
+        self._turns = 0
         super().__init__(start_ns)
         births = itertools.count(1)
 
@@ -192,7 +195,9 @@ class VirtualLoop(_OwnTime):
         )
 
     def _turn(self, timeout: float | None, select: Callable[[float | None], _Events]) -> _Events:
-        events = select(0)  # nobody but a signal or another thread may wake this loop from outside
+        self._turns += 1
+        # nobody but a signal or another thread may wake this loop from outside, and that has time
+        events = select(0) if timeout is None or not self._turns % _TURNS_A_LOOK else []
         if events or timeout == 0:
             if self._rng is not None:
                 self._rng.shuffle(_attribute(self, "_ready", deque))

@@ -132,9 +132,10 @@ class SeededMarket:
                 bucket = known[cursor] = self._next_bucket(tape, timeframe, cursor, grid)
             if bucket.open_ns >= until_ns or bucket.first_ns >= until_ns:
                 return found
-            if bucket.open_ns >= since_ns:
-                found.append(self._candle(tape, timeframe, bucket, until_ns))
             cursor = bucket.close_ns
+            if bucket.open_ns >= since_ns:
+                whole = bucket.whole if cursor <= until_ns else None
+                found.append(whole or self._candle(tape, timeframe, bucket, until_ns))
 
     def quote(self, symbol: str, at_ns: int) -> MarketQuote:
         """Return the best bid and ask at *at_ns*: the last trade took one of them, the spread is constant.
@@ -220,9 +221,7 @@ class SeededMarket:
         return _Bucket(*_bounds(tape, timeframe, first_ns, grid), first_ns)
 
     def _candle(self, tape: Tape, timeframe: Timeframe, bucket: _Bucket, until_ns: int) -> Candle:
-        """Return what the trades of a bucket before *until_ns* add up to: once it is over, one object."""
-        if bucket.whole is not None and bucket.close_ns <= until_ns:
-            return bucket.whole
+        """Return what the trades of a bucket before *until_ns* add up to; once it is over, that is kept."""
         bar = tape.bar(max(bucket.open_ns, self.start_ns), min(bucket.close_ns, until_ns))
         assert bar is not None
         listing = tape.listing
