@@ -161,6 +161,7 @@ class Audience:
     async def _calling(
         self, listener: Callable[[T], Awaitable[None] | None], reader: Reader[T], retries: Retries
     ) -> None:
+        failing = False
         while True:
             try:
                 item = await anext(reader)
@@ -176,8 +177,12 @@ class Audience:
                     await result
             except Exception:  # a host's code must not end the collector
                 self.errors += 1
-                series = str(getattr(item, "series", ""))
-                log.exception("listener failed", extra={"series": series, "consumer": reader.name})
+                if not failing:  # one line a change: hundreds of candles may come at once
+                    series = str(getattr(item, "series", ""))
+                    log.exception("listener failed", extra={"series": series, "consumer": reader.name})
+                failing = True
+            else:
+                failing = False
 
     def call_on_switch(self, listener: Callable[[Switch], None]) -> Callable[[], None]:
         """Call *listener* whenever a series changes its route; return what ends that."""

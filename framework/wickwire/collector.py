@@ -407,9 +407,9 @@ class Collector:
     ) -> Callable[[], None]:
         """Call *listener* with every closed candle, in order, one at a time; it may be plain or async.
 
-        What it raises is logged and counted in `listener_errors`; the next candle comes all the same. A
-        function that is slow is a slow consumer: `candles` tells of *policy*, *bound* and *name*, and of
-        what is raised.
+        What it raises is counted in `listener_errors`, and logged when that begins; the next candle comes
+        all the same. A function that is slow is a slow consumer: `candles` tells of *policy*, *bound* and
+        *name*, and of what is raised.
 
         Returns:
             What ends that when it is called; the call that is under way comes to its end.
