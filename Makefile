@@ -5,17 +5,23 @@
 #   make test PYTHON=python3.13              another interpreter, by name or by path
 #   make test PYTHON=python3.13 VENV=.venv13 ... in an environment beside the usual one
 #   make test ARGS="tests/framework -x"      pytest's own arguments
+#   make simulate SEED=7 HOURS=24            one simulated run; ARGS="--log FILE" writes what happened
+#   make simulate SEEDS=200 HOURS=1.2 EACH=3 many, with three series of each venue instead of four
 
 PYTHON ?=
 VENV ?= .venv
 # one more than most machines of ours have processors: about half of the tests wait for other processes
 JOBS ?= 3
 ARGS ?=
+SEED ?= 1
+SEEDS ?= 1
+HOURS ?= 2
+EACH ?= 4
 
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test nightly lint format bench docs vendors wheel lock clean
+.PHONY: help venv demo test simulate nightly lint format bench docs vendors wheel lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-15s %s\n' "$$target" "$$what"; done
@@ -28,6 +34,9 @@ demo: venv ## a minute of live candles from simulated venues, checked against th
 
 test: venv ## the tests
 	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+simulate: venv ## a day or more of five venues in trouble, from a seed: SEED=7 HOURS=24, or many: SEEDS=200
+	@$(BIN)/python -m tests.simulation.run --seed $(SEED) --seeds $(SEEDS) --hours $(HOURS) --each $(EACH) --jobs $(JOBS) $(ARGS)
 
 nightly: venv ## the tests that take long: soaks and wide searches
 	$(BIN)/pytest -n $(JOBS) -m nightly $(ARGS)

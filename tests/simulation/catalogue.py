@@ -146,14 +146,14 @@ _TAGS: Final = {
 
 
 def _coinbase(name: str, details: Mapping[str, Any] | None = None, **played: Any) -> Fault:
-    given = {"settles_min": 75.0, **played}
+    given = {"settles_min": 45.0, **played}
     symbol = {key: value for key, value in (details or {}).items() if key == "symbol"}
     given.setdefault("off", {**symbol, "on": False})
     return Fault(venue="coinbase", name=name, details=details or {}, series=(), **given)
 
 
 def _alpaca(name: str, details: Mapping[str, Any] | None = None, **played: Any) -> Fault:
-    given = {"settles_min": 65.0, **played}
+    given = {"settles_min": 45.0, **played}
     symbol = {key: value for key, value in (details or {}).items() if key == "symbol"}
     given.setdefault("off", {**symbol, "on": False})
     return Fault(venue="alpaca", name=name, details=details or {}, series=(), **given)
@@ -305,12 +305,12 @@ _VENUES: Final = tuple(
 _CODES: Final = {1000: "F29", 1001: "F30", 1006: "F31", 1008: "F32", 1011: "F33", 1012: "F34", 1013: "F35"}
 
 _LINE: Final = (
-    *(Trouble(place="line", name="cut", tag=tag, details={"code": code}, once=True, settles_min=70.0)
+    *(Trouble(place="line", name="cut", tag=tag, details={"code": code}, once=True, settles_min=40.0)
       for code, tag in _CODES.items()),
-    Trouble(place="line", name="cut_all", tag="F64", once=True, settles_min=70.0),
-    Trouble(place="line", name="refuse", tag="F36", settles_min=70.0),
+    Trouble(place="line", name="cut_all", tag="F64", once=True, settles_min=40.0),
+    Trouble(place="line", name="refuse", tag="F36", settles_min=40.0),
     Trouble(place="line", name="mute", tag="F1", settles_min=100.0),
-    Trouble(place="line", name="slow", tag="F4", details={"latency_s": 3.0}, settles_min=70.0),
+    Trouble(place="line", name="slow", tag="F4", details={"latency_s": 3.0}, settles_min=40.0),
 )  # fmt: skip
 
 _STORE: Final = (
@@ -325,7 +325,7 @@ _STORE: Final = (
 
 
 def _host(place: str, name: str, tag: str, **more: Any) -> Trouble:
-    given: dict[str, Any] = {"once": True, "settles_min": 75.0, **more}
+    given: dict[str, Any] = {"once": True, "settles_min": 40.0, **more}
     return Trouble(place=place, name=name, tag=tag, **given)
 
 

@@ -16,7 +16,8 @@ What is compared:
   outlives the process; `pushed`: `[life, series, open_ns, revision]`, what listeners got.
 * `trades`: by series `{told, true}`, each `[time_ns, price, size, side]`.
 * `samples`: `[at_ns, series, condition, route, seen_ns]`: what was said, and when data came last.
-* `tries`: by venue `[[at_ns, well], ...]`; `healed_ns`, `ended_ns`.
+* `tries`: by venue `[[at_ns, well], ...]`; `healed_ns`, `ended_ns`; `first_ns`: by venue, when data came first
+  since *healed_ns*.
 * `peaks` and `bounds`: by name, what there was at most, and what is allowed.
 * `stops`: seconds that each orderly stop took; `orphans`: what was left running after the last.
 * `limits`: `{what, amount, per_s, burst, times}` with *times* in seconds.
@@ -210,6 +211,7 @@ def _resumed(run: Run) -> list[str]:
         after = [at_ns for at_ns, well in tries if well and at_ns >= run["healed_ns"]]
         names = [name for name in run["series"] if run["series"][name]["venue"] == venue]
         flowed = [one[0] for one in run["delivered"] if one[2] in names and one[0] >= run["healed_ns"]]
+        flowed += [run["first_ns"][venue]] if venue in run["first_ns"] else []
         waited_s = (min(after + flowed, default=run["ended_ns"]) - run["healed_ns"]) / S
         if names and not all(run["series"][name]["shut"] for name in names) and waited_s > LONGEST_WAIT_S:
             lines.append(f"I6 {venue}: nothing was tried or told for {waited_s:.0f} s after the last trouble")

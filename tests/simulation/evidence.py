@@ -91,6 +91,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         "trades": _trades(stage),
         "samples": stage.sampler.samples,
         "tries": stage.books.tries,
+        "first_ns": stage.books.first_ns,
         "healed_ns": stage.healed_ns,
         "ended_ns": ended_ns,
         "peaks": stage.sampler.peaks,

@@ -36,6 +36,7 @@ class Ledgers:
         sent: Times of messages, by host and stream.
         tries: Attempts of any kind by venue: when in true nanoseconds, and whether it went well.
         seen_ns: When a frame of something was handed over last.
+        first_ns: By venue, when data of it was handed over first since `mark`.
     """
 
     journal: Journal
@@ -47,6 +48,11 @@ class Ledgers:
     sent: list[tuple[str, list[float]]] = attrs.field(factory=list)
     tries: dict[str, list[tuple[int, bool]]] = attrs.field(factory=dict)
     seen_ns: dict[str, int] = attrs.field(factory=dict)
+    first_ns: dict[str, int] = attrs.field(factory=dict)
+
+    def mark(self) -> None:
+        """Look for the first data of each venue from now on."""
+        self.first_ns.clear()
 
     def tried(self, host: str, began_ns: int, *, well: bool) -> None:
         """Note how one attempt to reach a venue ended."""
@@ -64,7 +70,8 @@ class Ledgers:
         """Note of what a frame brings data."""
         for name, pieces in self.sights.get(venue, ()):
             if all(piece in frame for piece in pieces):
-                self.seen_ns[name.removesuffix(" again")] = self.now_ns()
+                now_ns = self.seen_ns[name.removesuffix(" again")] = self.now_ns()
+                self.first_ns.setdefault(venue, now_ns)
 
 
 @attrs.define(eq=False)

@@ -57,16 +57,31 @@ class Outcome:
         )
 
 
-def run(seed: int, hours: float, out: IO[str] | None = None) -> Outcome:
-    """Play the run that *seed* draws, on virtual time, and judge it."""
-    return played(drawn(seed, hours), out)
+def run(seed: int, hours: float, out: IO[str] | None = None, *, each: int = 4) -> Outcome:
+    """Play the run that *seed* draws on virtual time, with *each* so many series of five venues; judge it."""
+    return played(drawn(seed, hours, each=each), out)
 
 
-def played(script: Script, out: IO[str] | None = None, *, shuffle: bool = True) -> Outcome:
-    """Play *script* on virtual time, and judge it."""
+def played(
+    script: Script,
+    out: IO[str] | None = None,
+    *,
+    shuffle: bool = True,
+    lots: bool = True,
+    lively: int = 1,
+) -> Outcome:
+    """Play *script* on virtual time, and judge it.
+
+    Args:
+        script: What is played.
+        out: Where the log of events goes.
+        shuffle: What is ready at the same instant runs in an order drawn by the seed.
+        lots: How long everything takes is drawn by lot too.
+        lively: How many times more trades there are than usual.
+    """
 
     async def main() -> Outcome:
-        async with acted(script, out=out) as stage:
+        async with acted(script, out=out, lots=lots, lively=lively) as stage:
             broken = judge(await evidence(stage))
             return Outcome(
                 seed=script.seed,
@@ -77,16 +92,15 @@ def played(script: Script, out: IO[str] | None = None, *, shuffle: bool = True) 
                 hash=stage.journal.hash,
             )
 
-    seed = script.seed if shuffle else None
     try:
-        return run_virtual(main(), seed=seed, start_ns=script.starts_ns)
+        return run_virtual(main(), seed=script.seed if shuffle else None, start_ns=script.starts_ns)
     except Exception as exc:  # noqa: BLE001 - a run that crashes is a verdict too
         return Outcome(
             seed=script.seed,
             hours=script.hours,
             candles=0,
             faults=len(script.acts),
-            broken=[f"I0 the run ended with {_causes(exc)}"],
+            broken=[f"CRASH the run ended with {_causes(exc)}"],
             hash="-",
         )
 
@@ -98,8 +112,8 @@ def _causes(error: BaseException) -> str:
     return repr(error)
 
 
-def _one(seed: int, hours: float) -> Outcome:
-    return run(seed, hours)
+def _one(seed: int, hours: float, each: int) -> Outcome:
+    return run(seed, hours, each=each)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -108,14 +122,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="which run, or the first of many")
     parser.add_argument("--seeds", type=int, default=1, help="how many runs")
     parser.add_argument("--hours", type=float, default=2.0, help="how long each is, in simulated hours")
+    parser.add_argument("--each", type=int, default=4, help="series of every venue, 1 to 6; 4 by default")
     parser.add_argument("--jobs", type=int, default=2, help="processes for many runs")
     parser.add_argument("--log", help="write the log of events to this file")
     chosen = parser.parse_args(arguments)
     if chosen.seeds > 1:
-        return _many(range(chosen.seed, chosen.seed + chosen.seeds), chosen.hours, chosen.jobs)
+        return _many(range(chosen.seed, chosen.seed + chosen.seeds), chosen.hours, chosen.each, chosen.jobs)
     began_s = time.process_time()
     with Path(chosen.log).open("w", encoding="utf-8") if chosen.log else nullcontext() as out:
-        outcome = run(chosen.seed, chosen.hours, out)
+        outcome = run(chosen.seed, chosen.hours, out, each=chosen.each)
     took_s = time.process_time() - began_s
     for line in outcome.broken:
         print(line, file=sys.stderr)
@@ -124,17 +139,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if outcome.broken else 0
 
 
-def _many(seeds: Sequence[int], hours: float, jobs: int) -> int:
+def _many(seeds: Sequence[int], hours: float, each: int, jobs: int) -> int:
+    """Run many seeds in processes of their own; say how to replay those that fail."""
     failed: list[Outcome] = []
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=10) as pool:
-        for outcome in pool.map(_one, seeds, [hours] * len(seeds)):
+    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=20) as pool:
+        for outcome in pool.map(_one, seeds, [hours] * len(seeds), [each] * len(seeds)):
             print(outcome, flush=True)
             if outcome.broken:
                 failed.append(outcome)
                 print(*outcome.broken, sep="\n", file=sys.stderr, flush=True)
     for outcome in failed:
-        print(f"replay: make simulate SEED={outcome.seed} HOURS={outcome.hours:g}")
+        print(f"replay: make simulate SEED={outcome.seed} HOURS={outcome.hours:g} EACH={each}")
     print(f"{len(seeds) - len(failed)} of {len(seeds)} runs whole")
     return 1 if failed else 0
 

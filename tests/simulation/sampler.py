@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sampler", "sight_of"]
 
-EVERY_S: Final = 7.0
+EVERY_S: Final = 11.0
 
 Sample = tuple[int, str, str, str, int | None]
 """When, series, condition, route, and when data of it was handed over last."""

@@ -17,8 +17,14 @@ __all__ = ["Shelf", "Weather"]
 
 @attrs.define(eq=False)
 class Weather:
-    """What befalls the store now: details by the name of the trouble. It outlives collectors."""
+    """What befalls the store now. It outlives collectors.
 
+    Attributes:
+        pace_s: How long a commit takes at most on either side of its deed while all is well.
+        on: Details by the name of the trouble.
+    """
+
+    pace_s: float = 0.001
     on: dict[str, dict[str, Any]] = attrs.field(factory=dict)
 
 
@@ -67,7 +73,7 @@ class Shelf:
 
     async def commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
         on, rng = self.weather.on, self.rng
-        await self._answering(0.001 * rng.random())
+        await self._answering(self.weather.pace_s * rng.random())
         if "slow" in on:
             await self._answering(on["slow"]["wait_s"] * rng.random())
         if "fails" in on and rng.random() < 0.8:
@@ -85,7 +91,7 @@ class Shelf:
         if "lost_answer" in on and rng.random() < 0.5:
             self.unanswered += len(news)
             raise StoreError("simulated store: the connection was cut before the answer came")
-        await self._answering(0.001 * rng.random())
+        await self._answering(self.weather.pace_s * rng.random())
         self.news += len(news)
         return news
 

@@ -26,7 +26,7 @@ from tests.simulation.venues import Venues
 from wickwire import DAY_NS, SECOND_NS, Series
 from wickwire.description import OhlcvSupport
 from wickwire.registry import Registry
-from wickwire.simulate import SeededMarket
+from wickwire.simulate import DEFAULT_LISTINGS, SeededMarket
 from wickwire.simulate.loops import VirtualLoop, running_clock
 from wickwire.simulate.memory import MemoryTransport
 from wickwire_sqlite.store import SqliteStore
@@ -94,6 +94,7 @@ class Stage:
             self._tasks = tasks
             await self._begin()
             await self._note_plans()
+            self.healed_ns = self.true.now_ns()
             sampling = tasks.create_task(self.sampler.run(self), name="sampler")
             moments = sorted(
                 [(act.since_s, act.number, act, True) for act in self.script.acts]
@@ -105,6 +106,7 @@ class Stage:
                 began_ns = self.true.now_ns()
                 await (self._befall(act) if begins else self._heal(act))
                 self.healed_ns = self.true.now_ns()
+                self.books.mark()
                 self.spans[act.number] = (self.spans.get(act.number, (began_ns, 0))[0], self.healed_ns)
             await asyncio.sleep(max(0.0, began_s + self.script.hours * 3_600.0 - loop.time()))
             sampling.cancel()
@@ -283,18 +285,25 @@ async def _added(life: Life, name: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def acted(script: Script, *, out: IO[str] | None = None, lively: int = 1) -> AsyncIterator[Stage]:
+async def acted(
+    script: Script, *, out: IO[str] | None = None, lots: bool = True, lively: int = 1
+) -> AsyncIterator[Stage]:
     """Play *script* on the running virtual loop, and hand over all that was seen of it.
 
     Args:
         script: What is played.
         out: Where the log is written.
+        lots: How long everything takes is drawn by lot; else the line and the store always take the same.
         lively: How many times more trades there are than usual.
     """
     true = TrueClock(running_clock())
     wall = WallClock(true)
     registry = Registry()
-    market = SeededMarket(script.seed, true.now_ns() - DAY_NS)
+    listings = [
+        attrs.evolve(listing, trades_per_session=listing.trades_per_session * lively)
+        for listing in DEFAULT_LISTINGS
+    ]
+    market = SeededMarket(script.seed, true.now_ns() - DAY_NS, listings)
     servers = {}
     for venue in dict.fromkeys(Series.parse(name).venue for name in script.series):
         make = registry.load(venue).simulate
@@ -307,7 +316,7 @@ async def acted(script: Script, *, out: IO[str] | None = None, lively: int = 1) 
     }
     journal = Journal(true, out)
     rng = random.Random(f"line/{script.seed}")
-    line = MemoryTransport(list(servers.values()), true, latency_s=LATENCY_S, rng=rng)
+    line = MemoryTransport(list(servers.values()), true, latency_s=LATENCY_S, rng=rng if lots else None)
     heard = Heard(true.now_ns)
     listening = Listening(heard)
     logger = logging.getLogger("wickwire")
@@ -321,7 +330,7 @@ async def acted(script: Script, *, out: IO[str] | None = None, lively: int = 1) 
                 wall=wall,
                 line=line,
                 books=Ledgers(journal, true.now_ns, hosts, sights_of([*map(Series.parse, script.series)])),
-                weather=Weather(),
+                weather=Weather(pace_s=0.001 if lots else 0.0),
                 heard=heard,
                 journal=journal,
                 file=Path(folder) / "candles.db",

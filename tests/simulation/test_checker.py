@@ -52,6 +52,7 @@ def whole() -> dict[str, Any]:
         "trades": {"BTC/USD": {"told": [[5, "10", "1.50", "buy"]], "true": [[5, "10.0", "1.5", "buy"]]}},
         "samples": [[ns, NAME, "live", "stream", ns - 20 * S] for ns in OPENS],
         "tries": {"kraken": [[OPENS[0], True], [OPENS[10] + 5 * S, False], [OPENS[10] + 20 * S, True]]},
+        "first_ns": {},
         "healed_ns": OPENS[10],
         "ended_ns": OPENS[-1] + MINUTE + 30 * S,
         "peaks": {"tasks": 80},
