@@ -10,14 +10,15 @@ What is compared:
 * `series`: by name `{venue, truth, stored, origin_ns, frontier_ns, holes, live_limit_s, polled_limit_s,
   late_s, wait_s, slow, shut, condition, trouble, rung, planned, misled}`; *truth* and *stored* are rows, and
   `holes` `[since_ns, until_ns, kind]`; *late_s* is how far the frontier may be behind at the end, *wait_s*
-  how long after its end a bucket is told at most while all is well, *slow* says that many are empty, and
+  how long after its end a bucket is told at most while all is well, *slow* says that many are empty, *shut*
+  that nothing was traded beyond the frontier in a bucket that could be known by now, and
   *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later.
 * `delivered`: `[at_ns, life, series, row, revision, seq]` in the order of delivery, by a reader whose cursor
   outlives the process; `pushed`: `[life, series, open_ns, revision]`, what listeners got.
 * `trades`: by series `{told, true}`, each `[time_ns, price, size, side]`.
 * `samples`: `[at_ns, series, condition, route, seen_ns]`: what was said, and when data came last.
-* `tries`: by venue `[[at_ns, well], ...]`; `healed_ns`, `ended_ns`; `first_ns`: by venue, when data came first
-  since *healed_ns*.
+* `tries`: by venue `[[at_ns, well], ...]`; `healed_ns`, `ended_ns`; `first_ns`: by venue, when data came
+  first since *healed_ns*.
 * `peaks` and `bounds`: by name, what there was at most, and what is allowed.
 * `stops`: seconds that each orderly stop took; `orphans`: what was left running after the last.
 * `limits`: `{what, amount, per_s, burst, times}` with *times* in seconds.
@@ -192,7 +193,7 @@ def _recovered(name: str, series: Run, run: Run) -> list[str]:
         lines.append(f"I6 {name}: {behind_s:.0f} s behind at the end; {series['late_s']:.0f} are allowed")
     holes = [hole for hole in series["holes"] if hole[2] != "unreachable"]
     lines += _few(holes, lambda hole: f"I6 {name}: a hole is left that history could heal: {hole}")
-    if series["condition"] not in WELL:
+    if series["condition"] not in WELL and not (series["shut"] and series["condition"] == "stale"):
         lines.append(f"I6 {name}: {series['condition']} at the end: {series['trouble']}")
     since = [row for row in series["truth"] if row[0] >= run["healed_ns"]]
     if series["rung"] != series["planned"] and len(since) >= BUCKETS_ON_TRIAL:

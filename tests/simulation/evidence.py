@@ -64,7 +64,10 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "late_s": length_s + waits_s + 60.0,
             "wait_s": waits_s + length_s,
             "slow": _is_thin(stage, one, state.frontier_ns),
-            "shut": not stage.venues.market.trades(one.symbol, state.frontier_ns, ended_ns),
+            "shut": not any(
+                candle.close_ns + waits_s * SECOND_NS < ended_ns
+                for candle in stage.venues.truth(name, state.frontier_ns, ended_ns)
+            ),
             "condition": told.condition.value,
             "trouble": told.trouble,
             "rung": told.rung.value,
