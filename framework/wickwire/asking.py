@@ -314,7 +314,8 @@ class Asking:
         if want.known or want.first:
             return
         if forward:
-            self._compared_ns = max(self._compared_ns, want.until_ns)
+            # what was asked by a clock that is ahead reaches beyond what there is
+            self._compared_ns = max(self._compared_ns, min(want.until_ns, self._ledger.frontier_ns))
         if want.live:
             self._waited_for(want, now, forward=forward)
         elif forward:

@@ -221,6 +221,23 @@ def test_each_candle_of_a_stream_on_trial_is_compared_once() -> None:
     assert [(0, 1), (1, 2), (2, 3)] == [asked[1:] for asked in made.asked]
 
 
+def test_a_stream_is_on_trial_also_after_our_clock_was_ahead() -> None:
+    """What was asked by that clock reaches far beyond what there is, and nothing of it was compared."""
+    made = case(polled=False)
+    made.asking.polled, made.known_until = True, 3
+    made.ask(1_800.0 + 3 * 60 + WAIT_S)
+    assert made.ledger.frontier_ns == T0 + 3 * MINUTE_NS
+    made.known_until = 2**40
+    made.ledger.subscribed(1, T0 + 3 * MINUTE_NS)
+    for minute in range(3, 6):
+        made.ledger.row(row(minute))
+        made.ledger.row(row(minute + 1))
+        made.ledger.take()
+        made.asking.anew()  # the clock is right again, and so are the waits
+        made.ask(60.0 * (minute + 1) + WAIT_S)
+    assert [(3, 4), (4, 5), (5, 6)] == [asked[1:] for asked in made.asked][-3:]
+
+
 # --------------------------------------------------------------------------------------- what came of it
 
 
