@@ -28,7 +28,8 @@ class Sampler:
     Attributes:
         samples: What it said of each series.
         peaks: The most that there was at once: tasks, streams, unread frames, series.
-        committed: Candles that health counted as committed, and the store's wrapper as news, at the end.
+        committed: Candles that health counts as committed at the end, those that the store told as news, and
+            those that it stored without an answer.
         frames: Frames that were handed over on each open stream, and that health counts, at the end.
         last: What health said at the end.
         text: All that health ever showed that was new, for whoever looks for secrets.
@@ -36,7 +37,7 @@ class Sampler:
 
     samples: list[Sample] = attrs.field(factory=list)
     peaks: dict[str, int] = attrs.field(factory=dict)
-    committed: tuple[int, int] = (0, 0)
+    committed: tuple[int, int, int] = (0, 0, 0)
     frames: tuple[list[int], list[int]] = ((), ())  # type: ignore[assignment]  # filled at the end
     last: Health | None = None
     text: dict[str, None] = attrs.field(factory=dict)
@@ -75,7 +76,7 @@ class Sampler:
         life = stage.life
         assert life is not None
         self.last = health = life.collector.health()
-        self.committed = (health.committed, life.shelf.news)
+        self.committed = (health.committed, life.shelf.news, life.shelf.unanswered)
         told = [link.frames for venue in health.venues for link in venue.links if link.age_s is not None]
         self.frames = (sorted(stream.frames for stream in life.passage.streams), sorted(told))
         self.text[repr(health)] = None
