@@ -540,7 +540,9 @@ class Closer:
             return Condition.STOPPED
         if not self.verified:
             return self._waiting_state(refused=bool(self._refusal) or isinstance(self.hopeless, VenueError))
-        ledger, now_ns = self.ledger, self._clock.now_ns()
+        # a clock that was set back would make old data look new
+        told_ns = self._history.clocks.venue_ns(_now_s()) or 0
+        ledger, now_ns = self.ledger, max(self._clock.now_ns(), told_ns)
         if self._is_in_vain:
             return Condition.STALE
         wait_ns = self._asking.wait_ns()

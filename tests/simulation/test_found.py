@@ -34,3 +34,8 @@ def test_a_clock_that_is_set_an_hour_ahead_closes_nothing_before_its_end() -> No
 def test_what_came_before_the_machine_slept_is_not_live_when_it_wakes() -> None:
     """The loop's time stands still meanwhile; a venue that tells only what is over has no running row."""
     assert [] == play(40, (9.2, 9.2, "machine:asleep for_s=400.0"), series=["alpaca:BTC/USD@1m"])
+
+
+def test_what_is_polled_in_vain_does_not_look_fresh_because_the_clock_was_set_back() -> None:
+    acts = (5, 20, "dxlink:reject_token"), (9, 18, "clock:jumps by_s=-4000.0")
+    assert [] == play(60, *acts, series=["dxlink:BTC/USD@1m"])
