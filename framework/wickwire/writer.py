@@ -7,12 +7,12 @@ import contextlib
 import logging
 import math
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from wickwire.closer import Closer
 from wickwire.errors import StoreError
-from wickwire.model import SeriesCandle
+from wickwire.model import Series, SeriesCandle
 from wickwire.retry import Backoff, Retries
 from wickwire.store import Change, Store
 
@@ -63,7 +63,9 @@ class Writer:
         self._idle.set()
         self._failing = self._refusing = self._told = ""
         self._troubled = troubled
-        self._told_seq = self._stuck_seq = 0
+        self._told_seq = 0
+        self._unheard = False  # something may be stored that nobody was told of
+        self._ours: dict[Series, None] = {}
         self.committed = 0
         self.batches = 0
         self.stuck: dict[Closer, Change] = {}
@@ -82,6 +84,7 @@ class Writer:
     def notice(self, closer: Closer) -> None:
         """Note that *closer* has something to commit."""
         self._dirty[closer] = None
+        self._ours[closer.series] = None
         self._idle.clear()
         self._wake.set()
 
@@ -129,40 +132,36 @@ class Writer:
 
     async def _commit(self, taken: dict[Closer, Change]) -> None:
         """Commit in one transaction, for as long as that takes."""
-        failures, since_seq = 0, self._told_seq
+        failures = 0
         while True:
             try:
-                news = await self._store.commit([*taken.values()])
-                if failures:
-                    news = await self._found(taken.values(), since_seq)
+                await self._works(await self._store.commit([*taken.values()]))
             except StoreError as exc:
                 failures += 1
+                self._unheard = True
                 if not self._failing:
                     log.error("store failed", extra={"why": str(exc)})  # noqa: TRY400 - the text says it all
                 self._failing = str(exc)
                 self._tell()
                 await asyncio.sleep(self._retries.failed(exc))
             else:
-                self._works(news)
                 return
-            if failures % PATIENCE == 0 and await self._one_by_one(taken, since_seq):
+            if failures % PATIENCE == 0 and await self._one_by_one(taken):
                 return
 
-    async def _found(self, changes: Iterable[Change], since_seq: int) -> Sequence[SeriesCandle]:
-        """Return what the store has of *changes* since *since_seq*, before which all was told.
+    async def _works(self, news: Sequence[SeriesCandle]) -> None:
+        """Hand on what is news, now that the store takes what it is given.
 
         An attempt that failed may have been done, and only its answer was lost: then it is no news to the
-        store when it is committed again, but nobody has been told of it.
-        """
-        wanted = {(one.state.series, closing.candle.open_ns) for one in changes for closing in one.closings}
-        found: list[SeriesCandle] = []
-        page = await self._store.committed(since_seq, limit=PAGE_ROWS)
-        while page:
-            found += [candle for candle in page if (candle.series, candle.open_ns) in wanted]
-            page = await self._store.committed(page[-1].seq, limit=PAGE_ROWS)
-        return found
+        store when it is committed again, but nobody has been told of it. So after a failure everything is
+        read back that was stored since, in its order, as readers take no candle before one they have seen.
 
-    def _works(self, news: Sequence[SeriesCandle]) -> None:
+        Raises:
+            StoreError: It cannot be read back; nothing was handed on.
+        """
+        if self._unheard:
+            news = await self._stored()
+            self._unheard = False
         if self._failing:
             log.info("store works again")
         self._failing = ""
@@ -173,7 +172,16 @@ class Writer:
         self._told_seq = max([self._told_seq, *(candle.seq for candle in news)])
         self._deliver(news)
 
-    async def _one_by_one(self, taken: dict[Closer, Change], since_seq: int) -> bool:
+    async def _stored(self) -> Sequence[SeriesCandle]:
+        """Return what was stored of our series since the last candle that was handed on."""
+        found: list[SeriesCandle] = []
+        page = await self._store.committed(self._told_seq, limit=PAGE_ROWS)
+        while page:
+            found += [candle for candle in page if candle.series in self._ours]
+            page = await self._store.committed(page[-1].seq, limit=PAGE_ROWS)
+        return found
+
+    async def _one_by_one(self, taken: dict[Closer, Change]) -> bool:
         """Commit series by series; False when the store takes none: then it is the store that fails."""
         for closer in [one for one in self._dirty if one not in taken and one not in self.stuck]:
             taken[closer] = closer.ledger.take()  # a sole series tells nothing about the store
@@ -181,15 +189,14 @@ class Writer:
         refused: dict[Closer, StoreError] = {}
         for closer, change in taken.items():
             try:
-                await self._store.commit([change])
-                self._works(await self._found([change], since_seq))
+                await self._works(await self._store.commit([change]))
             except StoreError as exc:
+                self._unheard = True
                 refused[closer] = exc
         if len(refused) == len(taken):
             return False
         for closer, error in refused.items():
             log.error("store refuses a series", extra={"series": str(closer.series), "why": str(error)})
-            self._stuck_seq = min(self._stuck_seq, since_seq) if self.stuck else since_seq
             self.stuck[closer] = taken[closer]
             self._refusing = f"{closer.series} is not taken: {error}"
         if refused:
@@ -201,15 +208,14 @@ class Writer:
         """Offer to the store again what it did not take."""
         for closer, change in list(self.stuck.items()):
             try:
-                await self._store.commit([change])
-                news = await self._found([change], self._stuck_seq)
+                await self._works(await self._store.commit([change]))
             except StoreError as exc:
+                self._unheard = True
                 self._refusing = f"{closer.series} is not taken: {exc}"
                 self._tell()
                 self._postpone(exc)
                 return
             del self.stuck[closer]
-            self._works(news)
             self._wake.set()
         self._stuck_s, self._refusing = math.inf, ""
         self._tell()

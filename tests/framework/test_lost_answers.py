@@ -46,3 +46,30 @@ def test_a_candle_is_delivered_although_the_answer_to_its_commit_was_lost(lost: 
         assert [100, 101] == [int(candle.close) for candle in told]
 
     play(test, World(store=store))
+
+
+def test_what_was_stored_unheard_comes_before_what_was_stored_after_it() -> None:
+    """Tried series by series, the first one's answer is lost once more, and the second one's is not."""
+    store = Forgetful()
+    texts = ["BTC/USD", "ETH/USD"]
+
+    async def test(world: World, collector: Collector) -> None:
+        told: list[SeriesCandle] = []
+        collector.on_candle(told.append)
+        for text in texts:
+            await collector.add(f"scripted:{text}@1m")
+        await asyncio.sleep(1)
+        world.stream.say({"accepted": [f"{text}@1m" for text in texts]})
+        await asyncio.sleep(0.1)
+        for minutes in range(4):
+            store.lost = 4 if minutes else 0
+            rows = [{"minute": world.minute, "close": 100 + minutes, "symbol": text} for text in texts]
+            world.stream.say([{"candle": row} for row in rows])
+            await world.next_minute(1)
+        await asyncio.sleep(120)
+        assert not store.lost
+        stored = [row for row in await store.committed(0, limit=100) if row.close < 103]
+        assert len(stored) == 6
+        assert stored == [candle for candle in told if candle.close < 103]
+
+    play(test, World(store=store))
