@@ -1,0 +1,121 @@
+"""Does the simulation find bugs? Each is planted into a copy of the framework, on which seeds are run then.
+
+    python -m tests.simulation.planted --seeds 12 --hours 1.5 [--only WORD]
+
+A bug is found when any run breaks an invariant, or crashes. What no seed finds is listed: either nobody could
+ever see it, or the simulation is blind there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+__all__ = ["Bug", "main", "planted"]
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+ROOMS: Final = ROOT / "framework" / "wickwire"
+LONGEST_S: Final = 600
+CORPUS: Final = Path(__file__).with_name("planted.toml")
+
+
+@attrs.frozen(kw_only=True)
+class Bug:
+    """One bug: in which file, what it does, what stands there, and what is put in its place."""
+
+    file: str
+    what: str
+    before: str
+    after: str
+
+    def fits(self, text: str) -> bool:
+        """Say whether there is just one place for it."""
+        return text.count(self.before) == 1
+
+    def planted(self, text: str) -> str:
+        """Return the text of the file with the bug in it."""
+        return text.replace(self.before, self.after)
+
+    def __str__(self) -> str:
+        """Return it in a few words."""
+        return f"{self.file}: {self.what}"
+
+
+def planted() -> Sequence[Bug]:
+    """Return all bugs of the corpus."""
+    return [Bug(**one) for one in tomllib.loads(CORPUS.read_text())["bug"]]
+
+
+def _found(bug: Bug, seeds: Sequence[int], hours: float) -> str:
+    """Return which seed found a bug, and by what; nothing where none did."""
+    with tempfile.TemporaryDirectory(prefix="wickwire-planted-") as folder:
+        rooms = Path(folder) / "wickwire"
+        shutil.copytree(ROOMS, rooms, ignore=shutil.ignore_patterns("__pycache__"))
+        file = rooms / bug.file
+        text = file.read_text()
+        if not bug.fits(text):
+            return "it does not fit any more"
+        file.write_text(bug.planted(text))
+        places = os.pathsep.join([folder, str(ROOT / "adapters"), str(ROOT / "plugins")])
+        environment = os.environ | {"PYTHONPATH": places}
+        for seed in seeds:
+            command = [
+                sys.executable,
+                "-m",
+                "tests.simulation.run",
+                "--seed",
+                str(seed),
+                "--hours",
+                str(hours),
+            ]
+            try:
+                told = subprocess.run(
+                    command,
+                    cwd=ROOT,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    timeout=600,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                return f"seed {seed}: it never ends"
+            if told.returncode:
+                last = (told.stdout.strip() or told.stderr.strip()).splitlines()[-1:]
+                return f"seed {seed}: {''.join(last)[:200]}"
+    return ""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Plant each bug, one after the other; return 1 where one in twenty is not found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seeds", type=int, default=12, help="runs that look for each bug, at most")
+    parser.add_argument("--hours", type=float, default=1.5, help="how long each is")
+    parser.add_argument("--only", default="", help="bugs whose description holds this word")
+    parser.add_argument("--jobs", type=int, default=2)
+    chosen = parser.parse_args(arguments)
+    bugs = [bug for bug in planted() if chosen.only in str(bug)]
+    missed = 0
+    with concurrent.futures.ThreadPoolExecutor(chosen.jobs) as pool:
+        seeds = range(1, chosen.seeds + 1)
+        for bug, by in zip(bugs, pool.map(lambda bug: _found(bug, seeds, chosen.hours), bugs), strict=True):
+            missed += not by
+            sys.stdout.write(f"{'found ' if by else 'MISSED'} {bug}" + (f"  ({by})\n" if by else "\n"))
+            sys.stdout.flush()
+    sys.stdout.write(f"{len(bugs) - missed} of {len(bugs)} found\n")
+    return int(missed > len(bugs) / 20)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
