@@ -13,7 +13,6 @@ from wickwire import shapes
 from wickwire.model import HOUR_NS, SECOND_NS, Feed, Grid, Timeframe, Unknown
 
 __all__ = [
-    "FOREIGN_EXCHANGE",
     "Account",
     "Counting",
     "Description",

@@ -109,7 +109,8 @@ def test_who_is_quick_gets_everything_when_it_comes_whoever_is_slow_beside_it() 
     assert beside.most <= BOUND
     by_name = {one.name: one for one in beside.consumers}
     assert (0, 0) == (by_name["quick"].dropped, by_name["quick"].waiting)
-    assert {BOUND} == {by_name[name].waiting for name in ("slow", "stuck")}
+    assert BOUND == by_name["stuck"].waiting
+    assert by_name["slow"].waiting in {BOUND - 1, BOUND}, "it may have taken one this very moment"
     total, taken = MINUTES * 60 * A_SECOND, MINUTES * 60
     assert total - BOUND == by_name["stuck"].dropped
     assert abs(total - BOUND - taken - by_name["slow"].dropped) <= 2

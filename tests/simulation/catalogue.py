@@ -22,7 +22,7 @@ class Trouble:
     """One thing that may befall a run.
 
     Attributes:
-        place: A venue, or "line", "store", "clock", "machine", "process", "roster", "host".
+        place: A venue, or "line", "store", "clock", "machine", "process", "roster", "connections", "host".
         name: What happens there.
         tag: Its number in the catalogue of faults.
         details: How.
@@ -339,6 +339,8 @@ _HOST: Final = (
     *(_host("process", "killed", "F56", details={"away_s": away_s}) for away_s in (0.0, 3.0, 200.0)),
     _host("process", "stopped", "F57", details={"away_s": 5.0}),
     _host("roster", "remove", "F62", once=False),
+    _host("connections", "rotate", "F43", settles_min=30.0),
+    _host("host", "prioritise", "F67", settles_min=30.0),
     _host("host", "raises", "F67", once=False, settles_min=30.0),
     _host("host", "slow_reader", "F67", once=False, settles_min=30.0),
 )

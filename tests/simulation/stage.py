@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ from tests.simulation.sampler import Sampler
 from tests.simulation.script import Act, Script
 from tests.simulation.shelf import Shelf, Weather
 from tests.simulation.venues import Venues
-from wickwire import DAY_NS, SECOND_NS, Series
+from wickwire import DAY_NS, SECOND_NS, Series, UsageError
 from wickwire.description import OhlcvSupport
 from wickwire.registry import Registry
 from wickwire.simulate import DEFAULT_LISTINGS, SeededMarket
@@ -191,9 +191,8 @@ class Stage:
                 self.series.pop(name, None)
                 if self.life is not None and self.life.begun.is_set():
                     await self.life.collector.remove(name)
-            case "host":
-                self.heard.raises |= trouble.name == "raises"
-                self.heard.pause_s = 5.0 if trouble.name == "slow_reader" else self.heard.pause_s
+            case "host" | "connections":
+                self._be_asked(act)
             case _:
                 assert trouble.fault is not None
                 self.venues.inject(trouble.fault)
@@ -220,6 +219,25 @@ class Stage:
             case _:
                 assert trouble.fault is not None
                 self.venues.heal(trouble.fault)
+
+    def _be_asked(self, act: Act) -> None:
+        """Let the host be as hosts are, or ask for what should harm nobody."""
+        life = self.life
+        if act.trouble.name == "raises":
+            self.heard.raises = True
+        elif act.trouble.name == "slow_reader":
+            self.heard.pause_s = 5.0
+        elif life is None or not life.begun.is_set():
+            pass
+        elif act.trouble.name == "rotate":
+            assert self._tasks is not None
+            venues = [one.venue for one in life.collector.health().venues]
+            rotating = life.collector.rotate(self._lot_of(act, venues))
+            self._tasks.create_task(_asked(rotating), name="rotate")
+        else:
+            name = self._lot_of(act, list(self.series))
+            with contextlib.suppress(UsageError):  # it is being added just now
+                life.collector.prioritise(name, on=bool(act.lot % 2))
 
     def _disturb(self, act: Act) -> None:
         trouble, origin = act.trouble, self._origin_of(act)
@@ -277,6 +295,10 @@ async def _ended(life: Life) -> None:
     except asyncio.CancelledError:
         if not life.dead and not life.leave.is_set():
             raise
+
+
+async def _asked(asking: Awaitable[object]) -> None:
+    await asking
 
 
 async def _added(life: Life, name: str) -> None:
