@@ -62,11 +62,13 @@ class Overlap:
     Attributes:
         topic: What is handed over.
         trouble: Why the new connection cannot have it; empty while it can.
+        refusal: What the venue said when it refused it there; None where it did not.
         route: What takes the data since the new connection counts; None before.
     """
 
     topic: Topic
     trouble: str = ""
+    refusal: tuple[FaultKind, str] | None = None
     route: Route | None = None
     _session: Session | None = None
     _settled: Callable[[], None] | None = None
@@ -211,13 +213,14 @@ class Overlap:
         self._withdrawn.clear()
         self._doubts.clear()
         self._quote = None
+        self.trouble, self.refusal = "", None
 
     def refused(self, kind: FaultKind, why: str) -> None:
         """The new connection cannot have it."""
         if self.route is not None:
             self.route.refused(kind, why)
             return
-        self.trouble = f"{kind.value}: {why}"
+        self.trouble, self.refusal = f"{kind.value}: {why}", (kind, why)
 
     # ------------------------------------------------------------------------------------------ what follows
 

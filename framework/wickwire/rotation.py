@@ -234,16 +234,16 @@ class Rotator:
                 return (
                     None if taken else self._rotation(old, why, len(topics), replaced=False, trouble=trouble)
                 )
-            broken = len(new.arrivals)
             began_s = loop.time()
-            for topic in list(new.arrivals):
-                self._break_over(old, new, topic)
+            broken = sum([self._break_over(old, new, topic) for topic in list(new.arrivals)])
             new.spare = False
         finally:
-            if new.spare:
+            if new.spare and old in self._pool.links:
                 self._stay(old, new)
+                old.topics.update(new.topics)  # the scope ended before all were handed over
                 self._pool.remove(new)
             else:
+                new.spare = False
                 self._pool.remove(old)
                 if not new.topics:  # meanwhile nobody wants any of it
                     self._pool.remove(new)
@@ -259,8 +259,10 @@ class Rotator:
         began_s, topics = asyncio.get_running_loop().time(), len(link.topics)
         if link.task is not None:
             link.task.cancel()
+            link.session = None  # who rides along from now on waits for the next one
             await asyncio.wait([link.task])
-            link.session = None
+            if link not in self._pool.links:
+                return self._rotation(link, why, topics, replaced=False)
             self._pool.dial(link)
         gap_s, healed_s = await self._wait_for_healing(link, began_s)
         rotation = self._rotation(link, why, topics, replaced=True)
@@ -303,7 +305,9 @@ class Rotator:
                 return
 
     def _arrive_proven(self, old: Link, new: Link, now_s: float) -> None:
-        proofs = {topic: overlap.proof(now_s) for topic, overlap in new.arrivals.items()}
+        proofs = {
+            topic: overlap.proof(now_s) for topic, overlap in new.arrivals.items() if not overlap.trouble
+        }
         for topic, proof in proofs.items():
             # silence proves nothing on a connection that does not bring what it should
             if proof is Proof.DATA or Proof.NONE not in proofs.values():
@@ -325,6 +329,8 @@ class Rotator:
             return
         if session.phase(topic) is not TopicPhase.CONFIRMED:
             session.reroute(topic, route)
+            if overlap.refusal is not None:
+                route.refused(*overlap.refusal)
             return
         if seamless and lived:
             route.moved(session)
@@ -342,11 +348,14 @@ class Rotator:
         if link.session is not None and link.session.phase(topic) is not None:
             link.session.reroute(topic, riders.route)
 
-    def _break_over(self, old: Link, new: Link, topic: Topic) -> None:
-        """Let the new connection count for what is not proven there: it begins anew."""
-        route = self._pool.riders[topic].route
-        route.lost("the connection was replaced before this was proven on the new one")
+    def _break_over(self, old: Link, new: Link, topic: Topic) -> bool:
+        """Let the new connection count for what is not proven there; say whether that interrupts it."""
+        lived = old.session is not None and old.session.phase(topic) is TopicPhase.CONFIRMED
+        if lived:
+            route = self._pool.riders[topic].route
+            route.lost("the connection was replaced before this was proven on the new one")
         self._arrive(old, new, topic, seamless=False)
+        return lived
 
     def _stay(self, old: Link, new: Link) -> None:
         """Let what was not handed over stay where it is."""
