@@ -78,12 +78,13 @@ class Overlap:
     _brought: Counter[Hashable] = attrs.field(factory=Counter)
     _waiting: list[Trade | Candle] = attrs.field(factory=list)
     _rows: dict[int, Candle] = attrs.field(factory=dict)
+    _farthest: tuple[object, ...] = ()
     _quote: Quote | None = None
     _withdrawn: list[int] = attrs.field(factory=list)
     _doubts: list[str] = attrs.field(factory=list)
     _told: Counter[Hashable] = attrs.field(factory=Counter)
-    _told_row: Candle | None = None
-    _told_quote: bool = False
+    _told_rows: dict[int, Candle] = attrs.field(factory=dict)
+    _told_quote: Quote | None = None
     _due: Event | None = None
     _due_s: float = 0.0
     _met: bool = False
@@ -96,10 +97,10 @@ class Overlap:
         if key is not None:
             self._told[key] += 1
             self._met = self._met or key in self._brought
-        elif isinstance(data, Candle):
-            self._told_row = data
-        else:
-            self._told_quote = True
+        if isinstance(data, Candle):
+            self._told_rows[data.open_ns] = data
+        elif isinstance(data, Quote):
+            self._told_quote = data
         if self._due is None and self._confirmed_s is not None and now_s > self._confirmed_s + LAG_S:
             self._due, self._due_s = data, now_s
 
@@ -119,10 +120,13 @@ class Overlap:
         if isinstance(data, Quote):
             self._quote = data
             return
-        if isinstance(data, Candle) and data.finality is not Finality.CLOSED:
-            self._rows[data.open_ns] = data
-            self._limit(len(self._rows))
-            return
+        if isinstance(data, Candle):
+            self._farthest = max(self._farthest, _progress(data))
+            if data.finality is not Finality.CLOSED:
+                self._rows[data.open_ns] = data
+                self._limit(len(self._rows))
+                return
+            self._rows.pop(data.open_ns, None)  # it runs no more
         if data.snapshot:  # it was before the subscription, when the old connection was there alone
             return
         key = _key(data)
@@ -152,9 +156,15 @@ class Overlap:
                 return False
             self._told[key] -= 1
             return True
-        if isinstance(data, Candle) and self._told_row is not None:
-            return _progress(data) < _progress(self._told_row)
-        return False
+        if isinstance(data, Candle):
+            row = self._told_rows.get(data.open_ns)
+            if row is not None and row.finality is Finality.CLOSED:
+                return _progress(data) <= _progress(row)
+            return row is not None and _progress(data) < _progress(row)
+        quote = self._told_quote
+        if quote is None or quote.time_ns is None or not isinstance(data, Quote) or data.time_ns is None:
+            return False
+        return data.time_ns < quote.time_ns
 
     def _settle(self) -> None:
         if self._settled is not None:
@@ -210,6 +220,7 @@ class Overlap:
         self._brought.clear()
         self._waiting.clear()
         self._rows.clear()
+        self._farthest = ()
         self._withdrawn.clear()
         self._doubts.clear()
         self._quote = None
@@ -242,7 +253,7 @@ class Overlap:
             return self._quote is not None
         if _key(due) is None:
             assert isinstance(due, Candle)
-            return any(_progress(row) >= _progress(due) for row in self._rows.values())
+            return self._farthest >= _progress(due)
         return self._met
 
     def hand_over(self, route: Route, settled: Callable[[], None]) -> None:

@@ -256,6 +256,56 @@ def test_the_newest_quote_is_told() -> None:
     assert [quotes[1]] == both.notes.told
 
 
+def test_a_quote_that_is_older_than_what_was_told_is_not_told() -> None:
+    both = Both()
+    both.confirms(0.0)
+    early, late = (Quote("BTC/USD", Decimal(bid), None, None, None, bid) for bid in (1, 2))
+    both.brings_new(1.0, early)
+    for quote in (early, late):
+        both.brings_old(1.0, quote)
+    both.overlap.hand_over(both.notes, both.settled)
+    both.brings_new(1.5, early)
+    both.brings_new(1.6, late)
+    assert [early, late, late] == both.notes.told
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_running_candle_does_not_come_after_its_close(*, told: bool) -> None:
+    both = Both()
+    both.confirms(0.0)
+    for data in (row(3, 5), row(3, 5, closed=True)):
+        both.brings_new(1.0, data)
+        if told:
+            both.brings_old(1.5, data)
+    both.overlap.hand_over(both.notes, both.settled)
+    if told:
+        both.brings_new(3.0, row(3, 5))  # a line that repeats itself
+    assert row(3, 5, closed=True) == both.notes.told[-1]
+    assert 1 == both.notes.told.count(row(3, 5, closed=True))
+
+
+def test_a_correction_of_the_bucket_before_is_told() -> None:
+    both = Both()
+    both.confirms(0.0)
+    for data in (row(3, 5), row(4, 1)):
+        both.brings_new(1.5, data)
+        both.brings_old(1.5, data)
+    both.overlap.hand_over(both.notes, both.settled)
+    both.brings_new(3.0, row(3, 6))
+    both.brings_new(3.5, row(2, 9))
+    assert [row(3, 6), row(2, 9)] == both.notes.told[-2:]
+
+
+def test_what_was_refused_on_a_connection_that_ended_may_be_granted_on_the_next() -> None:
+    both = Both()
+    both.overlap.refused(FaultKind.SYMBOL, "no such pair")
+    both.overlap.lost("cut")
+    both.confirms(10.0)
+    both.brings_new(11.0, trade(1))
+    assert Proof.DATA is both.overlap.proof(12.0)
+    assert both.overlap.refusal is None
+
+
 def test_a_new_connection_that_is_lost_begins_anew() -> None:
     both = Both()
     both.confirms(0.0)
