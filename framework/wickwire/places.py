@@ -151,11 +151,11 @@ class Places:
         room = self._rooms.get(venue)
         return () if room is None else room.balance(variant, rates)
 
-    def settle(self, venue: str, move: Move) -> None:
-        """Take back a move that was not possible."""
+    def settle(self, venue: str, move: Move, at: int | None) -> None:
+        """Note the end of a move: on which connection the topic rides now; None where nobody wants it."""
         room = self._rooms.get(venue)
         if room is not None:
-            room.take_back(move)
+            room.settle(move, at)
 
     def polled_per_hour(self, venue: str) -> float:
         """Return how many REST requests an hour those take that are polled by plan."""
@@ -191,6 +191,7 @@ class _Line:
         number: Which one of the venue's.
         key: Variant and `Lane.key`.
         reserved: Only series that go first ride on it.
+        leaving: Topics that are about to ride elsewhere, with what each is alone against; still here.
     """
 
     number: int
@@ -198,11 +199,12 @@ class _Line:
     reserved: bool = False
     topics: dict[Topic, int] = attrs.field(factory=dict)
     alone: dict[Topic, object] = attrs.field(factory=dict)
+    leaving: dict[Topic, object] = attrs.field(factory=dict)
 
     def takes(self, alone: object, most: int | None) -> bool:
         """Say whether one topic more may ride here."""
-        free = most is None or len(self.topics) < most
-        return free and (alone is None or alone not in self.alone.values())
+        free = most is None or len(self.topics) + len(self.leaving) < most
+        return free and (alone is None or alone not in {*self.alone.values(), *self.leaving.values()})
 
 
 @attrs.define
@@ -245,7 +247,10 @@ class _Room:
         if not line.topics[plan.topic]:
             del line.topics[plan.topic]
             line.alone.pop(plan.topic, None)
-        if not line.topics:
+        self._discard(line)
+
+    def _discard(self, line: _Line) -> None:
+        if not line.topics and not line.leaving:
             self.lines.remove(line)
 
     def _lines(self, plan: Plan) -> list[_Line]:
@@ -296,6 +301,8 @@ class _Room:
     def balance(self, variant: str, rates: Mapping[Topic, float]) -> Sequence[Move]:
         """Return the few moves that even out the most; see `Places.balance`."""
         ours = [line for line in self.lines if line.key[0] == variant]
+        for line in ours:
+            line.leaving.clear()
         self.rates = {topic: rates[topic] for line in ours for topic in line.topics if topic in rates}
         moves: list[Move] = []
         for _, alike in itertools.groupby(sorted(ours, key=_kind), key=_kind):
@@ -320,20 +327,28 @@ class _Room:
             fit = [
                 topic
                 for topic in hottest.topics
-                if 0 < self.rates.get(topic, 0.0) <= half and coolest.takes(hottest.alone.get(topic), most)
+                if 0 < self.rates.get(topic, 0.0) <= half
+                and coolest.takes(hottest.alone.get(topic), most)
+                and not any(topic in line.leaving for line in lines)
             ]
             if coolest is not hottest and fit:
                 move = Move(max(fit, key=self.rates.__getitem__), hottest.number, coolest.number)
+                hottest.leaving[move.topic] = hottest.alone.get(move.topic)
                 _carry(hottest, coolest, move.topic)
                 return move
         return None
 
-    def take_back(self, move: Move) -> None:
-        """Count a topic as where it was."""
+    def settle(self, move: Move, at: int | None) -> None:
+        """Count a topic as where it is, and no more as where it was; see `Places.settle`."""
         lines = {line.number: line for line in self.lines}
-        now, before = lines.get(move.into), lines.get(move.out_of)
-        if now is not None and before is not None and move.topic in now.topics:
-            _carry(now, before, move.topic)
+        into, before = lines.get(move.into), lines.get(move.out_of)
+        if before is None:
+            return
+        before.leaving.pop(move.topic, None)
+        if at == move.out_of and into is not None and move.topic in into.topics:
+            _carry(into, before, move.topic)
+            self._discard(into)
+        self._discard(before)
 
     def _is_full(self, to_endpoint: int) -> str:
         """Return why no connection may be opened beside the *to_endpoint* that there are, or nothing."""

@@ -200,7 +200,7 @@ class Pool:
         for other in self.links:
             if other.arrivals.pop(topic, None) is not None and other.session is not None:
                 other.session.drop(topic)
-        if not link.topics and not link.spare:
+        if not link.topics and not link.arrivals and not link.spare:
             self.remove(link)
 
     def add(self, link: Link, after: Link | None = None) -> None:

@@ -73,7 +73,7 @@ class Rotator:
         *,
         healed: Callable[[Sequence[Topic]], Awaitable[bool]],
         balance: Callable[[Mapping[Topic, float]], Sequence[Move]],
-        settle: Callable[[Move], None],
+        settle: Callable[[Move, int | None], None],
         tell: Tell,
     ) -> None:
         """Replace nothing before `run`.
@@ -85,7 +85,7 @@ class Rotator:
             clock: What stamps.
             healed: Waits, for a while, until history brought what topics missed; says whether it did.
             balance: Says which topics should ride elsewhere, given how many events a second each brings.
-            settle: Takes back one of these moves, which was not possible.
+            settle: Told after a move on which connection the topic rides; None where nobody wants it.
             tell: Told what came of each replacement.
         """
         self._pool = pool
@@ -383,21 +383,29 @@ class Rotator:
 
     async def _even_out(self, now_s: float) -> None:
         """Let some topics ride on connections that carry less."""
-        for move in self._balance(self.rates(now_s)):
-            old = next((one for one in self._pool.links if move.topic in one.topics), None)
-            new = next((one for one in self._pool.links if one.number == move.into), None)
-            if old is None or new is None or old is new or old.session is None:
-                self._settle(move)
-                continue
-            self._pool.depart(old, new, [move.topic])
-            try:
-                await self._carry_over(old, new, asyncio.get_running_loop().time() + PROOF_S)
-            finally:
-                if move.topic in new.arrivals:
-                    self._stay(old, new)
-                    self._settle(move)
-            if not old.topics and old in self._pool.links:
-                self._pool.remove(old)
+        moves = self._balance(self.rates(now_s))
+        try:
+            for move in moves:
+                await self._move(move)
+        finally:  # also those that a bug in the scope left undone
+            for move in moves:
+                self._settle(move, self._pool.number_of(move.topic))
+
+    async def _move(self, move: Move) -> None:
+        """Let one topic ride on another connection, if it is still where it was."""
+        old = next((one for one in self._pool.links if move.topic in one.topics), None)
+        new = next((one for one in self._pool.links if one.number == move.into), None)
+        if old is None or new is None or old.number != move.out_of or old.session is None:
+            return
+        self._pool.depart(old, new, [move.topic])
+        try:
+            await self._carry_over(old, new, asyncio.get_running_loop().time() + PROOF_S)
+        finally:
+            if move.topic in new.arrivals:
+                self._stay(old, new)
+            for link in (old, new):
+                if not link.topics and link in self._pool.links:
+                    self._pool.remove(link)
 
 
 def _is_final(error: WickwireError | None) -> bool:

@@ -94,7 +94,7 @@ class Venue:
         committer: Callable[[Closer], None],
         tell: Tell,
         balance: Callable[[Mapping[Topic, float]], Sequence[Move]],
-        settle: Callable[[Move], None],
+        settle: Callable[[Move, int | None], None],
     ) -> None:
         """Prepare a scope; `run` starts it."""
         self.adapter = adapter

@@ -120,7 +120,7 @@ def test_a_move_that_was_not_possible_is_taken_back() -> None:
     plans = placed(places, 3, limits)
     rates = dict(zip((plan.topic for plan in plans), (110.0, 90.0, 1.0), strict=True))
     [move] = places.balance("scripted", "", rates)
-    places.settle("scripted", move)
+    places.settle("scripted", move, move.out_of)
     [again] = places.balance("scripted", "", rates)
     assert move == again
 
@@ -132,6 +132,51 @@ def test_what_left_in_the_meantime_is_not_taken_back() -> None:
     [move] = places.balance("scripted", "", rates)
     for plan in plans:
         places.leave(plan.series)
-    places.settle("scripted", move)
-    places.settle("nobody", move)
+    places.settle("scripted", move, move.out_of)
+    places.settle("nobody", move, move.out_of)
     assert () == tuple(places.balance("scripted", "", rates))
+
+
+def test_a_place_is_free_when_the_topic_has_left_and_not_before() -> None:
+    """Until then the connection carries it: the venue counts it there too."""
+    places, limits = Places(), Limits(topics_per_connection=2)
+    plans = placed(places, 3, limits)
+    rates = dict(zip((plan.topic for plan in plans), (110.0, 90.0, 1.0), strict=True))
+    [move] = places.balance("scripted", "", rates)
+    [*_, fourth] = placed(places, 4, limits)
+    assert fourth.line not in {move.out_of, move.into}
+    places.settle("scripted", move, move.into)
+    [*_, fifth] = placed(places, 5, limits)
+    places.leave(fourth.series)
+    [*_, sixth] = placed(places, 6, limits)
+    assert move.out_of in {fifth.line, sixth.line}
+
+
+def test_a_connection_is_not_numbered_anew_before_it_is_empty() -> None:
+    places, limits = Places(), Limits(topics_per_connection=2)
+    plans = placed(places, 3, limits)
+    rates = dict(zip((plan.topic for plan in plans), (110.0, 90.0, 1.0), strict=True))
+    [move] = places.balance("scripted", "", rates)
+    [stayed] = [plan for plan in plans if plan.line == move.out_of and plan.topic != move.topic]
+    places.leave(stayed.series)
+    [other] = [
+        places.place(Series.parse("scripted:X/USD@1m"), adapter(limits=limits), Account(), priority=True)
+    ]
+    assert other.line not in {move.out_of, move.into}
+    places.settle("scripted", move, move.out_of)
+    places.leave(next(plan.series for plan in plans if plan.topic == move.topic))
+    assert 2 == len(places._rooms["scripted"].lines)
+
+
+def test_what_came_again_meanwhile_stays_where_it_came() -> None:
+    places, limits = Places(), Limits(topics_per_connection=2)
+    plans = placed(places, 3, limits)
+    rates = dict(zip((plan.topic for plan in plans), (110.0, 90.0, 1.0), strict=True))
+    [move] = places.balance("scripted", "", rates)
+    [moved] = [plan for plan in plans if plan.topic == move.topic]
+    places.leave(moved.series)
+    again = places.place(moved.series, adapter(limits=limits), Account())
+    places.settle("scripted", move, again.line)
+    lines = {line.number: line for line in places._rooms["scripted"].lines}
+    assert [again.line] == [number for number, line in lines.items() if move.topic in line.topics]
+    assert not any(line.leaving for line in lines.values())

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 
 import attrs
+import pytest
 
 from tests.framework.scripted import Scripted, ScriptedStream, ScriptedTransport
 from tests.framework.test_collector import World, play
@@ -181,3 +182,75 @@ def test_a_connection_that_nobody_wants_any_more_is_not_opened_again() -> None:
         assert [False] == [one.replaced for one in await tried]
 
     play(test, answering(limits=Limits(connections=1)))
+
+
+# --------------------------------------------------------------------------------------------------- moving
+
+
+def assert_agreed(collector: Collector) -> None:
+    """What has a place on a connection rides on that one."""
+    lines = collector._venues._places._rooms["scripted"].lines
+    links = scope_of(collector).pool.links
+    assert {line.number: set(line.topics) for line in lines} == {one.number: set(one.topics) for one in links}
+    assert not any(line.leaving for line in lines)
+
+
+async def moving(world: Answering, collector: Collector) -> None:
+    """Let A and B share a connection and C have another one, until one of the two is about to move."""
+    await adding(collector, A, B, C)
+    first, _ = world.open_streams
+    pool = scope_of(collector).pool
+    for number in range(1_000):
+        for topic in (A, A, B):
+            first.trade(topic, number)
+        await asyncio.sleep(0.5)
+        if any(link.arrivals for link in pool.links):
+            return
+    raise AssertionError("nothing moves")
+
+
+@pytest.fixture
+def anything_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wickwire.places.LEAST_MOVED", 0.1)
+
+
+@pytest.mark.usefixtures("anything_moves")
+def test_a_bug_while_a_topic_moves_leaves_it_where_it_is() -> None:
+    async def test(world: Answering, collector: Collector) -> None:
+        await moving(world, collector)
+        await fail(collector)
+        await asyncio.sleep(60)
+        assert_sound(scope_of(collector).pool)
+        assert_agreed(collector)
+        assert 2 == len(world.open_streams)
+
+    play(test, answering(limits=Limits(topics_per_connection=2)))
+
+
+@pytest.mark.usefixtures("anything_moves")
+def test_where_all_others_leave_meanwhile_one_connection_is_left() -> None:
+    async def test(world: Answering, collector: Collector) -> None:
+        await moving(world, collector)
+        await collector.remove(f"scripted:{C}")
+        first, *_ = world.open_streams
+        first.hang_up()
+        await asyncio.sleep(60)
+        assert_sound(scope_of(collector).pool)
+        assert_agreed(collector)
+        assert {True} == {route.live for route in scope_of(collector).feeds.values()}
+
+    play(test, answering(limits=Limits(topics_per_connection=2)))
+
+
+@pytest.mark.usefixtures("anything_moves")
+def test_a_topic_that_leaves_and_comes_again_while_it_moves_is_where_its_place_is() -> None:
+    async def test(world: Answering, collector: Collector) -> None:
+        await moving(world, collector)
+        [moved] = [str(topic) for link in scope_of(collector).pool.links for topic in link.arrivals]
+        await collector.remove(f"scripted:{moved}")
+        await adding(collector, D, moved)
+        await asyncio.sleep(60)
+        assert_sound(scope_of(collector).pool)
+        assert_agreed(collector)
+
+    play(test, answering(limits=Limits(topics_per_connection=2)))
