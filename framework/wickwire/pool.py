@@ -126,6 +126,8 @@ class Pool:
     def stopped(self) -> None:
         """Note that the tasks are over: what is added from now on starts with the next ones."""
         self._tasks = None
+        for link in self.links:
+            link.session = None
 
     # ------------------------------------------------------------------------------------- what rides where
 

@@ -98,6 +98,7 @@ class Rotator:
         self._news = tell
         self._wishes: deque[tuple[Link, str, asyncio.Future[Rotation]]] = deque()
         self._wished = asyncio.Event()
+        self._stopped = False
         self._sole = False
         self._tried: dict[Session, None] = {}
         self._counted: dict[Topic, int] = {}
@@ -114,6 +115,8 @@ class Rotator:
                 wishes.append(asyncio.get_running_loop().create_future())
                 self._wishes.append((link, why, wishes[-1]))
         self._wished.set()
+        if self._stopped:
+            self.stop()
         return [await wish for wish in wishes]
 
     def want(self, why: str, number: int) -> None:
@@ -130,12 +133,21 @@ class Rotator:
         try:
             await self._rotate_for_ever()
         finally:
-            while self._wishes:
-                link, why, done = self._wishes.popleft()
-                if not done.done():
-                    trouble = "the venue's scope ended"
-                    topics = len(link.topics)
-                    done.set_result(self._rotation(link, why, topics, replaced=False, trouble=trouble))
+            self._dismiss()
+            self._wishes.clear()
+
+    def stop(self) -> None:
+        """Replace nothing any more, also where the scope is down and `run` is not called again."""
+        self._stopped = True
+        self._dismiss()
+
+    def _dismiss(self) -> None:
+        """Tell those who wait that nothing comes of what they wanted."""
+        for link, why, done in self._wishes:
+            if not done.done():
+                trouble = "the venue's scope ended"
+                topics = len(link.topics)
+                done.set_result(self._rotation(link, why, topics, replaced=False, trouble=trouble))
 
     async def _rotate_for_ever(self) -> None:
         loop = asyncio.get_running_loop()

@@ -181,6 +181,7 @@ class Venue:
     def stop(self) -> None:
         """End the scope: connections are closed, nothing is asked any more."""
         self._end.set()
+        self.rotator.stop()
         for series in (*self.closers.values(), *self.feeds.values()):
             series.stop()
 

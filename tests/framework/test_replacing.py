@@ -184,6 +184,23 @@ def test_a_connection_that_nobody_wants_any_more_is_not_opened_again() -> None:
     play(test, answering(limits=Limits(connections=1)))
 
 
+def test_who_waits_for_a_replacement_is_told_when_the_collector_stops_after_a_bug() -> None:
+    told: list[asyncio.Task[list[Rotation]]] = []
+
+    async def test(world: Answering, collector: Collector) -> None:
+        await adding(collector, A)
+        await fail(collector)
+        await asyncio.sleep(0.01)
+        assert scope_of(collector).failure, "it starts again later"
+        told.append(rotating(collector))
+        await asyncio.sleep(0.01)
+        assert [] == scope_of(collector).pool.sessions, "nobody rides on what ended with the scope"
+
+    play(test, answering())
+    [rotation] = told[0].result()
+    assert (False, "the venue's scope ended") == (rotation.replaced, rotation.trouble)
+
+
 # --------------------------------------------------------------------------------------------------- moving
 
 
