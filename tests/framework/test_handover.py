@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.framework.scripted import MINUTE, MINUTE_NS
 from wickwire import SECOND_NS, Candle, FaultKind, Feed, Finality, Quote, Side, Topic, Trade
-from wickwire.handover import LAG_S, MOST_WAITING, QUIET_S, Departure, Overlap, Proof
+from wickwire.handover import LAG_S, MOST_WAITING, QUIET_S, SETTLE_S, Departure, Overlap, Proof
 
 TOPIC = Topic("BTC/USD", Feed.TRADES)
 CHECK_S = 0.25
@@ -294,6 +294,41 @@ def test_a_correction_of_the_bucket_before_is_told() -> None:
     both.brings_new(3.0, row(3, 6))
     both.brings_new(3.5, row(2, 9))
     assert [row(3, 6), row(2, 9)] == both.notes.told[-2:]
+
+
+def test_what_came_a_moment_ago_on_the_old_one_may_be_on_its_way_on_the_new_one() -> None:
+    both = Both()
+    both.confirms(0.0)
+    both.brings_new(1.0, trade(6))
+    both.brings_old(5.0, trade(7))
+    assert Proof.DATA is both.overlap.proof(5.0 + LAG_S / 2), "it is not late yet"
+    assert Proof.NONE is both.overlap.proof(5.0 + LAG_S)
+
+
+def test_what_was_told_is_left_out_so_many_times_and_for_a_while_only() -> None:
+    both = Both()
+    both.confirms(0.0)
+    both.brings_old(1.5, trade(1, named=False))
+    both.overlap.hand_over(both.notes, both.settled)
+    for at_s in (2.5, 3.0):
+        both.brings_new(at_s, trade(1, named=False))
+    assert [trade(1, named=False)] * 2 == both.notes.told, "the second one happened too"
+    assert 0 == both.settlings, "more of it may come"
+    both.brings_new(SETTLE_S + 0.1, trade(2))
+    assert 1 == both.settlings
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_connection_that_ends_or_begins_anew_has_nothing_more_to_leave_out(*, ends: bool) -> None:
+    both = Both()
+    both.confirms(0.0)
+    both.overlap.hand_over(both.notes, both.settled)
+    if ends:
+        both.overlap.lost("cut")
+    else:
+        both.confirms(1.0)
+    assert 1 == both.settlings
+    assert ["lost: cut" if ends else "subscribed"] == both.notes.marks
 
 
 def test_what_was_refused_on_a_connection_that_ended_may_be_granted_on_the_next() -> None:
