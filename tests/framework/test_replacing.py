@@ -11,7 +11,7 @@ import pytest
 
 from tests.framework.scripted import Scripted, ScriptedStream, ScriptedTransport
 from tests.framework.test_collector import World, play
-from wickwire import Limits
+from wickwire import Backoff, Limits, TransportError
 from wickwire.collector import Collector
 from wickwire.endpoint import Endpoint
 from wickwire.pool import Pool
@@ -201,6 +201,50 @@ def test_who_waits_for_a_replacement_is_told_when_the_collector_stops_after_a_bu
     assert (False, "the venue's scope ended") == (rotation.replaced, rotation.trouble)
 
 
+def test_where_the_old_connection_ends_the_new_one_counts_at_once() -> None:
+    async def test(world: Answering, collector: Collector) -> None:
+        await adding(collector, A)
+        tried = rotating(collector)
+        await asyncio.sleep(1)
+        old, _ = world.open_streams
+        old.hang_up()
+        await asyncio.sleep(0.5)
+        assert tried.done(), "nothing came on either; who waits for a proof waits for ten seconds"
+        assert [True] == [one.replaced for one in await tried]
+        assert {True} == {route.live for route in scope_of(collector).feeds.values()}
+        assert_sound(scope_of(collector).pool)
+
+    play(test, answering())
+
+
+def test_a_successor_that_cannot_be_opened_is_no_reason_to_give_the_venue_up() -> None:
+    async def test(world: Answering, collector: Collector) -> None:
+        await adding(collector, A)
+        world.transport.refuse = TransportError("no route to it")
+        [rotation] = await rotating(collector)
+        world.transport.refuse = None
+        assert not rotation.replaced
+        assert "" == scope_of(collector).failure
+        assert {True} == {route.live for route in scope_of(collector).feeds.values()}
+        assert_sound(scope_of(collector).pool)
+
+    play(test, answering(), backoff=Backoff(attempts=2))
+
+
+def test_what_only_the_old_connection_was_refused_lives_on_the_new_one() -> None:
+    async def test(world: Answering, collector: Collector) -> None:
+        world.answering.unknown = frozenset({A})
+        await adding(collector, A, B)
+        world.answering.unknown = frozenset()
+        [rotation] = await rotating(collector)
+        assert (True, 0) == (rotation.replaced, rotation.broken)
+        assert [(True, "")] * 2 == [
+            (route.live, route.refusal) for route in scope_of(collector).feeds.values()
+        ]
+
+    play(test, answering())
+
+
 # --------------------------------------------------------------------------------------------------- moving
 
 
@@ -267,6 +311,22 @@ def test_a_topic_that_leaves_and_comes_again_while_it_moves_is_where_its_place_i
         await collector.remove(f"scripted:{moved}")
         await adding(collector, D, moved)
         await asyncio.sleep(60)
+        assert_sound(scope_of(collector).pool)
+        assert_agreed(collector)
+
+    play(test, answering(limits=Limits(topics_per_connection=2)))
+
+
+@pytest.mark.usefixtures("anything_moves")
+def test_what_has_moved_is_left_on_the_connection_that_carried_it() -> None:
+    async def test(world: Answering, collector: Collector) -> None:
+        await moving(world, collector)
+        [moved] = [str(topic) for link in scope_of(collector).pool.links for topic in link.arrivals]
+        first, second = world.open_streams
+        for _ in range(8):
+            second.trade(moved, 0)
+            await asyncio.sleep(1)
+        assert json.dumps({"leave": [moved]}) in first.sent
         assert_sound(scope_of(collector).pool)
         assert_agreed(collector)
 
