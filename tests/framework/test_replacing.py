@@ -14,8 +14,8 @@ from tests.framework.test_collector import World, play
 from wickwire import Backoff, Limits, TransportError
 from wickwire.collector import Collector
 from wickwire.endpoint import Endpoint
+from wickwire.news import Rotation
 from wickwire.pool import Pool
-from wickwire.rotation import Rotation
 from wickwire.venue import Venue
 
 A, B, C, D = (f"{symbol}/USD@trades" for symbol in "ABCD")
