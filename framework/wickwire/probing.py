@@ -119,20 +119,20 @@ class Probing:
         self._again = again
         self._replace = replace
         self._tell = tell
-        self._watches: dict[Series, _Watch] = {}
+        self._watches: dict[AnyFeedRoute, _Watch] = {}
 
     async def run(self) -> None:
         """Look for ever."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LOOK_S)
-            self._watches = {series: self._watches.get(series, _Watch()) for series in self._feeds}
-            for series, watch in self._watches.items():
-                route = self._feeds.get(series)
-                if route is not None:
+            routes = list(self._feeds.values())  # one that left and came back is another
+            self._watches = {route: self._watches.get(route, _Watch()) for route in routes}
+            for route, watch in self._watches.items():
+                if self._feeds.get(route.series) is route:
                     watch.look(route)
                     if watch.is_due(route, loop.time()):
-                        await self._probe(series, route, watch)
+                        await self._probe(route.series, route, watch)
 
     async def _probe(self, series: Series, route: AnyFeedRoute, watch: _Watch) -> None:
         """Ask history about one feed, and do what follows from it."""
@@ -144,7 +144,7 @@ class Probing:
             )
         except WickwireError:  # the candle series of the venue, or its health, say what is wrong with history
             return
-        if traded is None or route.heard_s != heard_s or series not in self._feeds:
+        if traded is None or route.heard_s != heard_s or self._feeds.get(series) is not route:
             return
         why = f"history holds trades of {traded.open_time:%H:%M}, of which nothing came here"
         route.deaf(why)

@@ -54,6 +54,9 @@ LOOK_S: Final = 10.0
 BALANCE_S: Final = 60.0
 """Over how long the rates of topics are measured before anything is moved."""
 
+UNEVEN_S: Final = 1_800.0
+"""How long nothing is moved after a move that was not possible."""
+
 MOST_TOLD: Final = 20
 
 
@@ -102,7 +105,7 @@ class Rotator:
         self._sole = False
         self._tried: dict[Session, None] = {}
         self._counted: dict[Topic, int] = {}
-        self._counted_s = 0.0
+        self._counted_s = self._even_s = 0.0
         self.rotations: list[Rotation] = []
 
     # --------------------------------------------------------------------------------------------- replacing
@@ -130,6 +133,7 @@ class Rotator:
     async def run(self) -> None:
         """Replace connections in time, and when somebody wants it, one at a time, for ever."""
         self._counted_s = asyncio.get_running_loop().time()
+        self._even_s = self._counted_s + BALANCE_S
         try:
             await self._rotate_for_ever()
         finally:
@@ -161,7 +165,7 @@ class Rotator:
             for link in [one for one in self._pool.links if self._is_old(one, loop.time())]:
                 if link in self._pool.links:
                     await self._rotate(link, "it is about to end for its age")
-            if loop.time() >= self._counted_s + BALANCE_S:
+            if loop.time() >= self._even_s:
                 await self._even_out(loop.time())
             self._wished.clear()
             if not self._wishes:
@@ -395,13 +399,17 @@ class Rotator:
 
     async def _even_out(self, now_s: float) -> None:
         """Let some topics ride on connections that carry less."""
+        self._even_s = now_s + BALANCE_S
         moves = self._balance(self.rates(now_s))
         try:
             for move in moves:
                 await self._move(move)
         finally:  # also those that a bug in the scope left undone
             for move in moves:
-                self._settle(move, self._pool.number_of(move.topic))
+                number = self._pool.number_of(move.topic)
+                self._settle(move, number)
+                if number != move.into:
+                    self._even_s = now_s + UNEVEN_S
 
     async def _move(self, move: Move) -> None:
         """Let one topic ride on another connection, if it is still where it was."""
