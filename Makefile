@@ -21,7 +21,7 @@ EACH ?= 4
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test simulate nightly lint format bench docs vendors wheel lock clean
+.PHONY: help venv demo test simulate planted nightly lint format bench docs vendors wheel lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-15s %s\n' "$$target" "$$what"; done
@@ -37,6 +37,9 @@ test: venv ## the tests
 
 simulate: venv ## a day or more of five venues in trouble, from a seed: SEED=7 HOURS=24, or many: SEEDS=200
 	@$(BIN)/python -m tests.simulation.run --seed $(SEED) --seeds $(SEEDS) --hours $(HOURS) --each $(EACH) --jobs $(JOBS) $(ARGS)
+
+planted: venv ## plant bugs into a copy of the framework, and see whether simulated runs find them
+	$(BIN)/python -m tests.simulation.planted $(ARGS)
 
 nightly: venv ## the tests that take long: soaks and wide searches
 	$(BIN)/pytest -n $(JOBS) -m nightly $(ARGS)
