@@ -95,20 +95,19 @@ def _schedules(script: Script) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize("troubled", ["kraken", "dxlink"])
 def test_what_befalls_one_venue_changes_nothing_for_another(troubled: str) -> None:
-    """I8: not one event of the other's schedule differs."""
-    scripts = (drawn(seed, 1.0, each=2, venues=("kraken", "dxlink")) for seed in itertools.count(1))
-    script, acts = next(
-        (script, acts)
-        for script in scripts
-        if (acts := [act for act in script.acts if act.trouble.place == troubled])
-    )
-    with_troubles = _schedules(attrs.evolve(script, acts=acts))
-    without = _schedules(attrs.evolve(script, acts=[]))
-
+    """I8: not one event of the other's schedule differs, whatever differs of its own."""
     there, elsewhere = (0, 1) if troubled == "kraken" else (1, 0)
-    assert differing(with_troubles[there], without[there])
-    assert with_troubles[elsewhere]
-    assert [] == differing(with_troubles[elsewhere], without[elsewhere])
+    for seed in itertools.count(1):
+        script = drawn(seed, 1.0, each=2, venues=("kraken", "dxlink"))
+        acts = [act for act in script.acts if act.trouble.place == troubled]
+        if not acts:
+            continue
+        with_troubles = _schedules(attrs.evolve(script, acts=acts))
+        without = _schedules(attrs.evolve(script, acts=[]))
+        assert with_troubles[elsewhere]
+        assert [] == differing(with_troubles[elsewhere], without[elsewhere])
+        if differing(with_troubles[there], without[there]):
+            return
 
 
 # -------------------------------------------------------------------------------------------- the catalogue
