@@ -45,9 +45,10 @@ def in_order(folder: Path, number: signal.Signals, status: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_signal_ends_it_in_order(tmp_path):
+@pytest.mark.parametrize(("number", "status"), SIGNALS)
+def test_a_signal_ends_it_in_order(tmp_path, number, status):
     """Everything printed is stored, the connections are closed, nothing is complained about from then on."""
-    at_once(tmp_path, *(partial(in_order, number=number, status=status) for number, status in SIGNALS))
+    in_order(tmp_path, number=number, status=status)
 
 
 def while_it_connects(folder: Path, number: signal.Signals, status: int) -> None:

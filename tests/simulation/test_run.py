@@ -32,7 +32,9 @@ def test_nothing_breaks_whatever_happens(seed: int) -> None:
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("hundred", range(20, 40))
 def test_nothing_breaks_whatever_happens_in_thousands_of_runs(hundred: int) -> None:
-    broken = {seed: run(seed, 1.5, each=2 + seed % 3).broken for seed in range(hundred * 100, hundred * 100 + 100)}
+    broken = {
+        seed: run(seed, 1.5, each=2 + seed % 3).broken for seed in range(hundred * 100, hundred * 100 + 100)
+    }
     assert {} == {seed: lines for seed, lines in broken.items() if lines}
 
 
