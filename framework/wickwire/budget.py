@@ -121,7 +121,7 @@ class Turnstile:
         except asyncio.CancelledError:
             if ticket in self._queue:
                 self._remove(ticket)
-            else:
+            elif not turn.cancelled():  # it was let through, and does not go
                 self._meter.forget(cost)
             self._admit()
             raise
@@ -170,6 +170,9 @@ class Turnstile:
             self._probes = True
         while self._queue:
             ticket, urgent = self._next()
+            if ticket.turn.cancelled():  # who waited was canceled, and has not come to leave the queue
+                self._remove(ticket)
+                continue
             wait_s = self._meter.wait_s(ticket.cost, now_s, urgent=urgent)
             wait_s = max(wait_s, self._closed_until_s - now_s)
             if self._probes and self._meter.open_cost:

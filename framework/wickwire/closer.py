@@ -540,9 +540,10 @@ class Closer:
             return Condition.STOPPED
         if not self.verified:
             return self._waiting_state(refused=bool(self._refusal) or isinstance(self.hopeless, VenueError))
-        # a clock that was set back would make old data look new
-        told_ns = self._history.clocks.venue_ns(_now_s()) or 0
-        ledger, now_ns = self.ledger, max(self._clock.now_ns(), told_ns)
+        # a clock that was set back would make old data look new, and so would one that stood still asleep
+        ledger, clocks, wall_ns = self.ledger, self._history.clocks, self._clock.now_ns()
+        ahead_ns = round((clocks.ahead_s or 0.0) * SECOND_NS)
+        now_ns = max(wall_ns, wall_ns - ahead_ns, clocks.venue_ns(_now_s()) or 0)
         if self._is_in_vain:
             return Condition.STALE
         wait_ns = self._asking.wait_ns()

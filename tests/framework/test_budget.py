@@ -456,3 +456,26 @@ def test_past_history_waits_for_what_just_ended() -> None:
         assert collector.health().venues[0].waiting, "the past still waits"
 
     play(test, world)
+
+
+def test_who_was_cancelled_and_has_not_noticed_yet_is_passed_over() -> None:
+    """The place becomes free in the very turn of the loop in which somebody who waits for it is cancelled."""
+
+    async def test() -> None:
+        gate, went = Turnstile(None), []
+        gate.pause(1.0)  # after which one goes alone
+
+        async def wait(name: str) -> None:
+            await gate.enter(1, Priority.LIVE)
+            went.append(name)
+
+        async with asyncio.TaskGroup() as tasks:
+            _, second, _ = [tasks.create_task(wait(name)) for name in ("first", "second", "third")]
+            await asyncio.sleep(2.0)
+            assert ["first"] == went
+            second.cancel()
+            gate.leave(1)
+        assert ["first", "third"] == went
+        assert not gate.waiting
+
+    run_virtual(test())
