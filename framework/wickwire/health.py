@@ -256,8 +256,7 @@ def of_closer(closer: Closer, venue: Venue, at_ns: int) -> SeriesHealth:
 def of_feed(route: AnyFeedRoute, venue: Venue, now_s: float) -> SeriesHealth:
     """Return how a trades or quotes series is doing at *now_s*, in the loop's time.
 
-    A subscription that lives and is mute is quiet after `LIVE_S`: nobody can tell whether nothing is traded
-    or nothing is sent.
+    A subscription that lives and is mute is quiet after `LIVE_S`, until `probing` finds out that it is deaf.
     """
     age_s = max(now_s - route.heard_s, 0.0) if route.live else None
     is_over = route.stopped or (route.live and now_s - route.doubt_s > LIVE_S)

@@ -13,7 +13,6 @@ from tests.simulation.test_dxlink import SECRETS as DXLINK_SECRETS
 from tests.simulation.world import World, simulate
 from wickwire import SECOND_NS, Account, Limits, Timeframe
 from wickwire.news import Rotation
-from wickwire.rotation import PROOF_S
 from wickwire.simulate.loops import running_clock
 
 ACCOUNTS = {"alpaca": Account(secrets=ALPACA_SECRETS), "dxlink": Account(secrets=DXLINK_SECRETS)}
@@ -207,10 +206,6 @@ def test_the_collector_stops_while_a_connection_is_replaced() -> None:
     simulate(play, *names("kraken"))
     [rotations] = told
     assert {(False, "the venue's scope ended")} == {(one.replaced, one.trouble) for one in rotations}
-
-
-def test_proof_is_waited_for_longer_than_any_quiet_second() -> None:
-    assert PROOF_S >= 10
 
 
 def test_busy_topics_move_to_connections_that_carry_less_and_nobody_notices(

@@ -25,8 +25,7 @@ from wickwire.cli.options import (
 from wickwire.cli.runs import Stop, run
 from wickwire.cli.settings import read_settings
 from wickwire.cli.tables import audit_table, show
-from wickwire.errors import UsageError
-from wickwire.model import Feed, Series, iso
+from wickwire.model import Series, iso
 
 __all__ = ["audit", "audited_json"]
 
@@ -76,9 +75,6 @@ def audit(
         speed=speed,
         at=at,
     )
-    feeds = [str(one) for one in job.series if isinstance(one.what, Feed)]
-    if feeds:
-        raise UsageError(f"{', '.join(feeds)}: only candles have a history here; name a timeframe")
     found: list[Audited] = []
 
     async def main(stop: Stop) -> ExitCode | None:

@@ -36,9 +36,9 @@ from wickwire.cli.settings import read_settings
 from wickwire.cli.stored import Gaps, gaps_of, nothing_of, reading
 from wickwire.cli.tables import gaps_table, show
 from wickwire.cli.worlds import World
-from wickwire.errors import TransportError, UsageError
+from wickwire.errors import TransportError
 from wickwire.ledger import Ledger
-from wickwire.model import SECOND_NS, Feed, HoleKind, Series, Session, Unknown
+from wickwire.model import SECOND_NS, HoleKind, Series, Session, Unknown
 
 if TYPE_CHECKING:
     from wickwire.clock import Clock
@@ -113,9 +113,6 @@ def backfill(
         speed=speed,
         at=at,
     )
-    feeds = [str(one) for one in job.series if isinstance(one.what, Feed)]
-    if feeds:
-        raise UsageError(f"{', '.join(feeds)}: only candles have a history here; name a timeframe")
     found: list[Gaps] = []
     fillings: list[_Filling] = []
 

@@ -17,7 +17,7 @@ from wickwire.cli.worlds import World, real, replayed, simulated, simulated_worl
 from wickwire.clock import SystemClock
 from wickwire.errors import ConfigError, PlanError, StoreError, UsageError
 from wickwire.instants import iso_second
-from wickwire.model import HOUR_NS, MINUTE_NS, Rung, Series, iso
+from wickwire.model import HOUR_NS, MINUTE_NS, Feed, Rung, Series, iso
 from wickwire.store import REAL, other_world, shown_store
 from wickwire.transport.origins import redirect_table
 
@@ -70,10 +70,10 @@ class Job:
     at: Moment | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse options that contradict each other.
+        """Refuse options that contradict each other, and the past of what has none.
 
         Raises:
-            UsageError: They do.
+            UsageError: They do, or there is some.
         """
         if self.simulate and self.replay:
             raise UsageError(
@@ -99,6 +99,9 @@ class Job:
         self._refuse_real_venues()
         if self.simulate or self.replay:
             object.__setattr__(self, "settings", attrs.evolve(self.settings, invented=True))
+        feeds = [str(one) for one in self.series if self.past_only and isinstance(one.what, Feed)]
+        if feeds:
+            raise UsageError(f"{', '.join(feeds)}: only candles have a history here; name a timeframe")
 
     def _refuse_real_venues(self) -> None:
         """Refuse what is not for real venues where one of the series is of such a venue.
