@@ -19,7 +19,7 @@ import attrs
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind
 from wickwire.model import Candle, Finality, Quote, Trade
-from wickwire.subscriptions import Route
+from wickwire.subscriptions import Route, Through
 
 if TYPE_CHECKING:
     from wickwire.session import Session
@@ -56,7 +56,7 @@ class Proof(enum.Enum):
 
 @final
 @attrs.define(eq=False)
-class Overlap:
+class Overlap(Through):
     """A topic on two connections at once. It is the `subscriptions.Route` of the topic on the new one.
 
     Attributes:
@@ -105,6 +105,10 @@ class Overlap:
             self._due, self._due_s = data, now_s
 
     # ------------------------------------------------------------------------------- what the new one brings
+
+    def routes(self) -> Sequence[Route]:
+        """Return what takes the data, once the new connection counts; what was before, the old one told."""
+        return () if self.route is None else (self.route,)
 
     @property
     def received(self) -> int:
@@ -175,37 +179,24 @@ class Overlap:
         """Note from when on the new connection brings everything; later, that it begins anew."""
         self._session = session
         self._confirmed_s = session.frame_s
-        if self.route is not None:
-            self.route.subscribed(session)
-            self._settle()
+        super().subscribed(session)
+        self._settle()
 
     def moved(self, session: Session) -> None:
         """Go on over another connection."""
         self._session = session
-        if self.route is not None:
-            self.route.moved(session)
-
-    def caught_up(self, *, truncated: bool) -> None:
-        """Nothing to do before it counts: what was, the old connection brought."""
-        if self.route is not None:
-            self.route.caught_up(truncated=truncated)
-
-    def gathering(self) -> None:
-        """Nothing to do before it counts: what was, the old connection brought."""
-        if self.route is not None:
-            self.route.gathering()
+        super().moved(session)
 
     def doubted(self, why: str) -> None:
         """Something may be lost on the new connection; it is said when that one counts."""
-        if self.route is not None:
-            self.route.doubted(why)
-        else:
+        super().doubted(why)
+        if self.route is None:
             self._doubts.append(why)
 
     def withdrawn(self, open_ns: int) -> None:
         """A candle was withdrawn; it is said when the new connection counts."""
         if self.route is not None:
-            self.route.withdrawn(open_ns)
+            super().withdrawn(open_ns)
             return
         self._rows.pop(open_ns, None)
         self._withdrawn.append(open_ns)
@@ -213,7 +204,7 @@ class Overlap:
     def lost(self, why: str) -> None:
         """The new connection ended: all of it has to begin anew."""
         if self.route is not None:
-            self.route.lost(why)
+            super().lost(why)
             self._settle()
             return
         self._confirmed_s, self._due, self._met, self._brings = None, None, False, 0
@@ -229,7 +220,7 @@ class Overlap:
     def refused(self, kind: FaultKind, why: str) -> None:
         """The new connection cannot have it."""
         if self.route is not None:
-            self.route.refused(kind, why)
+            super().refused(kind, why)
             return
         self.trouble, self.refusal = f"{kind.value}: {why}", (kind, why)
 
@@ -281,12 +272,16 @@ class Overlap:
 
 @final
 @attrs.define(eq=False)
-class Departure:
+class Departure(Through):
     """The `subscriptions.Route` of a topic on the connection that it leaves: all goes on, and is noted."""
 
     route: Route
     overlap: Overlap
     _session: Session | None
+
+    def routes(self) -> Sequence[Route]:
+        """Return the one that counts."""
+        return (self.route,)
 
     @property
     def received(self) -> int:
@@ -302,36 +297,12 @@ class Departure:
     def subscribed(self, session: Session) -> None:
         """Pass on."""
         self._session = session
-        self.route.subscribed(session)
+        super().subscribed(session)
 
     def moved(self, session: Session) -> None:
         """Pass on."""
         self._session = session
-        self.route.moved(session)
-
-    def caught_up(self, *, truncated: bool) -> None:
-        """Pass on."""
-        self.route.caught_up(truncated=truncated)
-
-    def gathering(self) -> None:
-        """Pass on."""
-        self.route.gathering()
-
-    def doubted(self, why: str) -> None:
-        """Pass on."""
-        self.route.doubted(why)
-
-    def withdrawn(self, open_ns: int) -> None:
-        """Pass on."""
-        self.route.withdrawn(open_ns)
-
-    def lost(self, why: str) -> None:
-        """Pass on."""
-        self.route.lost(why)
-
-    def refused(self, kind: FaultKind, why: str) -> None:
-        """Pass on."""
-        self.route.refused(kind, why)
+        super().moved(session)
 
 
 def _key(data: Event) -> Hashable | None:

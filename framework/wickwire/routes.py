@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 import attrs
@@ -16,7 +16,7 @@ from wickwire.errors import FaultKind
 from wickwire.handover import Departure, Overlap
 from wickwire.model import Candle, Quote, Series, Trade, TradeAction
 from wickwire.session import Session
-from wickwire.subscriptions import Route, TopicPhase
+from wickwire.subscriptions import Route, Through, TopicPhase
 
 __all__ = ["MadeRoute", "Riders"]
 
@@ -126,7 +126,7 @@ class MadeRoute:
 
 
 @attrs.define(eq=False)
-class Riders:
+class Riders(Through):
     """The series that live on one topic. A sole one takes its data directly; of several, this is the route.
 
     Attributes:
@@ -186,52 +186,13 @@ class Riders:
     @property
     def received(self) -> int:
         """How many events the oldest of them took so far."""
-        return max((route.received for route in self._routes()), default=0)
+        return max((route.received for route in self.routes()), default=0)
 
-    def _routes(self) -> list[Route]:
+    def routes(self) -> Sequence[Route]:
+        """Return what all of them live on."""
         return [route for route, _ in self._riders.values()]
 
     def receive(self, data: Candle | Trade | Quote, /) -> None:
         """Pass one event on."""
         for route, _ in self._riders.values():
             route.receive(data)
-
-    def subscribed(self, session: Session) -> None:
-        """Pass on."""
-        for route in self._routes():
-            route.subscribed(session)
-
-    def moved(self, session: Session) -> None:
-        """Pass on."""
-        for route in self._routes():
-            route.moved(session)
-
-    def caught_up(self, *, truncated: bool) -> None:
-        """Pass on."""
-        for route in self._routes():
-            route.caught_up(truncated=truncated)
-
-    def gathering(self) -> None:
-        """Pass on."""
-        for route in self._routes():
-            route.gathering()
-
-    def doubted(self, why: str) -> None:
-        """Pass on."""
-        for route in self._routes():
-            route.doubted(why)
-
-    def withdrawn(self, open_ns: int) -> None:
-        """Pass on."""
-        for route in self._routes():
-            route.withdrawn(open_ns)
-
-    def lost(self, why: str) -> None:
-        """Pass on."""
-        for route in self._routes():
-            route.lost(why)
-
-    def refused(self, kind: FaultKind, why: str) -> None:
-        """Pass on."""
-        for route in self._routes():
-            route.refused(kind, why)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -23,7 +24,7 @@ from wickwire.model import Candle, Feed, Quote, Timeframe, Trade
 if TYPE_CHECKING:
     from wickwire.session import Session
 
-__all__ = ["Receive", "Route", "Subscriptions", "TopicPhase"]
+__all__ = ["Receive", "Route", "Subscriptions", "Through", "TopicPhase"]
 
 ANSWER_DEADLINE_S: Final = 10.0
 """How long a subscription may stay unanswered, without data, before it is asked for again."""
@@ -91,6 +92,56 @@ class Route(Protocol):
     def refused(self, kind: FaultKind, why: str) -> None:
         """The venue refused the subscription."""
         ...
+
+
+class Through(ABC):
+    """Passes on to other routes all that a `Route` is told but data, which each kind takes its own way."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def routes(self) -> Sequence[Route]:
+        """Return where to; asked each time."""
+
+    def subscribed(self, session: Session) -> None:
+        """Pass on."""
+        for route in self.routes():
+            route.subscribed(session)
+
+    def moved(self, session: Session) -> None:
+        """Pass on."""
+        for route in self.routes():
+            route.moved(session)
+
+    def caught_up(self, *, truncated: bool) -> None:
+        """Pass on."""
+        for route in self.routes():
+            route.caught_up(truncated=truncated)
+
+    def gathering(self) -> None:
+        """Pass on."""
+        for route in self.routes():
+            route.gathering()
+
+    def doubted(self, why: str) -> None:
+        """Pass on."""
+        for route in self.routes():
+            route.doubted(why)
+
+    def withdrawn(self, open_ns: int) -> None:
+        """Pass on."""
+        for route in self.routes():
+            route.withdrawn(open_ns)
+
+    def lost(self, why: str) -> None:
+        """Pass on."""
+        for route in self.routes():
+            route.lost(why)
+
+    def refused(self, kind: FaultKind, why: str) -> None:
+        """Pass on."""
+        for route in self.routes():
+            route.refused(kind, why)
 
 
 @attrs.define(eq=False)
