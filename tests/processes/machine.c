@@ -26,11 +26,15 @@ struct machine {
 };
 
 static volatile struct machine *told;
-static int (*read_clock)(clockid_t, struct timespec *);
-static int (*wait_events)(int, struct epoll_event *, int, int);
-static int (*wait_lock)(sem_t *, clockid_t, const struct timespec *);
-static int (*sync_file)(int), (*sync_data)(int);
-static int (*look_up)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+/* The system's own NAME, found when it is first asked for: an allocator may read the clock before begin(). */
+#define SYSTEMS_OWN(name)                                   \
+    ({                                                      \
+        static __typeof__(&name) found;                     \
+        if (!found)                                         \
+            found = (__typeof__(&name))dlsym(RTLD_NEXT, #name); \
+        found;                                              \
+    })
 
 static int64_t in_ns(const struct timespec *at) { return at->tv_sec * 1000000000LL + at->tv_nsec; }
 
@@ -42,12 +46,6 @@ static void from_ns(int64_t ns, struct timespec *at)
 
 __attribute__((constructor)) static void begin(void)
 {
-    read_clock = dlsym(RTLD_NEXT, "clock_gettime");
-    wait_events = dlsym(RTLD_NEXT, "epoll_wait");
-    wait_lock = dlsym(RTLD_NEXT, "sem_clockwait");
-    sync_file = dlsym(RTLD_NEXT, "fsync");
-    sync_data = dlsym(RTLD_NEXT, "fdatasync");
-    look_up = dlsym(RTLD_NEXT, "getaddrinfo");
     int file = open(getenv("MACHINE"), O_RDONLY);
     told = mmap(NULL, sizeof *told, PROT_READ, MAP_SHARED, file, 0);
     close(file);
@@ -57,8 +55,8 @@ int clock_gettime(clockid_t which, struct timespec *at)
 {
     struct timespec now;
     if (!told || (which != CLOCK_REALTIME && which != CLOCK_MONOTONIC))
-        return read_clock(which, at);
-    read_clock(CLOCK_MONOTONIC, &now);
+        return SYSTEMS_OWN(clock_gettime)(which, at);
+    SYSTEMS_OWN(clock_gettime)(CLOCK_MONOTONIC, &now);
     int64_t passed_ns = (int64_t)((in_ns(&now) - told->began_ns) * told->speed);
     from_ns(which == CLOCK_REALTIME ? told->wall_ns + told->offset_ns + passed_ns : told->began_ns + passed_ns, at);
     return 0;
@@ -70,16 +68,16 @@ int epoll_wait(int poll, struct epoll_event *events, int most, int timeout_ms)
         timeout_ms = (int)(timeout_ms / told->speed);
         timeout_ms = timeout_ms ? timeout_ms : 1;
     }
-    return wait_events(poll, events, most, timeout_ms);
+    return SYSTEMS_OWN(epoll_wait)(poll, events, most, timeout_ms);
 }
 
 int sem_clockwait(sem_t *lock, clockid_t which, const struct timespec *until)
 {
     struct timespec real;
     if (!told || which != CLOCK_MONOTONIC)
-        return wait_lock(lock, which, until);
+        return SYSTEMS_OWN(sem_clockwait)(lock, which, until);
     from_ns(told->began_ns + (int64_t)((in_ns(until) - told->began_ns) / told->speed), &real);
-    return wait_lock(lock, which, &real);
+    return SYSTEMS_OWN(sem_clockwait)(lock, which, &real);
 }
 
 static int failed(void)
@@ -88,13 +86,13 @@ static int failed(void)
     return -1;
 }
 
-int fsync(int file) { return told && told->sync_fails ? failed() : sync_file(file); }
+int fsync(int file) { return told && told->sync_fails ? failed() : SYSTEMS_OWN(fsync)(file); }
 
-int fdatasync(int file) { return told && told->sync_fails ? failed() : sync_data(file); }
+int fdatasync(int file) { return told && told->sync_fails ? failed() : SYSTEMS_OWN(fdatasync)(file); }
 
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **found)
 {
     while (told && told->names_hang)
         usleep(10000);
-    return look_up(name, service, hints, found);
+    return SYSTEMS_OWN(getaddrinfo)(name, service, hints, found);
 }
