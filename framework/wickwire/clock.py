@@ -13,6 +13,9 @@ __all__ = ["CLOCKS_AGREE_S", "Clock", "Comparison", "LoopClock", "SystemClock"]
 CLOCKS_AGREE_S: Final = 180.0
 """A venue's clock and ours may differ by so much; more is no delay, one of them is wrong."""
 
+_DRIFT_S: Final = 1.0
+"""Our clock and the loop's time go apart by more only when one is set, or the machine sleeps."""
+
 
 class Clock(Protocol):
     """Says what time it is, in nanoseconds since 1970-01-01T00:00Z."""
@@ -59,7 +62,7 @@ class Comparison:
     """
 
     ahead_s: float | None = None
-    _told: tuple[int, float] | None = None
+    _told: tuple[int, int, float] | None = None
 
     def heard(self, venue_ns: int, now_ns: int, now_s: float) -> bool:
         """Note what time it is for the venue; return whether this is news: a clock turned wrong, or right.
@@ -71,7 +74,7 @@ class Comparison:
         """
         before = self.wrong
         self.ahead_s = (now_ns - venue_ns) / 1e9
-        self._told = venue_ns, now_s
+        self._told = venue_ns, now_ns, now_s
         return self.wrong != before
 
     def venue_ns(self, now_s: float) -> int | None:
@@ -81,16 +84,26 @@ class Comparison:
         """
         if self._told is None:
             return None
-        told_ns, told_s = self._told
+        told_ns, _, told_s = self._told
         return told_ns + round((now_s - told_s) * 1e9)
 
-    def latest_ns(self, now_ns: int) -> int:
-        """Return the latest time that may be the venue's present, when ours is *now_ns*.
+    def latest_ns(self, now_ns: int, now_s: float) -> int:
+        """Return the latest that a venue's present may be, at *now_ns* of ours and *now_s* of the loop.
 
         A clock of ours that is wrong is put right by what the venue told; while it told nothing, ours counts.
+        Where ours was set since then, or the machine slept, nobody knows which, and the later one counts.
         """
-        ahead_s = self.ahead_s if self.ahead_s is not None and self.wrong else 0.0
-        return now_ns + round((CLOCKS_AGREE_S - ahead_s) * 1e9)
+        latest_ns = now_ns
+        if self.ahead_s is not None and self.wrong and not self.is_outdated(now_ns, now_s):
+            latest_ns -= round(self.ahead_s * 1e9)
+        return max(latest_ns, self.venue_ns(now_s) or 0) + round(CLOCKS_AGREE_S * 1e9)
+
+    def is_outdated(self, now_ns: int, now_s: float) -> bool:
+        """Say whether our clock was set since the venue last told its time, or the machine slept."""
+        if self._told is None:
+            return False
+        _, then_ns, then_s = self._told
+        return abs((now_ns - then_ns) / 1e9 - (now_s - then_s)) > _DRIFT_S
 
     @property
     def wrong(self) -> bool:

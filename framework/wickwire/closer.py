@@ -201,7 +201,7 @@ class Closer:
 
     def _is_plausible(self, data: Candle) -> bool:
         """Say whether a row may be of now, and if so up to when others may."""
-        horizon_ns = self._history.clocks.latest_ns(self._clock.now_ns())
+        horizon_ns = self._history.clocks.latest_ns(self._clock.now_ns(), _now_s())
         if data.open_ns > horizon_ns:
             self.ledger.refuse(data, "it lies in the future; the venue's clock or this machine's is wrong")
             self._tell_refused()
@@ -542,8 +542,8 @@ class Closer:
             return self._waiting_state(refused=bool(self._refusal) or isinstance(self.hopeless, VenueError))
         # a clock that was set back would make old data look new, and so would one that stood still asleep
         ledger, clocks, wall_ns = self.ledger, self._history.clocks, self._clock.now_ns()
-        ahead_ns = round((clocks.ahead_s or 0.0) * SECOND_NS)
-        now_ns = max(wall_ns, wall_ns - ahead_ns, clocks.venue_ns(_now_s()) or 0)
+        ahead_s = 0.0 if clocks.is_outdated(wall_ns, _now_s()) else clocks.ahead_s or 0.0
+        now_ns = max(wall_ns, wall_ns - round(ahead_s * SECOND_NS), clocks.venue_ns(_now_s()) or 0)
         if self._is_in_vain:
             return Condition.STALE
         wait_ns = self._asking.wait_ns()

@@ -306,7 +306,7 @@ def of_venue(scope: str, venue: Venue, alarm: Hold | None = None) -> VenueHealth
     troubles = [
         str(alarm) if alarm is not None and alarm.plugin == venue.adapter.name else "",
         venue.failure,
-        str(venue.history.clocks),
+        venue.history.clock_trouble,
         *(link.trouble for link in venue.pool.links if link.session is None),
         *(f"data of {one.stray} comes, which nobody asked for" for one in venue.pool.sessions if one.stray),
     ]

@@ -355,7 +355,9 @@ class Session:
 
     def _is_plausible(self, venue_ns: int) -> bool:
         """Say whether the venue's clock may show *venue_ns* by now: one wrong time would close candles."""
-        self._horizon_ns = self._history.clocks.latest_ns(self._clock.now_ns())
+        self._horizon_ns = self._history.clocks.latest_ns(
+            self._clock.now_ns(), asyncio.get_running_loop().time()
+        )
         return venue_ns <= self._horizon_ns
 
     def _refuse_frame(self, error: WireError) -> None:

@@ -7,6 +7,7 @@ import time
 from typing import cast
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +88,30 @@ def test_a_clock_behind_the_venues_is_told_as_such() -> None:
     clocks.heard(4_600 * SECOND_NS, 1_000 * SECOND_NS, 0.0)
 
     assert "3,600 s behind the venue's" in str(clocks)
+
+
+def test_a_clock_that_is_set_right_takes_the_venues_present_for_no_future() -> None:
+    """A simulated run with seed 1036 refused every row of a venue that tells its time once a day."""
+    clocks = Comparison()
+    clocks.heard(1_000 * SECOND_NS, 5_000 * SECOND_NS, 0.0)
+
+    assert clocks.latest_ns(5_060 * SECOND_NS, 60.0) == 1_240 * SECOND_NS, "wrong, as it was told"
+    assert not clocks.is_outdated(5_060 * SECOND_NS, 60.0)
+
+    assert clocks.latest_ns(1_120 * SECOND_NS, 120.0) == 1_300 * SECOND_NS, "set right"
+    assert clocks.is_outdated(1_120 * SECOND_NS, 120.0)
+
+
+@pytest.mark.parametrize("ahead_s", [0, 4_000])
+@pytest.mark.parametrize("slept_s", [0, 9_000])
+def test_no_present_of_a_venue_is_a_future_whatever_a_machine_did_since_it_told(
+    ahead_s: int, slept_s: int
+) -> None:
+    clocks = Comparison()
+    clocks.heard(1_000 * SECOND_NS, (1_000 + ahead_s) * SECOND_NS, 0.0)
+    true_ns = (1_060 + slept_s) * SECOND_NS
+
+    assert clocks.latest_ns(true_ns + ahead_s * SECOND_NS, 60.0) >= true_ns
 
 
 def test_the_venues_time_goes_on_with_the_loop_whatever_becomes_of_the_wall_clock() -> None:

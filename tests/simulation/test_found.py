@@ -39,3 +39,9 @@ def test_what_came_before_the_machine_slept_is_not_live_when_it_wakes() -> None:
 def test_what_is_polled_in_vain_does_not_look_fresh_because_the_clock_was_set_back() -> None:
     acts = (5, 20, "dxlink:reject_token"), (9, 18, "clock:jumps by_s=-4000.0")
     assert [] == play(60, *acts, series=["dxlink:BTC/USD@1m"])
+
+
+def test_a_clock_that_is_set_right_again_does_not_make_the_present_a_future() -> None:
+    """The venue told its time while the clock was ahead, and tells it again tomorrow."""
+    acts = (5.3, 5.3, "process:killed away_s=3.0"), (6.1, 6.7, "clock:jumps by_s=4000.0")
+    assert [] == play(40, *acts, series=["dxlink:BTC/USD@1m", "dxlink:SOL/USD@5m"])
