@@ -8,7 +8,8 @@ A *row* is `[open_ns, close_ns, open, high, low, close, volume, trades, vwap]`; 
 What is compared:
 
 * `series`: by name `{venue, truth, stored, origin_ns, frontier_ns, holes, live_limit_s, polled_limit_s,
-  late_s, wait_s, slow, shut, condition, trouble, rung, planned, misled}`; *truth* and *stored* are rows, and
+  late_s, wait_s, slow, shut, condition, trouble, rung, planned, misled, called_empty}`; *called_empty* are
+  `[at_ns, open_ns]` of buckets that a commit left out and called no hole, *truth* and *stored* are rows, and
   `holes` `[since_ns, until_ns, kind]`; *late_s* is how far the frontier may be behind at the end, *wait_s*
   how long after its end a bucket is told at most while all is well, *slow* says that many are empty, *shut*
   that nothing was traded beyond the frontier in a bucket that could be known by now, and
@@ -99,7 +100,19 @@ def _complete(name: str, series: Run) -> list[str]:
     told = [row[0] for row in series["truth"]]
     strange = sorted(stored - set(told))
     lines = _few(lost, lambda ns: f"I1 {name}: {ns} is neither stored nor in a hole")
-    return lines + _few(strange, lambda ns: f"I1 {name}: {ns} is stored, and the venue knows nothing of it")
+    lines += _few(strange, lambda ns: f"I1 {name}: {ns} is stored, and the venue knows nothing of it")
+    ends = {row[0]: row[1] for row in series["truth"]}
+    false = [
+        (at_ns, open_ns)
+        for at_ns, open_ns in series["called_empty"]
+        if open_ns in ends
+        and not any(
+            since_ns < ends[open_ns] and open_ns < until_ns for since_ns, until_ns in series["misled"]
+        )
+    ]
+    return lines + _few(
+        false, lambda one: f"I1 {name}: {one[1]} was called empty at {one[0]}, and the venue had a candle"
+    )
 
 
 def _once(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:

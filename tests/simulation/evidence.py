@@ -56,6 +56,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "venue": one.venue,
             "truth": [_row(candle) for candle in truth],
             "stored": [_row(candle) for candle in stored[name]],
+            "called_empty": stage.claims.empty.get(one, []),
             "origin_ns": state.origin_ns,
             "frontier_ns": state.frontier_ns,
             "holes": [[hole.since_ns, hole.until_ns, hole.kind.value] for hole in state.holes],

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from tests.simulation.catalogue import Trouble
+from tests.simulation.claims import Claims
 from tests.simulation.clocks import TrueClock, WallClock
 from tests.simulation.journal import Journal
 from tests.simulation.life import Heard, Life, Listening, made
@@ -58,6 +59,7 @@ class Stage:
         healed_ns: When the last trouble was over.
         spans: When each act began and ended, by its number, in true time.
         sampler: What health said.
+        claims: Which buckets the store called empty, and when.
     """
 
     script: Script
@@ -73,6 +75,7 @@ class Stage:
     registry: Registry
     series: dict[str, None]
     sampler: Sampler
+    claims: Claims
     life: Life | None = None
     lives: int = 0
     stops: list[float] = attrs.field(factory=list)
@@ -130,7 +133,7 @@ class Stage:
         self.lives += 1
         store = SqliteStore(self.file, inline=True, power_safe=False)
         rng = random.Random(f"life/{self.script.seed}/{self.lives}")
-        shelf = Shelf(store, self.weather, self.journal, random.Random(rng.random()))
+        shelf = Shelf(store, self.weather, self.journal, random.Random(rng.random()), self.claims)
         passage = Passage(self.line, self.books, self.lives)
         life = made(self.lives, self.series, shelf, passage, self.heard, self.registry, self.wall, rng)
         self.journal.note("life", self.lives)
@@ -359,6 +362,7 @@ async def acted(
                 registry=registry,
                 series=dict.fromkeys(script.series),
                 sampler=Sampler(),
+                claims=Claims(true.now_ns),
             )
             await stage.play()
             yield stage

@@ -45,6 +45,7 @@ def whole() -> dict[str, Any]:
                 "rung": "stream",
                 "planned": "stream",
                 "misled": [],
+                "called_empty": [[OPENS[3] + 90 * S, OPENS[0] - MINUTE]],
             }
         },
         "feed_limits": {"kraken:BTC/USD@trades": 60.0},
@@ -251,6 +252,15 @@ def test_what_is_broken_is_named_by_its_number(number: str, spoil: Callable[[dic
     spoil(run)
 
     assert number in {line.split()[0] for line in checker.judge(run)}
+
+
+def test_who_calls_a_bucket_empty_that_is_not_is_named_also_when_it_is_stored_later() -> None:
+    run = whole()
+    run["series"][NAME]["called_empty"].append([OPENS[5] + 90 * S, OPENS[5]])
+    [line] = checker.judge(run)
+    assert line.startswith(f"I1 {NAME}: {OPENS[5]} was called empty")
+    run["series"][NAME]["misled"] = [[OPENS[4], OPENS[6]]]
+    assert [] == checker.judge(run)
 
 
 def test_what_stands_in_a_hole_is_explained() -> None:
