@@ -94,16 +94,22 @@ class Comparison:
         Where ours was set since then, or the machine slept, nobody knows which, and the later one counts.
         """
         latest_ns = now_ns
-        if self.ahead_s is not None and self.wrong and not self.is_outdated(now_ns, now_s):
+        if self.ahead_s is not None and self.wrong and not self._gone_apart_s(now_ns, now_s):
             latest_ns -= round(self.ahead_s * 1e9)
         return max(latest_ns, self.venue_ns(now_s) or 0) + round(CLOCKS_AGREE_S * 1e9)
 
-    def is_outdated(self, now_ns: int, now_s: float) -> bool:
-        """Say whether our clock was set since the venue last told its time, or the machine slept."""
+    def is_set_right(self, now_ns: int, now_s: float) -> bool:
+        """Say whether our clock, which was wrong when the venue told its time, was set by just so much since."""
+        apart_s = self._gone_apart_s(now_ns, now_s)
+        return self.wrong and abs(apart_s + (self.ahead_s or 0.0)) <= CLOCKS_AGREE_S
+
+    def _gone_apart_s(self, now_ns: int, now_s: float) -> float:
+        """Return by how much our clock was set since the venue told its time, or how long the machine slept."""
         if self._told is None:
-            return False
+            return 0.0
         _, then_ns, then_s = self._told
-        return abs((now_ns - then_ns) / 1e9 - (now_s - then_s)) > _DRIFT_S
+        apart_s = (now_ns - then_ns) / 1e9 - (now_s - then_s)
+        return apart_s if abs(apart_s) > _DRIFT_S else 0.0
 
     @property
     def wrong(self) -> bool:

@@ -542,7 +542,7 @@ class Closer:
             return self._waiting_state(refused=bool(self._refusal) or isinstance(self.hopeless, VenueError))
         # a clock that was set back would make old data look new, and so would one that stood still asleep
         ledger, clocks, wall_ns = self.ledger, self._history.clocks, self._clock.now_ns()
-        ahead_s = 0.0 if clocks.is_outdated(wall_ns, _now_s()) else clocks.ahead_s or 0.0
+        ahead_s = 0.0 if clocks.is_set_right(wall_ns, _now_s()) else clocks.ahead_s or 0.0
         now_ns = max(wall_ns, wall_ns - round(ahead_s * SECOND_NS), clocks.venue_ns(_now_s()) or 0)
         if self._is_in_vain:
             return Condition.STALE

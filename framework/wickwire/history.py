@@ -181,7 +181,7 @@ class History:
     def clock_trouble(self) -> str:
         """What is wrong with this machine's clock, as far as the venue told since it was last set."""
         now_ns, now_s = self._clock.now_ns(), asyncio.get_running_loop().time()
-        return "" if self.clocks.is_outdated(now_ns, now_s) else str(self.clocks)
+        return "" if self.clocks.is_set_right(now_ns, now_s) else str(self.clocks)
 
     def told_time(self, venue_ns: int) -> None:
         """Compare the venue's clock with ours; a wrong one is said once."""

@@ -96,10 +96,10 @@ def test_a_clock_that_is_set_right_takes_the_venues_present_for_no_future() -> N
     clocks.heard(1_000 * SECOND_NS, 5_000 * SECOND_NS, 0.0)
 
     assert clocks.latest_ns(5_060 * SECOND_NS, 60.0) == 1_240 * SECOND_NS, "wrong, as it was told"
-    assert not clocks.is_outdated(5_060 * SECOND_NS, 60.0)
+    assert not clocks.is_set_right(5_060 * SECOND_NS, 60.0)
 
     assert clocks.latest_ns(1_120 * SECOND_NS, 120.0) == 1_300 * SECOND_NS, "set right"
-    assert clocks.is_outdated(1_120 * SECOND_NS, 120.0)
+    assert clocks.is_set_right(1_120 * SECOND_NS, 120.0)
 
 
 @pytest.mark.parametrize("ahead_s", [0, 4_000])

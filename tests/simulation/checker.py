@@ -13,7 +13,9 @@ What is compared:
   `holes` `[since_ns, until_ns, kind]`; *late_s* is how far the frontier may be behind at the end, *wait_s*
   how long after its end a bucket is told at most while all is well, *slow* says that many are empty, *shut*
   that nothing was traded beyond the frontier in a bucket that could be known by now, and
-  *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later.
+  *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later, and *excused*
+  `[since_ns, until_ns, by_s]` in which buckets that end may be told later than *wait_s* allows, by so much
+  (None: by any time).
 * `delivered`: `[at_ns, life, series, row, revision, seq]` in the order of delivery, by a reader whose cursor
   outlives the process; `pushed`: `[life, series, open_ns, revision]`, what listeners got.
 * `trades`: by series `{told, true}`, each `[time_ns, price, size, side]`.
@@ -21,6 +23,9 @@ What is compared:
 * `tries`: by venue `[[at_ns, well], ...]`; `healed_ns`, `ended_ns`; `first_ns`: by venue, when data came
   first since *healed_ns*.
 * `peaks` and `bounds`: by name, what there was at most, and what is allowed.
+* `switches`: `[at_ns, series, route]`; `connects` and `requests`: by venue and life, when in seconds.
+* `left`: `[series, since_ns, seen_ns]` of what is not wanted since then, and when data of it came last;
+  `open_at_last`: streams that are open though nothing is wanted any more.
 * `stops`: seconds that each orderly stop took; `orphans`: what was left running after the last.
 * `limits`: `{what, amount, per_s, burst, times}` with *times* in seconds.
 * `secrets`, `outputs`: texts.
@@ -50,6 +55,13 @@ BUCKETS_ON_TRIAL: Final = 6
 """I6: a series is back on its planned route after so many candles: two have to agree."""
 SLACK_S: Final = 1.0
 """I5: an alert comes at most so much later."""
+LEAVING_S: Final = 10.0
+"""Data of what is not wanted any more ends after so long."""
+CALM_S: Final = 900.0
+"""So long after the last trouble no series changes its route any more, except back to the planned one."""
+MOST_CONNECTS: Final = 40
+MOST_REQUESTS: Final = 120
+"""Of one venue in ten minutes, by one process."""
 MOST_NAMED: Final = 3
 WELL: Final = frozenset({"live", "quiet", "polled"})
 LOG_LINES_A_MINUTE: Final = 120
@@ -70,10 +82,13 @@ def judge(run: Run) -> list[str]:
         lines += _exact(name, series, delivered)
         lines += _monotone(name, series, delivered)
         lines += _recovered(name, series, run)
+        lines += _timely(name, series, delivered)
     lines += _trades(run)
     lines += _honest(run)
     lines += _resumed(run)
     lines += _bounded(run)
+    lines += _left(run)
+    lines += _calm(run)
     lines += _stopped(run)
     lines += _polite(run)
     lines += _secret_free(run)
@@ -215,6 +230,47 @@ def _recovered(name: str, series: Run, run: Run) -> list[str]:
     return lines
 
 
+def _timely(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
+    """I6: a candle is told soon after its end, where no trouble excuses that it is not."""
+    if series["slow"]:
+        return []
+    late, usual_s = [], series["wait_s"] + RECOVERY_S
+    for at_ns, _, _, row, revision, _ in delivered:
+        by = [
+            by_s
+            for since_ns, until_ns, by_s in series["excused"]
+            if since_ns <= row[1] + usual_s * S and row[1] <= until_ns
+        ]
+        if revision == 0 and row[0] >= series["origin_ns"] and None not in by:
+            most_s = usual_s + max(by, default=0.0)
+            if at_ns > row[1] + most_s * S:
+                late.append((row[0], (at_ns - row[1]) / S, most_s))
+    return _few(
+        late, lambda one: f"I6 {name}: {one[0]} was told {one[1]:.0f} s after its end, not {one[2]:.0f}"
+    )
+
+
+def _calm(run: Run) -> list[str]:
+    """I6: where nothing is wrong nothing changes."""
+    lines = [
+        f"I6 {name}: went to {route} at {at_ns}, and nothing was wrong"
+        for at_ns, name, route in run["switches"]
+        if at_ns > run["healed_ns"] + CALM_S * S
+        and route != run["series"].get(name, {}).get("planned", route)
+    ]
+    return lines[:MOST_NAMED]
+
+
+def _left(run: Run) -> list[str]:
+    """I7: what is not wanted any more is not asked for any more."""
+    lines = [
+        f"I7 {name}: its data still come {(seen_ns - since_ns) / S:.0f} s after it was left"
+        for name, since_ns, seen_ns in run["left"]
+        if seen_ns > since_ns + LEAVING_S * S
+    ]
+    return lines + [f"I7 {host} is connected, and nothing is wanted of it" for host in run["open_at_last"]]
+
+
 def _resumed(run: Run) -> list[str]:
     """I6: after the last trouble attempts come as the schedule allows, and with one that succeeds data flow.
 
@@ -270,8 +326,13 @@ def _stopped(run: Run) -> list[str]:
 
 
 def _polite(run: Run) -> list[str]:
-    """I10: never more than a venue allows, in any window."""
+    """I10: never more than a venue allows, in any window; and never a storm that it would allow."""
     lines: list[str] = []
+    for what, most in (("connects", MOST_CONNECTS), ("requests", MOST_REQUESTS)):
+        for who, times in run[what].items():
+            worst = _most_at_once(times, 600.0)
+            if worst > most:
+                lines.append(f"I10 {who}: {worst} {what} in ten minutes, {most} are sensible")
     for limit in run["limits"]:
         rate, room = limit["amount"] / limit["per_s"], float(max(limit["burst"], 1))
         left, last_s = room, None
@@ -311,6 +372,16 @@ def _accounted(run: Run) -> list[str]:
         if level in {"ERROR", "CRITICAL"} and not text.startswith(expected)
     ]
     return lines + _few(errors, lambda text: f"I12 an error that no trouble explains: {text}")
+
+
+def _most_at_once(times: Sequence[float], window_s: float) -> int:
+    """Return how many of *times* lie in any window of a length, at most."""
+    ordered, most, first = sorted(times), 0, 0
+    for last, at_s in enumerate(ordered):
+        while ordered[first] <= at_s - window_s:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
 
 
 # --------------------------------------------------------------------------------------------------- values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tests.simulation.life import SECRETS
@@ -16,6 +16,18 @@ __all__ = ["evidence"]
 
 LIVE_S: Final = 60.0
 MISLED_BEFORE_S: Final = 120.0
+MISLED_AFTER_S: Final = 240.0
+BACK_S: Final = 480.0
+"""How long after a trouble that stops everything an attempt may still be waited for."""
+DETOUR_S: Final = 240.0
+"""How much later a candle may be told that comes by history because its stream is in trouble."""
+
+STREAMS_ALONE: Final = frozenset(
+    "hangup mute mute_symbol no_heartbeat silent_ack refuse refuse_connections exceeded_rate message_rate junk "
+    "error bad_checksum lose_trades lose_messages drop_candle drop_bar slot_taken duplicate_trades "
+    "duplicate_bar double_messages interleave late_ack novelty status cut rotate prioritise raises".split()
+)
+"""Troubles of streams that leave history alone, but where history comes over a stream too."""
 FOREVER_NS: Final = 2**62
 
 STORE_LINES: Final = (
@@ -78,6 +90,11 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 for act in stage.script.acts
                 if _misleads(act, one) and act.number in stage.spans
             ],
+            "excused": [
+                _excused(act, one, *stage.spans[act.number])
+                for act in stage.script.acts
+                if act.number in stage.spans and (act.trouble.fault is None or act.trouble.place == one.venue)
+            ],
         }
     return {
         "seed": stage.script.seed,
@@ -94,6 +111,11 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         ],
         "trades": _trades(stage),
         "samples": stage.sampler.samples,
+        "switches": stage.heard.switches,
+        "connects": _by_venue(stage, stage.books.connects),
+        "requests": _by_venue(stage, stage.books.requests),
+        "left": stage.left,
+        "open_at_last": stage.open_at_last,
         "tries": stage.books.tries,
         "first_ns": stage.books.first_ns,
         "healed_ns": stage.healed_ns,
@@ -133,8 +155,23 @@ def _misleads(act: Act, one: Series) -> bool:
 
 
 def _misled(act: Act, since_ns: int, until_ns: int) -> list[int]:
-    settles_s = act.trouble.settles_min * 60.0
-    return [since_ns - round(MISLED_BEFORE_S * SECOND_NS), until_ns + round(settles_s * SECOND_NS)]
+    return [since_ns - round(MISLED_BEFORE_S * SECOND_NS), until_ns + round(MISLED_AFTER_S * SECOND_NS)]
+
+
+def _excused(act: Act, one: Series, since_ns: int, until_ns: int) -> list[int | float | None]:
+    """Return between which ends of buckets these may be told later because of an act, and by how much."""
+    until_ns += round(BACK_S * SECOND_NS)
+    streams_alone = act.trouble.name in STREAMS_ALONE and (one.venue != "dxlink" or act.trouble.fault is None)
+    if act.trouble.name in {"refuse", "mute"} and act.trouble.place == "line":
+        streams_alone = False
+    return [since_ns, until_ns, DETOUR_S if streams_alone else None]
+
+
+def _by_venue(stage: Stage, times: Mapping[tuple[str, int], list[float]]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for (host, life), asked in times.items():
+        found.setdefault(f"{stage.books.venue_of[host]} in life {life}", []).extend(asked)
+    return found
 
 
 def _trades(stage: Stage) -> dict[str, Any]:

@@ -78,6 +78,9 @@ def drawn(
     series = [name for venue in venues for name in _series(venue, each, rng)]
     length_s = hours * 3_600.0
     acts: list[Act] = []
+    if troubles and seed % 2:
+        acts = _storms(length_s, venues, rng)
+        return Script(seed=seed, hours=hours, starts_ns=rng.choice(_STARTS), series=series, acts=acts)
     at_s, pace_s = WARM_UP_MIN * 60.0, rng.choice((120.0, 300.0, 600.0))
     while troubles and (at_s := at_s + rng.expovariate(1.0 / pace_s)) < length_s - CALM_MIN * 60.0:
         fitting = [
@@ -90,11 +93,40 @@ def drawn(
         # each place is as likely as any other, however many troubles it knows
         place = rng.choice(sorted({one.place for one in fitting}))
         trouble = rng.choice([one for one in fitting if one.place == place])
-        most_s = min(trouble.most_min * 60.0, length_s - trouble.settles_min * 60.0 - at_s)
-        lasts_s = 0.0 if trouble.once else min(most_s, 6.0 + rng.expovariate(1.0 / 240.0))
-        lot = rng.getrandbits(32)
-        acts.append(Act(number=len(acts), since_s=at_s, until_s=at_s + lasts_s, trouble=trouble, lot=lot))
+        acts.append(_act(len(acts), at_s, trouble, length_s, rng))
     return Script(seed=seed, hours=hours, starts_ns=rng.choice(_STARTS), series=series, acts=acts)
+
+
+def _storms(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
+    """Draw storms with calm between them: one venue's stream fails, and meanwhile the way to its history, or the host.
+
+    What keeps data whole is tried most where one thing fails while another is being mended.
+    """
+    acts: list[Act] = []
+    at_s = WARM_UP_MIN * 60.0 + rng.uniform(0.0, 120.0)
+    while True:
+        fitting = [
+            one
+            for one in CATALOGUE
+            if at_s + one.settles_min * 60.0 < length_s and (one.fault is None or one.place in venues)
+        ]
+        if not fitting:
+            return acts
+        venue = rng.choice(venues)
+        of_venue = [one for one in fitting if one.place == venue]
+        of_host = [one for one in fitting if one.fault is None]
+        for choices in (of_venue, of_venue, of_host)[: rng.choice((1, 2, 2, 3))]:
+            if choices:
+                began_s = at_s + rng.expovariate(1.0 / 45.0)
+                acts.append(_act(len(acts), began_s, rng.choice(choices), length_s, rng))
+        at_s += rng.uniform(360.0, 720.0)
+
+
+def _act(number: int, at_s: float, trouble: Trouble, length_s: float, rng: random.Random) -> Act:
+    most_s = max(6.0, min(trouble.most_min * 60.0, length_s - trouble.settles_min * 60.0 - at_s))
+    lasts_s = 0.0 if trouble.once else min(most_s, 6.0 + rng.expovariate(1.0 / 240.0))
+    lot = rng.getrandbits(32)
+    return Act(number=number, since_s=at_s, until_s=at_s + lasts_s, trouble=trouble, lot=lot)
 
 
 def _series(venue: str, count: int, rng: random.Random) -> Sequence[str]:
