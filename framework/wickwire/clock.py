@@ -99,12 +99,12 @@ class Comparison:
         return max(latest_ns, self.venue_ns(now_s) or 0) + round(CLOCKS_AGREE_S * 1e9)
 
     def is_set_right(self, now_ns: int, now_s: float) -> bool:
-        """Say whether our clock, which was wrong when the venue told its time, was set by just so much since."""
+        """Say whether our clock was wrong when the venue told its time, and was set by just so much since."""
         apart_s = self._gone_apart_s(now_ns, now_s)
         return self.wrong and abs(apart_s + (self.ahead_s or 0.0)) <= CLOCKS_AGREE_S
 
     def _gone_apart_s(self, now_ns: int, now_s: float) -> float:
-        """Return by how much our clock was set since the venue told its time, or how long the machine slept."""
+        """Return by how much our clock was set since the venue told its time, or the machine slept."""
         if self._told is None:
             return 0.0
         _, then_ns, then_s = self._told
