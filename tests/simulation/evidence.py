@@ -21,13 +21,6 @@ BACK_S: Final = 480.0
 """How long after a trouble that stops everything an attempt may still be waited for."""
 DETOUR_S: Final = 240.0
 """How much later a candle may be told that comes by history because its stream is in trouble."""
-
-STREAMS_ALONE: Final = frozenset(
-    "hangup mute mute_symbol no_heartbeat silent_ack refuse refuse_connections exceeded_rate message_rate junk "
-    "error bad_checksum lose_trades lose_messages drop_candle drop_bar slot_taken duplicate_trades "
-    "duplicate_bar double_messages interleave late_ack novelty status cut rotate prioritise raises".split()
-)
-"""Troubles of streams that leave history alone, but where history comes over a stream too."""
 FOREVER_NS: Final = 2**62
 
 STORE_LINES: Final = (
@@ -91,10 +84,11 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 if _misleads(act, one) and act.number in stage.spans
             ],
             "excused": [
-                _excused(act, one, *stage.spans[act.number])
+                _excused(act, *stage.spans[act.number])
                 for act in stage.script.acts
                 if act.number in stage.spans and (act.trouble.fault is None or act.trouble.place == one.venue)
-            ],
+            ]
+            + [[0, FOREVER_NS, DETOUR_S]] * (one.venue == "harbour"),  # its connections end all the time
         }
     return {
         "seed": stage.script.seed,
@@ -158,13 +152,10 @@ def _misled(act: Act, since_ns: int, until_ns: int) -> list[int]:
     return [since_ns - round(MISLED_BEFORE_S * SECOND_NS), until_ns + round(MISLED_AFTER_S * SECOND_NS)]
 
 
-def _excused(act: Act, one: Series, since_ns: int, until_ns: int) -> list[int | float | None]:
+def _excused(act: Act, since_ns: int, until_ns: int) -> list[int | float | None]:
     """Return between which ends of buckets these may be told later because of an act, and by how much."""
     until_ns += round(BACK_S * SECOND_NS)
-    streams_alone = act.trouble.name in STREAMS_ALONE and (one.venue != "dxlink" or act.trouble.fault is None)
-    if act.trouble.name in {"refuse", "mute"} and act.trouble.place == "line":
-        streams_alone = False
-    return [since_ns, until_ns, DETOUR_S if streams_alone else None]
+    return [since_ns, until_ns, DETOUR_S if act.trouble.leaves_history else None]
 
 
 def _by_venue(stage: Stage, times: Mapping[tuple[str, int], list[float]]) -> dict[str, list[float]]:

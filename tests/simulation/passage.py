@@ -214,6 +214,10 @@ def sights_of(series: Sequence[Series]) -> Mapping[str, Sequence[Sight]]:
                 for kind in "btq":
                     here[f"alpaca {kind} {one.symbol}"] = (b"\xa1T\xa1" + kind.encode(), b"\xa1S" + symbol)
                 here[f"alpaca b {one.symbol} again"] = (b"\xa1T\xa1u", b"\xa1S" + symbol)  # an updated bar
+            case "harbour":
+                minutes = one.timeframe.nominal_ns // 60_000_000_000
+                pieces = (f'"bar":["{one.symbol}",{minutes * 60},'.encode(),)
+                here[f"harbour {minutes} {one.symbol}"] = pieces
             case "dxlink":
                 symbol = f'"{one.symbol}:CXTALP'.encode()
                 here[f"dxlink candle {one.symbol}"] = (b"FEED_DATA", symbol + b"{=")

@@ -23,8 +23,10 @@ SERIES: Final[dict[str, Sequence[str]]] = {
     "alpaca": (".iex:AAPL@1m", "BTC/USD@1m", "XMR/USD@1m", "ETH/USD@1h", "SOL/USD@1m", "ETH/USD@trades"),
     "dxlink": ("BTC/USD@1m", "ETH/USD@1m", "SOL/USD@5m", "XRP/USD@1m", "DOGE/USD@1m", "ETH/USD@trades"),
     "yahoo": ("BTC/USD@1m", "AAPL@1m", "ETH/USD@5m", "SOL/USD@1m", "XRP/USD@1m", "MSFT@1m"),
+    "harbour": ("BTC/USD@1m", "ETH/USD@1m", "SOL/USD@1m", "BTC/USD@5m", "XRP/USD@1m", "ETH/USD@5m"),
 }
-"""Streamed, resampled (15m, 1h), built from trades (Coinbase's minutes), polled (Yahoo), and feeds."""
+"""Streamed, resampled (15m, 1h), built from trades (Coinbase's minutes), polled (Yahoo), and feeds; Harbour
+is invented, and tells no more than a venue has to."""
 
 _STARTS: Final = tuple(
     map(parse_instant, ("2027-01-15T14:27:00Z", "2027-01-15T20:05:00Z", "2027-01-17T23:20:00Z"))
@@ -98,28 +100,33 @@ def drawn(
 
 
 def _storms(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
-    """Draw storms with calm between them: one venue's stream fails, and meanwhile the way to its history, or the host.
+    """Draw storms at every venue, with calm between: a stream fails, and while that is mended something else.
 
-    What keeps data whole is tried most where one thing fails while another is being mended.
+    What keeps data whole is tried most where one thing fails on top of another.
     """
     acts: list[Act] = []
-    at_s = WARM_UP_MIN * 60.0 + rng.uniform(0.0, 120.0)
-    while True:
-        fitting = [
-            one
-            for one in CATALOGUE
-            if at_s + one.settles_min * 60.0 < length_s and (one.fault is None or one.place in venues)
-        ]
-        if not fitting:
-            return acts
-        venue = rng.choice(venues)
-        of_venue = [one for one in fitting if one.place == venue]
-        of_host = [one for one in fitting if one.fault is None]
-        for choices in (of_venue, of_venue, of_host)[: rng.choice((1, 2, 2, 3))]:
-            if choices:
-                began_s = at_s + rng.expovariate(1.0 / 45.0)
-                acts.append(_act(len(acts), began_s, rng.choice(choices), length_s, rng))
-        at_s += rng.uniform(360.0, 720.0)
+
+    def begin(at_s: float, fitting: Sequence[Trouble]) -> None:
+        known = [one for one in fitting if at_s + one.settles_min * 60.0 < length_s]
+        if known:
+            acts.append(_act(len(acts), at_s, rng.choice(known), length_s, rng))
+
+    for venue in (*venues, None):
+        here = [one for one in CATALOGUE if (one.place == venue if venue else one.fault is None)]
+        streams, others = (
+            [one for one in here if one.leaves_history],
+            [one for one in here if not one.leaves_history],
+        )
+        at_s = WARM_UP_MIN * 60.0 + rng.uniform(0.0, 300.0)
+        while at_s < length_s - CALM_MIN * 60.0:
+            if venue is None:
+                begin(at_s, here)
+            else:
+                begin(at_s, streams)
+                if rng.random() < 0.6:
+                    begin(at_s + rng.expovariate(1.0 / 30.0), others)
+            at_s += rng.uniform(300.0, 600.0)
+    return sorted(acts, key=lambda act: act.since_s)
 
 
 def _act(number: int, at_s: float, trouble: Trouble, length_s: float, rng: random.Random) -> Act:

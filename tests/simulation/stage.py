@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from tests.simulation import harbour
 from tests.simulation.catalogue import Trouble
 from tests.simulation.claims import Claims
 from tests.simulation.clocks import TrueClock, WallClock
@@ -126,7 +127,7 @@ class Stage:
             await self._leave()
 
     async def _part(self) -> None:
-        """Leave one series of each venue, and then the others: nothing of them shall be asked for any more."""
+        """Leave one series of each venue, then the others: nothing of them shall be asked for any more."""
         life = self.life
         assert life is not None
         last = {Series.parse(name).venue: name for name in self.series}
@@ -353,7 +354,7 @@ async def acted(
     """
     true = TrueClock(running_clock())
     wall = WallClock(true)
-    registry = Registry()
+    registry = Registry(adapters={"harbour": harbour})
     listings = [
         attrs.evolve(listing, trades_per_session=listing.trades_per_session * lively)
         for listing in DEFAULT_LISTINGS
