@@ -127,6 +127,7 @@ class Ledger:
     rescaling: Rescaling = attrs.field(factory=Rescaling)
     buckets: Buckets = attrs.field(init=False)
     _witness: Witness = attrs.field(factory=Witness)
+    _shrunk_ns: int = -1
     _dirty: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -154,6 +155,8 @@ class Ledger:
         """Take one row of the current epoch; say whether there is something to commit."""
         forming = self.forming
         if forming is not None and candle.open_ns == forming.open_ns and candle.finality is not _CLOSED:
+            if candle.volume < forming.volume:
+                self._shrunk_ns = candle.open_ns
             self.forming = candle
             return False
         return self._turn(candle, forming)
@@ -174,6 +177,9 @@ class Ledger:
             self._witness.saw(candle)
             self._close(candle, Evidence.VENUE if self._native else Evidence.BUILT, self.rung)
         elif forming is None:
+            self.forming = candle
+        elif candle.open_ns > forming.open_ns and self._is_shrunk:
+            self.leave_to_history()
             self.forming = candle
         elif candle.open_ns > forming.open_ns:
             self._witness.saw(forming)
@@ -196,6 +202,11 @@ class Ledger:
     @property
     def _native(self) -> bool:
         return self.rung is Rung.STREAM
+
+    @property
+    def _is_shrunk(self) -> bool:
+        """Whether a row of the forming bucket held less than one before: was it late, or a correction?"""
+        return self.forming is not None and self.forming.open_ns == self._shrunk_ns and self.support.rest
 
     def made_anew(self, candle: Candle) -> bool:
         """A candle that is made here came out differently after it was over; history is asked as well."""
@@ -253,6 +264,9 @@ class Ledger:
         forming = self.forming
         if forming is None or not self.is_over(venue_ns, heard_ns, grace_ns):
             return False
+        if self._is_shrunk:
+            self.leave_to_history()
+            return self._dirty
         self._witness.saw(forming)
         self._close(forming, Evidence.SIBLING, self.rung)
         self.forming = None

@@ -128,6 +128,33 @@ def test_a_doubt_keeps_a_later_row_from_closing_the_one_before() -> None:
     assert at(0) == made.frontier_ns
 
 
+def test_a_bucket_that_shrank_is_left_to_history() -> None:
+    """An older row came late, or the venue took a trade back: the stream does not say which (F19, F21)."""
+    for later in (True, False):
+        made = ledger()
+        made.row(row(0, 105, volume=Decimal(8)))
+        made.row(row(0, 100, volume=Decimal(7)))
+        if later:
+            made.row(row(1))
+        else:
+            assert not made.sibling(at(1), at(1) + 5 * SECOND_NS, 5 * SECOND_NS)
+
+        assert [] == closed(made)
+        assert {at(0)} == made.doubtful.keys()
+        history(made, row(0, 105, volume=Decimal(8)), since=0, until=1, as_of_s=70)
+        assert [(0, Evidence.HISTORY)] == closed(made)
+
+
+def test_where_there_is_no_history_the_last_row_counts_though_its_bucket_shrank() -> None:
+    made = ledger(rest=False)
+    made.row(row(0, 105, volume=Decimal(8)))
+    made.row(row(0, 100, volume=Decimal(7)))
+
+    made.row(row(1))
+
+    assert [(0, Evidence.SUCCESSOR)] == closed(made)
+
+
 def test_rows_after_the_doubt_are_trusted_again() -> None:
     made = ledger()
     made.row(row(0))

@@ -298,15 +298,15 @@ _OTHERS: Final = (
     _dxlink("error", {"error": "UNKNOWN"}, **_ONCE),
     _dxlink("close_channel", **_ONCE),
     _dxlink("resnapshot", **_ONCE),
-    _dxlink("withdraw", {"symbol": "BTC/USD"}, **_ONCE),
-    _dxlink("correct", {"symbol": "BTC/USD"}, **_ONCE),
+    _dxlink("withdraw", {"symbol": "BTC/USD"}, settles_min=21.0, **_ONCE),
+    _dxlink("correct", {"symbol": "BTC/USD"}, settles_min=21.0, **_ONCE),
     _dxlink("lose_rows", {"symbol": "BTC/USD", "count": 40}, misleads=True, **_ONCE),
     _dxlink("junk", {"frame": '{"type":"FEED_DATA","channel":1,"data":["Candle",[1,2,3]]}'}, **_ONCE),
 )
 
 _HARBOUR: Final = (
     _harbour("mute"),
-    _harbour("hush", {"symbol": "BTC/USD"}),
+    _harbour("hush", {"symbol": "BTC/USD"}, misleads=True),
     _harbour("lose", {"count": 3}, **_ONCE),
     _harbour("lose", {"count": 12}, **_ONCE),
     _harbour("stale", **_ONCE),
@@ -400,11 +400,11 @@ def _host(place: str, name: str, tag: str, **more: Any) -> Trouble:
 _HOST: Final = (
     *(
         _host("clock", "jumps", "F59", details={"by_s": by_s}, once=False, most_min=20.0)
-        for by_s in (-4_000.0, -90.0, 90.0, 4_000.0)
+        for by_s in (-4_000.0, -90.0, -4.0, 4.0, 90.0, 4_000.0)
     ),
     *(_host("machine", "asleep", "F58", details={"for_s": for_s}) for for_s in (40.0, 400.0, 4_000.0)),
     *(_host("machine", "stopped", "F58", details={"for_s": for_s}) for for_s in (20.0, 300.0, 1_500.0)),
-    *(_host("process", "killed", "F56", details={"away_s": away_s}) for away_s in (0.0, 3.0, 200.0)),
+    *(_host("process", "killed", "F56", details={"away_s": away_s}) for away_s in (0.0, 3.0, 200.0, 900.0)),
     _host("process", "stopped", "F57", details={"away_s": 5.0}),
     _host("roster", "remove", "F62", once=False),
     _host("connections", "rotate", "F43", settles_min=30.0),

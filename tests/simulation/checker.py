@@ -14,8 +14,8 @@ What is compared:
   how long after its end a bucket is told at most while all is well, *slow* says that many are empty, *shut*
   that nothing was traded beyond the frontier in a bucket that could be known by now, and
   *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later, and *excused*
-  `[since_ns, until_ns, by_s]` in which buckets that end may be told later than *wait_s* allows, by so much
-  (None: by any time).
+  `[since_ns, until_ns, by_s]` in which buckets that end may be told later than *usual_s* after it, by so
+  much (None: by any time).
 * `delivered`: `[at_ns, life, series, row, revision, seq]` in the order of delivery, by a reader whose cursor
   outlives the process; `pushed`: `[life, series, open_ns, revision]`, what listeners got.
 * `trades`: by series `{told, true}`, each `[time_ns, price, size, side]`.
@@ -234,7 +234,7 @@ def _timely(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
     """I6: a candle is told soon after its end, where no trouble excuses that it is not."""
     if series["slow"]:
         return []
-    late, usual_s = [], series["wait_s"] + RECOVERY_S
+    late, usual_s = [], series["usual_s"]
     for at_ns, _, _, row, revision, _ in delivered:
         by = [
             by_s

@@ -19,7 +19,9 @@ MISLED_BEFORE_S: Final = 120.0
 MISLED_AFTER_S: Final = 240.0
 BACK_S: Final = 480.0
 """How long after a trouble that stops everything an attempt may still be waited for."""
-DETOUR_S: Final = 240.0
+UNEASE_S: Final = 36.0
+"""How much later than it has settled a candle may be told while all is well: calls may wait for others."""
+DETOUR_S: Final = 60.0
 """How much later a candle may be told that comes by history because its stream is in trouble."""
 FOREVER_NS: Final = 2**62
 
@@ -69,6 +71,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "polled_limit_s": 2 * length_s + 2 * waits_s + LIVE_S + support.proof_s,
             "late_s": length_s + waits_s + 60.0,
             "wait_s": waits_s + length_s,
+            "usual_s": waits_s + UNEASE_S,
             "slow": _is_thin(stage, one, state.frontier_ns),
             "shut": not any(
                 candle.close_ns + waits_s * SECOND_NS < ended_ns

@@ -96,6 +96,7 @@ def drawn(
         place = rng.choice(sorted({one.place for one in fitting}))
         trouble = rng.choice([one for one in fitting if one.place == place])
         acts.append(_act(len(acts), at_s, trouble, length_s, rng))
+    acts = _while_it_lives(acts)
     return Script(seed=seed, hours=hours, starts_ns=rng.choice(_STARTS), series=series, acts=acts)
 
 
@@ -105,6 +106,7 @@ def _storms(length_s: float, venues: Sequence[str], rng: random.Random) -> list[
     What keeps data whole is tried most where one thing fails on top of another.
     """
     acts: list[Act] = []
+    deaths = [one for one in CATALOGUE if one.name == "killed" and one.details["away_s"] < 300.0]
 
     def begin(at_s: float, fitting: Sequence[Trouble]) -> None:
         known = [one for one in fitting if at_s + one.settles_min * 60.0 < length_s]
@@ -125,8 +127,22 @@ def _storms(length_s: float, venues: Sequence[str], rng: random.Random) -> list[
                 begin(at_s, streams)
                 if rng.random() < 0.6:
                     begin(at_s + rng.expovariate(1.0 / 30.0), others)
+                if rng.random() < 0.15:
+                    begin(at_s + rng.expovariate(1.0 / 60.0), deaths)
             at_s += rng.uniform(300.0, 600.0)
-    return sorted(acts, key=lambda act: act.since_s)
+    return _while_it_lives(sorted(acts, key=lambda act: act.since_s))
+
+
+def _while_it_lives(acts: Sequence[Act]) -> list[Act]:
+    """Leave out what begins while the process is away: nobody would meet it."""
+    kept: list[Act] = []
+    away_until_s = 0.0
+    for act in acts:
+        if act.since_s >= away_until_s:
+            kept.append(attrs.evolve(act, number=len(kept)))
+            if act.trouble.place == "process":
+                away_until_s = act.since_s + act.trouble.details["away_s"]
+    return kept
 
 
 def _act(number: int, at_s: float, trouble: Trouble, length_s: float, rng: random.Random) -> Act:

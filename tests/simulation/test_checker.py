@@ -38,6 +38,7 @@ def whole() -> dict[str, Any]:
                 "polled_limit_s": 200.0,
                 "late_s": 125.0,
                 "wait_s": 65.0,
+                "usual_s": 40.0,
                 "slow": False,
                 "shut": False,
                 "condition": "live",
@@ -306,7 +307,7 @@ def test_who_calls_a_bucket_empty_that_is_not_is_named_also_when_it_is_stored_la
     assert [] == checker.judge(run)
 
 
-@pytest.mark.parametrize("excuse", [[OPENS[6] + 30 * S, OPENS[9], 60.0], [OPENS[5], OPENS[6], None]])
+@pytest.mark.parametrize("excuse", [[OPENS[6] + 30 * S, OPENS[9], 60.5], [OPENS[5], OPENS[6], None]])
 def test_what_is_told_late_may_be_excused(excuse: list[Any]) -> None:
     run = whole()
     _told_late_in_the_middle(run)
