@@ -177,21 +177,32 @@ class Ledger:
             self._witness.saw(candle)
             self._close(candle, Evidence.VENUE if self._native else Evidence.BUILT, self.rung)
         elif forming is None:
-            self.forming = candle
-        elif candle.open_ns > forming.open_ns and self._is_shrunk:
-            self.leave_to_history()
-            self.forming = candle
+            self._begun(candle)
         elif candle.open_ns > forming.open_ns:
-            self._witness.saw(forming)
-            evidence = Evidence.SNAPSHOT if candle.snapshot else Evidence.SUCCESSOR
-            self._close(forming, Evidence.BUILT if self.rung is Rung.BUILD else evidence, self.rung)
-            self.forming = candle
+            self._succeeded(forming, candle)
         elif candle.snapshot:
             self._witness.saw(candle)
             self._close(candle, Evidence.SNAPSHOT, self.rung)
         else:
             self._restated(candle)
         return self._dirty
+
+    def _begun(self, candle: Candle) -> None:
+        """A row comes while nothing forms: of a bucket that is over it need not be the last."""
+        if candle.open_ns < self.frontier_ns and self.support.rest and not candle.snapshot:
+            self._restated(candle)
+        else:
+            self.forming = candle
+
+    def _succeeded(self, forming: Candle, candle: Candle) -> None:
+        """A row of a later bucket came, so that what formed is over."""
+        if self._is_shrunk:
+            self.leave_to_history()
+        else:
+            self._witness.saw(forming)
+            evidence = Evidence.SNAPSHOT if candle.snapshot else Evidence.SUCCESSOR
+            self._close(forming, Evidence.BUILT if self.rung is Rung.BUILD else evidence, self.rung)
+        self.forming = candle
 
     def _restated(self, candle: Candle) -> None:
         """A row of a bucket that was over already: only history can say what became of it."""

@@ -774,12 +774,13 @@ def test_a_venue_that_goes_on_refusing_is_asked_ever_more_rarely() -> None:
         world.status = 429
         for symbol in ("BTC", "ETH", "SOL"):
             await collector.add(f"scripted:{symbol}/USD@1m")
+        await asyncio.sleep(155)
+        assert len(world.transport.requests) == 5, "pauses of 10, 20, 40 and 80 s; who waited does not follow"
         await asyncio.sleep(3_600)
         first = len(world.transport.requests)
         await asyncio.sleep(4 * 3_600)
 
-        assert first < 30
-        assert (len(world.transport.requests) - first) / 4 <= 16, "three series, at most every 15 minutes"
+        assert (len(world.transport.requests) - first) / 4 <= 12, "three series, at most every five minutes"
 
     play(test, World(plugin=Scripted(stream=False)))
 

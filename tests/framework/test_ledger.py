@@ -145,6 +145,20 @@ def test_a_bucket_that_shrank_is_left_to_history() -> None:
         assert [(0, Evidence.HISTORY)] == closed(made)
 
 
+def test_a_row_of_what_a_sibling_closed_is_a_question_to_history_and_forms_nothing() -> None:
+    """It may be an older one that came late: the next bucket would close it over the right one (seed 21)."""
+    made = ledger()
+    made.row(row(0, 105, volume=Decimal(8)))
+    made.sibling(at(1), at(1) + 5 * SECOND_NS, 5 * SECOND_NS)
+
+    made.row(row(0, 100, volume=Decimal(4)))
+    made.row(row(1))
+    made.row(row(2))
+
+    assert [(0, Evidence.SIBLING), (1, Evidence.SUCCESSOR)] == closed(made)
+    assert {at(0)} == made.doubtful.keys()
+
+
 def test_where_there_is_no_history_the_last_row_counts_though_its_bucket_shrank() -> None:
     made = ledger(rest=False)
     made.row(row(0, 105, volume=Decimal(8)))

@@ -36,6 +36,7 @@ What is compared:
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -57,6 +58,7 @@ SLACK_S: Final = 1.0
 """I5: an alert comes at most so much later."""
 LEAVING_S: Final = 10.0
 """Data of what is not wanted any more ends after so long."""
+FOREVER_S: Final = 1e9
 CALM_S: Final = 900.0
 """So long after the last trouble no series changes its route any more, except back to the planned one."""
 MOST_CONNECTS: Final = 40
@@ -234,20 +236,26 @@ def _timely(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
     """I6: a candle is told soon after its end, where no trouble excuses that it is not."""
     if series["slow"]:
         return []
-    late, usual_s = [], series["usual_s"]
+    late: list[tuple[int, float, float]] = []
+    usual_s = series["usual_s"]
     for at_ns, _, _, row, revision, _ in delivered:
-        by = [
-            by_s
-            for since_ns, until_ns, by_s in series["excused"]
-            if since_ns <= row[1] + usual_s * S and row[1] <= until_ns
-        ]
-        if revision == 0 and row[0] >= series["origin_ns"] and None not in by:
-            most_s = usual_s + max(by, default=0.0)
-            if at_ns > row[1] + most_s * S:
-                late.append((row[0], (at_ns - row[1]) / S, most_s))
+        most_s = usual_s + max(_excuses(series, row[1], usual_s), default=0.0)
+        excused = math.isinf(max(_excuses(series, row[1], most_s), default=0.0))
+        if revision == 0 and row[0] >= series["origin_ns"] and at_ns > row[1] + most_s * S and not excused:
+            late.append((row[0], (at_ns - row[1]) / S, most_s))
     return _few(
         late, lambda one: f"I6 {name}: {one[0]} was told {one[1]:.0f} s after its end, not {one[2]:.0f}"
     )
+
+
+def _excuses(series: Run, ended_ns: int, within_s: float) -> list[float]:
+    """Return by how much later a bucket may be told for troubles from its end until *within_s* after it."""
+    until_ns = ended_ns + min(within_s, FOREVER_S) * S
+    return [
+        math.inf if by_s is None else by_s
+        for since_ns, last_ns, by_s in series["excused"]
+        if since_ns <= until_ns and ended_ns <= last_ns
+    ]
 
 
 def _calm(run: Run) -> list[str]:

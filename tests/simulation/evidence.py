@@ -19,6 +19,7 @@ MISLED_BEFORE_S: Final = 120.0
 MISLED_AFTER_S: Final = 240.0
 BACK_S: Final = 480.0
 """How long after a trouble that stops everything an attempt may still be waited for."""
+YOUNG_S: Final = 1_200.0
 UNEASE_S: Final = 36.0
 """How much later than it has settled a candle may be told while all is well: calls may wait for others."""
 DETOUR_S: Final = 60.0
@@ -84,7 +85,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "misled": [
                 _misled(act, *stage.spans[act.number])
                 for act in stage.script.acts
-                if _misleads(act, one) and act.number in stage.spans
+                if _misleads(act, one, stage.script.acts) and act.number in stage.spans
             ],
             "excused": [
                 _excused(act, *stage.spans[act.number])
@@ -147,8 +148,16 @@ def _is_thin(stage: Stage, one: Series, until_ns: int) -> bool:
     return len(stage.venues.truth(str(one), since_ns, until_ns)) < 20
 
 
-def _misleads(act: Act, one: Series) -> bool:
-    return act.trouble.misleads and act.trouble.place in {one.venue, "line"}
+def _misleads(act: Act, one: Series, acts: Sequence[Act]) -> bool:
+    """Say whether a trouble shows a part of a series as the whole.
+
+    What a stream leaves out is noticed by what it usually brings, which a young process has not learnt yet.
+    """
+    young = any(
+        each.trouble.place == "process" and 0.0 <= act.since_s - each.since_s < YOUNG_S for each in acts
+    )
+    left_out = young and act.trouble.name == "drop_candle"
+    return (act.trouble.misleads or left_out) and act.trouble.place in {one.venue, "line"}
 
 
 def _misled(act: Act, since_ns: int, until_ns: int) -> list[int]:

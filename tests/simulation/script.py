@@ -134,7 +134,7 @@ def _storms(length_s: float, venues: Sequence[str], rng: random.Random) -> list[
 
 
 def _while_it_lives(acts: Sequence[Act]) -> list[Act]:
-    """Leave out what begins while the process is away: nobody would meet it."""
+    """Leave out what begins while the process is away, or stands still: nobody would meet it."""
     kept: list[Act] = []
     away_until_s = 0.0
     for act in acts:
@@ -142,6 +142,8 @@ def _while_it_lives(acts: Sequence[Act]) -> list[Act]:
             kept.append(attrs.evolve(act, number=len(kept)))
             if act.trouble.place == "process":
                 away_until_s = act.since_s + act.trouble.details["away_s"]
+            elif act.trouble.name == "stopped":
+                away_until_s = act.since_s + act.trouble.details["for_s"]
     return kept
 
 

@@ -355,4 +355,4 @@ def test_it_imports_nothing_of_wickwire() -> None:
         for name in node.names
     } | {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
 
-    assert {"__future__", "collections", "decimal", "typing"} == imported
+    assert {"__future__", "collections", "decimal", "math", "typing"} == imported
