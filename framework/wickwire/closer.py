@@ -468,6 +468,7 @@ class Closer:
         if missed:
             assert isinstance(missed, list)
             self._agreed = 0
+            self.ledger.doubt_siblings(min(missed))
             if self.rung.streams and self.plan.falls_to is Rung.POLL:
                 self._switch(Rung.POLL, f"history holds {iso(missed[-1])}, which the stream did not bring")
             self._subscribe_again()

@@ -290,6 +290,15 @@ class Ledger:
             return False
         return venue_ns >= forming.close_ns and heard_ns >= forming.close_ns + grace_ns
 
+    def doubt_siblings(self, missed_ns: int) -> None:
+        """The stream did not bring the bucket that opens at *missed_ns*: since when was it silent?
+
+        What siblings closed shortly before may lack its end. It is asked for again.
+        """
+        since_ns = missed_ns - (self.patience.buckets + 1) * self.buckets.size_ns
+        for candle in self.closes.by(Evidence.SIBLING, since_ns, missed_ns):
+            self._suspect(candle)
+
     def _distrust(self, candle: Candle) -> None:
         if self.closes.at(candle.open_ns) is None:
             self._suspect(candle)

@@ -250,6 +250,23 @@ def test_a_sibling_closes_a_row_whose_own_topic_is_quiet() -> None:
     assert [(0, Evidence.SIBLING)] == closed(made)
 
 
+def test_what_a_sibling_closed_before_a_missed_bucket_is_asked_for_again() -> None:
+    """The stream was silent already then, it may be: nobody knows since when (F3)."""
+    made = ledger()
+    for minute in range(3):
+        made.row(row(minute))
+        made.sibling(at(minute + 1), at(minute + 1) + 5 * SECOND_NS, 5 * SECOND_NS)
+
+    outcome = history(made, row(3), since=3, until=4, as_of_s=250)
+    assert [at(3)] == outcome.missed
+    made.doubt_siblings(at(3))
+
+    assert {at(1), at(2)} == made.doubtful.keys(), "as many as may be empty by accident, and one"
+    history(made, row(1), row(2, 101), since=1, until=3, as_of_s=260)
+    assert not made.doubtful
+    assert Decimal(101) == made.take().closings[-1].candle.close
+
+
 def test_a_row_that_breaks_a_law_is_counted_and_never_closed() -> None:
     made = ledger()
     made.row(row(0, high=Decimal(1)))
