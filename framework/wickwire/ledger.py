@@ -146,6 +146,8 @@ class Ledger:
         state = loaded.state
         ledger = cls(series, support, state.origin_ns, state.frontier_ns, list(state.holes))
         ledger.closes = Closes.of(loaded.tail)
+        if support.rest:
+            ledger.doubt_siblings(state.frontier_ns)  # nobody lived to see whether the next one was missed
         ledger.reach_back(origin_ns)
         return ledger
 
@@ -343,9 +345,11 @@ class Ledger:
             late = not want.live or settled_ns - row.close_ns > self.series.timeframe.nominal_ns
             if not self._close(row, self.evidence_of(row), route, healed=late):
                 refused.append(row)
-        # such a row does not make its bucket empty; what was closed before, by a good one, stays closed
+        # such a row does not make its bucket empty, and settles no doubt; what a good one closed stays closed
+        doubts = {row.open_ns: self.doubtful[row.open_ns] for row in refused if row.open_ns in self.doubtful}
         lacking = [row for row in refused if self._lacks(row.open_ns, known=want.known)]
         self._cover(page, want, settled_ns, [row.open_ns for row in running])
+        self.doubtful.update(doubts)
         for each in lacking:
             if self.origin_ns <= each.open_ns < self.frontier_ns:
                 self._reopen(each.open_ns, each.close_ns)

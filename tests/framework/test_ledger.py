@@ -267,6 +267,34 @@ def test_what_a_sibling_closed_before_a_missed_bucket_is_asked_for_again() -> No
     assert Decimal(101) == made.take().closings[-1].candle.close
 
 
+@pytest.mark.parametrize("evidence", list(Evidence))
+def test_what_a_sibling_closed_last_before_the_end_of_a_process_is_asked_for_again(
+    evidence: Evidence,
+) -> None:
+    state = SeriesState(series=SERIES, origin_ns=at(0), frontier_ns=at(1), holes=())
+    tail = [settled(SERIES, Closing(row(0), evidence, Rung.STREAM), None, 1)]
+
+    made = Ledger.start(SERIES, SUPPORT, Loaded(state=state, tail=tail), at(0))
+
+    assert made.doubtful.keys() == ({at(0)} if evidence is Evidence.SIBLING else set())
+
+
+@pytest.mark.parametrize("law", [True, False])
+def test_a_row_that_cannot_be_read_settles_no_doubt(*, law: bool) -> None:
+    made = ledger()
+    made.row(row(0))
+    made.sibling(at(1), at(1) + 5 * SECOND_NS, 5 * SECOND_NS)
+    made.doubt_siblings(at(1))
+
+    if law:
+        history(made, row(0, high=Decimal(1)), since=0, until=1, as_of_s=70)
+    else:
+        history(made, since=0, until=1, as_of_s=70, bad_rows=[BadRow(at(0), at(1), "no number")])
+
+    assert made.doubtful.keys() == {at(0)}
+    assert not made.holes
+
+
 def test_a_row_that_breaks_a_law_is_counted_and_never_closed() -> None:
     made = ledger()
     made.row(row(0, high=Decimal(1)))
