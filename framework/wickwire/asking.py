@@ -82,7 +82,7 @@ class Moment:
     """One instant, as two clocks tell it.
 
     Attributes:
-        ns: The wall clock's, which somebody may set: buckets end by it.
+        ns: The wall clock's, which somebody may set, less what it is known to be ahead: buckets end by it.
         s: The event loop's, which nobody sets: waits are counted in it.
     """
 

@@ -148,7 +148,9 @@ class Closer:
         return self.ledger.series
 
     def _now(self) -> Moment:
-        return Moment(self._clock.now_ns(), _now_s())
+        """Return the present, by the venue's clock where ours is a little ahead: buckets end by that one."""
+        now_ns, now_s = self._clock.now_ns(), _now_s()
+        return Moment(self._history.clocks.at_venue_ns(now_ns, now_s), now_s)
 
     def planned(self, plan: Plan, history: Pages) -> None:
         """Go on by another plan: the series was collected in passing, and now somebody wants it for good."""
@@ -311,9 +313,9 @@ class Closer:
             await self._ask()
 
     async def _sleep_until(self, at_ns: int) -> None:
-        """Sleep until an instant of the wall clock, until that clock is set, or until somebody wakes this."""
+        """Sleep until an instant of the venue's clock, until ours is set, or until somebody wakes this."""
         ahead_s = self._clock.now_ns() / SECOND_NS - _now_s()
-        while (left_s := (at_ns - self._clock.now_ns()) / SECOND_NS) > 0:
+        while (left_s := (at_ns - self._now().ns) / SECOND_NS) > 0:
             try:
                 async with asyncio.timeout(min(left_s, LONGEST_SLEEP_S)):
                     await self._woken.wait()

@@ -37,6 +37,9 @@ __all__ = ["LATENCY_S", "Stage", "acted"]
 
 LATENCY_S: Final = 0.05
 
+OFF_S: Final = (-3.0, 2.0, 4.0)
+"""By how much the clock of every fifth machine is wrong all the time."""
+
 PARTING_S: Final = 60.0
 IDLE_S: Final = 330.0
 """How long it is looked whether what was left ends, and whether a connection for history alone does."""
@@ -353,7 +356,8 @@ async def acted(
         lively: How many times more trades there are than usual.
     """
     true = TrueClock(running_clock())
-    wall = WallClock(true)
+    off_s = 0.0 if script.seed % 5 else random.Random(f"clock/{script.seed}").choice(OFF_S)
+    wall = WallClock(true, off_ns=round(off_s * SECOND_NS))
     registry = Registry(adapters={"harbour": harbour})
     listings = [
         attrs.evolve(listing, trades_per_session=listing.trades_per_session * lively)
