@@ -184,6 +184,8 @@ class Closer:
             elif forming is None or data.open_ns > forming.open_ns:
                 self._turn(self._session.frame_s)
             self._row_s = self._session.frame_s
+            if forming is None and data.close_ns <= self._session.venue_ns and self.ledger.late(data):
+                return
         if self.ledger.row(data):
             self._notice()
         if self.ledger.refused != self._told:

@@ -189,6 +189,16 @@ class Ledger:
             self._restated(candle)
         return self._dirty
 
+    def late(self, candle: Candle) -> bool:
+        """Take a row of a bucket that is over for the venue, while nothing forms; say whether history decides.
+
+        Whatever was doubted before stays so: this one need not be the last of its bucket.
+        """
+        if candle.snapshot or candle.finality is _CLOSED or not self.support.rest:
+            return False
+        self._restated(candle)
+        return True
+
     def _begun(self, candle: Candle) -> None:
         """A row comes while nothing forms: of a bucket that is over it need not be the last."""
         if candle.open_ns < self.frontier_ns and self.support.rest and not candle.snapshot:

@@ -159,6 +159,21 @@ def test_a_row_of_what_a_sibling_closed_is_a_question_to_history_and_forms_nothi
     assert {at(0)} == made.doubtful.keys()
 
 
+def test_a_row_that_comes_when_its_bucket_is_over_settles_no_doubt() -> None:
+    """After a reconnect: it may have been sent before rows that were lost (seed 234)."""
+    made = ledger()
+    made.row(row(0, 105, volume=Decimal(8)))
+    made.doubt()
+
+    assert made.late(row(0, 100, volume=Decimal(4)))
+
+    assert made.forming is None
+    assert {at(0)} == made.doubtful.keys()
+    assert not made.late(row(0, finality=Finality.CLOSED)), "that says itself that it is the last"
+    assert not made.late(row(0, snapshot=True))
+    assert not ledger(rest=False).late(row(0))
+
+
 def test_where_there_is_no_history_the_last_row_counts_though_its_bucket_shrank() -> None:
     made = ledger(rest=False)
     made.row(row(0, 105, volume=Decimal(8)))
