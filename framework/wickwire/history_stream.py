@@ -44,11 +44,15 @@ class _Collecting:
         return self.request.since_ns
 
     def receive(self, data: Candle | Trade | Quote, /) -> None:
-        """Take one row; what comes behind the end of the snapshot is live, and not asked for."""
+        """Take one row; what comes behind the end of the snapshot is live, and not asked for.
+
+        Live rows before it say nothing of the snapshot: where it was lost they alone would be waited on for ever.
+        """
         self.received += 1
         if isinstance(data, Candle) and not self.ended:
             self.candles.append(data)
-            self.news.set()
+            if data.snapshot:
+                self.news.set()
 
     def caught_up(self, *, truncated: bool) -> None:
         """Note that the snapshot is there."""

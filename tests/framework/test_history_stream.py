@@ -137,6 +137,21 @@ def test_a_picture_is_waited_for_as_long_as_parts_of_it_come() -> None:
     play(test, StreamWorld())
 
 
+def test_live_rows_do_not_prolong_the_wait_for_a_picture_that_is_lost() -> None:
+    """They come for as long as anybody trades, and the picture does not."""
+
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        stream = await asked(world)
+        for _ in range(5):
+            assert '{"leave": ["BTC/USD@1m"]}' not in stream.sent
+            stream.say({"candle": {"minute": world.minute, "close": 1}})
+            await asyncio.sleep(1)
+        assert '{"leave": ["BTC/USD@1m"]}' in stream.sent
+
+    play(test, StreamWorld())
+
+
 def test_a_connection_that_ends_meanwhile_is_an_error_that_is_tried_again() -> None:
     async def test(world: StreamWorld, collector: Collector) -> None:
         await collector.add("scripted:BTC/USD@1m")
