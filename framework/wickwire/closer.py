@@ -350,10 +350,16 @@ class Closer:
         if session is not None and ledger.support.rest and self._is_suddenly_silent:
             if ledger.is_over(session.venue_ns, session.heard_ns, grace_ns):
                 ledger.leave_to_history()  # that others went on proves little where this one should have
-        elif session is not None and ledger.sibling(session.venue_ns, session.heard_ns, grace_ns):
-            self._notice()
+        elif session is not None and not self._leaves_to_history:
+            if ledger.sibling(session.venue_ns, session.heard_ns, grace_ns):
+                self._notice()
         if self._falls and (self._refusal or _now_s() - self._lost_s >= self._patience_s):
             self._switch(Rung.POLL, f"the stream is not there: {self._lost_why}")
+
+    @property
+    def _leaves_to_history(self) -> bool:
+        """Whether history will say what became of a bucket, and answers: a stream on trial may lack rows."""
+        return self.rung is Rung.POLL and not self.trouble
 
     @property
     def _is_suddenly_silent(self) -> bool:
