@@ -381,6 +381,14 @@ class Asking:
             return self._look
         return self._live if want.live else self._heal
 
+    def back(self) -> bool:
+        """Ask at once for what failed, as the venue is there again; return whether something had."""
+        failed = [track for track in (self._live, self._heal, self._look) if track.retries.attempt]
+        for track in failed:
+            track.retries.succeeded()
+            track.after_s = -math.inf
+        return bool(failed)
+
     def anew(self) -> None:
         """Ask at once, also for what was asked in vain."""
         self._live.after_s = self._heal.after_s = -math.inf
