@@ -317,14 +317,18 @@ class Asking:
             # what was asked by a clock that is ahead reaches beyond what there is
             self._compared_ns = max(self._compared_ns, min(want.until_ns, self._ledger.frontier_ns))
         if want.live:
-            self._waited_for(want, now, forward=forward)
+            self._waited_for(want, as_of_ns, now, forward=forward)
         elif forward:
             self._vain = 0
         else:
             self._in_vain(want, now)
 
-    def _waited_for(self, want: Want, now: Moment, *, forward: bool) -> None:
-        """Judge a page about what just ended: the venue may be late, by moments or always."""
+    def _waited_for(self, want: Want, as_of_ns: int, now: Moment, *, forward: bool) -> None:
+        """Judge a page about what just ended: the venue may be late, by moments or always.
+
+        Where it told its time elsewhere this counts from when that arrived, so that a page may seem to come a
+        little too early, and go on doing so: that is no fault of the venue, and is over in a moment.
+        """
         ledger = self._ledger
         if forward:
             self.moved_s = now.s
@@ -332,6 +336,10 @@ class Asking:
         if max(ledger.frontier_ns, newest_ns) >= want.until_ns:
             self._late = 0
         if ledger.frontier_ns >= want.until_ns:
+            return
+        early_s = (want.until_ns - as_of_ns) / SECOND_NS + ledger.support.settle_s
+        if 0.0 < early_s <= MARGIN_S:
+            self._postpone(want, early_s, now)
             return
         self._late += 1
         next_s = (self._next_end_ns(now) - now.ns) / SECOND_NS
@@ -372,6 +380,14 @@ class Asking:
         if want.first:
             return self._look
         return self._live if want.live else self._heal
+
+    def back(self) -> bool:
+        """Ask at once for what failed, as the venue is there again; return whether something had."""
+        failed = [track for track in (self._live, self._heal, self._look) if track.retries.attempt]
+        for track in failed:
+            track.retries.succeeded()
+            track.after_s = -math.inf
+        return bool(failed)
 
     def anew(self) -> None:
         """Ask at once, also for what was asked in vain."""

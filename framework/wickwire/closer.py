@@ -249,6 +249,8 @@ class Closer:
         self.ledger.subscribed(self.ledger.epoch_count + 1, self._clock.now_ns())
         if self.ledger.dirty:
             self._notice()  # that it is collected, and from when on, outlives a crash too
+        if self.ledger.support.over_stream and self._asking.back():
+            self._woken.set()  # history comes the same way, so where one is there again the other is too
 
     def moved(self, session: Session) -> None:
         """Go on over another connection; the epoch goes on with it."""
@@ -313,6 +315,8 @@ class Closer:
             await self._sleep_until(self._next_wake_ns())
             self._look()
             await self._ask()
+            if self.trouble and self.plan.rung.streams and self.rung is Rung.POLL:
+                self._close_by_sibling()  # on trial a stream may lack rows: history first, where it answers
 
     async def _sleep_until(self, at_ns: int) -> None:
         """Sleep until an instant of the venue's clock, until ours is set, or until somebody wakes this."""
@@ -354,10 +358,16 @@ class Closer:
         if session is not None and ledger.support.rest and self._is_suddenly_silent:
             if ledger.is_over(session.venue_ns, session.heard_ns, grace_ns):
                 ledger.leave_to_history()  # that others went on proves little where this one should have
-        elif session is not None and ledger.sibling(session.venue_ns, session.heard_ns, grace_ns):
-            self._notice()
+        elif self.rung is not Rung.POLL:
+            self._close_by_sibling()
         if self._falls and (self._refusal or _now_s() - self._lost_s >= self._patience_s):
             self._switch(Rung.POLL, f"the stream is not there: {self._lost_why}")
+
+    def _close_by_sibling(self) -> None:
+        """Close what is over for others of the connection, where nothing better tells."""
+        session, grace_ns = self._session, round(self.ledger.support.grace_s * SECOND_NS)
+        if session is not None and self.ledger.sibling(session.venue_ns, session.heard_ns, grace_ns):
+            self._notice()
 
     @property
     def _is_suddenly_silent(self) -> bool:

@@ -250,6 +250,25 @@ def test_what_the_venue_does_not_have_yet_is_asked_for_soon_and_then_once_a_buck
     assert made.asked_within(600, 1_200) <= 11
 
 
+def test_what_was_asked_a_moment_too_early_is_asked_again_in_a_moment_each_time() -> None:
+    """The venue's time as it is known may lag by some milliseconds for hours, and the venue is not late."""
+    made = case(polled=False)
+    lag_s = 0.05
+    for minute in range(2 * EARLY_ASKS):
+        made.ledger.subscribed(minute + 1, T0)
+        made.ledger.row(row(minute))
+        at_s = 60.0 * (minute + 1) + WAIT_S
+        want = made.asking.next(now(at_s))
+        assert want is not None
+        made.asking.answered(want, now(at_s - MARGIN_S - lag_s).ns, now(at_s), forward=False)
+        assert made.asking.next(now(at_s)) is None
+        wake_s = (made.asking.wake_ns(now(at_s)) - T0) / SECOND_NS
+        assert 0 < wake_s - at_s < 3 * lag_s
+        assert made.asking.next(now(wake_s)) == want
+        made.ledger.row(row(minute + 1))  # the stream is quicker
+        made.ledger.take()
+
+
 def test_a_new_hole_is_asked_for_at_once_and_an_old_one_ever_more_rarely() -> None:
     made = case()
     made.broken = {5}
