@@ -190,7 +190,7 @@ class Ledger:
         return self._dirty
 
     def late(self, candle: Candle) -> bool:
-        """Take a row of a bucket that is over for the venue, while nothing forms; say whether history decides.
+        """Take a row of a bucket that is over for the venue, while nothing forms; say if history decides.
 
         Whatever was doubted before stays so: this one need not be the last of its bucket.
         """
