@@ -317,13 +317,13 @@ class Asking:
             # what was asked by a clock that is ahead reaches beyond what there is
             self._compared_ns = max(self._compared_ns, min(want.until_ns, self._ledger.frontier_ns))
         if want.live:
-            self._waited_for(want, now, forward=forward)
+            self._waited_for(want, as_of_ns, now, forward=forward)
         elif forward:
             self._vain = 0
         else:
             self._in_vain(want, now)
 
-    def _waited_for(self, want: Want, now: Moment, *, forward: bool) -> None:
+    def _waited_for(self, want: Want, as_of_ns: int, now: Moment, *, forward: bool) -> None:
         """Judge a page about what just ended: the venue may be late, by moments or always."""
         ledger = self._ledger
         if forward:
@@ -336,6 +336,10 @@ class Asking:
         self._late += 1
         next_s = (self._next_end_ns(now) - now.ns) / SECOND_NS
         next_s = min(next_s, LONGEST_UNRESOLVED_S)  # the next bucket may be that of Monday
+        due_ns = as_of_ns - self.wait_ns()
+        if want.until_ns > due_ns > 0:  # asked by a clock that is ahead: the venue's says when it ends
+            end_ns = ledger.buckets.next_end(due_ns, ledger.frontier_ns)
+            next_s = min(next_s, (end_ns - due_ns) / SECOND_NS)
         soon = self._late <= EARLY_ASKS and not self._looks(want, now)
         self._postpone(want, min(2.0**self._late, next_s) if soon else next_s, now)
 
