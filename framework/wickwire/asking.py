@@ -344,6 +344,10 @@ class Asking:
         self._late += 1
         next_s = (self._next_end_ns(now) - now.ns) / SECOND_NS
         next_s = min(next_s, LONGEST_UNRESOLVED_S)  # the next bucket may be that of Monday
+        due_ns = as_of_ns - self.wait_ns()
+        if want.until_ns > due_ns > 0:  # asked by a clock that is ahead: the venue's says when it ends
+            end_ns = ledger.buckets.next_end(due_ns, ledger.frontier_ns)
+            next_s = min(next_s, (end_ns - due_ns) / SECOND_NS)
         soon = self._late <= EARLY_ASKS and not self._looks(want, now)
         self._postpone(want, min(2.0**self._late, next_s) if soon else next_s, now)
 
