@@ -13,7 +13,8 @@ What is compared:
   `holes` `[since_ns, until_ns, kind]`; *late_s* is how far the frontier may be behind at the end, *wait_s*
   how long after its end a bucket is told at most while all is well, *slow* says that many are empty, *shut*
   that nothing was traded beyond the frontier in a bucket that could be known by now, and
-  *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later, and *excused*
+  *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later, *unaudited* those in
+  which it did so too lately for an audit to have come by, and *excused*
   `[since_ns, until_ns, by_s]` in which buckets that end may be told later than *usual_s* after it, by so
   much (None: by any time).
 * `delivered`: `[at_ns, life, series, row, revision, seq]` in the order of delivery, by a reader whose cursor
@@ -149,7 +150,11 @@ def _once(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
 def _exact(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
     """I3: what is stored is the venue's, digit for digit; so is each first close, unless it was misled."""
     truth = {row[0]: row for row in series["truth"]}
-    wrong = [row for row in series["stored"] if row[0] in truth and not _same(row, truth[row[0]])]
+    wrong = [
+        row
+        for row in series["stored"]
+        if row[0] in truth and not _same(row, truth[row[0]]) and not _overlaps(row, series["unaudited"])
+    ]
     lines = _few(wrong, lambda row: f"I3 {name}: stored {row}, the venue says {truth[row[0]]}")
     misled = series["misled"]
     false = [
@@ -158,7 +163,7 @@ def _exact(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
         if one[4] == 0
         and one[3][0] in truth
         and not _same(one[3], truth[one[3][0]])
-        and not any(since_ns < one[3][1] and one[3][0] < until_ns for since_ns, until_ns in misled)
+        and not _overlaps(one[3], misled)
     ]
     lines += _few(false, lambda row: f"I3 {name}: first closed {row}, the venue says {truth[row[0]]}")
     early = [one for one in delivered if one[0] < one[3][1]]
@@ -408,6 +413,10 @@ def _agree(one: Decimal, other: Decimal) -> bool:
     """Say whether one average is the other, rounded or cut somewhere."""
     coarser = max(int(one.as_tuple().exponent), int(other.as_tuple().exponent))
     return abs(one - other) <= Decimal(1).scaleb(coarser)
+
+
+def _overlaps(row: Row, ranges: Sequence[Row]) -> bool:
+    return any(since_ns < row[1] and row[0] < until_ns for since_ns, until_ns in ranges)
 
 
 def _is_in(ns: int, holes: Sequence[Row]) -> bool:

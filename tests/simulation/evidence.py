@@ -19,6 +19,8 @@ MISLED_BEFORE_S: Final = 120.0
 MISLED_AFTER_S: Final = 240.0
 BACK_S: Final = 480.0
 """How long after a trouble that stops everything an attempt may still be waited for."""
+AUDITED_S: Final = 6_000.0
+"""What a venue changes without a word is found by the next comparison with history, after an hour and a half."""
 YOUNG_S: Final = 1_200.0
 UNEASE_S: Final = 36.0
 """How much later than it has settled a candle may be told while all is well: calls may wait for others."""
@@ -86,6 +88,13 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 _misled(act, *stage.spans[act.number])
                 for act in stage.script.acts
                 if _misleads(act, one, stage.script.acts) and act.number in stage.spans
+            ],
+            "unaudited": [
+                _misled(act, *stage.spans[act.number])
+                for act in stage.script.acts
+                if act.trouble.name == "late_trade"
+                and act.trouble.place == one.venue
+                and ended_ns < stage.spans[act.number][1] + AUDITED_S * SECOND_NS
             ],
             "excused": [
                 _excused(act, *stage.spans[act.number])

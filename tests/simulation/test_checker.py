@@ -46,6 +46,7 @@ def whole() -> dict[str, Any]:
                 "rung": "stream",
                 "planned": "stream",
                 "misled": [],
+                "unaudited": [],
                 "excused": [],
                 "called_empty": [[OPENS[3] + 90 * S, OPENS[0] - MINUTE]],
             }
@@ -322,6 +323,14 @@ def test_what_stands_in_a_hole_is_explained() -> None:
     _series(run)["holes"].append([OPENS[5], OPENS[5] + MINUTE, "unreachable"])
 
     assert [] == checker.judge(run)
+
+
+def test_what_the_venue_changed_without_a_word_waits_for_an_audit() -> None:
+    run = whole()
+    _wrong_digit(run)
+    _series(run)["unaudited"].append([OPENS[5], OPENS[6]])
+
+    assert [] == [line for line in checker.judge(run) if "stored [" in line and "venue says" in line]
 
 
 def test_what_the_venue_takes_back_later_may_be_closed_wrong_first() -> None:
