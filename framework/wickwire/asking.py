@@ -82,7 +82,7 @@ class Moment:
     """One instant, as two clocks tell it.
 
     Attributes:
-        ns: The wall clock's, which somebody may set: buckets end by it.
+        ns: The wall clock's, which somebody may set, less what it is known to be ahead: buckets end by it.
         s: The event loop's, which nobody sets: waits are counted in it.
     """
 
@@ -317,14 +317,18 @@ class Asking:
             # what was asked by a clock that is ahead reaches beyond what there is
             self._compared_ns = max(self._compared_ns, min(want.until_ns, self._ledger.frontier_ns))
         if want.live:
-            self._waited_for(want, now, forward=forward)
+            self._waited_for(want, as_of_ns, now, forward=forward)
         elif forward:
             self._vain = 0
         else:
             self._in_vain(want, now)
 
-    def _waited_for(self, want: Want, now: Moment, *, forward: bool) -> None:
-        """Judge a page about what just ended: the venue may be late, by moments or always."""
+    def _waited_for(self, want: Want, as_of_ns: int, now: Moment, *, forward: bool) -> None:
+        """Judge a page about what just ended: the venue may be late, by moments or always.
+
+        Where it told its time elsewhere this counts from when that arrived, so that a page may seem to come a
+        little too early, and go on doing so: that is no fault of the venue, and is over in a moment.
+        """
         ledger = self._ledger
         if forward:
             self.moved_s = now.s
@@ -333,9 +337,17 @@ class Asking:
             self._late = 0
         if ledger.frontier_ns >= want.until_ns:
             return
+        early_s = (want.until_ns - as_of_ns) / SECOND_NS + ledger.support.settle_s
+        if 0.0 < early_s <= MARGIN_S:
+            self._postpone(want, early_s, now)
+            return
         self._late += 1
         next_s = (self._next_end_ns(now) - now.ns) / SECOND_NS
         next_s = min(next_s, LONGEST_UNRESOLVED_S)  # the next bucket may be that of Monday
+        due_ns = as_of_ns - self.wait_ns()
+        if want.until_ns > due_ns > 0:  # asked by a clock that is ahead: the venue's says when it ends
+            end_ns = ledger.buckets.next_end(due_ns, ledger.frontier_ns)
+            next_s = min(next_s, (end_ns - due_ns) / SECOND_NS)
         soon = self._late <= EARLY_ASKS and not self._looks(want, now)
         self._postpone(want, min(2.0**self._late, next_s) if soon else next_s, now)
 
@@ -372,6 +384,14 @@ class Asking:
         if want.first:
             return self._look
         return self._live if want.live else self._heal
+
+    def back(self) -> bool:
+        """Ask at once for what failed, as the venue is there again; return whether something had."""
+        failed = [track for track in (self._live, self._heal, self._look) if track.retries.attempt]
+        for track in failed:
+            track.retries.succeeded()
+            track.after_s = -math.inf
+        return bool(failed)
 
     def anew(self) -> None:
         """Ask at once, also for what was asked in vain."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from typing import Final, Protocol
 
 import attrs
@@ -12,6 +13,12 @@ __all__ = ["CLOCKS_AGREE_S", "Clock", "Comparison", "LoopClock", "SystemClock"]
 
 CLOCKS_AGREE_S: Final = 180.0
 """A venue's clock and ours may differ by so much; more is no delay, one of them is wrong."""
+
+_KEPT: Final = 8
+"""How many tellings of a venue's time are compared: on the way some of them took longer than others."""
+
+_TOLD_S: Final = 0.5
+"""Venues tell whole seconds: what they told had passed by so much, on average."""
 
 _DRIFT_S: Final = 1.0
 """Our clock and the loop's time go apart by more only when one is set, or the machine sleeps."""
@@ -63,6 +70,7 @@ class Comparison:
 
     ahead_s: float | None = None
     _told: tuple[int, int, float] | None = None
+    _last_s: deque[float] = attrs.field(factory=lambda: deque(maxlen=_KEPT))
 
     def heard(self, venue_ns: int, now_ns: int, now_s: float) -> bool:
         """Note what time it is for the venue; return whether this is news: a clock turned wrong, or right.
@@ -73,7 +81,10 @@ class Comparison:
             now_s: The present in the loop's time.
         """
         before = self.wrong
+        if self._gone_apart_s(now_ns, now_s):
+            self._last_s.clear()
         self.ahead_s = (now_ns - venue_ns) / 1e9
+        self._last_s.append(self.ahead_s)
         self._told = venue_ns, now_ns, now_s
         return self.wrong != before
 
@@ -97,6 +108,15 @@ class Comparison:
         if self.ahead_s is not None and self.wrong and not self._gone_apart_s(now_ns, now_s):
             latest_ns -= round(self.ahead_s * 1e9)
         return max(latest_ns, self.venue_ns(now_s) or 0) + round(CLOCKS_AGREE_S * 1e9)
+
+    def at_venue_ns(self, now_ns: int, now_s: float) -> int:
+        """Return what time it is for the venue where our clock is a little ahead: then *now_ns* is too early.
+
+        A clock that is wrong, or was set since, or is behind is left as it is.
+        """
+        if not self._last_s or self.wrong or self._gone_apart_s(now_ns, now_s):
+            return now_ns
+        return now_ns - round(max(min(self._last_s) - _TOLD_S, 0.0) * 1e9)
 
     def is_set_right(self, now_ns: int, now_s: float) -> bool:
         """Say whether our clock was wrong when the venue told its time, and was set by just so much since."""

@@ -148,7 +148,9 @@ class Closer:
         return self.ledger.series
 
     def _now(self) -> Moment:
-        return Moment(self._clock.now_ns(), _now_s())
+        """Return the present, by the venue's clock where ours is a little ahead: buckets end by that one."""
+        now_ns, now_s = self._clock.now_ns(), _now_s()
+        return Moment(self._history.clocks.at_venue_ns(now_ns, now_s), now_s)
 
     def planned(self, plan: Plan, history: Pages) -> None:
         """Go on by another plan: the series was collected in passing, and now somebody wants it for good."""
@@ -182,6 +184,8 @@ class Closer:
             elif forming is None or data.open_ns > forming.open_ns:
                 self._turn(self._session.frame_s)
             self._row_s = self._session.frame_s
+            if forming is None and data.close_ns <= self._session.venue_ns and self.ledger.late(data):
+                return
         if self.ledger.row(data):
             self._notice()
         if self.ledger.refused != self._told:
@@ -245,6 +249,8 @@ class Closer:
         self.ledger.subscribed(self.ledger.epoch_count + 1, self._clock.now_ns())
         if self.ledger.dirty:
             self._notice()  # that it is collected, and from when on, outlives a crash too
+        if self.ledger.support.over_stream and self._asking.back():
+            self._woken.set()  # history comes the same way, so where one is there again the other is too
 
     def moved(self, session: Session) -> None:
         """Go on over another connection; the epoch goes on with it."""
@@ -309,11 +315,13 @@ class Closer:
             await self._sleep_until(self._next_wake_ns())
             self._look()
             await self._ask()
+            if self.trouble and self.plan.rung.streams and self.rung is Rung.POLL:
+                self._close_by_sibling()  # on trial a stream may lack rows: history first, where it answers
 
     async def _sleep_until(self, at_ns: int) -> None:
-        """Sleep until an instant of the wall clock, until that clock is set, or until somebody wakes this."""
+        """Sleep until an instant of the venue's clock, until ours is set, or until somebody wakes this."""
         ahead_s = self._clock.now_ns() / SECOND_NS - _now_s()
-        while (left_s := (at_ns - self._clock.now_ns()) / SECOND_NS) > 0:
+        while (left_s := (at_ns - self._now().ns) / SECOND_NS) > 0:
             try:
                 async with asyncio.timeout(min(left_s, LONGEST_SLEEP_S)):
                     await self._woken.wait()
@@ -350,10 +358,16 @@ class Closer:
         if session is not None and ledger.support.rest and self._is_suddenly_silent:
             if ledger.is_over(session.venue_ns, session.heard_ns, grace_ns):
                 ledger.leave_to_history()  # that others went on proves little where this one should have
-        elif session is not None and ledger.sibling(session.venue_ns, session.heard_ns, grace_ns):
-            self._notice()
+        elif self.rung is not Rung.POLL:
+            self._close_by_sibling()
         if self._falls and (self._refusal or _now_s() - self._lost_s >= self._patience_s):
             self._switch(Rung.POLL, f"the stream is not there: {self._lost_why}")
+
+    def _close_by_sibling(self) -> None:
+        """Close what is over for others of the connection, where nothing better tells."""
+        session, grace_ns = self._session, round(self.ledger.support.grace_s * SECOND_NS)
+        if session is not None and self.ledger.sibling(session.venue_ns, session.heard_ns, grace_ns):
+            self._notice()
 
     @property
     def _is_suddenly_silent(self) -> bool:
@@ -468,6 +482,7 @@ class Closer:
         if missed:
             assert isinstance(missed, list)
             self._agreed = 0
+            self.ledger.doubt_siblings(min(missed))
             if self.rung.streams and self.plan.falls_to is Rung.POLL:
                 self._switch(Rung.POLL, f"history holds {iso(missed[-1])}, which the stream did not bring")
             self._subscribe_again()

@@ -58,6 +58,14 @@ class Closes:
             self.newest = candle
         self._waiting.append(Closing(candle, evidence, route, healed))
 
+    def by(self, evidence: Evidence, since_ns: int, until_ns: int) -> Sequence[Candle]:
+        """Return what was closed by *evidence* of the buckets that open in a range, as far as remembered."""
+        return [
+            candle
+            for open_ns, (candle, proof) in self._tail.items()
+            if proof is evidence and since_ns <= open_ns < until_ns
+        ]
+
     def forget(self, open_ns: int) -> None:
         """Forget what closed the bucket that opens then: the store knows better, or holds nothing."""
         self._tail.pop(open_ns, None)

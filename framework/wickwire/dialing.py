@@ -59,7 +59,11 @@ class Attempt:
 
 
 class Dialing:
-    """The state that the connections to one venue and account share."""
+    """The state that the connections to one venue and account share.
+
+    Attributes:
+        flowed_s: When a connection brought its first data last, in the loop's time.
+    """
 
     def __init__(self, backoff: Backoff, rng: random.Random) -> None:
         """Let everybody through until something fails."""
@@ -68,7 +72,7 @@ class Dialing:
         self._flowing: dict[Attempt, None] = {}
         self._trying: Attempt | None = None
         self._failing = False
-        self._closed_until_s = self._failed_s = float("-inf")
+        self.flowed_s = self._closed_until_s = self._failed_s = float("-inf")
         self._healthy_s = 0.0
         self._moved = asyncio.Event()
 
@@ -124,6 +128,7 @@ class Dialing:
     def flows(self, attempt: Attempt) -> None:
         """Note that data came on a connection: the venue is there."""
         self._flowing[attempt] = None
+        self.flowed_s = asyncio.get_running_loop().time()
         self._failing, self._trying = False, None
         self._stir()
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ import attrs
 
 from wickwire.adapter import MISFITS, Adapter
 from wickwire.binding import described, kind_of, with_article
-from wickwire.budget import FIRST, Budget, Priority, Rank
+from wickwire.budget import FIRST, Budget, Call, Priority, Rank
 from wickwire.clock import Clock, Comparison
 from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, Page, StreamHistory, StreamRequest
 from wickwire.description import Account
@@ -37,7 +38,7 @@ MAX_REQUESTS = 100
 PAUSE_S = 10.0
 """How long REST pauses after "too many requests" at first; it doubles while the venue goes on refusing."""
 
-LONGEST_PAUSE_S = 900.0
+LONGEST_PAUSE_S = 300.0
 
 R = TypeVar("R")
 
@@ -107,22 +108,16 @@ class History:
     ) -> R:
         """Run one generator to its end and return what it returns; *dates* collects the server's clock."""
         try:
-            done, step = self._advance(talk.__next__)
+            with self._pausing():
+                done, step = self._advance(talk.__next__)
             for _ in range(MAX_REQUESTS):
                 if done:
                     self._refusals = 0
                     return step  # type: ignore[return-value]  # a generator returns what its type says
-                try:
-                    reply = await self._answer(step, priority, rank)
-                except TransportError as exc:
-                    done, step = self._advance(partial(talk.throw, exc))
-                    continue
-                if dates is not None and isinstance(reply, HttpReply) and reply.date_ns is not None:
-                    dates.append(reply.date_ns)
-                done, step = self._advance(partial(talk.send, reply))
+                done, step = await self._turn(talk, step, priority, rank, dates)
             raise self._adapter.broke(f"one conversation sent more than {MAX_REQUESTS} requests")
-        except WickwireError as exc:
-            self._note(exc)
+        except WickwireError:
+            self.failures += 1
             raise
         finally:
             self._close(talk)
@@ -131,8 +126,8 @@ class History:
         """End a conversation; nothing is raised, since it may be in place of a cancellation."""
         try:
             talk.close()
-        except Exception as exc:  # whatever a plugin's code raises  # noqa: BLE001 - it is noted
-            self._note(self._adapter.broke(f"a conversation would not end: {type(exc).__name__}: {exc}"))
+        except Exception:  # whatever a plugin's code raises  # noqa: BLE001 - it is counted
+            self.failures += 1
 
     def _judged(self, query: OhlcvQuery, page: object) -> Page:
         """Return *page* when it is one, and about what was asked: nothing else may reach a ledger."""
@@ -152,9 +147,40 @@ class History:
                 )
         return page
 
-    async def _answer(self, request: object, priority: Priority, rank: Rank) -> HttpReply | StreamHistory:
+    async def _turn(
+        self,
+        talk: Generator[Any, Any, Any],
+        request: object,
+        priority: Priority,
+        rank: Rank,
+        dates: list[int] | None,
+    ) -> tuple[bool, object]:
+        """Send one request and take the step that its reply leads to; return as `_advance`.
+
+        Only then anybody else is let through: what the reply says may be "too many requests".
+        """
+        async with self._way_of(request, priority, rank) as call:
+            with self._pausing():
+                try:
+                    reply = await self._answer(request, call)
+                except TransportError as exc:
+                    return self._advance(partial(talk.throw, exc))
+                if dates is not None and isinstance(reply, HttpReply) and reply.date_ns is not None:
+                    dates.append(reply.date_ns)
+                return self._advance(partial(talk.send, reply))
+
+    def _way_of(
+        self, request: object, priority: Priority, rank: Rank
+    ) -> AbstractAsyncContextManager[Call | None]:
+        """Return what lets a request through: the budget of REST, for what goes there."""
         if isinstance(request, HttpRequest):
-            return await self._send(request, priority, rank)
+            return self._budget.rest(request.cost, priority, rank)
+        return nullcontext()
+
+    async def _answer(self, request: object, call: Call | None) -> HttpReply | StreamHistory:
+        if isinstance(request, HttpRequest):
+            assert call is not None
+            return await self._send(request, call)
         if isinstance(request, StreamRequest):
             if self.over_stream is None:
                 raise self._adapter.broke("it asked for history over a stream, where there is none")
@@ -164,15 +190,14 @@ class History:
             f"a conversation yielded {type(request).__name__}, not an HttpRequest or StreamRequest"
         )
 
-    async def _send(self, request: HttpRequest, priority: Priority, rank: Rank) -> HttpReply:
-        async with self._budget.rest(request.cost, priority, rank) as call:
-            self.requests += 1
-            try:
-                reply = await self._transport.request(request)
-            except MISFITS as exc:
-                why = described(exc)
-                raise self._adapter.broke(f"a conversation yielded what cannot be sent: {why}") from exc
-            call.told(reply.headers, self._clock.now_ns())
+    async def _send(self, request: HttpRequest, call: Call) -> HttpReply:
+        self.requests += 1
+        try:
+            reply = await self._transport.request(request)
+        except MISFITS as exc:
+            why = described(exc)
+            raise self._adapter.broke(f"a conversation yielded what cannot be sent: {why}") from exc
+        call.told(reply.headers, self._clock.now_ns())
         if reply.date_ns is not None:
             self.told_time(reply.date_ns)
         return reply
@@ -200,12 +225,17 @@ class History:
         except Exception as exc:  # whatever a plugin's code raises
             raise self._adapter.broke(f"a conversation raised {type(exc).__name__}: {exc}") from exc
 
-    def _note(self, error: WickwireError) -> None:
-        self.failures += 1
-        if isinstance(error, VenueError) and error.kind is FaultKind.WAIT:
-            self._refusals += 1
-            ours_s = min(PAUSE_S * 2.0 ** min(self._refusals - 1, 10), LONGEST_PAUSE_S)
-            self._budget.pause_rest(max(ours_s, asked_s(error) or 0.0))
+    @contextmanager
+    def _pausing(self) -> Iterator[None]:
+        """Pause REST for everybody where the venue says that there were too many requests."""
+        try:
+            yield
+        except VenueError as exc:
+            if exc.kind is FaultKind.WAIT:
+                self._refusals += 1
+                ours_s = min(PAUSE_S * 2.0 ** min(self._refusals - 1, 10), LONGEST_PAUSE_S)
+                self._budget.pause_rest(max(ours_s, asked_s(exc) or 0.0))
+            raise
 
 
 def _misfit(row: Candle) -> str:

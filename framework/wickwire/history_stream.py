@@ -7,16 +7,19 @@ never enters the live path.
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 from collections.abc import Callable
 from typing import Final, final
 
 import attrs
 
 from wickwire.conversation import StreamHistory, StreamRequest
-from wickwire.dialing import Connections
+from wickwire.dialing import Connections, Dialing
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
 from wickwire.model import Candle, Quote, Trade
+from wickwire.retry import Backoff, Retries, concerns_venue
 from wickwire.scope import unwrapped
 from wickwire.session import Session
 
@@ -25,6 +28,9 @@ __all__ = ["IDLE_S", "HistoryStream"]
 IDLE_S: Final = 300.0
 """How long the connection is kept when nothing is asked: the next page often comes soon, and to open another
 one may take a login and a token."""
+
+SHORT_S: Final = 2.0
+"""So long who asks is kept waiting for the next attempt; of a longer wait it is told at once why."""
 
 
 @attrs.define(eq=False)
@@ -44,11 +50,15 @@ class _Collecting:
         return self.request.since_ns
 
     def receive(self, data: Candle | Trade | Quote, /) -> None:
-        """Take one row; what comes behind the end of the snapshot is live, and not asked for."""
+        """Take one row; what comes behind the end of the snapshot is live, and not asked for.
+
+        Live rows before it say nothing of the snapshot: where that is lost they would be waited on for ever.
+        """
         self.received += 1
         if isinstance(data, Candle) and not self.ended:
             self.candles.append(data)
-            self.news.set()
+            if data.snapshot:
+                self.news.set()
 
     def caught_up(self, *, truncated: bool) -> None:
         """Note that the snapshot is there."""
@@ -89,12 +99,32 @@ class _Collecting:
 
 @final
 class HistoryStream:
-    """Collects history over one connection of its own; `run` has to be running."""
+    """Collects history over one connection of its own; `run` has to be running.
 
-    def __init__(self, session: Callable[[], Session], connections: Connections) -> None:
-        """Open connections made by *session*, which count among *connections*."""
+    Each that asks tries again by a schedule of its own. A venue that is away would meet as many schedules as
+    there are series, so the connection has one too. No question opens it before that, unless a live
+    connection found meanwhile that the venue is back.
+    """
+
+    def __init__(
+        self,
+        session: Callable[[], Session],
+        connections: Connections,
+        dialing: Dialing,
+        *,
+        backoff: Backoff,
+        rng: random.Random,
+    ) -> None:
+        """Open connections made by *session*, which count among *connections*, by *backoff* and *rng*.
+
+        Those of *dialing* are the live ones.
+        """
         self._new_session = session
         self._connections = connections
+        self._dialing = dialing
+        self._retries = Retries(backoff, rng)
+        self._failed_s = self._after_s = -math.inf
+        self._why: WickwireError | None = None
         self._session: Session | None = None
         self._collecting: dict[Topic, _Collecting] = {}
         self._turns: dict[Topic, asyncio.Lock] = {}
@@ -126,6 +156,8 @@ class HistoryStream:
                     self._session.drop(topic)
         if collecting.error is not None:
             raise collecting.error
+        if collecting.complete or collecting.candles:
+            self._retries.succeeded()
         return StreamHistory(candles=collecting.candles, complete=collecting.complete)
 
     async def run(self) -> None:
@@ -134,18 +166,40 @@ class HistoryStream:
             while not self._collecting:
                 self._changed.clear()
                 await self._changed.wait()
-            self._connections.add(self, "", "history")
-            try:
-                with unwrapped():
-                    await self._serve(self._new_session())
-            except WickwireError as exc:
-                for collecting in self._collecting.values():
-                    collecting.failed(_ended(exc))
-            finally:
-                self._session = None
-                self._connections.remove(self)
+            wait_s = self._wait_s()
+            if wait_s > SHORT_S and self._why is not None:
+                self._fail(self._why)
+            else:
+                await asyncio.sleep(wait_s)
+                await self._open()
             if self._collecting:  # whoever asked is told first, and asks again when it wants to
                 await asyncio.sleep(0)
+
+    async def _open(self) -> None:
+        """Keep one connection, until it ends or nobody needs it."""
+        session = self._new_session()
+        self._connections.add(self, "", "history")
+        try:
+            with unwrapped():
+                await self._serve(session)
+        except WickwireError as exc:
+            if concerns_venue(exc):
+                self._failed_s, self._why = asyncio.get_running_loop().time(), exc
+                self._after_s = self._failed_s + self._retries.failed(exc, session.healthy_s)
+            self._fail(exc)
+        finally:
+            self._session = None
+            self._connections.remove(self)
+
+    def _wait_s(self) -> float:
+        """Return how long no connection is to be opened still."""
+        if self._dialing.flowed_s > self._failed_s:
+            return 0.0
+        return max(self._after_s - asyncio.get_running_loop().time(), 0.0)
+
+    def _fail(self, error: WickwireError) -> None:
+        for collecting in self._collecting.values():
+            collecting.failed(_ended(error))
 
     async def _serve(self, session: Session) -> None:
         for topic, collecting in self._collecting.items():

@@ -5,7 +5,8 @@ knows a *frontier*: everything from the origin up to it is closed, lies in a hol
 keeps one forming row of the current *epoch* (one uninterrupted subscription) and the evidence of the last
 closes. The rules, numbered as in docs/one-candle.md:
 
-1. a row with a later open closes the one before only within the same epoch with no doubt since;
+1. a row with a later open closes the one before only within the same epoch with no doubt since, and only
+   where an update of that one came: what stood in a snapshot alone is asked of history;
 2. a loss, cut or suspicion sets doubt: the forming row is no longer trusted, no data is touched;
 3. closing a known open again revises it only with higher evidence, or equal evidence from history or venue;
 4. closing beyond the frontier commits the hole and the close together; inside a hole it heals;
@@ -127,6 +128,7 @@ class Ledger:
     rescaling: Rescaling = attrs.field(factory=Rescaling)
     buckets: Buckets = attrs.field(init=False)
     _witness: Witness = attrs.field(factory=Witness)
+    _shrunk_ns: int = -1
     _dirty: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -145,6 +147,8 @@ class Ledger:
         state = loaded.state
         ledger = cls(series, support, state.origin_ns, state.frontier_ns, list(state.holes))
         ledger.closes = Closes.of(loaded.tail)
+        if support.rest:
+            ledger.doubt_siblings(state.frontier_ns)  # nobody lived to see whether the next one was missed
         ledger.reach_back(origin_ns)
         return ledger
 
@@ -154,6 +158,8 @@ class Ledger:
         """Take one row of the current epoch; say whether there is something to commit."""
         forming = self.forming
         if forming is not None and candle.open_ns == forming.open_ns and candle.finality is not _CLOSED:
+            if candle.volume < forming.volume:
+                self._shrunk_ns = candle.open_ns
             self.forming = candle
             return False
         return self._turn(candle, forming)
@@ -174,18 +180,42 @@ class Ledger:
             self._witness.saw(candle)
             self._close(candle, Evidence.VENUE if self._native else Evidence.BUILT, self.rung)
         elif forming is None:
-            self.forming = candle
+            self._begun(candle)
         elif candle.open_ns > forming.open_ns:
-            self._witness.saw(forming)
-            evidence = Evidence.SNAPSHOT if candle.snapshot else Evidence.SUCCESSOR
-            self._close(forming, Evidence.BUILT if self.rung is Rung.BUILD else evidence, self.rung)
-            self.forming = candle
+            self._succeeded(forming, candle)
         elif candle.snapshot:
             self._witness.saw(candle)
             self._close(candle, Evidence.SNAPSHOT, self.rung)
         else:
             self._restated(candle)
         return self._dirty
+
+    def late(self, candle: Candle) -> bool:
+        """Take a row of a bucket that is over for the venue, while nothing forms; say if history decides.
+
+        Whatever was doubted before stays so: this one need not be the last of its bucket.
+        """
+        if candle.snapshot or candle.finality is _CLOSED or not self.support.rest:
+            return False
+        self._restated(candle)
+        return True
+
+    def _begun(self, candle: Candle) -> None:
+        """A row comes while nothing forms: of a bucket that is over it need not be the last."""
+        if candle.open_ns < self.frontier_ns and self.support.rest and not candle.snapshot:
+            self._restated(candle)
+        else:
+            self.forming = candle
+
+    def _succeeded(self, forming: Candle, candle: Candle) -> None:
+        """A row of a later bucket came, so that what formed is over."""
+        if self._is_shrunk or (self._is_inherited and not candle.snapshot):
+            self.leave_to_history()
+        else:
+            self._witness.saw(forming)
+            evidence = Evidence.SNAPSHOT if candle.snapshot else Evidence.SUCCESSOR
+            self._close(forming, Evidence.BUILT if self.rung is Rung.BUILD else evidence, self.rung)
+        self.forming = candle
 
     def _restated(self, candle: Candle) -> None:
         """A row of a bucket that was over already: only history can say what became of it."""
@@ -196,6 +226,20 @@ class Ledger:
     @property
     def _native(self) -> bool:
         return self.rung is Rung.STREAM
+
+    @property
+    def _is_shrunk(self) -> bool:
+        """Whether a row of the forming bucket held less than one before: was it late, or a correction?"""
+        return self.forming is not None and self.forming.open_ns == self._shrunk_ns and self.support.rest
+
+    @property
+    def _is_inherited(self) -> bool:
+        """Whether all that is known of the forming bucket stood in a snapshot.
+
+        That nothing came since may mean that nothing was traded, or that the stream brings the topic no more:
+        it has not shown yet that it does.
+        """
+        return self.forming is not None and self.forming.snapshot and self.support.rest
 
     def made_anew(self, candle: Candle) -> bool:
         """A candle that is made here came out differently after it was over; history is asked as well."""
@@ -253,6 +297,9 @@ class Ledger:
         forming = self.forming
         if forming is None or not self.is_over(venue_ns, heard_ns, grace_ns):
             return False
+        if self._is_shrunk or self._is_inherited:
+            self.leave_to_history()
+            return self._dirty
         self._witness.saw(forming)
         self._close(forming, Evidence.SIBLING, self.rung)
         self.forming = None
@@ -264,6 +311,15 @@ class Ledger:
         if forming is None:
             return False
         return venue_ns >= forming.close_ns and heard_ns >= forming.close_ns + grace_ns
+
+    def doubt_siblings(self, missed_ns: int) -> None:
+        """The stream did not bring the bucket that opens at *missed_ns*: since when was it silent?
+
+        What siblings closed shortly before may lack its end. It is asked for again.
+        """
+        since_ns = missed_ns - (self.patience.buckets + 1) * self.buckets.size_ns
+        for candle in self.closes.by(Evidence.SIBLING, since_ns, missed_ns):
+            self._suspect(candle)
 
     def _distrust(self, candle: Candle) -> None:
         if self.closes.at(candle.open_ns) is None:
@@ -309,9 +365,11 @@ class Ledger:
             late = not want.live or settled_ns - row.close_ns > self.series.timeframe.nominal_ns
             if not self._close(row, self.evidence_of(row), route, healed=late):
                 refused.append(row)
-        # such a row does not make its bucket empty; what was closed before, by a good one, stays closed
+        # such a row does not make its bucket empty, and settles no doubt; what a good one closed stays closed
+        doubts = {row.open_ns: self.doubtful[row.open_ns] for row in refused if row.open_ns in self.doubtful}
         lacking = [row for row in refused if self._lacks(row.open_ns, known=want.known)]
         self._cover(page, want, settled_ns, [row.open_ns for row in running])
+        self.doubtful.update(doubts)
         for each in lacking:
             if self.origin_ns <= each.open_ns < self.frontier_ns:
                 self._reopen(each.open_ns, each.close_ns)

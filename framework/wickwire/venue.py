@@ -102,7 +102,9 @@ class Venue:
         self.limits = limits
         self.budget = access.budget
         self.history = History(adapter, account, transport, self.budget, clock)
-        self._streamed = HistoryStream(self._new_session, access.connections)
+        self._streamed = HistoryStream(
+            self._new_session, access.connections, access.dialing, backoff=backoff, rng=rng
+        )
         self.history.over_stream = self._streamed.collect
         self.closers: dict[Series, Closer] = {}
         self.feeds: dict[Series, FeedRoute[Trade] | FeedRoute[Quote]] = {}

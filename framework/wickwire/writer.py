@@ -160,7 +160,9 @@ class Writer:
             StoreError: It cannot be read back; nothing was handed on.
         """
         if self._unheard:
-            news = await self._stored()
+            stored = await self._stored()
+            kept = {candle.seq for candle in stored}  # a close that was revised at once is stored as revised
+            news = sorted([*stored, *(one for one in news if one.seq not in kept)], key=lambda one: one.seq)
             self._unheard = False
         if self._failing:
             log.info("store works again")

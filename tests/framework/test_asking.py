@@ -97,9 +97,12 @@ class Case:
         return len([1 for at_s, _, _ in self.asked if since_s <= at_s <= until_s])
 
 
-def case(*, polled: bool = True, seed: int = 1, origin: int = 0, **changes: Any) -> Case:
+def case(
+    *, polled: bool = True, seed: int = 1, origin: int = 0, timeframe: str = "1m", **changes: Any
+) -> Case:
     support = attrs.evolve(SUPPORT, **changes)
-    ledger = Ledger.start(SERIES, support, None, T0 + origin * MINUTE_NS)
+    series = Series.parse(f"scripted:BTC/USD@{timeframe}")
+    ledger = Ledger.start(series, support, None, T0 + origin * MINUTE_NS)
     ledger.take()
     rng = random.Random(seed)
     return Case(Asking(ledger, now(0), rng, backoff=Backoff(), streamed=not polled), ledger)
@@ -248,6 +251,49 @@ def test_what_the_venue_does_not_have_yet_is_asked_for_soon_and_then_once_a_buck
     first = 60 + WAIT_S
     assert EARLY_ASKS <= made.asked_within(first, first + 20) <= EARLY_ASKS + 2
     assert made.asked_within(600, 1_200) <= 11
+
+
+def test_what_was_asked_a_moment_too_early_is_asked_again_in_a_moment_each_time() -> None:
+    """The venue's time as it is known may lag by some milliseconds for hours, and the venue is not late."""
+    made = case(polled=False)
+    lag_s = 0.05
+    for minute in range(2 * EARLY_ASKS):
+        made.ledger.subscribed(minute + 1, T0)
+        made.ledger.row(row(minute))
+        at_s = 60.0 * (minute + 1) + WAIT_S
+        want = made.asking.next(now(at_s))
+        assert want is not None
+        made.asking.answered(want, now(at_s - MARGIN_S - lag_s).ns, now(at_s), forward=False)
+        assert made.asking.next(now(at_s)) is None
+        wake_s = (made.asking.wake_ns(now(at_s)) - T0) / SECOND_NS
+        assert 0 < wake_s - at_s < 3 * lag_s
+        assert made.asking.next(now(wake_s)) == want
+        made.ledger.row(row(minute + 1))  # the stream is quicker
+        made.ledger.take()
+
+
+def test_what_was_asked_by_a_clock_that_is_ahead_is_asked_again_when_it_ends_by_the_venues() -> None:
+    """Also where the clock is set right meanwhile: a wait until its next end would be far too long."""
+    made = case(timeframe="1h")
+    ahead_s = 4_000.0
+
+    def later(venue_s: float) -> Moment:
+        return Moment(now(venue_s + ahead_s).ns, now(venue_s).s)
+
+    asked = [3_000.0]
+    while asked[-1] < 3_700.0:
+        moment = later(asked[-1])
+        want = made.asking.next(moment)
+        assert want is not None
+        nothing = Page(candles=(), covered=(want.since_ns, want.until_ns))
+        made.ledger.page(nothing, want, now(asked[-1]).ns, route=Rung.POLL)
+        made.asking.answered(want, now(asked[-1]).ns, moment, forward=made.ledger.frontier_ns > T0)
+        if made.ledger.frontier_ns > T0:
+            break
+        asked.append((made.asking.wake_ns(moment) - T0) / SECOND_NS - ahead_s)
+
+    assert 3_600 + WAIT_S <= asked[-1] <= 3_600 + WAIT_S + 2, "as soon as it is over by the venue's clock"
+    assert len(asked) <= EARLY_ASKS + 4
 
 
 def test_a_new_hole_is_asked_for_at_once_and_an_old_one_ever_more_rarely() -> None:

@@ -102,6 +102,26 @@ def test_a_clock_that_is_set_right_takes_the_venues_present_for_no_future() -> N
     assert clocks.is_set_right(1_120 * SECOND_NS, 120.0)
 
 
+@given(st.floats(-100, 100), st.lists(st.floats(0.0, 0.4), min_size=8, max_size=20))
+def test_a_clock_that_is_a_little_ahead_is_told_what_time_it_is_for_the_venue(
+    ahead_s: float, late_s: list[float]
+) -> None:
+    """Venues tell whole seconds, and replies take their time; a clock that is behind is left alone."""
+    clocks, start_ns = Comparison(), 1_000 * SECOND_NS
+    for number, way_s in enumerate(late_s):
+        true_s = number * 1.13
+        venue_ns = start_ns + int(true_s) * SECOND_NS
+        ours_ns = start_ns + round((true_s + way_s + ahead_s) * SECOND_NS)
+        clocks.heard(venue_ns, ours_ns, true_s + way_s)
+
+    ours_ns = start_ns + round((60.0 + ahead_s) * SECOND_NS)
+    wrong_s = (clocks.at_venue_ns(ours_ns, 60.0) - start_ns) / SECOND_NS - 60.0
+
+    assert min(ahead_s, 0.0) - 0.91 <= wrong_s <= 0.51 + 1e-6
+    clocks.heard(start_ns + 60 * SECOND_NS, ours_ns + 7 * SECOND_NS, 60.0)
+    assert clocks.at_venue_ns(ours_ns, 60.0) == ours_ns, "it was set meanwhile"
+
+
 @pytest.mark.parametrize("ahead_s", [0, 4_000])
 @pytest.mark.parametrize("slept_s", [0, 9_000])
 def test_no_present_of_a_venue_is_a_future_whatever_a_machine_did_since_it_told(

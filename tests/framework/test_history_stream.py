@@ -7,10 +7,11 @@ from decimal import Decimal
 
 import attrs
 
-from tests.framework.scripted import MINUTE_NS, Scripted, ScriptedStream, brief
+from tests.framework.scripted import MINUTE_NS, Scripted, ScriptedStream, ScriptedTransport, brief
 from tests.framework.test_collector import World, play
 from wickwire import (
     Conversation,
+    Endpoint,
     OhlcvQuery,
     Page,
     StreamHistory,
@@ -44,11 +45,28 @@ class OverAStream(Scripted):
         )
 
 
+@attrs.define(eq=False)
+class Counting(ScriptedTransport):
+    """Notes when a connection was tried, in the loop's time."""
+
+    tries: list[float] = attrs.field(factory=list)
+
+    async def open(self, endpoint: Endpoint) -> ScriptedStream:
+        self.tries.append(asyncio.get_running_loop().time())
+        return await ScriptedTransport.open(self, endpoint)
+
+
 class StreamWorld(World):
     """A world whose history comes over streams, all of which a test holds."""
 
-    def __init__(self) -> None:
-        super().__init__(plugin=OverAStream(stream=False))
+    def __init__(self, *, stream: bool = False) -> None:
+        super().__init__(plugin=OverAStream(stream=stream, support={"over_stream": True}))
+        self.transport = Counting(answer=self._answer)
+
+    @property
+    def tries(self) -> list[float]:
+        assert isinstance(self.transport, Counting)
+        return self.transport.tries
 
     @property
     def open_streams(self) -> list[ScriptedStream]:
@@ -137,6 +155,21 @@ def test_a_picture_is_waited_for_as_long_as_parts_of_it_come() -> None:
     play(test, StreamWorld())
 
 
+def test_live_rows_do_not_prolong_the_wait_for_a_picture_that_is_lost() -> None:
+    """They come for as long as anybody trades, and the picture does not."""
+
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        stream = await asked(world)
+        for _ in range(5):
+            assert '{"leave": ["BTC/USD@1m"]}' not in stream.sent
+            stream.say({"candle": {"minute": world.minute, "close": 1}})
+            await asyncio.sleep(1)
+        assert '{"leave": ["BTC/USD@1m"]}' in stream.sent
+
+    play(test, StreamWorld())
+
+
 def test_a_connection_that_ends_meanwhile_is_an_error_that_is_tried_again() -> None:
     async def test(world: StreamWorld, collector: Collector) -> None:
         await collector.add("scripted:BTC/USD@1m")
@@ -159,6 +192,44 @@ def test_a_connection_that_ends_meanwhile_is_an_error_that_is_tried_again() -> N
         assert [(first, Decimal(first), "HISTORY")] == [brief(candle) for candle in await world.stored()]
 
     play(test, StreamWorld())
+
+
+def test_a_venue_that_is_away_is_tried_by_one_schedule_however_many_series_ask() -> None:
+    """Else each would open a connection whenever its own schedule says, and find out the same."""
+
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        world.transport.refuse = TransportError("refused the connection")
+        for number in range(12):
+            await collector.add(f"scripted:COIN{number}/USD@1m")
+        await asyncio.sleep(600)
+        assert 6 <= len(world.tries) <= 20
+        assert all("refused the connection" in series.trouble for series in collector.health().series)
+        world.transport.refuse = None
+        await asyncio.sleep(400)
+        assert world.open_streams, "and it is found again"
+
+    play(test, StreamWorld())
+
+
+def test_history_is_asked_at_once_when_a_live_connection_found_that_the_venue_is_back() -> None:
+    """Both lead to the same venue, so neither waits for a schedule that the other has made needless."""
+
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await asyncio.sleep(1)
+        live = world.open_streams[0]
+        live.say({"accepted": ["BTC/USD@1m"]}, {"candle": {"minute": world.minute, "close": 1}})
+        await asyncio.sleep(1)
+        world.transport.refuse = TransportError("refused the connection")
+        live.hang_up()
+        await asyncio.sleep(900)
+        world.transport.refuse = None
+        back = await asked(world)
+        back.say({"accepted": ["BTC/USD@1m"]}, {"candle": {"minute": world.minute, "close": 1}})
+        await asyncio.sleep(1)
+        assert 2 == len(world.open_streams)
+
+    play(test, StreamWorld(stream=True))
 
 
 def test_a_refusal_that_ends_the_connection_is_no_weather() -> None:

@@ -128,6 +128,62 @@ def test_a_doubt_keeps_a_later_row_from_closing_the_one_before() -> None:
     assert at(0) == made.frontier_ns
 
 
+def test_a_bucket_that_shrank_is_left_to_history() -> None:
+    """An older row came late, or the venue took a trade back: the stream does not say which (F19, F21)."""
+    for later in (True, False):
+        made = ledger()
+        made.row(row(0, 105, volume=Decimal(8)))
+        made.row(row(0, 100, volume=Decimal(7)))
+        if later:
+            made.row(row(1))
+        else:
+            assert not made.sibling(at(1), at(1) + 5 * SECOND_NS, 5 * SECOND_NS)
+
+        assert [] == closed(made)
+        assert {at(0)} == made.doubtful.keys()
+        history(made, row(0, 105, volume=Decimal(8)), since=0, until=1, as_of_s=70)
+        assert [(0, Evidence.HISTORY)] == closed(made)
+
+
+def test_a_row_of_what_a_sibling_closed_is_a_question_to_history_and_forms_nothing() -> None:
+    """It may be an older one that came late: the next bucket would close it over the right one (seed 21)."""
+    made = ledger()
+    made.row(row(0, 105, volume=Decimal(8)))
+    made.sibling(at(1), at(1) + 5 * SECOND_NS, 5 * SECOND_NS)
+
+    made.row(row(0, 100, volume=Decimal(4)))
+    made.row(row(1))
+    made.row(row(2))
+
+    assert [(0, Evidence.SIBLING), (1, Evidence.SUCCESSOR)] == closed(made)
+    assert {at(0)} == made.doubtful.keys()
+
+
+def test_a_row_that_comes_when_its_bucket_is_over_settles_no_doubt() -> None:
+    """After a reconnect: it may have been sent before rows that were lost (seed 234)."""
+    made = ledger()
+    made.row(row(0, 105, volume=Decimal(8)))
+    made.doubt()
+
+    assert made.late(row(0, 100, volume=Decimal(4)))
+
+    assert made.forming is None
+    assert {at(0)} == made.doubtful.keys()
+    assert not made.late(row(0, finality=Finality.CLOSED)), "that says itself that it is the last"
+    assert not made.late(row(0, snapshot=True))
+    assert not ledger(rest=False).late(row(0))
+
+
+def test_where_there_is_no_history_the_last_row_counts_though_its_bucket_shrank() -> None:
+    made = ledger(rest=False)
+    made.row(row(0, 105, volume=Decimal(8)))
+    made.row(row(0, 100, volume=Decimal(7)))
+
+    made.row(row(1))
+
+    assert [(0, Evidence.SUCCESSOR)] == closed(made)
+
+
 def test_rows_after_the_doubt_are_trusted_again() -> None:
     made = ledger()
     made.row(row(0))
@@ -169,6 +225,48 @@ def test_a_snapshot_that_comes_newest_first_means_the_same() -> None:
     assert [] == holes(made)
 
 
+def test_what_stood_in_a_snapshot_alone_is_closed_by_history_when_a_later_row_comes() -> None:
+    """No update of it came, so the stream has not shown yet that it brings the bucket at all."""
+    made = ledger()
+    made.row(row(0, snapshot=True))
+
+    made.row(row(1))
+
+    assert [] == closed(made)
+    assert {at(0)} == made.doubtful.keys()
+    made.row(row(2))
+    assert [(1, Evidence.SUCCESSOR)] == closed(made), "the next one came whole"
+
+
+def test_what_stood_in_a_snapshot_alone_is_closed_by_no_sibling() -> None:
+    made = ledger()
+    made.row(row(0, snapshot=True))
+
+    assert not made.sibling(at(1), at(1) + 5 * SECOND_NS, 5 * SECOND_NS)
+
+    assert [] == closed(made)
+    assert {at(0)} == made.doubtful.keys()
+
+
+def test_an_update_after_a_snapshot_shows_that_the_bucket_is_brought() -> None:
+    made = ledger()
+    made.row(row(0, snapshot=True))
+    made.row(row(0, 101))
+
+    made.row(row(1))
+
+    assert [(0, Evidence.SUCCESSOR)] == closed(made)
+
+
+def test_without_history_a_snapshot_is_all_there_is() -> None:
+    made = ledger(rest=False)
+    made.row(row(0, snapshot=True))
+
+    made.row(row(1))
+
+    assert [(0, Evidence.SUCCESSOR)] == closed(made)
+
+
 def test_the_venues_own_flag_closes_at_once() -> None:
     made = ledger()
 
@@ -207,6 +305,51 @@ def test_a_sibling_closes_a_row_whose_own_topic_is_quiet() -> None:
     assert not made.sibling(at(1) - 1, at(1) + 6 * SECOND_NS, 5 * SECOND_NS), "nobody moved past the end"
     assert made.sibling(at(1), at(1) + 5 * SECOND_NS, 5 * SECOND_NS)
     assert [(0, Evidence.SIBLING)] == closed(made)
+
+
+def test_what_a_sibling_closed_before_a_missed_bucket_is_asked_for_again() -> None:
+    """The stream was silent already then, it may be: nobody knows since when (F3)."""
+    made = ledger()
+    for minute in range(3):
+        made.row(row(minute))
+        made.sibling(at(minute + 1), at(minute + 1) + 5 * SECOND_NS, 5 * SECOND_NS)
+
+    outcome = history(made, row(3), since=3, until=4, as_of_s=250)
+    assert [at(3)] == outcome.missed
+    made.doubt_siblings(at(3))
+
+    assert {at(1), at(2)} == made.doubtful.keys(), "as many as may be empty by accident, and one"
+    history(made, row(1), row(2, 101), since=1, until=3, as_of_s=260)
+    assert not made.doubtful
+    assert Decimal(101) == made.take().closings[-1].candle.close
+
+
+@pytest.mark.parametrize("evidence", list(Evidence))
+def test_what_a_sibling_closed_last_before_the_end_of_a_process_is_asked_for_again(
+    evidence: Evidence,
+) -> None:
+    state = SeriesState(series=SERIES, origin_ns=at(0), frontier_ns=at(1), holes=())
+    tail = [settled(SERIES, Closing(row(0), evidence, Rung.STREAM), None, 1)]
+
+    made = Ledger.start(SERIES, SUPPORT, Loaded(state=state, tail=tail), at(0))
+
+    assert made.doubtful.keys() == ({at(0)} if evidence is Evidence.SIBLING else set())
+
+
+@pytest.mark.parametrize("law", [True, False])
+def test_a_row_that_cannot_be_read_settles_no_doubt(*, law: bool) -> None:
+    made = ledger()
+    made.row(row(0))
+    made.sibling(at(1), at(1) + 5 * SECOND_NS, 5 * SECOND_NS)
+    made.doubt_siblings(at(1))
+
+    if law:
+        history(made, row(0, high=Decimal(1)), since=0, until=1, as_of_s=70)
+    else:
+        history(made, since=0, until=1, as_of_s=70, bad_rows=[BadRow(at(0), at(1), "no number")])
+
+    assert made.doubtful.keys() == {at(0)}
+    assert not made.holes
 
 
 def test_a_row_that_breaks_a_law_is_counted_and_never_closed() -> None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import random
+from decimal import Decimal
+from typing import Any, cast
 
+import attrs
 import pytest
 
+from tests.framework.scripted import MINUTE, MINUTE_NS, SERIES
 from tests.framework.test_collector import World, accepted, play
-from wickwire import MemoryStore, SeriesCandle, StoreError
+from wickwire import Candle, MemoryStore, Page, Rung, Series, SeriesCandle, StoreError, Utc
+from wickwire.closer import Closer
 from wickwire.collector import Collector
+from wickwire.description import OhlcvSupport
+from wickwire.ledger import Ledger, Want
+from wickwire.simulate.loops import run_virtual
+from wickwire.writer import Writer
 
 
 class Forgetful(MemoryStore):
@@ -73,3 +82,48 @@ def test_what_was_stored_unheard_comes_before_what_was_stored_after_it() -> None
         assert stored == [candle for candle in told if candle.close < 103]
 
     play(test, World(store=store))
+
+
+def test_a_close_that_was_revised_before_it_could_be_stored_is_told_beside_its_revision() -> None:
+    """The store keeps the newest row of a bucket alone; its answer holds both."""
+
+    @attrs.define(eq=False)
+    class Keeper:
+        ledger: Ledger
+        series: Series = SERIES
+
+    class Full(MemoryStore):
+        full = True
+
+        async def commit(self, changes: Any) -> Any:
+            if self.full:
+                self.full = False
+                raise StoreError("the disk is full")
+            return await super().commit(changes)
+
+    told: list[SeriesCandle] = []
+
+    async def main() -> None:
+        support = OhlcvSupport(stream=True, rest=True, grid=Utc())
+        ledger = Ledger.start(SERIES, support, None, 0)
+        ledger.subscribed(1, 0)
+        first, second, revised = (
+            Candle("BTC/USD", MINUTE, open_ns, open_ns + MINUTE_NS, price, price, price, price, Decimal(1))
+            for open_ns, price in ((0, Decimal(100)), (MINUTE_NS, Decimal(101)), (0, Decimal(102)))
+        )
+        ledger.row(first)
+        ledger.row(second)
+        want = Want(0, MINUTE_NS, "to compare", known=True)
+        page = Page(candles=[revised], covered=(0, MINUTE_NS))
+        ledger.page(page, want, 10 * MINUTE_NS, route=Rung.STREAM)
+
+        writer = Writer(Full(), told.extend, random.Random(1), lambda why: None)
+        writer.notice(cast("Closer", Keeper(ledger)))
+        async with asyncio.TaskGroup() as tasks:
+            writing = tasks.create_task(writer.run())
+            await writer.drain()
+            writing.cancel()
+        assert 2 == writer.committed
+
+    run_virtual(main())
+    assert [(0, 100), (1, 102)] == [(candle.revision, int(candle.close)) for candle in told]

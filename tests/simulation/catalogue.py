@@ -47,6 +47,13 @@ class Trouble:
         return " ".join([self.tag, f"{self.place}:{self.name}", *words]).replace("\n", " ")
 
     @property
+    def leaves_history(self) -> bool:
+        """It concerns streams, and history answers meanwhile; at DXLink history comes over a stream too."""
+        if self.fault is not None:
+            return self.name in _STREAMS_ALONE and self.place != "dxlink"
+        return self.name in {"cut", "rotate", "prioritise", "raises"}
+
+    @property
     def misleads(self) -> bool:
         """A part may look like the whole for a while, so what is closed first may be wrong.
 
@@ -142,7 +149,43 @@ _TAGS: Final = {
     "null_rows": "F25",
     "split_period": "F60",
     "duplicate_day": "F60",
+    "hush": "F3",
+    "lose": "F22",
+    "stale": "F20",
+    "down": "F40",
 }
+
+_STREAMS_ALONE: Final = frozenset(
+    {
+        "hangup",
+        "mute",
+        "mute_symbol",
+        "no_heartbeat",
+        "silent_ack",
+        "refuse",
+        "refuse_connections",
+        "exceeded_rate",
+        "message_rate",
+        "junk",
+        "error",
+        "bad_checksum",
+        "lose_trades",
+        "lose_messages",
+        "drop_candle",
+        "drop_bar",
+        "slot_taken",
+        "duplicate_trades",
+        "duplicate_bar",
+        "double_messages",
+        "interleave",
+        "late_ack",
+        "novelty",
+        "status",
+        "hush",
+        "lose",
+        "stale",
+    }
+)
 
 
 def _coinbase(name: str, details: Mapping[str, Any] | None = None, **played: Any) -> Fault:
@@ -162,6 +205,13 @@ def _alpaca(name: str, details: Mapping[str, Any] | None = None, **played: Any) 
 def _dxlink(name: str, details: Mapping[str, Any] | None = None, **played: Any) -> Fault:
     given = {"settles_min": 35.0, **played}
     return Fault(venue="dxlink", name=name, details=details or {}, series=(), **given)
+
+
+def _harbour(name: str, details: Mapping[str, Any] | None = None, **played: Any) -> Fault:
+    given = {"settles_min": 25.0, **played}
+    symbol = {key: value for key, value in (details or {}).items() if key == "symbol"}
+    given.setdefault("off", {**symbol, "on": False})
+    return Fault(venue="harbour", name=name, details=details or {}, series=(), **given)
 
 
 _LATE: Final = {"ago_s": 90, "size": "1.5"}
@@ -248,14 +298,32 @@ _OTHERS: Final = (
     _dxlink("error", {"error": "UNKNOWN"}, **_ONCE),
     _dxlink("close_channel", **_ONCE),
     _dxlink("resnapshot", **_ONCE),
-    _dxlink("withdraw", {"symbol": "BTC/USD"}, **_ONCE),
-    _dxlink("correct", {"symbol": "BTC/USD"}, **_ONCE),
+    _dxlink("withdraw", {"symbol": "BTC/USD"}, settles_min=21.0, **_ONCE),
+    _dxlink("correct", {"symbol": "BTC/USD"}, settles_min=21.0, **_ONCE),
     _dxlink("lose_rows", {"symbol": "BTC/USD", "count": 40}, misleads=True, **_ONCE),
     _dxlink("junk", {"frame": '{"type":"FEED_DATA","channel":1,"data":["Candle",[1,2,3]]}'}, **_ONCE),
 )
 
+_HARBOUR: Final = (
+    _harbour("mute"),
+    _harbour("hush", {"symbol": "BTC/USD"}, misleads=True),
+    _harbour("lose", {"count": 3}, **_ONCE),
+    _harbour("lose", {"count": 12}, **_ONCE),
+    _harbour("stale", **_ONCE),
+    _harbour("hangup", {"code": 1006}, **_ONCE),
+    _harbour("hangup", {"code": 1012}, **_ONCE),
+    _harbour("refuse_connections"),
+    _harbour("refuse_connections", cut=True),
+    _harbour("silent_ack", cut=True),
+    _harbour("refuse", cut=True),
+    _harbour("down"),
+    _harbour("limited"),
+    _harbour("bad_rows"),
+)
+
 NOT_DRAWN: Final[Mapping[str, Mapping[str, str]]] = {
     "kraken": {},
+    "harbour": {},
     "yahoo": {
         "duplicate_day": "about days; played in test_faults",
         "coarse": "about half hours; played in test_faults",
@@ -297,7 +365,7 @@ def _of_venue(fault: Fault) -> Trouble:
 
 
 _VENUES: Final = tuple(
-    _of_venue(fault) for fault in (*FAULTS, *_OTHERS) if fault.name not in NOT_DRAWN[fault.venue]
+    _of_venue(fault) for fault in (*FAULTS, *_OTHERS, *_HARBOUR) if fault.name not in NOT_DRAWN[fault.venue]
 )
 
 # -------------------------------------------------------------------------------------------- all the rest
@@ -332,11 +400,11 @@ def _host(place: str, name: str, tag: str, **more: Any) -> Trouble:
 _HOST: Final = (
     *(
         _host("clock", "jumps", "F59", details={"by_s": by_s}, once=False, most_min=20.0)
-        for by_s in (-4_000.0, -90.0, 90.0, 4_000.0)
+        for by_s in (-4_000.0, -90.0, -4.0, 4.0, 90.0, 4_000.0)
     ),
     *(_host("machine", "asleep", "F58", details={"for_s": for_s}) for for_s in (40.0, 400.0, 4_000.0)),
     *(_host("machine", "stopped", "F58", details={"for_s": for_s}) for for_s in (20.0, 300.0, 1_500.0)),
-    *(_host("process", "killed", "F56", details={"away_s": away_s}) for away_s in (0.0, 3.0, 200.0)),
+    *(_host("process", "killed", "F56", details={"away_s": away_s}) for away_s in (0.0, 3.0, 200.0, 900.0)),
     _host("process", "stopped", "F57", details={"away_s": 5.0}),
     _host("roster", "remove", "F62", once=False),
     _host("connections", "rotate", "F43", settles_min=30.0),

@@ -8,11 +8,15 @@ A *row* is `[open_ns, close_ns, open, high, low, close, volume, trades, vwap]`; 
 What is compared:
 
 * `series`: by name `{venue, truth, stored, origin_ns, frontier_ns, holes, live_limit_s, polled_limit_s,
-  late_s, wait_s, slow, shut, condition, trouble, rung, planned, misled}`; *truth* and *stored* are rows, and
+  late_s, wait_s, slow, shut, condition, trouble, rung, planned, misled, called_empty}`; *called_empty* are
+  `[at_ns, open_ns]` of buckets that a commit left out and called no hole, *truth* and *stored* are rows, and
   `holes` `[since_ns, until_ns, kind]`; *late_s* is how far the frontier may be behind at the end, *wait_s*
   how long after its end a bucket is told at most while all is well, *slow* says that many are empty, *shut*
   that nothing was traded beyond the frontier in a bucket that could be known by now, and
-  *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later.
+  *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later, *unaudited* those in
+  which it did so too lately for an audit to have come by, and *excused*
+  `[since_ns, until_ns, by_s]` in which buckets that end may be told later than *usual_s* after it, by so
+  much (None: by any time).
 * `delivered`: `[at_ns, life, series, row, revision, seq]` in the order of delivery, by a reader whose cursor
   outlives the process; `pushed`: `[life, series, open_ns, revision]`, what listeners got.
 * `trades`: by series `{told, true}`, each `[time_ns, price, size, side]`.
@@ -20,6 +24,9 @@ What is compared:
 * `tries`: by venue `[[at_ns, well], ...]`; `healed_ns`, `ended_ns`; `first_ns`: by venue, when data came
   first since *healed_ns*.
 * `peaks` and `bounds`: by name, what there was at most, and what is allowed.
+* `switches`: `[at_ns, series, route]`; `connects` and `requests`: by venue and life, when in seconds.
+* `left`: `[series, since_ns, seen_ns]` of what is not wanted since then, and when data of it came last;
+  `open_at_last`: streams that are open though nothing is wanted any more.
 * `stops`: seconds that each orderly stop took; `orphans`: what was left running after the last.
 * `limits`: `{what, amount, per_s, burst, times}` with *times* in seconds.
 * `secrets`, `outputs`: texts.
@@ -30,6 +37,7 @@ What is compared:
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -49,6 +57,14 @@ BUCKETS_ON_TRIAL: Final = 6
 """I6: a series is back on its planned route after so many candles: two have to agree."""
 SLACK_S: Final = 1.0
 """I5: an alert comes at most so much later."""
+LEAVING_S: Final = 10.0
+"""Data of what is not wanted any more ends after so long."""
+FOREVER_S: Final = 1e9
+CALM_S: Final = 900.0
+"""So long after the last trouble no series changes its route any more, except back to the planned one."""
+MOST_CONNECTS: Final = 40
+MOST_REQUESTS: Final = 120
+"""Of one venue in ten minutes, by one process."""
 MOST_NAMED: Final = 3
 WELL: Final = frozenset({"live", "quiet", "polled"})
 LOG_LINES_A_MINUTE: Final = 120
@@ -69,10 +85,13 @@ def judge(run: Run) -> list[str]:
         lines += _exact(name, series, delivered)
         lines += _monotone(name, series, delivered)
         lines += _recovered(name, series, run)
+        lines += _timely(name, series, delivered)
     lines += _trades(run)
     lines += _honest(run)
     lines += _resumed(run)
     lines += _bounded(run)
+    lines += _left(run)
+    lines += _calm(run)
     lines += _stopped(run)
     lines += _polite(run)
     lines += _secret_free(run)
@@ -99,7 +118,19 @@ def _complete(name: str, series: Run) -> list[str]:
     told = [row[0] for row in series["truth"]]
     strange = sorted(stored - set(told))
     lines = _few(lost, lambda ns: f"I1 {name}: {ns} is neither stored nor in a hole")
-    return lines + _few(strange, lambda ns: f"I1 {name}: {ns} is stored, and the venue knows nothing of it")
+    lines += _few(strange, lambda ns: f"I1 {name}: {ns} is stored, and the venue knows nothing of it")
+    ends = {row[0]: row[1] for row in series["truth"]}
+    false = [
+        (at_ns, open_ns)
+        for at_ns, open_ns in series["called_empty"]
+        if open_ns in ends
+        and not any(
+            since_ns < ends[open_ns] and open_ns < until_ns for since_ns, until_ns in series["misled"]
+        )
+    ]
+    return lines + _few(
+        false, lambda one: f"I1 {name}: {one[1]} was called empty at {one[0]}, and the venue had a candle"
+    )
 
 
 def _once(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
@@ -119,7 +150,11 @@ def _once(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
 def _exact(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
     """I3: what is stored is the venue's, digit for digit; so is each first close, unless it was misled."""
     truth = {row[0]: row for row in series["truth"]}
-    wrong = [row for row in series["stored"] if row[0] in truth and not _same(row, truth[row[0]])]
+    wrong = [
+        row
+        for row in series["stored"]
+        if row[0] in truth and not _same(row, truth[row[0]]) and not _overlaps(row, series["unaudited"])
+    ]
     lines = _few(wrong, lambda row: f"I3 {name}: stored {row}, the venue says {truth[row[0]]}")
     misled = series["misled"]
     false = [
@@ -128,7 +163,7 @@ def _exact(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
         if one[4] == 0
         and one[3][0] in truth
         and not _same(one[3], truth[one[3][0]])
-        and not any(since_ns < one[3][1] and one[3][0] < until_ns for since_ns, until_ns in misled)
+        and not _overlaps(one[3], misled)
     ]
     lines += _few(false, lambda row: f"I3 {name}: first closed {row}, the venue says {truth[row[0]]}")
     early = [one for one in delivered if one[0] < one[3][1]]
@@ -202,6 +237,53 @@ def _recovered(name: str, series: Run, run: Run) -> list[str]:
     return lines
 
 
+def _timely(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
+    """I6: a candle is told soon after its end, where no trouble excuses that it is not."""
+    if series["slow"]:
+        return []
+    late: list[tuple[int, float, float]] = []
+    usual_s = series["usual_s"]
+    for at_ns, _, _, row, revision, _ in delivered:
+        most_s = usual_s + max(_excuses(series, row[1], usual_s), default=0.0)
+        excused = math.isinf(max(_excuses(series, row[1], most_s), default=0.0))
+        if revision == 0 and row[0] >= series["origin_ns"] and at_ns > row[1] + most_s * S and not excused:
+            late.append((row[0], (at_ns - row[1]) / S, most_s))
+    return _few(
+        late, lambda one: f"I6 {name}: {one[0]} was told {one[1]:.0f} s after its end, not {one[2]:.0f}"
+    )
+
+
+def _excuses(series: Run, ended_ns: int, within_s: float) -> list[float]:
+    """Return by how much later a bucket may be told for troubles from its end until *within_s* after it."""
+    until_ns = ended_ns + min(within_s, FOREVER_S) * S
+    return [
+        math.inf if by_s is None else by_s
+        for since_ns, last_ns, by_s in series["excused"]
+        if since_ns <= until_ns and ended_ns <= last_ns
+    ]
+
+
+def _calm(run: Run) -> list[str]:
+    """I6: where nothing is wrong nothing changes."""
+    lines = [
+        f"I6 {name}: went to {route} at {at_ns}, and nothing was wrong"
+        for at_ns, name, route in run["switches"]
+        if at_ns > run["healed_ns"] + CALM_S * S
+        and route != run["series"].get(name, {}).get("planned", route)
+    ]
+    return lines[:MOST_NAMED]
+
+
+def _left(run: Run) -> list[str]:
+    """I7: what is not wanted any more is not asked for any more."""
+    lines = [
+        f"I7 {name}: its data still come {(seen_ns - since_ns) / S:.0f} s after it was left"
+        for name, since_ns, seen_ns in run["left"]
+        if seen_ns > since_ns + LEAVING_S * S
+    ]
+    return lines + [f"I7 {host} is connected, and nothing is wanted of it" for host in run["open_at_last"]]
+
+
 def _resumed(run: Run) -> list[str]:
     """I6: after the last trouble attempts come as the schedule allows, and with one that succeeds data flow.
 
@@ -257,8 +339,13 @@ def _stopped(run: Run) -> list[str]:
 
 
 def _polite(run: Run) -> list[str]:
-    """I10: never more than a venue allows, in any window."""
+    """I10: never more than a venue allows, in any window; and never a storm that it would allow."""
     lines: list[str] = []
+    for what, most in (("connects", MOST_CONNECTS), ("requests", MOST_REQUESTS)):
+        for who, times in run[what].items():
+            worst = _most_at_once(times, 600.0)
+            if worst > most:
+                lines.append(f"I10 {who}: {worst} {what} in ten minutes, {most} are sensible")
     for limit in run["limits"]:
         rate, room = limit["amount"] / limit["per_s"], float(max(limit["burst"], 1))
         left, last_s = room, None
@@ -300,6 +387,16 @@ def _accounted(run: Run) -> list[str]:
     return lines + _few(errors, lambda text: f"I12 an error that no trouble explains: {text}")
 
 
+def _most_at_once(times: Sequence[float], window_s: float) -> int:
+    """Return how many of *times* lie in any window of a length, at most."""
+    ordered, most, first = sorted(times), 0, 0
+    for last, at_s in enumerate(ordered):
+        while ordered[first] <= at_s - window_s:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
 # --------------------------------------------------------------------------------------------------- values
 
 
@@ -316,6 +413,10 @@ def _agree(one: Decimal, other: Decimal) -> bool:
     """Say whether one average is the other, rounded or cut somewhere."""
     coarser = max(int(one.as_tuple().exponent), int(other.as_tuple().exponent))
     return abs(one - other) <= Decimal(1).scaleb(coarser)
+
+
+def _overlaps(row: Row, ranges: Sequence[Row]) -> bool:
+    return any(since_ns < row[1] and row[0] < until_ns for since_ns, until_ns in ranges)
 
 
 def _is_in(ns: int, holes: Sequence[Row]) -> bool:

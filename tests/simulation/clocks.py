@@ -23,11 +23,18 @@ class TrueClock:
 
 @attrs.define(eq=False)
 class WallClock:
-    """What the collector's machine says; *wrong_ns* is how far it is ahead."""
+    """What the collector's machine says.
+
+    Attributes:
+        true: What is right.
+        off_ns: How far it is ahead all the time, as clocks are.
+        wrong_ns: How much further it was set ahead.
+    """
 
     true: TrueClock
+    off_ns: int = 0
     wrong_ns: int = 0
 
     def now_ns(self) -> int:
         """Return the present, as far as this machine knows."""
-        return self.true.now_ns() + self.wrong_ns
+        return self.true.now_ns() + self.off_ns + self.wrong_ns

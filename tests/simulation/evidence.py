@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tests.simulation.life import SECRETS
@@ -16,6 +16,16 @@ __all__ = ["evidence"]
 
 LIVE_S: Final = 60.0
 MISLED_BEFORE_S: Final = 120.0
+MISLED_AFTER_S: Final = 240.0
+BACK_S: Final = 480.0
+"""How long after a trouble that stops everything an attempt may still be waited for."""
+AUDITED_S: Final = 6_000.0
+"""What a venue changes without a word is found by the next comparison with history, after an hour and a half."""
+YOUNG_S: Final = 1_200.0
+UNEASE_S: Final = 36.0
+"""How much later than it has settled a candle may be told while all is well: calls may wait for others."""
+DETOUR_S: Final = 60.0
+"""How much later a candle may be told that comes by history because its stream is in trouble."""
 FOREVER_NS: Final = 2**62
 
 STORE_LINES: Final = (
@@ -56,6 +66,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "venue": one.venue,
             "truth": [_row(candle) for candle in truth],
             "stored": [_row(candle) for candle in stored[name]],
+            "called_empty": stage.claims.empty.get(one, []),
             "origin_ns": state.origin_ns,
             "frontier_ns": state.frontier_ns,
             "holes": [[hole.since_ns, hole.until_ns, hole.kind.value] for hole in state.holes],
@@ -63,6 +74,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "polled_limit_s": 2 * length_s + 2 * waits_s + LIVE_S + support.proof_s,
             "late_s": length_s + waits_s + 60.0,
             "wait_s": waits_s + length_s,
+            "usual_s": waits_s + UNEASE_S,
             "slow": _is_thin(stage, one, state.frontier_ns),
             "shut": not any(
                 candle.close_ns + waits_s * SECOND_NS < ended_ns
@@ -75,8 +87,21 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "misled": [
                 _misled(act, *stage.spans[act.number])
                 for act in stage.script.acts
-                if _misleads(act, one) and act.number in stage.spans
+                if _misleads(act, one, stage.script.acts) and act.number in stage.spans
             ],
+            "unaudited": [
+                _misled(act, *stage.spans[act.number])
+                for act in stage.script.acts
+                if act.trouble.name == "late_trade"
+                and act.trouble.place == one.venue
+                and ended_ns < stage.spans[act.number][1] + AUDITED_S * SECOND_NS
+            ],
+            "excused": [
+                _excused(act, *stage.spans[act.number])
+                for act in stage.script.acts
+                if act.number in stage.spans and (act.trouble.fault is None or act.trouble.place == one.venue)
+            ]
+            + [[0, FOREVER_NS, DETOUR_S]] * (one.venue == "harbour"),  # its connections end all the time
         }
     return {
         "seed": stage.script.seed,
@@ -93,6 +118,11 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         ],
         "trades": _trades(stage),
         "samples": stage.sampler.samples,
+        "switches": stage.heard.switches,
+        "connects": _by_venue(stage, stage.books.connects),
+        "requests": _by_venue(stage, stage.books.requests),
+        "left": stage.left,
+        "open_at_last": stage.open_at_last,
         "tries": stage.books.tries,
         "first_ns": stage.books.first_ns,
         "healed_ns": stage.healed_ns,
@@ -127,13 +157,33 @@ def _is_thin(stage: Stage, one: Series, until_ns: int) -> bool:
     return len(stage.venues.truth(str(one), since_ns, until_ns)) < 20
 
 
-def _misleads(act: Act, one: Series) -> bool:
-    return act.trouble.misleads and act.trouble.place in {one.venue, "line"}
+def _misleads(act: Act, one: Series, acts: Sequence[Act]) -> bool:
+    """Say whether a trouble shows a part of a series as the whole.
+
+    What a stream leaves out is noticed by what it usually brings, which a young process has not learnt yet.
+    """
+    young = any(
+        each.trouble.place == "process" and 0.0 <= act.since_s - each.since_s < YOUNG_S for each in acts
+    )
+    left_out = young and act.trouble.name == "drop_candle"
+    return (act.trouble.misleads or left_out) and act.trouble.place in {one.venue, "line"}
 
 
 def _misled(act: Act, since_ns: int, until_ns: int) -> list[int]:
-    settles_s = act.trouble.settles_min * 60.0
-    return [since_ns - round(MISLED_BEFORE_S * SECOND_NS), until_ns + round(settles_s * SECOND_NS)]
+    return [since_ns - round(MISLED_BEFORE_S * SECOND_NS), until_ns + round(MISLED_AFTER_S * SECOND_NS)]
+
+
+def _excused(act: Act, since_ns: int, until_ns: int) -> list[int | float | None]:
+    """Return between which ends of buckets these may be told later because of an act, and by how much."""
+    until_ns += round(BACK_S * SECOND_NS)
+    return [since_ns, until_ns, DETOUR_S if act.trouble.leaves_history else None]
+
+
+def _by_venue(stage: Stage, times: Mapping[tuple[str, int], list[float]]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for (host, life), asked in times.items():
+        found.setdefault(f"{stage.books.venue_of[host]} in life {life}", []).extend(asked)
+    return found
 
 
 def _trades(stage: Stage) -> dict[str, Any]:

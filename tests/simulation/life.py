@@ -45,6 +45,7 @@ class Heard:
         candles: What the reader with a durable cursor got: when, and the candle.
         pushed: What listeners got: life, and the candle.
         trades: Trades, by series.
+        switches: When which series changed to which route.
         lines: Log lines from warnings on: when, level and text.
         cursor: The `seq` of the last candle that the reader got.
         raises: A listener raises now.
@@ -55,6 +56,7 @@ class Heard:
     candles: list[tuple[int, SeriesCandle]] = attrs.field(factory=list)
     pushed: list[tuple[int, SeriesCandle]] = attrs.field(factory=list)
     trades: list[Trade] = attrs.field(factory=list)
+    switches: list[tuple[int, str, str]] = attrs.field(factory=list)
     lines: list[tuple[int, str, str]] = attrs.field(factory=list)
     cursor: int = 0
     raises: bool = False
@@ -148,6 +150,7 @@ class Life:
     def _switched(self, switch: Switch) -> None:
         if not self.dead:
             self.journal.note("switch", switch.series, switch.rung.value)
+            self.heard.switches.append((self.heard.now_ns(), str(switch.series), switch.rung.value))
 
     def _pushed(self, candle: SeriesCandle) -> None:
         if self.dead:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 from urllib.parse import urlsplit
 
 import attrs
@@ -20,6 +21,10 @@ __all__ = ["Ledgers", "Passage", "Sight", "sights_of"]
 
 Sight = tuple[str, Sequence[bytes]]
 """What is seen (venue, kind and symbol in one text), and the pieces that a frame of it holds, all of them."""
+
+
+CONFIRMED: Final = " confirmed"
+"""What a venue confirms is counted from then on, before anything of it came."""
 
 
 @attrs.define(eq=False)
@@ -70,8 +75,10 @@ class Ledgers:
         """Note of what a frame brings data."""
         for name, pieces in self.sights.get(venue, ()):
             if all(piece in frame for piece in pieces):
-                now_ns = self.seen_ns[name.removesuffix(" again")] = self.now_ns()
-                self.first_ns.setdefault(venue, now_ns)
+                what, now_ns = name.removesuffix(" again").removesuffix(CONFIRMED), self.now_ns()
+                self.seen_ns[what] = now_ns
+                if not name.endswith(CONFIRMED):
+                    self.first_ns.setdefault(venue, now_ns)
 
 
 @attrs.define(eq=False)
@@ -214,6 +221,10 @@ def sights_of(series: Sequence[Series]) -> Mapping[str, Sequence[Sight]]:
                 for kind in "btq":
                     here[f"alpaca {kind} {one.symbol}"] = (b"\xa1T\xa1" + kind.encode(), b"\xa1S" + symbol)
                 here[f"alpaca b {one.symbol} again"] = (b"\xa1T\xa1u", b"\xa1S" + symbol)  # an updated bar
+            case "harbour":
+                minutes = one.timeframe.nominal_ns // 60_000_000_000
+                pieces = (f'"bar":["{one.symbol}",{minutes * 60},'.encode(),)
+                here[f"harbour {minutes} {one.symbol}"] = pieces
             case "dxlink":
                 symbol = f'"{one.symbol}:CXTALP'.encode()
                 here[f"dxlink candle {one.symbol}"] = (b"FEED_DATA", symbol + b"{=")
@@ -230,12 +241,16 @@ def _kraken(one: Series, here: dict[str, Sequence[bytes]]) -> None:
         name = f"kraken {minutes} {one.symbol}"
         here[name] = (b'"channel":"ohlc","type"', symbol, f'"interval":{minutes},'.encode())
     here[f"kraken trade {one.symbol}"] = (b'"channel":"trade","type"', symbol)
+    asked = (b'"method":"subscribe"', b'"channel":"trade"', symbol)
+    here[f"kraken trade {one.symbol}{CONFIRMED}"] = asked
 
 
 def _coinbase(one: Series, here: dict[str, Sequence[bytes]]) -> None:
     product = f'"product_id":"{one.symbol.replace("/", "-")}"'.encode()
     for channel in ("candles", "market_trades", "ticker"):
         here[f"coinbase {channel} {one.symbol}"] = (f'"channel":"{channel}"'.encode(), product)
+        asked = (b'"channel":"subscriptions"', f'"{channel}"'.encode(), product.partition(b":")[2])
+        here[f"coinbase {channel} {one.symbol}{CONFIRMED}"] = asked
 
 
 def _first(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """Does the simulation find bugs? Each is planted into a copy of the framework, on which seeds are run then.
 
-    python -m tests.simulation.planted --seeds 12 --hours 1.5 [--only WORD]
+    python -m tests.simulation.planted --seeds 12 --hours 1.2 [--only WORD]
 
 A bug is found when any run breaks an invariant, or crashes. What no seed finds is listed: either nobody could
 ever see it, or the simulation is blind there.
@@ -57,7 +57,7 @@ def planted() -> Sequence[Bug]:
     return [Bug(**one) for one in tomllib.loads(CORPUS.read_text())["bug"]]
 
 
-def _found(bug: Bug, seeds: Sequence[int], hours: float) -> str:
+def _found(bug: Bug, seeds: Sequence[int], hours: float, each: int) -> str:
     """Return which seed found a bug, and by what; nothing where none did."""
     with tempfile.TemporaryDirectory(prefix="wickwire-planted-") as folder:
         rooms = Path(folder) / "wickwire"
@@ -69,31 +69,34 @@ def _found(bug: Bug, seeds: Sequence[int], hours: float) -> str:
         file.write_text(bug.planted(text))
         places = os.pathsep.join([folder, str(ROOT / "adapters"), str(ROOT / "plugins")])
         environment = os.environ | {"PYTHONPATH": places}
-        for seed in seeds:
-            command = [
-                sys.executable,
-                "-m",
-                "tests.simulation.run",
-                "--seed",
-                str(seed),
-                "--hours",
-                str(hours),
-            ]
-            try:
-                told = subprocess.run(
-                    command,
-                    cwd=ROOT,
-                    env=environment,
-                    capture_output=True,
-                    text=True,
-                    timeout=600,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                return f"seed {seed}: it never ends"
-            if told.returncode:
-                last = (told.stdout.strip() or told.stderr.strip()).splitlines()[-1:]
-                return f"seed {seed}: {''.join(last)[:200]}"
+        command = [sys.executable, "-m", "tests.simulation.run", "--until-broken"]
+        command += [
+            "--seed",
+            str(seeds[0]),
+            "--seeds",
+            str(len(seeds)),
+            "--hours",
+            str(hours),
+            "--each",
+            str(each),
+        ]
+        try:
+            told = subprocess.run(
+                command,
+                cwd=ROOT,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=LONGEST_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as exc:
+            ended = str(exc.stdout or b"", "utf-8").count("verdict")
+            return f"seed {seeds[0] + ended}: it never ends"
+        if told.returncode:
+            lines = (told.stdout.strip() or told.stderr.strip()).splitlines()
+            seed = next((line.split()[1] for line in reversed(lines) if line.startswith("seed ")), "?")
+            return f"seed {seed}: {lines[-1][:200]}"
     return ""
 
 
@@ -101,15 +104,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Plant each bug, one after the other; return 1 where one in twenty is not found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, default=12, help="runs that look for each bug, at most")
-    parser.add_argument("--hours", type=float, default=1.5, help="how long each is")
+    parser.add_argument("--seed", type=int, default=1, help="the first of them")
+    parser.add_argument("--hours", type=float, default=1.2, help="how long each is")
+    parser.add_argument("--each", type=int, default=2, help="series of every venue, 1 to 6")
     parser.add_argument("--only", default="", help="bugs whose description holds this word")
     parser.add_argument("--jobs", type=int, default=2)
     chosen = parser.parse_args(arguments)
     bugs = [bug for bug in planted() if chosen.only in str(bug)]
     missed = 0
     with concurrent.futures.ThreadPoolExecutor(chosen.jobs) as pool:
-        seeds = range(1, chosen.seeds + 1)
-        for bug, by in zip(bugs, pool.map(lambda bug: _found(bug, seeds, chosen.hours), bugs), strict=True):
+        seeds = range(chosen.seed, chosen.seed + chosen.seeds)
+        looked = pool.map(lambda bug: _found(bug, seeds, chosen.hours, chosen.each), bugs)
+        for bug, by in zip(bugs, looked, strict=True):
             missed += not by
             sys.stdout.write(f"{'found ' if by else 'MISSED'} {bug}" + (f"  ({by})\n" if by else "\n"))
             sys.stdout.flush()

@@ -7,7 +7,6 @@ seed gives the same log, byte for byte, in every process.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
 import multiprocessing
 import sys
 import time
@@ -112,7 +111,8 @@ def _causes(error: BaseException) -> str:
     return repr(error)
 
 
-def _one(seed: int, hours: float, each: int) -> Outcome:
+def _one(asked: tuple[int, float, int]) -> Outcome:
+    seed, hours, each = asked
     return run(seed, hours, each=each)
 
 
@@ -125,7 +125,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--each", type=int, default=4, help="series of every venue, 1 to 6; 4 by default")
     parser.add_argument("--jobs", type=int, default=2, help="processes for many runs")
     parser.add_argument("--log", help="write the log of events to this file")
+    parser.add_argument(
+        "--until-broken", action="store_true", help="end with the first run that is not whole"
+    )
     chosen = parser.parse_args(arguments)
+    if chosen.until_broken:
+        return _until_broken(range(chosen.seed, chosen.seed + chosen.seeds), chosen.hours, chosen.each)
     if chosen.seeds > 1:
         return _many(range(chosen.seed, chosen.seed + chosen.seeds), chosen.hours, chosen.each, chosen.jobs)
     began_s = time.process_time()
@@ -139,12 +144,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if outcome.broken else 0
 
 
+def _until_broken(seeds: Sequence[int], hours: float, each: int) -> int:
+    """Run seeds one after the other, in this process."""
+    for seed in seeds:
+        outcome = run(seed, hours, each=each)
+        print(outcome, *outcome.broken, sep="\n", flush=True)
+        if outcome.broken:
+            return 1
+    return 0
+
+
 def _many(seeds: Sequence[int], hours: float, each: int, jobs: int) -> int:
     """Run many seeds in processes of their own; say how to replay those that fail."""
     failed: list[Outcome] = []
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=20) as pool:
-        for outcome in pool.map(_one, seeds, [hours] * len(seeds), [each] * len(seeds)):
+    # not concurrent.futures: its pool stands still for ever when a child has done its tasks (gh-115634)
+    with context.Pool(jobs, maxtasksperchild=20) as pool:
+        for outcome in pool.imap(_one, [(seed, hours, each) for seed in seeds]):
             print(outcome, flush=True)
             if outcome.broken:
                 failed.append(outcome)

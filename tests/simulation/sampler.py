@@ -100,6 +100,7 @@ def sight_of(series: Series, rung: Rung) -> str:
         "coinbase": ("market_trades", "ticker", "candles"),
         "alpaca": ("t", "q", "b"),
         "dxlink": ("trade", "quote", "candle"),
+        "harbour": ("trade", "quote", None),
     }
     if (rung is Rung.POLL and venue != "dxlink") or venue not in kinds:  # its history comes over a socket
         return f"rest {venue}"

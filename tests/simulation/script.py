@@ -23,8 +23,10 @@ SERIES: Final[dict[str, Sequence[str]]] = {
     "alpaca": (".iex:AAPL@1m", "BTC/USD@1m", "XMR/USD@1m", "ETH/USD@1h", "SOL/USD@1m", "ETH/USD@trades"),
     "dxlink": ("BTC/USD@1m", "ETH/USD@1m", "SOL/USD@5m", "XRP/USD@1m", "DOGE/USD@1m", "ETH/USD@trades"),
     "yahoo": ("BTC/USD@1m", "AAPL@1m", "ETH/USD@5m", "SOL/USD@1m", "XRP/USD@1m", "MSFT@1m"),
+    "harbour": ("BTC/USD@1m", "ETH/USD@1m", "SOL/USD@1m", "BTC/USD@5m", "XRP/USD@1m", "ETH/USD@5m"),
 }
-"""Streamed, resampled (15m, 1h), built from trades (Coinbase's minutes), polled (Yahoo), and feeds."""
+"""Streamed, resampled (15m, 1h), built from trades (Coinbase's minutes), polled (Yahoo), and feeds; Harbour
+is invented, and tells no more than a venue has to."""
 
 _STARTS: Final = tuple(
     map(parse_instant, ("2027-01-15T14:27:00Z", "2027-01-15T20:05:00Z", "2027-01-17T23:20:00Z"))
@@ -78,6 +80,9 @@ def drawn(
     series = [name for venue in venues for name in _series(venue, each, rng)]
     length_s = hours * 3_600.0
     acts: list[Act] = []
+    if troubles and seed % 2:
+        acts = _storms(length_s, venues, rng)
+        return Script(seed=seed, hours=hours, starts_ns=rng.choice(_STARTS), series=series, acts=acts)
     at_s, pace_s = WARM_UP_MIN * 60.0, rng.choice((120.0, 300.0, 600.0))
     while troubles and (at_s := at_s + rng.expovariate(1.0 / pace_s)) < length_s - CALM_MIN * 60.0:
         fitting = [
@@ -90,11 +95,63 @@ def drawn(
         # each place is as likely as any other, however many troubles it knows
         place = rng.choice(sorted({one.place for one in fitting}))
         trouble = rng.choice([one for one in fitting if one.place == place])
-        most_s = min(trouble.most_min * 60.0, length_s - trouble.settles_min * 60.0 - at_s)
-        lasts_s = 0.0 if trouble.once else min(most_s, 6.0 + rng.expovariate(1.0 / 240.0))
-        lot = rng.getrandbits(32)
-        acts.append(Act(number=len(acts), since_s=at_s, until_s=at_s + lasts_s, trouble=trouble, lot=lot))
+        acts.append(_act(len(acts), at_s, trouble, length_s, rng))
+    acts = _while_it_lives(acts)
     return Script(seed=seed, hours=hours, starts_ns=rng.choice(_STARTS), series=series, acts=acts)
+
+
+def _storms(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
+    """Draw storms at every venue, with calm between: a stream fails, and while that is mended something else.
+
+    What keeps data whole is tried most where one thing fails on top of another.
+    """
+    acts: list[Act] = []
+    deaths = [one for one in CATALOGUE if one.name == "killed" and one.details["away_s"] < 300.0]
+
+    def begin(at_s: float, fitting: Sequence[Trouble]) -> None:
+        known = [one for one in fitting if at_s + one.settles_min * 60.0 < length_s]
+        if known:
+            acts.append(_act(len(acts), at_s, rng.choice(known), length_s, rng))
+
+    for venue in (*venues, None):
+        here = [one for one in CATALOGUE if (one.place == venue if venue else one.fault is None)]
+        streams, others = (
+            [one for one in here if one.leaves_history],
+            [one for one in here if not one.leaves_history],
+        )
+        at_s = WARM_UP_MIN * 60.0 + rng.uniform(0.0, 300.0)
+        while at_s < length_s - CALM_MIN * 60.0:
+            if venue is None:
+                begin(at_s, here)
+            else:
+                begin(at_s, streams)
+                if rng.random() < 0.6:
+                    begin(at_s + rng.expovariate(1.0 / 30.0), others)
+                if rng.random() < 0.15:
+                    begin(at_s + rng.expovariate(1.0 / 60.0), deaths)
+            at_s += rng.uniform(300.0, 600.0)
+    return _while_it_lives(sorted(acts, key=lambda act: act.since_s))
+
+
+def _while_it_lives(acts: Sequence[Act]) -> list[Act]:
+    """Leave out what begins while the process is away, or stands still: nobody would meet it."""
+    kept: list[Act] = []
+    away_until_s = 0.0
+    for act in acts:
+        if act.since_s >= away_until_s:
+            kept.append(attrs.evolve(act, number=len(kept)))
+            if act.trouble.place == "process":
+                away_until_s = act.since_s + act.trouble.details["away_s"]
+            elif act.trouble.name == "stopped":
+                away_until_s = act.since_s + act.trouble.details["for_s"]
+    return kept
+
+
+def _act(number: int, at_s: float, trouble: Trouble, length_s: float, rng: random.Random) -> Act:
+    most_s = max(6.0, min(trouble.most_min * 60.0, length_s - trouble.settles_min * 60.0 - at_s))
+    lasts_s = 0.0 if trouble.once else min(most_s, 6.0 + rng.expovariate(1.0 / 240.0))
+    lot = rng.getrandbits(32)
+    return Act(number=number, since_s=at_s, until_s=at_s + lasts_s, trouble=trouble, lot=lot)
 
 
 def _series(venue: str, count: int, rng: random.Random) -> Sequence[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from tests.simulation.claims import Claims
 from tests.simulation.journal import Journal
 from wickwire import Change, Loaded, Series, SeriesCandle, SeriesState, Store, StoreError
 
@@ -37,6 +38,7 @@ class Shelf:
         weather: What befalls it.
         journal: Where commits are noted.
         rng: How long commits take.
+        claims: What they say.
         dead: The process was killed: nothing is done or answered any more.
         news: Candles that were news, over this life.
         unanswered: Candles that were stored, of which nobody was told: the answer was lost.
@@ -46,6 +48,7 @@ class Shelf:
     weather: Weather
     journal: Journal
     rng: random.Random
+    claims: Claims
     dead: bool = False
     news: int = 0
     unanswered: int = 0
@@ -87,6 +90,7 @@ class Shelf:
         if any(str(change.state.series) == refused for change in changes):
             raise StoreError(f"simulated store: {refused} is not taken")
         news = await self.inner.commit(changes)
+        self.claims.committed(changes)
         self.journal.note("commit", len(changes), len(news), news[-1].seq if news else 0)
         if "lost_answer" in on and rng.random() < 0.5:
             self.unanswered += len(news)

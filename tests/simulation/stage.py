@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from tests.simulation import harbour
 from tests.simulation.catalogue import Trouble
+from tests.simulation.claims import Claims
 from tests.simulation.clocks import TrueClock, WallClock
 from tests.simulation.journal import Journal
 from tests.simulation.life import Heard, Life, Listening, made
 from tests.simulation.passage import Ledgers, Passage, sights_of
-from tests.simulation.sampler import Sampler
+from tests.simulation.sampler import Sampler, sight_of
 from tests.simulation.script import Act, Script
 from tests.simulation.shelf import Shelf, Weather
 from tests.simulation.venues import Venues
@@ -34,6 +36,13 @@ from wickwire_sqlite.store import SqliteStore
 __all__ = ["LATENCY_S", "Stage", "acted"]
 
 LATENCY_S: Final = 0.05
+
+OFF_S: Final = (-3.0, 2.0, 4.0)
+"""By how much the clock of every fifth machine is wrong all the time."""
+
+PARTING_S: Final = 60.0
+IDLE_S: Final = 330.0
+"""How long it is looked whether what was left ends, and whether a connection for history alone does."""
 
 
 @attrs.define(eq=False)
@@ -58,6 +67,9 @@ class Stage:
         healed_ns: When the last trouble was over.
         spans: When each act began and ended, by its number, in true time.
         sampler: What health said.
+        left: What was left at the end, when, and when data of it came last.
+        open_at_last: Where streams lead that were open when all was left.
+        claims: Which buckets the store called empty, and when.
     """
 
     script: Script
@@ -73,6 +85,7 @@ class Stage:
     registry: Registry
     series: dict[str, None]
     sampler: Sampler
+    claims: Claims
     life: Life | None = None
     lives: int = 0
     stops: list[float] = attrs.field(factory=list)
@@ -82,6 +95,8 @@ class Stage:
     planned: dict[str, str] = attrs.field(factory=dict)
     news: int = 0
     unanswered: int = 0
+    left: list[tuple[str, int, int]] = attrs.field(factory=list)
+    open_at_last: list[str] = attrs.field(factory=list)
     _tasks: asyncio.TaskGroup | None = None
     _rng: random.Random = attrs.field(factory=random.Random)
     _busy: asyncio.Lock = attrs.field(factory=asyncio.Lock)
@@ -111,7 +126,29 @@ class Stage:
             await asyncio.sleep(max(0.0, began_s + self.script.hours * 3_600.0 - loop.time()))
             sampling.cancel()
             await self.sampler.at_the_end(self)
+            await self._part()
             await self._leave()
+
+    async def _part(self) -> None:
+        """Leave one series of each venue, then the others: nothing of them shall be asked for any more."""
+        life = self.life
+        assert life is not None
+        last = {Series.parse(name).venue: name for name in self.series}
+        sights = {one.series: sight_of(one.series, one.rung) for one in life.collector.health().series}
+        for chosen in (list(last.values()), list(self.series)):
+            for name in chosen:
+                self.series.pop(name, None)
+                await life.collector.remove(name)
+            left_ns = self.true.now_ns()
+            await asyncio.sleep(PARTING_S)
+            wanted = {sights[Series.parse(name)] for name in self.series}
+            self.left += [
+                (name, left_ns, self.books.seen_ns.get(sight, 0))
+                for name in chosen
+                if (sight := sights[Series.parse(name)]) not in wanted and not sight.startswith("rest")
+            ]
+        await asyncio.sleep(IDLE_S)
+        self.open_at_last = [stream.host for stream in life.passage.streams]
 
     async def _note_plans(self) -> None:
         """Note how everything is to be collected, once it is."""
@@ -130,7 +167,7 @@ class Stage:
         self.lives += 1
         store = SqliteStore(self.file, inline=True, power_safe=False)
         rng = random.Random(f"life/{self.script.seed}/{self.lives}")
-        shelf = Shelf(store, self.weather, self.journal, random.Random(rng.random()))
+        shelf = Shelf(store, self.weather, self.journal, random.Random(rng.random()), self.claims)
         passage = Passage(self.line, self.books, self.lives)
         life = made(self.lives, self.series, shelf, passage, self.heard, self.registry, self.wall, rng)
         self.journal.note("life", self.lives)
@@ -319,8 +356,9 @@ async def acted(
         lively: How many times more trades there are than usual.
     """
     true = TrueClock(running_clock())
-    wall = WallClock(true)
-    registry = Registry()
+    off_s = 0.0 if script.seed % 5 else random.Random(f"clock/{script.seed}").choice(OFF_S)
+    wall = WallClock(true, off_ns=round(off_s * SECOND_NS))
+    registry = Registry(adapters={"harbour": harbour})
     listings = [
         attrs.evolve(listing, trades_per_session=listing.trades_per_session * lively)
         for listing in DEFAULT_LISTINGS
@@ -359,6 +397,7 @@ async def acted(
                 registry=registry,
                 series=dict.fromkeys(script.series),
                 sampler=Sampler(),
+                claims=Claims(true.now_ns),
             )
             await stage.play()
             yield stage

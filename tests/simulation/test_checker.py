@@ -38,6 +38,7 @@ def whole() -> dict[str, Any]:
                 "polled_limit_s": 200.0,
                 "late_s": 125.0,
                 "wait_s": 65.0,
+                "usual_s": 40.0,
                 "slow": False,
                 "shut": False,
                 "condition": "live",
@@ -45,12 +46,20 @@ def whole() -> dict[str, Any]:
                 "rung": "stream",
                 "planned": "stream",
                 "misled": [],
+                "unaudited": [],
+                "excused": [],
+                "called_empty": [[OPENS[3] + 90 * S, OPENS[0] - MINUTE]],
             }
         },
         "feed_limits": {"kraken:BTC/USD@trades": 60.0},
         "delivered": [[ns + MINUTE + 3 * S, 1, NAME, row(ns), 0, seq] for seq, ns in enumerate(OPENS, 1)],
         "trades": {"BTC/USD": {"told": [[5, "10", "1.50", "buy"]], "true": [[5, "10.0", "1.5", "buy"]]}},
         "samples": [[ns, NAME, "live", "stream", ns - 20 * S] for ns in OPENS],
+        "switches": [[OPENS[3], NAME, "poll"], [OPENS[10], NAME, "stream"]],
+        "connects": {"kraken in life 1": [0.0, 60.0]},
+        "requests": {"kraken in life 1": [0.0, 60.0]},
+        "left": [[NAME, OPENS[-1], OPENS[-1] + 9 * S]],
+        "open_at_last": [],
         "tries": {"kraken": [[OPENS[0], True], [OPENS[10] + 5 * S, False], [OPENS[10] + 20 * S, True]]},
         "first_ns": {},
         "healed_ns": OPENS[10],
@@ -171,6 +180,36 @@ def _resumed_late(run: dict[str, Any]) -> None:
     run["delivered"][11][0] = OPENS[11] + MINUTE + 100 * S
 
 
+def _told_late_in_the_middle(run: dict[str, Any]) -> None:
+    run["delivered"][5][0] = OPENS[5] + MINUTE + 100 * S
+
+
+def _told_late_for_no_such_reason(run: dict[str, Any]) -> None:
+    _series(run)["excused"] = [[OPENS[5] + MINUTE, OPENS[7], 200.0], [OPENS[15], OPENS[16], None]]
+    run["delivered"][5][0] = OPENS[5] + MINUTE + 300 * S
+
+
+def _went_to_poll_for_nothing(run: dict[str, Any]) -> None:
+    run["healed_ns"] -= 15 * MINUTE
+    run["switches"].append([OPENS[12], NAME, "poll"])
+
+
+def _storm_of_connects(run: dict[str, Any]) -> None:
+    run["connects"]["kraken in life 1"] += [100.0 + number for number in range(60)]
+
+
+def _storm_of_requests(run: dict[str, Any]) -> None:
+    run["requests"]["kraken in life 1"] += [100.0 + number for number in range(200)]
+
+
+def _still_comes(run: dict[str, Any]) -> None:
+    run["left"][0][2] += 10 * S
+
+
+def _still_open(run: dict[str, Any]) -> None:
+    run["open_at_last"].append("ws.kraken.com")
+
+
 def _nobody_tried(run: dict[str, Any]) -> None:
     run["tries"]["kraken"] = [[OPENS[0], True]]
     run["delivered"] = [one for one in run["delivered"] if not OPENS[10] <= one[0] < OPENS[18]]
@@ -233,11 +272,18 @@ BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I6", _never_back),
     ("I6", _resumed_late),
     ("I6", _nobody_tried),
+    ("I6", _told_late_in_the_middle),
+    ("I6", _told_late_for_no_such_reason),
+    ("I6", _went_to_poll_for_nothing),
+    ("I7", _still_comes),
+    ("I7", _still_open),
     ("I7", _too_many_tasks),
     ("I7", _too_many_lines),
     ("I9", _slow_stop),
     ("I9", _orphan),
     ("I10", _too_many_requests),
+    ("I10", _storm_of_connects),
+    ("I10", _storm_of_requests),
     ("I11", _told_a_secret),
     ("I12", _frame_not_counted),
     ("I12", _candle_not_counted),
@@ -253,12 +299,38 @@ def test_what_is_broken_is_named_by_its_number(number: str, spoil: Callable[[dic
     assert number in {line.split()[0] for line in checker.judge(run)}
 
 
+def test_who_calls_a_bucket_empty_that_is_not_is_named_also_when_it_is_stored_later() -> None:
+    run = whole()
+    run["series"][NAME]["called_empty"].append([OPENS[5] + 90 * S, OPENS[5]])
+    [line] = checker.judge(run)
+    assert line.startswith(f"I1 {NAME}: {OPENS[5]} was called empty")
+    run["series"][NAME]["misled"] = [[OPENS[4], OPENS[6]]]
+    assert [] == checker.judge(run)
+
+
+@pytest.mark.parametrize("excuse", [[OPENS[6] + 30 * S, OPENS[9], 60.5], [OPENS[5], OPENS[6], None]])
+def test_what_is_told_late_may_be_excused(excuse: list[Any]) -> None:
+    run = whole()
+    _told_late_in_the_middle(run)
+    _series(run)["excused"].append(excuse)
+
+    assert [] == checker.judge(run)
+
+
 def test_what_stands_in_a_hole_is_explained() -> None:
     run = whole()
     _lost(run)
     _series(run)["holes"].append([OPENS[5], OPENS[5] + MINUTE, "unreachable"])
 
     assert [] == checker.judge(run)
+
+
+def test_what_the_venue_changed_without_a_word_waits_for_an_audit() -> None:
+    run = whole()
+    _wrong_digit(run)
+    _series(run)["unaudited"].append([OPENS[5], OPENS[6]])
+
+    assert [] == [line for line in checker.judge(run) if "stored [" in line and "venue says" in line]
 
 
 def test_what_the_venue_takes_back_later_may_be_closed_wrong_first() -> None:
@@ -292,4 +364,4 @@ def test_it_imports_nothing_of_wickwire() -> None:
         for name in node.names
     } | {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
 
-    assert {"__future__", "collections", "decimal", "typing"} == imported
+    assert {"__future__", "collections", "decimal", "math", "typing"} == imported

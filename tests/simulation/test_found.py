@@ -9,12 +9,17 @@ from tests.simulation.run import played
 from tests.simulation.script import Act, Script
 from wickwire.simulate.loops import VIRTUAL_START_NS
 
+OFF = 5
+"""A seed whose machine's clock is four seconds ahead."""
 
-def play(minutes: float, *acts: tuple[float, float, str], series: Sequence[str]) -> Sequence[str]:
+
+def play(
+    minutes: float, *acts: tuple[float, float, str], series: Sequence[str], seed: int = 1
+) -> Sequence[str]:
     """Play troubles, each from one minute to another and by its name; return the broken invariants."""
     known = {str(trouble).split(" ", 1)[1]: trouble for trouble in CATALOGUE}
     script = Script(
-        seed=1,
+        seed=seed,
         hours=minutes / 60,
         starts_ns=VIRTUAL_START_NS + 7 * 10**9,
         series=series,
@@ -45,3 +50,10 @@ def test_a_clock_that_is_set_right_again_does_not_make_the_present_a_future() ->
     """The venue told its time while the clock was ahead, and tells it again tomorrow."""
     acts = (5.3, 5.3, "process:killed away_s=3.0"), (6.1, 6.7, "clock:jumps by_s=4000.0")
     assert [] == play(40, *acts, series=["dxlink:BTC/USD@1m", "dxlink:SOL/USD@5m"])
+
+
+def test_a_clock_that_is_seconds_ahead_does_not_keep_a_series_polled() -> None:
+    """History was always asked before what it was to be compared with had settled."""
+    for venue in ("harbour", "kraken"):
+        acts = ((5, 8, f"{venue}:refuse_connections"),)
+        assert [] == play(40, *acts, series=[f"{venue}:BTC/USD@1m", f"{venue}:SOL/USD@1m"], seed=OFF)

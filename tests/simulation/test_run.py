@@ -12,11 +12,12 @@ from pathlib import Path
 import attrs
 import pytest
 
+from tests.simulation import harbour
 from tests.simulation.catalogue import CATALOGUE, NOT_DRAWN
 from tests.simulation.checker import differing
 from tests.simulation.run import main, played, run
 from tests.simulation.script import SERIES, Script, drawn
-from wickwire import load_adapter
+from wickwire.registry import Registry
 from wickwire.simulate import SeededMarket
 from wickwire.simulate.loops import VIRTUAL_START_NS
 
@@ -117,7 +118,7 @@ def test_what_befalls_one_venue_changes_nothing_for_another(troubled: str) -> No
 
 @pytest.mark.parametrize("venue", SERIES)
 def test_every_switch_of_every_venue_is_drawn_or_said_not_to_be(venue: str) -> None:
-    make = load_adapter(venue).simulate
+    make = Registry(adapters={"harbour": harbour}).load(venue).simulate
     assert make is not None
     drawn_here = {trouble.name for trouble in CATALOGUE if trouble.place == venue}
 

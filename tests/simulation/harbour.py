@@ -1,0 +1,372 @@
+"""Harbour, an invented venue that tells no more than a venue has to, and is often away.
+
+Its stream has running bars alone: no snapshot, no mark on what is over, numbers to show what was lost.
+History lags a few seconds behind, in pages of ten rows, and refuses an answer now and then. What other venues
+repeat, or mark, has to be concluded here; so whoever concludes wrongly is seen.
+
+ > {"op":"sub","topics":[["BTC/USD",60]]}
+<  {"n":1,"subscribed":[["BTC/USD",60]]}
+<  {"n":2,"bar":["BTC/USD",60,1795237080,"95.1","95.4","95.0","95.2","3.25",41]}
+<  {"n":3,"beat":1795237085}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from wickwire import (
+    SECOND_NS,
+    Accepted,
+    Account,
+    Ask,
+    BadRow,
+    Candle,
+    Conversation,
+    Description,
+    Endpoint,
+    Event,
+    Fault,
+    FaultKind,
+    Heartbeat,
+    HttpReply,
+    HttpRequest,
+    Limits,
+    OhlcvQuery,
+    OhlcvSupport,
+    Page,
+    Rate,
+    Refused,
+    Released,
+    Send,
+    Stopped,
+    Timeframe,
+    Topic,
+    Utc,
+    VenueError,
+    WireError,
+    hookimpl,
+)
+from wickwire.simulate.server import Answer, Connection, Hangup, Incoming, Market, Outgoing, VenueServer
+
+__all__ = ["HarbourServer"]
+
+STREAM_URL: Final = "wss://stream.harbour.example/v1"
+BARS_URL: Final = "https://api.harbour.example/bars"
+SECONDS: Final = {Timeframe.parse("1m"): 60, Timeframe.parse("5m"): 300}
+TIMEFRAMES: Final = {seconds: timeframe for timeframe, seconds in SECONDS.items()}
+GRID: Final = Utc()
+PAGE_ROWS: Final = 10
+SETTLE_S: Final = 6.0
+
+
+# --------------------------------------------------------------------------------------------- the adapter
+
+
+@hookimpl
+def describe() -> Description:
+    return Description(
+        title="Harbour",
+        documents=("Harbour protocol 1 (invented)",),
+        channels=("bar",),
+        timeframes=tuple(SECONDS),
+        limits=Limits(connections=3, topics_per_connection=2, connects=Rate(5, 10.0), rest=Rate(3)),
+        feeds=(),
+    )
+
+
+@hookimpl
+def supports_ohlcv(symbol: str, timeframe: Timeframe) -> OhlcvSupport:
+    if timeframe not in SECONDS:
+        return OhlcvSupport(why_not=f"there are no {timeframe} bars of {symbol}")
+    return OhlcvSupport(
+        stream=True, rest=True, page_rows=PAGE_ROWS, settle_s=SETTLE_S, grace_s=3.0, grid=GRID
+    )
+
+
+@hookimpl
+def to_venue(symbol: str) -> str:
+    return symbol
+
+
+@hookimpl
+def from_venue(text: str) -> str:
+    return text
+
+
+@hookimpl
+def connect() -> Endpoint:
+    return Endpoint(url=STREAM_URL, silence_limit_s=20.0, memory=dict)
+
+
+@hookimpl
+def subscribe(asks: Sequence[Ask], removed: Sequence[Topic]) -> Sequence[Send]:
+    changes = (("sub", [ask.topic for ask in asks]), ("unsub", list(removed)))
+    return [
+        Send(json.dumps({"op": op, "topics": [_pair(one) for one in topics]}))
+        for op, topics in changes
+        if topics
+    ]
+
+
+def _pair(topic: Topic) -> tuple[str, int]:
+    assert isinstance(topic.what, Timeframe)
+    return topic.symbol, SECONDS[topic.what]
+
+
+def _topics(pairs: Any) -> tuple[Topic, ...]:
+    return tuple(Topic(symbol, TIMEFRAMES[seconds]) for symbol, seconds in pairs)
+
+
+@hookimpl
+def parse(frame: bytes, memory: dict[str, int]) -> Sequence[Event]:
+    try:
+        told = json.loads(frame)
+        events: list[Event] = []
+        if told["n"] != memory.get("n", 0) + 1:
+            events.append(Fault(FaultKind.GAP, f"message {told['n']} came after {memory.get('n', 0)}"))
+        memory["n"] = told["n"]
+        match told:
+            case {"bar": [symbol, seconds, *numbers]}:
+                events.append(_candle(symbol, TIMEFRAMES[seconds], numbers))
+            case {"beat": seconds}:
+                events.append(Heartbeat(seconds * SECOND_NS))
+            case {"subscribed": pairs}:
+                events.append(Accepted(_topics(pairs)))
+            case {"released": pairs}:
+                events.append(Released(_topics(pairs)))
+            case {"refused": pairs, "why": why}:
+                events.append(Refused(_topics(pairs), FaultKind.WAIT, why))
+            case _:
+                raise ValueError("unknown message")
+    except (ValueError, KeyError, TypeError, ArithmeticError) as exc:
+        raise WireError(f"harbour: {type(exc).__name__}: {exc}", frame=frame) from exc
+    return events
+
+
+def _candle(symbol: str, timeframe: Timeframe, numbers: Sequence[Any]) -> Candle:
+    opens, *texts, count = numbers
+    open_, high, low, close, volume = map(_number, texts)
+    open_ns = opens * SECOND_NS
+    close_ns = open_ns + timeframe.nominal_ns
+    return Candle(symbol, timeframe, open_ns, close_ns, open_, high, low, close, volume, trade_count=count)
+
+
+def _number(text: str) -> Decimal:
+    number = Decimal(text)
+    if not number.is_finite():
+        raise ValueError(f"{text!r} is no number")
+    return number
+
+
+@hookimpl
+def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
+    del account
+    asked = {
+        "symbol": query.symbol,
+        "seconds": str(SECONDS[query.timeframe]),
+        "from": str(-(-query.since_ns // SECOND_NS)),
+        "to": str(-(-query.until_ns // SECOND_NS)),
+    }
+    reply = yield HttpRequest(url=BARS_URL, params=asked)
+    assert isinstance(reply, HttpReply)
+    if reply.status != 200:
+        kind = FaultKind.WAIT if reply.status == 429 else FaultKind.OUTAGE
+        raise VenueError(kind, f"{reply.status}: {reply.body[:100]!r}")
+    rows: list[Candle] = []
+    bad: list[BadRow] = []
+    for numbers in json.loads(reply.body):
+        try:
+            rows.append(_candle(query.symbol, query.timeframe, numbers))
+        except (ValueError, ArithmeticError, TypeError) as exc:
+            open_ns = numbers[0] * SECOND_NS
+            bad.append(BadRow(open_ns, open_ns + query.timeframe.nominal_ns, str(exc) or "unreadable"))
+    return Page(
+        candles=rows, covered=(query.since_ns, query.until_ns), stopped=Stopped.UNTIL, bad_rows=tuple(bad)
+    )
+
+
+@hookimpl
+def simulate(market: Market) -> VenueServer:
+    return HarbourServer(market)
+
+
+# ------------------------------------------------------------------------------------------ the simulation
+
+BEAT_NS: Final = 5 * SECOND_NS
+LAG_NS: Final = 4 * SECOND_NS
+"""How far history is behind: less than the adapter waits for it to settle."""
+LIVES_S: Final = (45, 170, 320, 610, 95)
+"""How long one connection after the other lives."""
+BUSY_EVERY: Final = 11
+"""Each so many-th request is answered by an error."""
+
+FAULTS: Final = {
+    "mute": "nothing but beats comes on streams",
+    "hush": "nothing comes of *symbol*",
+    "lose": "the next *count* bars are lost, and their numbers show it",
+    "stale": "the bar before the running one comes once more, as it was in the middle",
+    "hangup": "all streams end with *code*",
+    "refuse_connections": "no stream is opened",
+    "silent_ack": "subscriptions are neither confirmed nor served",
+    "refuse": "subscriptions are refused for now",
+    "down": "history answers 503",
+    "limited": "history answers 429",
+    "bad_rows": "the newest row of a page cannot be read, and the one before breaks a law",
+}
+
+
+class HarbourServer:
+    """A `VenueServer`."""
+
+    stream_origins: Sequence[str] = ("wss://stream.harbour.example",)
+    rest_origins: Sequence[str] = ("https://api.harbour.example",)
+
+    def __init__(self, market: Market) -> None:
+        self.market = market
+        self.on: dict[str, Mapping[str, object]] = {}
+        self.lost = 0
+        self.quays: list[_Quay] = []
+        self._opened = 0
+        self._asked = 0
+
+    @property
+    def faults(self) -> Mapping[str, str]:
+        return FAULTS
+
+    def inject(self, fault: str, **details: object) -> None:
+        if fault not in FAULTS:
+            raise ValueError(f"no fault {fault!r}; there are {', '.join(FAULTS)}")
+        match fault:
+            case "hangup":
+                for quay in self.quays:
+                    quay.code = int(str(details.get("code", 1006)))
+            case "lose":
+                self.lost += int(str(details.get("count", 1)))
+            case "stale":
+                for quay in self.quays:
+                    quay.stale = True
+            case _ if details.get("on", True):
+                self.on[fault] = details
+            case _:
+                self.on.pop(fault, None)
+
+    def accept(self, incoming: Incoming, now_ns: int) -> Connection | Answer:
+        if incoming.path != "/v1" or "refuse_connections" in self.on:
+            return Answer(status=503, body=b"the harbour is closed")
+        life_s = LIVES_S[self._opened % len(LIVES_S)]
+        self._opened += 1
+        quay = _Quay(self, now_ns, now_ns + life_s * SECOND_NS)
+        self.quays = [*self.quays[-20:], quay]
+        return quay
+
+    def answer(self, incoming: Incoming, now_ns: int) -> Answer:
+        if incoming.path != "/bars":
+            return Answer(status=404, body=b"no such quay")
+        self._asked += 1
+        if "down" in self.on or self._asked % BUSY_EVERY == 0:
+            return Answer(status=503, body=b"busy")
+        if "limited" in self.on:
+            return Answer(status=429, body=b"too many questions")
+        asked = incoming.query
+        timeframe = TIMEFRAMES[int(asked["seconds"])]
+        since_ns, until_ns = (int(asked[name]) * SECOND_NS for name in ("from", "to"))
+        candles = [
+            one
+            for one in self.market.candles(
+                asked["symbol"],
+                timeframe,
+                since_ns,
+                min(until_ns + timeframe.nominal_ns, now_ns - LAG_NS),
+                grid=GRID,
+            )
+            if one.open_ns < until_ns
+        ]
+        rows = [_row(one) for one in reversed(candles[-PAGE_ROWS:])]
+        if "bad_rows" in self.on and rows:
+            rows[0][1] = "NaN"
+            if len(rows) > 1:
+                rows[1][2], rows[1][3] = "1", rows[1][2]
+        return Answer(body=json.dumps(rows).encode())
+
+
+class _Quay:
+    """A `Connection`."""
+
+    def __init__(self, server: HarbourServer, now_ns: int, ends_ns: int) -> None:
+        self.code = 0
+        self.stale = False
+        self._server, self._ends_ns = server, ends_ns
+        self._told_ns: dict[tuple[str, int], int] = {}
+        self._beat_ns = now_ns + BEAT_NS
+        self._number = 0
+
+    def opened(self, now_ns: int) -> Sequence[Outgoing]:
+        return []
+
+    def received(self, frame: str | bytes, now_ns: int) -> Sequence[Outgoing]:
+        asked, on = json.loads(frame), self._server.on
+        pairs = [(str(symbol), int(seconds)) for symbol, seconds in asked["topics"]]
+        if asked["op"] == "unsub":
+            for pair in pairs:
+                self._told_ns.pop(pair, None)
+            return [self._said(released=pairs)]
+        if "silent_ack" in on:
+            return []
+        if "refuse" in on:
+            return [self._said(refused=pairs, why="the harbour is full")]
+        self._told_ns.update(dict.fromkeys(pairs, now_ns))
+        return [self._said(subscribed=pairs)]
+
+    def due(self, now_ns: int) -> Sequence[Outgoing]:
+        out: list[Outgoing] = []
+        on = self._server.on
+        for (symbol, seconds), told_ns in list(self._told_ns.items()):
+            if "mute" not in on and on.get("hush", {}).get("symbol") != symbol:
+                out += self._news(symbol, seconds, told_ns, now_ns)
+                self._told_ns[symbol, seconds] = now_ns
+        if now_ns >= self._beat_ns:
+            out.append(self._said(beat=now_ns // SECOND_NS))
+            self._beat_ns = now_ns + BEAT_NS
+        if self.code or now_ns >= self._ends_ns:
+            out.append(Hangup(self.code or 1006))
+        return out
+
+    def _news(self, symbol: str, seconds: int, told_ns: int, now_ns: int) -> list[Outgoing]:
+        timeframe, market = TIMEFRAMES[seconds], self._server.market
+        out: list[Outgoing] = []
+        if self.stale:
+            self.stale = False
+            before_ns = timeframe.open_at(now_ns, GRID) - timeframe.nominal_ns
+            half_ns = before_ns + timeframe.nominal_ns // 2
+            out += [
+                self._said(bar=[symbol, seconds, *_row(one)])
+                for one in market.candles(symbol, timeframe, before_ns, half_ns, grid=GRID)
+            ]
+        for one in market.candles(symbol, timeframe, timeframe.open_at(told_ns, GRID), now_ns + 1, grid=GRID):
+            if not market.trades(symbol, max(told_ns + 1, one.open_ns), min(one.close_ns, now_ns + 1)):
+                continue
+            bar = self._said(bar=[symbol, seconds, *_row(one)])
+            if self._server.lost:
+                self._server.lost -= 1
+            else:
+                out.append(bar)
+        return out
+
+    def next_ns(self, now_ns: int) -> int:
+        trades = (self._server.market.next_trade_ns(symbol, now_ns) for symbol, _ in self._told_ns)
+        return min(self._beat_ns, self._ends_ns, now_ns + SECOND_NS, *trades)
+
+    def _said(self, **what: object) -> str:
+        self._number += 1
+        return json.dumps({"n": self._number, **what}, separators=(",", ":"))
+
+
+def _row(candle: Candle) -> list[Any]:
+    values = (candle.open, candle.high, candle.low, candle.close, candle.volume)
+    return [candle.open_ns // SECOND_NS, *(f"{value:f}" for value in values), candle.trade_count]
+
+
+_: type[VenueServer] = HarbourServer
