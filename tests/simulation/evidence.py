@@ -20,7 +20,8 @@ MISLED_AFTER_S: Final = 240.0
 BACK_S: Final = 480.0
 """How long after a trouble that stops everything an attempt may still be waited for."""
 AUDITED_S: Final = 6_000.0
-"""What a venue changes without a word is found by the next comparison with history, after an hour and a half."""
+"""What a venue changes without a word is found by the next comparison with history: within an hour and a
+half in which the process is awake."""
 YOUNG_S: Final = 1_200.0
 UNEASE_S: Final = 36.0
 """How much later than it has settled a candle may be told while all is well: calls may wait for others."""
@@ -94,7 +95,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 for act in stage.script.acts
                 if act.trouble.name == "late_trade"
                 and act.trouble.place == one.venue
-                and ended_ns < stage.spans[act.number][1] + AUDITED_S * SECOND_NS
+                and stage.script.hours * 3_600.0 < act.until_s + AUDITED_S
             ],
             "excused": [
                 _excused(act, *stage.spans[act.number])
