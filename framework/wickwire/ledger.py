@@ -5,8 +5,7 @@ knows a *frontier*: everything from the origin up to it is closed, lies in a hol
 keeps one forming row of the current *epoch* (one uninterrupted subscription) and the evidence of the last
 closes. The rules, numbered as in docs/one-candle.md:
 
-1. a row with a later open closes the one before only within the same epoch with no doubt since, and only
-   where an update of that one came: what stood in a snapshot alone is asked of history;
+1. a row with a later open closes the one before only within the same epoch with no doubt since;
 2. a loss, cut or suspicion sets doubt: the forming row is no longer trusted, no data is touched;
 3. closing a known open again revises it only with higher evidence, or equal evidence from history or venue;
 4. closing beyond the frontier commits the hole and the close together; inside a hole it heals;
@@ -209,7 +208,7 @@ class Ledger:
 
     def _succeeded(self, forming: Candle, candle: Candle) -> None:
         """A row of a later bucket came, so that what formed is over."""
-        if self._is_shrunk or (self._is_inherited and not candle.snapshot):
+        if self._is_shrunk:
             self.leave_to_history()
         else:
             self._witness.saw(forming)
@@ -231,15 +230,6 @@ class Ledger:
     def _is_shrunk(self) -> bool:
         """Whether a row of the forming bucket held less than one before: was it late, or a correction?"""
         return self.forming is not None and self.forming.open_ns == self._shrunk_ns and self.support.rest
-
-    @property
-    def _is_inherited(self) -> bool:
-        """Whether all that is known of the forming bucket stood in a snapshot.
-
-        That nothing came since may mean that nothing was traded, or that the stream brings the topic no more:
-        it has not shown yet that it does.
-        """
-        return self.forming is not None and self.forming.snapshot and self.support.rest
 
     def made_anew(self, candle: Candle) -> bool:
         """A candle that is made here came out differently after it was over; history is asked as well."""
@@ -297,7 +287,7 @@ class Ledger:
         forming = self.forming
         if forming is None or not self.is_over(venue_ns, heard_ns, grace_ns):
             return False
-        if self._is_shrunk or self._is_inherited:
+        if self._is_shrunk:
             self.leave_to_history()
             return self._dirty
         self._witness.saw(forming)

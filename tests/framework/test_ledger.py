@@ -225,48 +225,6 @@ def test_a_snapshot_that_comes_newest_first_means_the_same() -> None:
     assert [] == holes(made)
 
 
-def test_what_stood_in_a_snapshot_alone_is_closed_by_history_when_a_later_row_comes() -> None:
-    """No update of it came, so the stream has not shown yet that it brings the bucket at all."""
-    made = ledger()
-    made.row(row(0, snapshot=True))
-
-    made.row(row(1))
-
-    assert [] == closed(made)
-    assert {at(0)} == made.doubtful.keys()
-    made.row(row(2))
-    assert [(1, Evidence.SUCCESSOR)] == closed(made), "the next one came whole"
-
-
-def test_what_stood_in_a_snapshot_alone_is_closed_by_no_sibling() -> None:
-    made = ledger()
-    made.row(row(0, snapshot=True))
-
-    assert not made.sibling(at(1), at(1) + 5 * SECOND_NS, 5 * SECOND_NS)
-
-    assert [] == closed(made)
-    assert {at(0)} == made.doubtful.keys()
-
-
-def test_an_update_after_a_snapshot_shows_that_the_bucket_is_brought() -> None:
-    made = ledger()
-    made.row(row(0, snapshot=True))
-    made.row(row(0, 101))
-
-    made.row(row(1))
-
-    assert [(0, Evidence.SUCCESSOR)] == closed(made)
-
-
-def test_without_history_a_snapshot_is_all_there_is() -> None:
-    made = ledger(rest=False)
-    made.row(row(0, snapshot=True))
-
-    made.row(row(1))
-
-    assert [(0, Evidence.SUCCESSOR)] == closed(made)
-
-
 def test_the_venues_own_flag_closes_at_once() -> None:
     made = ledger()
 
