@@ -192,16 +192,18 @@ class Ledger:
     def late(self, candle: Candle) -> bool:
         """Take a row of a bucket that is over for the venue, while nothing forms; say if history decides.
 
-        Whatever was doubted before stays so: this one need not be the last of its bucket.
+        What was doubted before stays so: this one need not be the last of its bucket.
         """
-        if candle.snapshot or candle.finality is _CLOSED or not self.support.rest:
+        said = candle.snapshot or candle.finality is _CLOSED
+        if said or candle.open_ns not in self.doubtful or not self.support.rest:
             return False
         self._restated(candle)
         return True
 
     def _begun(self, candle: Candle) -> None:
-        """A row comes while nothing forms: of a bucket that is over it need not be the last."""
-        if candle.open_ns < self.frontier_ns and self.support.rest and not candle.snapshot:
+        """A row comes while nothing forms: of a bucket that is closed it need not be the last."""
+        closed = self.closes.at(candle.open_ns) is not None
+        if closed and self.support.rest and not candle.snapshot:
             self._restated(candle)
         else:
             self.forming = candle

@@ -159,6 +159,17 @@ def test_a_row_of_what_a_sibling_closed_is_a_question_to_history_and_forms_nothi
     assert {at(0)} == made.doubtful.keys()
 
 
+def test_rows_of_what_history_does_not_reach_close_it_all_the_same() -> None:
+    """A stream that tells the past brings what nobody else does: a flood of recorded frames, for example."""
+    made = ledger()
+    made.out_of_reach(at(5))
+
+    for minute in range(4):
+        made.row(row(minute))
+
+    assert [0, 1, 2] == [minute for minute, _ in closed(made)]
+
+
 def test_a_row_that_comes_when_its_bucket_is_over_settles_no_doubt() -> None:
     """After a reconnect: it may have been sent before rows that were lost (seed 234)."""
     made = ledger()

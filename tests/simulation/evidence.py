@@ -163,9 +163,8 @@ def _misleads(act: Act, one: Series, acts: Sequence[Act]) -> bool:
 
     What a stream leaves out is noticed by what it usually brings, which a young process has not learnt yet.
     """
-    young = any(
-        each.trouble.place == "process" and 0.0 <= act.since_s - each.since_s < YOUNG_S for each in acts
-    )
+    begun_s = [0.0, *(each.since_s for each in acts if each.trouble.place == "process")]
+    young = any(0.0 <= act.since_s - at_s < YOUNG_S for at_s in begun_s)
     left_out = young and act.trouble.name == "drop_candle"
     return (act.trouble.misleads or left_out) and act.trouble.place in {one.venue, "line"}
 
