@@ -63,8 +63,8 @@ FOREVER_S: Final = 1e9
 CALM_S: Final = 900.0
 """So long after the last trouble no series changes its route any more, except back to the planned one."""
 MOST_CONNECTS: Final = 40
-MOST_REQUESTS: Final = 120
-"""Of one venue in ten minutes, by one process."""
+MOST_REQUESTS: Final = 60
+"""Of one venue in ten minutes, by one process: connections, and requests for each series, two at least."""
 MOST_NAMED: Final = 3
 WELL: Final = frozenset({"live", "quiet", "polled"})
 LOG_LINES_A_MINUTE: Final = 120
@@ -341,8 +341,10 @@ def _stopped(run: Run) -> list[str]:
 def _polite(run: Run) -> list[str]:
     """I10: never more than a venue allows, in any window; and never a storm that it would allow."""
     lines: list[str] = []
-    for what, most in (("connects", MOST_CONNECTS), ("requests", MOST_REQUESTS)):
+    venues = Counter(series["venue"] for series in run["series"].values())
+    for what in ("connects", "requests"):
         for who, times in run[what].items():
+            most = MOST_CONNECTS if what == "connects" else MOST_REQUESTS * max(venues[who.split()[0]], 2)
             worst = _most_at_once(times, 600.0)
             if worst > most:
                 lines.append(f"I10 {who}: {worst} {what} in ten minutes, {most} are sensible")
