@@ -5,7 +5,7 @@
 #   make test PYTHON=python3.13              another interpreter, by name or by path
 #   make test PYTHON=python3.13 VENV=.venv13 ... in an environment beside the usual one
 #   make test ARGS="tests/framework -x"      pytest's own arguments
-#   make simulate SEED=8 HOURS=24            one simulated run; ARGS="--log FILE" writes what happened
+#   make simulate SEED=8 HOURS=6             one simulated run; ARGS="--log FILE" writes what happened
 #   make simulate SEEDS=200 HOURS=1.2 EACH=3 many, with three series of each venue instead of four
 
 PYTHON ?=
@@ -35,7 +35,7 @@ demo: venv ## a minute of live candles from simulated venues, checked against th
 test: venv ## the tests
 	$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-simulate: venv ## a day or more of six venues in trouble, from a seed: SEED=8 HOURS=24, or many: SEEDS=200
+simulate: venv ## hours or days of six venues in trouble, from a seed: SEED=8 HOURS=6, or many: SEEDS=200
 	@$(BIN)/python -m tests.simulation.run --seed $(SEED) --seeds $(SEEDS) --hours $(HOURS) --each $(EACH) --jobs $(JOBS) $(ARGS)
 
 planted: venv ## plant bugs into a copy of the framework, and see whether simulated runs find them
