@@ -142,8 +142,9 @@ class Asking:
         self._refresh_s = now.s
         self._reach_ns = _reach_ns(ledger.support, ledger.buckets.size_ns)
         self._audit_every_s = AUDIT_S if streamed else AUDIT_POLLED_S
-        self._audit_s = self._next_audit_s(now)
-        self._audited_ns = now.ns
+        # the process before may have died before it compared what it closed last: soon, and back to there
+        self._audit_s = now.s + self._audit_every_s * 0.5 * rng.random()
+        self._audited_ns = now.ns - round(1.5 * self._audit_every_s * SECOND_NS)
 
     def planned(self, *, streamed: bool) -> None:
         """Go on by another plan, which has a stream or has none."""

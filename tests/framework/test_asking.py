@@ -211,6 +211,23 @@ def test_a_living_stream_is_trusted_and_audited() -> None:
     assert all(until - since <= AUDIT_BUCKETS for _, since, until in made.asked)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_what_an_earlier_process_closed_last_is_compared_soon(seed: int) -> None:
+    """It may have died before its own comparison, and so may the next one (seed 357)."""
+    before = case(polled=False, origin=-60)
+    before.ledger.frontier_ns = T0
+    made = Case(
+        Asking(before.ledger, now(0), random.Random(seed), backoff=Backoff(), streamed=True), before.ledger
+    )
+    made.ledger.subscribed(1, T0)
+    for minute in range(9):
+        made.ledger.row(row(minute))
+        made.ledger.row(row(minute + 1))
+        made.ledger.take()
+        made.run(60.0 * (minute + 1), 60.0 * (minute + 1) + 59)
+    assert made.asked[0][1] <= -round(1.5 * AUDIT_S / 60)
+
+
 def test_each_candle_of_a_stream_on_trial_is_compared_once() -> None:
     made = case(polled=False)
     made.asking.polled = True
