@@ -201,9 +201,9 @@ class Ledger:
         return True
 
     def _begun(self, candle: Candle) -> None:
-        """A row comes while nothing forms: of a bucket that is closed it need not be the last."""
-        closed = self.closes.at(candle.open_ns) is not None
-        if closed and self.support.rest and not candle.snapshot:
+        """A row comes while nothing forms: of a bucket that was over before, it need not be the last."""
+        was_over = self.closes.at(candle.open_ns) is not None or self._witness.came_after(candle)
+        if was_over and self.support.rest and not candle.snapshot:
             self._restated(candle)
         else:
             self.forming = candle
@@ -261,10 +261,15 @@ class Ledger:
         self._witness.begin(now_ns)
 
     def doubt(self) -> None:
-        """Something may have been lost: the forming row is not trusted any more; later ones are."""
+        """Something may have been lost: the forming row is not trusted any more; later ones are.
+
+        Where none formed, nothing came since a sibling closed the last one: its end may have been lost too.
+        """
         if self.forming is not None:
             self._distrust(self.forming)
             self.forming = None
+        elif self.support.rest:
+            self.doubt_siblings(self.frontier_ns)
 
     def leave_to_history(self) -> None:
         """The forming row may lack its end, as the stream stood still: history says, and of which of both."""
@@ -305,7 +310,7 @@ class Ledger:
         return venue_ns >= forming.close_ns and heard_ns >= forming.close_ns + grace_ns
 
     def doubt_siblings(self, missed_ns: int) -> None:
-        """The stream did not bring the bucket that opens at *missed_ns*: since when was it silent?
+        """The stream may not have brought the bucket that opens at *missed_ns*: since when was it silent?
 
         What siblings closed shortly before may lack its end. It is asked for again.
         """

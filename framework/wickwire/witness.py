@@ -18,14 +18,16 @@ class Witness:
 
     Attributes:
         since_ns: Buckets that open from then on should have come; None while there is no subscription.
+        begun_ns: When the subscription was confirmed, by the local clock; None while there is none.
     """
 
     since_ns: int | None = None
+    begun_ns: int | None = None
     _rows: dict[int, Candle] = attrs.field(factory=dict)
 
     def begin(self, now_ns: int) -> None:
         """A subscription is confirmed: whatever opens from *now_ns* on should come."""
-        self.since_ns = now_ns
+        self.since_ns = self.begun_ns = now_ns
         self._rows.clear()
 
     def expect(self, since_ns: int) -> None:
@@ -35,8 +37,12 @@ class Witness:
 
     def end(self) -> None:
         """The subscription ended: nothing is held against the stream."""
-        self.since_ns = None
+        self.since_ns = self.begun_ns = None
         self._rows.clear()
+
+    def came_after(self, row: Candle) -> bool:
+        """Say whether the bucket of *row* was over before the subscription began."""
+        return self.begun_ns is not None and row.close_ns <= self.begun_ns
 
     def saw(self, row: Candle) -> None:
         """Keep the row that ended a bucket."""

@@ -159,6 +159,19 @@ def test_a_row_of_what_a_sibling_closed_is_a_question_to_history_and_forms_nothi
     assert {at(0)} == made.doubtful.keys()
 
 
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_a_row_of_a_bucket_that_was_over_before_the_subscription_is_a_question(*, snapshot: bool) -> None:
+    """It is an older one that came late; a snapshot is another matter: it shows all of it (F20, seed 373)."""
+    made = ledger(subscribed=False)
+    made.subscribed(1, at(1) + SECOND_NS)
+
+    made.row(row(0, 99, snapshot=snapshot))
+    made.row(row(1))
+
+    assert closed(made) == ([(0, Evidence.SUCCESSOR)] if snapshot else [])
+    assert made.doubtful.keys() == (set() if snapshot else {at(0)})
+
+
 def test_rows_of_what_history_does_not_reach_close_it_all_the_same() -> None:
     """A stream that tells the past brings what nobody else does: a flood of recorded frames, for example."""
     made = ledger()
@@ -291,6 +304,18 @@ def test_what_a_sibling_closed_before_a_missed_bucket_is_asked_for_again() -> No
     history(made, row(1), row(2, 101), since=1, until=3, as_of_s=260)
     assert not made.doubtful
     assert Decimal(101) == made.take().closings[-1].candle.close
+
+
+@pytest.mark.parametrize("ends", ["lost", "doubt"])
+def test_what_a_sibling_closed_is_asked_for_again_when_nothing_came_until_the_stream_ended(ends: str) -> None:
+    """Was it quiet, or silent? The next subscription is no witness of this one (seed 205)."""
+    made = ledger()
+    made.row(row(0))
+    made.sibling(at(1), at(1) + 5 * SECOND_NS, 5 * SECOND_NS)
+
+    getattr(made, ends)()
+
+    assert {at(0)} == made.doubtful.keys()
 
 
 @pytest.mark.parametrize("evidence", list(Evidence))
