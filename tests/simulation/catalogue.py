@@ -62,6 +62,15 @@ class Trouble:
         """
         return self.name in {"mute", "stall"} or (self.fault is not None and self.fault.misleads)
 
+    @property
+    def hides(self) -> bool:
+        """It swallows the end of the bucket in which it begins: what is closed of that first may be a part.
+
+        Nobody can tell it from a market that went quiet, for as long as that is usual here. Candles of later
+        buckets are another matter: of those nothing came, or all.
+        """
+        return self.name in {"mute_symbol", "hush", "lose_trades", "lose_rows"}
+
 
 # ---------------------------------------------------------------------------------------------- the venues
 
@@ -272,7 +281,7 @@ _OTHERS: Final = (
     _alpaca("error", {"code": 500, "msg": "internal error"}, **_ONCE),
     _alpaca("junk", **_ONCE),
     _dxlink("mute"),
-    _dxlink("mute_symbol", {"symbol": "BTC/USD"}, misleads=True),
+    _dxlink("mute_symbol", {"symbol": "BTC/USD"}),
     _dxlink("stall"),
     _dxlink("refuse_connections"),
     _dxlink("refuse_connections", cut=True),
@@ -300,13 +309,13 @@ _OTHERS: Final = (
     _dxlink("resnapshot", **_ONCE),
     _dxlink("withdraw", {"symbol": "BTC/USD"}, settles_min=21.0, **_ONCE),
     _dxlink("correct", {"symbol": "BTC/USD"}, settles_min=21.0, **_ONCE),
-    _dxlink("lose_rows", {"symbol": "BTC/USD", "count": 40}, misleads=True, **_ONCE),
+    _dxlink("lose_rows", {"symbol": "BTC/USD", "count": 40}, **_ONCE),
     _dxlink("junk", {"frame": '{"type":"FEED_DATA","channel":1,"data":["Candle",[1,2,3]]}'}, **_ONCE),
 )
 
 _HARBOUR: Final = (
     _harbour("mute"),
-    _harbour("hush", {"symbol": "BTC/USD"}, misleads=True),
+    _harbour("hush", {"symbol": "BTC/USD"}),
     _harbour("lose", {"count": 3}, **_ONCE),
     _harbour("lose", {"count": 12}, **_ONCE),
     _harbour("stale", **_ONCE),

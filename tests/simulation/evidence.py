@@ -15,8 +15,12 @@ from wickwire_sqlite.store import SqliteStore
 __all__ = ["evidence"]
 
 LIVE_S: Final = 60.0
+PROOF_S: Final = 3.0
+"""What a new connection brings waits for a proof when it takes over, and counts from when it is told."""
 MISLED_BEFORE_S: Final = 120.0
 MISLED_AFTER_S: Final = 240.0
+HIDDEN_S: Final = 30.0
+"""So long after a silence began a bucket may begin of which a first row still came."""
 BACK_S: Final = 480.0
 """How long after a trouble that stops everything an attempt may still be waited for."""
 AUDITED_S: Final = 6_000.0
@@ -71,7 +75,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "origin_ns": state.origin_ns,
             "frontier_ns": state.frontier_ns,
             "holes": [[hole.since_ns, hole.until_ns, hole.kind.value] for hole in state.holes],
-            "live_limit_s": LIVE_S + (60.0 if one.venue == "alpaca" else 0.0),
+            "live_limit_s": LIVE_S + PROOF_S + (60.0 if one.venue == "alpaca" else 0.0),
             "polled_limit_s": 2 * length_s + 2 * waits_s + LIVE_S + support.proof_s,
             "late_s": length_s + waits_s + 60.0,
             "wait_s": waits_s + length_s,
@@ -89,6 +93,11 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 _misled(act, *stage.spans[act.number])
                 for act in stage.script.acts
                 if _misleads(act, one, stage.script.acts) and act.number in stage.spans
+            ]
+            + [
+                [stage.spans[act.number][0], stage.spans[act.number][0] + round(HIDDEN_S * SECOND_NS)]
+                for act in stage.script.acts
+                if act.trouble.hides and act.trouble.place == one.venue and act.number in stage.spans
             ],
             "unaudited": [
                 _misled(act, *stage.spans[act.number])
@@ -98,7 +107,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 and stage.script.hours * 3_600.0 < act.until_s + AUDITED_S
             ],
             "excused": [
-                _excused(act, *stage.spans[act.number])
+                _excused(act, one.venue, *stage.spans[act.number])
                 for act in stage.script.acts
                 if act.number in stage.spans and (act.trouble.fault is None or act.trouble.place == one.venue)
             ]
@@ -173,10 +182,14 @@ def _misled(act: Act, since_ns: int, until_ns: int) -> list[int]:
     return [since_ns - round(MISLED_BEFORE_S * SECOND_NS), until_ns + round(MISLED_AFTER_S * SECOND_NS)]
 
 
-def _excused(act: Act, since_ns: int, until_ns: int) -> list[int | float | None]:
-    """Return between which ends of buckets these may be told later because of an act, and by how much."""
+def _excused(act: Act, venue: str, since_ns: int, until_ns: int) -> list[int | float | None]:
+    """Return between which ends of buckets these may be told later because of an act, and by how much.
+
+    What ends every connection takes the history of DXLink with it, which comes over one.
+    """
     until_ns += round(BACK_S * SECOND_NS)
-    return [since_ns, until_ns, DETOUR_S if act.trouble.leaves_history else None]
+    leaves_history = act.trouble.leaves_history and (venue != "dxlink" or act.trouble.fault is not None)
+    return [since_ns, until_ns, DETOUR_S if leaves_history else None]
 
 
 def _by_venue(stage: Stage, times: Mapping[tuple[str, int], list[float]]) -> dict[str, list[float]]:
