@@ -19,6 +19,8 @@ PROOF_S: Final = 3.0
 """What a new connection brings waits for a proof when it takes over, and counts from when it is told."""
 MISLED_BEFORE_S: Final = 120.0
 MISLED_AFTER_S: Final = 240.0
+WAKING_S: Final = 120.0
+"""How long a machine that slept may take until a venue tells it what time it is."""
 HIDDEN_S: Final = 30.0
 """So long after a silence began a bucket may begin of which a first row still came."""
 BACK_S: Final = 480.0
@@ -127,7 +129,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             [life, str(candle.series), candle.open_ns, candle.revision] for life, candle in stage.heard.pushed
         ],
         "trades": _trades(stage),
-        "samples": stage.sampler.samples,
+        "samples": [one for one in stage.sampler.samples if not _is_lost_in_time(stage, one[0])],
         "switches": stage.heard.switches,
         "connects": _by_venue(stage, stage.books.connects),
         "requests": _by_venue(stage, stage.books.requests),
@@ -190,6 +192,24 @@ def _excused(act: Act, venue: str, since_ns: int, until_ns: int) -> list[int | f
     until_ns += round(BACK_S * SECOND_NS)
     leaves_history = act.trouble.leaves_history and (venue != "dxlink" or act.trouble.fault is not None)
     return [since_ns, until_ns, DETOUR_S if leaves_history else None]
+
+
+def _is_lost_in_time(stage: Stage, at_ns: int) -> bool:
+    """Say whether a machine just woke whose clock had been set back by as much: no time seems to be gone."""
+    set_by = [act for act in stage.script.acts if act.trouble.place == "clock" and act.number in stage.spans]
+    for act in stage.script.acts:
+        if act.trouble.name != "asleep" or act.number not in stage.spans:
+            continue
+        fell_ns, slept_s = stage.spans[act.number][0], act.trouble.details["for_s"]
+        woke_ns = fell_ns + round(slept_s * SECOND_NS)
+        off_s = sum(
+            each.trouble.details["by_s"]
+            for each in set_by
+            if stage.spans[each.number][0] <= fell_ns <= stage.spans[each.number][1]
+        )
+        if off_s == -slept_s and woke_ns <= at_ns <= woke_ns + round(WAKING_S * SECOND_NS):
+            return True
+    return False
 
 
 def _by_venue(stage: Stage, times: Mapping[tuple[str, int], list[float]]) -> dict[str, list[float]]:
