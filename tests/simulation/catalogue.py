@@ -69,7 +69,7 @@ class Trouble:
         Nobody can tell it from a market that went quiet, for as long as that is usual here. Candles of later
         buckets are another matter: of those nothing came, or all.
         """
-        return self.name in {"mute_symbol", "hush", "lose_trades", "lose_rows"}
+        return self.name in {"mute_symbol", "hush", "lose_trades"}
 
 
 # ---------------------------------------------------------------------------------------------- the venues
@@ -309,7 +309,7 @@ _OTHERS: Final = (
     _dxlink("resnapshot", **_ONCE),
     _dxlink("withdraw", {"symbol": "BTC/USD"}, settles_min=21.0, **_ONCE),
     _dxlink("correct", {"symbol": "BTC/USD"}, settles_min=21.0, **_ONCE),
-    _dxlink("lose_rows", {"symbol": "BTC/USD", "count": 40}, **_ONCE),
+    _dxlink("lose_rows", {"symbol": "BTC/USD", "count": 12}, misleads=True, **_ONCE),
     _dxlink("junk", {"frame": '{"type":"FEED_DATA","channel":1,"data":["Candle",[1,2,3]]}'}, **_ONCE),
 )
 

@@ -81,7 +81,8 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "polled_limit_s": 2 * length_s + 2 * waits_s + LIVE_S + support.proof_s,
             "late_s": length_s + waits_s + 60.0,
             "wait_s": waits_s + length_s,
-            "usual_s": waits_s + UNEASE_S,
+            # where only a newer row proves that a bucket is over, that may be a bucket later
+            "usual_s": waits_s + UNEASE_S + (length_s if support.proof_s else 0.0),
             "slow": _is_thin(stage, one, state.frontier_ns),
             "shut": not any(
                 candle.close_ns + waits_s * SECOND_NS < ended_ns
@@ -113,6 +114,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 for act in stage.script.acts
                 if act.number in stage.spans and (act.trouble.fault is None or act.trouble.place == one.venue)
             ]
+            + [[0, stage.script.starts_ns, None]]
             + [[0, FOREVER_NS, DETOUR_S]] * (one.venue == "harbour"),  # its connections end all the time
         }
     return {
