@@ -8,8 +8,9 @@ A *row* is `[open_ns, close_ns, open, high, low, close, volume, trades, vwap]`; 
 What is compared:
 
 * `series`: by name `{venue, truth, stored, origin_ns, frontier_ns, holes, live_limit_s, polled_limit_s,
-  late_s, wait_s, slow, shut, condition, trouble, rung, planned, misled, called_empty}`; *called_empty* are
-  `[at_ns, open_ns]` of buckets that a commit left out and called no hole, *truth* and *stored* are rows, and
+  late_s, wait_s, slow, shut, condition, trouble, rung, planned, misled, called_empty, denied}`; *called_empty* are
+  `[at_ns, open_ns]` of buckets that a commit left out and called no hole, *denied* those of buckets that one
+  brought and called a hole, *truth* and *stored* are rows, and
   `holes` `[since_ns, until_ns, kind]`; *late_s* is how far the frontier may be behind at the end, *wait_s*
   how long after its end a bucket is told at most while all is well, *slow* says that many are empty, *shut*
   that nothing was traded beyond the frontier in a bucket that could be known by now, and
@@ -128,6 +129,7 @@ def _complete(name: str, series: Run) -> list[str]:
             since_ns < ends[open_ns] and open_ns < until_ns for since_ns, until_ns in series["misled"]
         )
     ]
+    lines += _few(series["denied"], lambda one: f"I1 {name}: {one[1]} was stored at {one[0]}, and called a hole")
     return lines + _few(
         false, lambda one: f"I1 {name}: {one[1]} was called empty at {one[0]}, and the venue had a candle"
     )

@@ -1,4 +1,4 @@
-"""What each commit claims by leaving it out: a bucket that is over, not stored, and in no hole, is empty."""
+"""What each commit claims: a bucket that is over, not stored, and in no hole, is empty; one in a hole lacks."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ class Claims:
 
     Attributes:
         empty: By series, `(at_ns, open_ns)` of each bucket, when it was called empty first.
+        denied: By series, the same of each bucket that a commit brought, and called a hole.
     """
 
     now_ns: Callable[[], int]
     empty: dict[Series, list[Range]] = attrs.field(factory=dict)
+    denied: dict[Series, list[Range]] = attrs.field(factory=dict)
     _known: dict[Series, _Known] = attrs.field(factory=dict)
 
     def committed(self, changes: Sequence[Change]) -> None:
@@ -51,6 +53,9 @@ class Claims:
             (self.now_ns(), open_ns)
             for open_ns in _buckets(decided, size_ns)
             if open_ns not in known.opens and not _is_in(open_ns, lacking)
+        )
+        self.denied.setdefault(state.series, []).extend(
+            (self.now_ns(), open_ns) for open_ns in closed if _is_in(open_ns, lacking)
         )
         known.frontier_ns, known.lacking = max(known.frontier_ns, state.frontier_ns), lacking
 

@@ -74,6 +74,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "truth": [_row(candle) for candle in truth],
             "stored": [_row(candle) for candle in stored[name]],
             "called_empty": stage.claims.empty.get(one, []),
+            "denied": stage.claims.denied.get(one, []),
             "origin_ns": state.origin_ns,
             "frontier_ns": state.frontier_ns,
             "holes": [[hole.since_ns, hole.until_ns, hole.kind.value] for hole in state.holes],

@@ -49,6 +49,7 @@ def whole() -> dict[str, Any]:
                 "unaudited": [],
                 "excused": [],
                 "called_empty": [[OPENS[3] + 90 * S, OPENS[0] - MINUTE]],
+                "denied": [],
             }
         },
         "feed_limits": {"kraken:BTC/USD@trades": 60.0},
@@ -306,6 +307,13 @@ def test_who_calls_a_bucket_empty_that_is_not_is_named_also_when_it_is_stored_la
     assert line.startswith(f"I1 {NAME}: {OPENS[5]} was called empty")
     run["series"][NAME]["misled"] = [[OPENS[4], OPENS[6]]]
     assert [] == checker.judge(run)
+
+
+def test_who_stores_a_bucket_and_calls_it_a_hole_is_named() -> None:
+    run = whole()
+    _series(run)["denied"].append([OPENS[5] + 90 * S, OPENS[5]])
+    [line] = checker.judge(run)
+    assert line.startswith(f"I1 {NAME}: {OPENS[5]} was stored")
 
 
 @pytest.mark.parametrize("excuse", [[OPENS[6] + 30 * S, OPENS[9], 60.5], [OPENS[5], OPENS[6], None]])
