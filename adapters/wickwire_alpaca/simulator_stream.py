@@ -90,7 +90,9 @@ class AlpacaConnection:
         return out
 
     def next_ns(self, now_ns: int) -> int:
-        """Return when something may be due."""
+        """Return when something may be due; without keys that is no news, but the end."""
+        if self._key is None:
+            return max(now_ns + 1, min(self._opened_ns + AUTH_NS, now_ns + SECOND_NS))
         return self._news.next_ns(now_ns)
 
     # ------------------------------------------------------------------------------------------ requests

@@ -117,6 +117,16 @@ def test_who_does_not_authenticate_within_ten_seconds_is_sent_away(server: Alpac
     assert isinstance(end, Hangup)
 
 
+def test_who_has_not_authenticated_yet_keeps_nobody_busy(server: AlpacaServer) -> None:
+    """A half-minute passed meanwhile, which is due only to who is told of it (seed 531: ten million calls)."""
+    begins_ns = NOW + 5 * SECOND_NS
+    connection, now_ns, calls = Client(server, now_ns=begins_ns).connection, begins_ns, 0
+    while not (out := connection.due(now_ns)) or not isinstance(out[-1], Hangup):
+        now_ns, calls = connection.next_ns(now_ns), calls + 1
+        assert calls < 100
+    assert now_ns == begins_ns + 10 * SECOND_NS
+
+
 def test_an_endpoint_has_one_place_for_each_key_and_frees_it_when_nobody_is_there(
     server: AlpacaServer, client: Client
 ) -> None:
