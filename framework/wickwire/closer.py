@@ -238,8 +238,9 @@ class Closer:
     def subscribed(self, session: Session) -> None:
         """Start a new epoch."""
         self._session = session
+        if _now_s() - self._lost_s >= self._patience_s:  # a quick reconnect begins no new trial
+            self._agreed = 0
         self._tried = True
-        self._agreed = 0
         self._refusal = ""
         self._failing.pop("stream", None)
         ahead_s = self._clock.now_ns() / SECOND_NS - _now_s()
@@ -291,7 +292,6 @@ class Closer:
             self._woken.set()
         if self.ledger.epoch:
             self._lost_s = _now_s()
-            self._agreed = 0
             self.ledger.lost()
             self._woken.set()
 

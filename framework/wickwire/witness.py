@@ -67,9 +67,8 @@ class Witness:
             seen = self._rows.get(row.open_ns)
             if seen is not None:
                 agreed += seen.same_values(row)
+            elif forming is not None and forming.open_ns == row.open_ns and forming.same_values(row):
+                agreed += 1
             elif self.since_ns is not None and row.open_ns >= self.since_ns:
-                if forming is not None and forming.open_ns == row.open_ns and forming.same_values(row):
-                    agreed += 1
-                else:
-                    missed.append(row.open_ns)
+                missed.append(row.open_ns)
         return agreed, missed

@@ -273,6 +273,38 @@ def test_a_silent_stream_is_found_out_by_history_polled_and_trusted_again_after_
     play(test)
 
 
+@pytest.mark.parametrize("away_s", [0.0, 20.0])
+def test_a_trial_goes_on_over_quick_reconnects_and_begins_anew_after_longer_ones(away_s: float) -> None:
+    """Where connections live for less than two buckets a fallback never came back (seed 589)."""
+
+    async def test(world: World, collector: Collector) -> None:
+        rungs: list[Rung] = []
+        collector.on_switch(lambda switch: rungs.append(switch.rung))
+        await collector.add("scripted:BTC/USD@1m")
+        await accepted(world)
+        world.trade(100)
+        await world.next_minute(20)
+        world.trade(101, streamed=False)
+        await world.next_minute(20)
+        assert [Rung.POLL] == rungs
+        world.stream.say({"accepted": ["BTC/USD@1m"]})
+        for _ in range(3):  # each connection brings the end of one bucket
+            world.trade(100)
+            await world.next_minute(10)
+            world.trade(200)
+            await asyncio.sleep(5)
+            world.transport.refuse = TransportError("away") if away_s else None
+            world.stream.hang_up()
+            await asyncio.sleep(away_s)
+            world.transport.refuse = None
+            await asyncio.sleep(2)
+            await accepted(world)
+
+        assert ([Rung.POLL] if away_s else [Rung.POLL, Rung.STREAM]) == rungs
+
+    play(test)
+
+
 def test_a_quiet_market_causes_no_switch() -> None:
     """Nothing is traded for hours; the stream is healthy and history agrees that nothing was."""
 

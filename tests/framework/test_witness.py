@@ -32,6 +32,12 @@ def test_a_bucket_that_the_stream_did_not_end_agrees_as_far_as_it_came() -> None
     assert (0, [0]) == witness.compare([row(0, 100)], row(0, 101))
 
 
+def test_of_a_bucket_that_began_before_the_subscription_it_may_agree_and_misses_nothing() -> None:
+    witness = begun(1)
+    assert (1, []) == witness.compare([row(0, 100)], row(0, 100))
+    assert (0, []) == witness.compare([row(0, 100)], row(0, 101))
+
+
 def test_without_a_subscription_nothing_is_held_against_the_stream() -> None:
     witness = begun()
     witness.saw(row(0))

@@ -129,7 +129,9 @@ def _complete(name: str, series: Run) -> list[str]:
             since_ns < ends[open_ns] and open_ns < until_ns for since_ns, until_ns in series["misled"]
         )
     ]
-    lines += _few(series["denied"], lambda one: f"I1 {name}: {one[1]} was stored at {one[0]}, and called a hole")
+    lines += _few(
+        series["denied"], lambda one: f"I1 {name}: {one[1]} was stored at {one[0]}, and called a hole"
+    )
     return lines + _few(
         false, lambda one: f"I1 {name}: {one[1]} was called empty at {one[0]}, and the venue had a candle"
     )
