@@ -1,4 +1,4 @@
-"""What each commit claims: a bucket that is over, not stored, and in no hole, is empty; one in a hole lacks."""
+"""What each commit claims: a bucket is stored, or lies in a hole, or is empty, and no two of these."""
 
 from __future__ import annotations
 

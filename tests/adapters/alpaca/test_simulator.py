@@ -118,7 +118,7 @@ def test_who_does_not_authenticate_within_ten_seconds_is_sent_away(server: Alpac
 
 
 def test_who_has_not_authenticated_yet_keeps_nobody_busy(server: AlpacaServer) -> None:
-    """A half-minute passed meanwhile, which is due only to who is told of it (seed 531: ten million calls)."""
+    """A half-minute passes, which is due only to who is told of it (seed 531: ten million calls)."""
     begins_ns = NOW + 5 * SECOND_NS
     connection, now_ns, calls = Client(server, now_ns=begins_ns).connection, begins_ns, 0
     while not (out := connection.due(now_ns)) or not isinstance(out[-1], Hangup):
