@@ -9,8 +9,9 @@ What is compared:
 
 * `series`: by name `{venue, truth, stored, origin_ns, frontier_ns, holes, live_limit_s, polled_limit_s,
   late_s, wait_s, slow, shut, condition, trouble, rung, planned, misled, called_empty, denied}`;
-  *called_empty* are `[at_ns, open_ns]` of buckets that a commit left out and called no hole, *denied* those of
-  buckets that one brought and called a hole, *truth* and *stored* are rows, and `holes` `[since_ns, until_ns, kind]`; *late_s* is how far the frontier may be behind at the end, *wait_s*
+  *called_empty* are `[at_ns, open_ns]` of buckets that a commit left out and called no hole, *denied* those
+  of buckets that one brought and called a hole, *truth* and *stored* are rows, and `holes`
+  `[since_ns, until_ns, kind]`; *late_s* is how far the frontier may be behind at the end, *wait_s*
   how long after its end a bucket is told at most while all is well, *slow* says that many are empty, *shut*
   that nothing was traded beyond the frontier in a bucket that could be known by now, and
   *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later, *unaudited* those in

@@ -65,7 +65,7 @@ def _found(bug: Bug, seeds: Sequence[int], hours: float, each: int) -> str:
         file = rooms / bug.file
         text = file.read_text()
         if not bug.fits(text):
-            return "it does not fit any more"
+            raise ValueError(f"{bug}: it does not fit any more")
         file.write_text(bug.planted(text))
         places = os.pathsep.join([folder, str(ROOT / "adapters"), str(ROOT / "plugins")])
         environment = os.environ | {"PYTHONPATH": places}
