@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -92,6 +92,7 @@ class Life:
     Attributes:
         number: Counted from 1.
         series: What it shall collect.
+        ways: How, where that is not the usual way: what `Collector.add` takes.
         collector: The one that is tried.
         begun: Everything was added.
         leave: Set when it shall stop in order.
@@ -105,6 +106,7 @@ class Life:
     heard: Heard
     journal: Journal
     collector: Collector
+    ways: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
     begun: asyncio.Event = attrs.field(factory=asyncio.Event)
     leave: asyncio.Event = attrs.field(factory=asyncio.Event)
     dead: bool = False
@@ -134,7 +136,7 @@ class Life:
         """Add a series, as often as it takes."""
         while name in self.series:
             try:
-                await self.collector.add(name)
+                await self.collector.add(name, **self.ways.get(name, {}))
             except StoreError:
                 await asyncio.sleep(5.0)
             else:
@@ -199,6 +201,8 @@ def made(
     registry: Registry,
     clock: Any,
     rng: random.Random,
+    *,
+    ways: Mapping[str, Mapping[str, Any]],
 ) -> Life:
     """Return a life that has not begun."""
     collector = Collector(
@@ -218,6 +222,7 @@ def made(
         heard=heard,
         journal=shelf.journal,
         collector=collector,
+        ways=ways,
     )
 
 

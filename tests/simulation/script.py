@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
 
 from tests.simulation.catalogue import CATALOGUE, Trouble
-from wickwire import parse_instant
+from wickwire import Series, Timeframe, parse_instant
 
-__all__ = ["CALM_MIN", "Act", "Script", "drawn"]
+__all__ = ["CALM_MIN", "Act", "Script", "Way", "drawn"]
 
 CALM_MIN: Final = 20.0
 """How long nothing happens at the end, at least; after most troubles it is longer."""
@@ -46,6 +46,21 @@ class Act:
 
 
 @attrs.frozen(kw_only=True)
+class Way:
+    """How somebody wants a series.
+
+    Attributes:
+        past_min: Also what was before the start, so many minutes.
+        polled: Over REST, though there is a stream.
+        priority: Before others.
+    """
+
+    past_min: float = 0.0
+    polled: bool = False
+    priority: bool = False
+
+
+@attrs.frozen(kw_only=True)
 class Script:
     """One run.
 
@@ -55,6 +70,7 @@ class Script:
         starts_ns: When it begins.
         series: What is collected.
         acts: What happens, in order of beginning.
+        ways: How what is collected is wanted, where that is not the usual way.
     """
 
     seed: int
@@ -62,6 +78,7 @@ class Script:
     starts_ns: int
     series: Sequence[str]
     acts: Sequence[Act]
+    ways: Mapping[str, Way] = attrs.field(factory=dict)
 
 
 def drawn(
@@ -79,10 +96,12 @@ def drawn(
     rng = random.Random(f"script/{seed}")
     series = [name for venue in venues for name in _series(venue, each, rng)]
     length_s = hours * 3_600.0
+    ways = _ways(series, random.Random(f"ways/{seed}"))
     acts: list[Act] = []
     if troubles and seed % 2:
         acts = _storms(length_s, venues, rng)
-        return Script(seed=seed, hours=hours, starts_ns=rng.choice(_STARTS), series=series, acts=acts)
+        starts_ns = rng.choice(_STARTS)
+        return Script(seed=seed, hours=hours, starts_ns=starts_ns, series=series, acts=acts, ways=ways)
     at_s, pace_s = WARM_UP_MIN * 60.0, rng.choice((120.0, 300.0, 600.0))
     while troubles and (at_s := at_s + rng.expovariate(1.0 / pace_s)) < length_s - CALM_MIN * 60.0:
         fitting = [
@@ -96,8 +115,8 @@ def drawn(
         place = rng.choice(sorted({one.place for one in fitting}))
         trouble = rng.choice([one for one in fitting if one.place == place])
         acts.append(_act(len(acts), at_s, trouble, length_s, rng))
-    acts = _while_it_lives(acts)
-    return Script(seed=seed, hours=hours, starts_ns=rng.choice(_STARTS), series=series, acts=acts)
+    acts, starts_ns = _while_it_lives(acts), rng.choice(_STARTS)
+    return Script(seed=seed, hours=hours, starts_ns=starts_ns, series=series, acts=acts, ways=ways)
 
 
 def _storms(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
@@ -159,3 +178,18 @@ def _series(venue: str, count: int, rng: random.Random) -> Sequence[str]:
     first, *others = SERIES[venue]
     chosen = [first, *rng.sample(others, count - 1)]
     return [f"{venue}{name}" if name.startswith(".") else f"{venue}:{name}" for name in chosen]
+
+
+def _ways(series: Sequence[str], rng: random.Random) -> Mapping[str, Way]:
+    """Let a third of the candles be wanted otherwise than usual: with a past, polled, or before others."""
+    ways = {
+        name: [
+            Way(past_min=rng.uniform(5.0, 45.0)),
+            Way(polled=True),
+            Way(priority=True),
+            Way(polled=True, priority=True),
+        ][rng.randrange(4)]
+        for name in series
+        if rng.random() < 1 / 3
+    }
+    return {name: way for name, way in ways.items() if isinstance(Series.parse(name).what, Timeframe)}

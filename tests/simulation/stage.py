@@ -9,7 +9,7 @@ import random
 import tempfile
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
 import attrs
@@ -22,7 +22,7 @@ from tests.simulation.journal import Journal
 from tests.simulation.life import Heard, Life, Listening, made
 from tests.simulation.passage import Ledgers, Passage, sights_of
 from tests.simulation.sampler import Sampler, sight_of
-from tests.simulation.script import Act, Script
+from tests.simulation.script import Act, Script, Way
 from tests.simulation.shelf import Shelf, Weather
 from tests.simulation.venues import Venues
 from wickwire import DAY_NS, SECOND_NS, Series, UsageError
@@ -169,11 +169,22 @@ class Stage:
         rng = random.Random(f"life/{self.script.seed}/{self.lives}")
         shelf = Shelf(store, self.weather, self.journal, random.Random(rng.random()), self.claims)
         passage = Passage(self.line, self.books, self.lives)
-        life = made(self.lives, self.series, shelf, passage, self.heard, self.registry, self.wall, rng)
+        ways = {name: self._given(way) for name, way in self.script.ways.items()}
+        where = shelf, passage, self.heard, self.registry, self.wall, rng
+        life = made(self.lives, self.series, *where, ways=ways)
         self.journal.note("life", self.lives)
         assert self._tasks is not None
         life.task = self._tasks.create_task(_ended(life), name=f"life {self.lives}")
         self.life = life
+
+    def _given(self, way: Way) -> dict[str, Any]:
+        """Return what the collector is told of *way*."""
+        given: dict[str, Any] = {"priority": True} if way.priority else {}
+        if way.polled:
+            given["route"] = "poll"
+        if way.past_min:
+            given["since"] = self.script.starts_ns - round(way.past_min * 60.0 * SECOND_NS)
+        return given
 
     async def _leave(self) -> None:
         """Stop the collector in order."""
