@@ -25,9 +25,10 @@ HIDDEN_S: Final = 30.0
 """So long after a silence began a bucket may begin of which a first row still came."""
 BACK_S: Final = 480.0
 """How long after a trouble that stops everything an attempt may still be waited for."""
-AUDITED_S: Final = 6_000.0
-"""What a venue changes without a word is found by the next comparison with history: within an hour and a
-half in which the process is awake."""
+AUDITED_S: Final = 2_400.0
+AUDITED_POLLED_S: Final = 6_000.0
+"""What a venue changes without a word is found by the next comparison with history: within 23 minutes in which
+the process is awake and the stream is there, and within an hour and a half where there is none."""
 YOUNG_S: Final = 1_200.0
 UNEASE_S: Final = 36.0
 """How much later than it has settled a candle may be told while all is well: calls may wait for others."""
@@ -69,6 +70,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         truth = stage.venues.truth(name, state.origin_ns, state.frontier_ns)
         length_s = one.timeframe.nominal_ns / SECOND_NS
         waits_s = max(support.settle_s, support.grace_s) + 2.0
+        audited_s = AUDITED_POLLED_S if stage.planned[name] == "poll" else AUDITED_S
         series[name] = {
             "venue": one.venue,
             "truth": [_row(candle) for candle in truth],
@@ -108,7 +110,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 for act in stage.script.acts
                 if act.trouble.name == "late_trade"
                 and act.trouble.place == one.venue
-                and stage.script.hours * 3_600.0 < act.until_s + AUDITED_S
+                and stage.script.hours * 3_600.0 < act.until_s + audited_s
             ],
             "excused": [
                 _excused(act, one.venue, *stage.spans[act.number])
