@@ -28,11 +28,11 @@ from wickwire.store import TAIL
 from wickwire.wants import (
     doubtful_ranges,
     first_look,
+    known_from,
     lacking,
     missing_ranges,
     overdue,
     page_ns,
-    recent,
     rescaled,
 )
 
@@ -144,7 +144,7 @@ class Asking:
         self._audit_every_s = AUDIT_S if streamed else AUDIT_POLLED_S
         # the process before may have died before it compared what it closed last: soon, and back to there
         self._audit_s = now.s + self._audit_every_s * 0.5 * rng.random()
-        self._audited_ns = now.ns - round(1.5 * self._audit_every_s * SECOND_NS)
+        self._audited_ns = self._uncompared_ns = now.ns - round(1.5 * self._audit_every_s * SECOND_NS)
 
     def planned(self, *, streamed: bool) -> None:
         """Go on by another plan, which has a stream or has none."""
@@ -267,7 +267,7 @@ class Asking:
         over_ns = ledger.buckets.over_by(due_ns, ledger.frontier_ns)
         if on_trial and self._compared_ns < over_ns <= ledger.frontier_ns:
             self._compared_ns = over_ns
-            return recent(ledger, due_ns, 1)
+            return known_from(ledger, due_ns, ledger.frontier_ns - ledger.buckets.size_ns)
         return None
 
     @property
@@ -277,11 +277,16 @@ class Asking:
         return self.polled != self._streamed and newest is not None and newest.close_ns > self._audited_ns
 
     def _audit(self, now: Moment, due_ns: int) -> Want | None:
-        """Return what has ended since the last audit, so that no bucket slips between two; a page at most."""
-        ended = (due_ns - self._audited_ns) // self._ledger.buckets.size_ns + REREAD_BUCKETS
-        self._audited_ns, self._audit_s = due_ns, self._next_audit_s(now)
-        buckets = min(max(ended, AUDIT_BUCKETS), self._ledger.support.page_rows)
-        return recent(self._ledger, due_ns, buckets)
+        """Return the next page of what was not compared yet, so that no bucket slips between two audits."""
+        ledger = self._ledger
+        want = known_from(ledger, due_ns, self._uncompared_ns)
+        if want is not None and want.until_ns < ledger.buckets.over_by(due_ns, ledger.frontier_ns):
+            self._uncompared_ns = want.until_ns
+        else:
+            buckets = min(AUDIT_BUCKETS, ledger.support.page_rows)
+            self._uncompared_ns = due_ns - max(buckets, REREAD_BUCKETS) * ledger.buckets.size_ns
+            self._audited_ns, self._audit_s = due_ns, self._next_audit_s(now)
+        return want
 
     def since_ns(self, want: Want) -> int:
         """Return from when on to ask for *want*: a polled series reads its last buckets again.
@@ -376,6 +381,9 @@ class Asking:
         if unknown and retries.attempt > HASTY_ATTEMPTS:
             wait_s = max(wait_s, QUARANTINE_S)
         self._postpone(want, wait_s, now)
+        if want.known and not self._ledger.rescaling.pending:  # nothing was compared
+            self._uncompared_ns = min(want.since_ns, self._uncompared_ns)
+            self._audit_s = self._heal.after_s
         return retries
 
     def _postpone(self, want: Want, wait_s: float, now: Moment) -> None:

@@ -15,12 +15,12 @@ __all__ = [
     "LOOK_BUCKETS",
     "doubtful_ranges",
     "first_look",
+    "known_from",
     "lacking",
     "missing_ranges",
     "overdue",
     "page_ns",
     "page_of",
-    "recent",
     "rescaled",
 ]
 
@@ -82,10 +82,15 @@ def missing_ranges(ledger: Ledger) -> list[Hole]:
     return [Hole(hole.since_ns, hole.until_ns) for hole in ledger.holes if hole.kind in WORK]
 
 
-def recent(ledger: Ledger, due_ns: int, buckets: int) -> Want | None:
-    """Return the last *buckets* before the frontier, to be read again; None when there are none."""
-    since_ns = max(ledger.origin_ns, ledger.frontier_ns - buckets * ledger.buckets.size_ns)
-    until_ns = min(ledger.frontier_ns, ledger.buckets.over_by(due_ns, ledger.frontier_ns))
+def known_from(ledger: Ledger, due_ns: int, since_ns: int) -> Want | None:
+    """Return the first page of what is behind the frontier from *since_ns* on, to be read again, or None."""
+    behind = -(
+        -(ledger.frontier_ns - since_ns) // ledger.buckets.size_ns
+    )  # where no grid says what opens when
+    since_ns = max(ledger.origin_ns, ledger.frontier_ns - behind * ledger.buckets.size_ns)
+    since_ns = ledger.buckets.first_from(since_ns)
+    over_ns = min(ledger.frontier_ns, ledger.buckets.over_by(due_ns, ledger.frontier_ns))
+    until_ns = min(over_ns, since_ns + page_ns(ledger))
     if since_ns >= until_ns:
         return None
     return Want(since_ns, until_ns, "to compare", live=False, known=True)

@@ -228,6 +228,46 @@ def test_what_an_earlier_process_closed_last_is_compared_soon(seed: int) -> None
     assert made.asked[0][1] <= -round(1.5 * AUDIT_S / 60)
 
 
+def streamed(made: Case, minutes: range, *, run: bool = True) -> None:
+    for minute in minutes:
+        made.ledger.row(row(minute))
+        made.ledger.row(row(minute + 1))
+        made.ledger.take()
+        if run:
+            made.run(60.0 * (minute + 1), 60.0 * (minute + 1) + 59)
+
+
+def compared(made: Case) -> set[int]:
+    return {minute for _, since, until in made.asked for minute in range(since, until)}
+
+
+def test_an_audit_takes_as_many_pages_as_it_needs() -> None:
+    """Nothing is compared while a stream is away, and a venue may change many pages meanwhile (seed 11)."""
+    made = case(polled=False, page_rows=10)
+    made.ledger.subscribed(1, T0)
+    made.asking.polled = True
+    streamed(made, range(100), run=False)
+    made.asking.polled = False
+    streamed(made, range(100, 125))
+    assert compared(made) >= set(range(100))
+    assert all(until - since <= 10 for _, since, until in made.asked)
+
+
+def test_an_audit_that_fails_is_made_good() -> None:
+    made = case(polled=False, page_rows=10)
+    made.ledger.subscribed(1, T0)
+    streamed(made, range(30))
+    made.asked.clear()
+    made.away = True
+    streamed(made, range(30, 60))
+    assert made.asked
+    assert len(made.asked) < 60, "and meanwhile it is asked for ever more rarely"
+    made.asked.clear()
+    made.away = False
+    streamed(made, range(60, 70))
+    assert compared(made) >= set(range(30, 60))
+
+
 def test_each_candle_of_a_stream_on_trial_is_compared_once() -> None:
     made = case(polled=False)
     made.asking.polled = True

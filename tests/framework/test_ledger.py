@@ -31,7 +31,7 @@ from wickwire.model import (
 )
 from wickwire.model import Session as GridSession
 from wickwire.store import TAIL, Closing, Loaded, SeriesState, Verdict, judge, settled
-from wickwire.wants import lacking, overdue, recent
+from wickwire.wants import known_from, lacking, overdue
 
 MINUTE = Timeframe.parse("1m")
 SERIES = Series.parse("kraken:BTC/USD@1m")
@@ -749,7 +749,7 @@ class VenueBesideLedger(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.minute += 1
         self.poll()
-        audit = recent(self.ledger, at(self.minute), 1_000)
+        audit = known_from(self.ledger, at(self.minute), self.ledger.origin_ns)
         if audit is not None:
             self.ask(audit)
 

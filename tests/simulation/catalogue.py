@@ -328,6 +328,7 @@ _HARBOUR: Final = (
     _harbour("down"),
     _harbour("limited"),
     _harbour("bad_rows"),
+    _harbour("late_trade", {"symbol": "BTC/USD", "price": "99999.9", **_LATE}, misleads=True, **_ONCE),
 )
 
 NOT_DRAWN: Final[Mapping[str, Mapping[str, str]]] = {

@@ -8,7 +8,7 @@ A *row* is `[open_ns, close_ns, open, high, low, close, volume, trades, vwap]`; 
 What is compared:
 
 * `series`: by name `{venue, truth, stored, origin_ns, frontier_ns, holes, live_limit_s, polled_limit_s,
-  late_s, wait_s, slow, shut, condition, trouble, rung, planned, misled, called_empty, denied}`;
+  late_s, wait_s, slow, shut, condition, trouble, rung, planned, misled, prompt, called_empty, denied}`;
   *called_empty* are `[at_ns, open_ns]` of buckets that a commit left out and called no hole, *denied* those
   of buckets that one brought and called a hole, *truth* and *stored* are rows, and `holes`
   `[since_ns, until_ns, kind]`; *late_s* is how far the frontier may be behind at the end, *wait_s*
@@ -65,7 +65,8 @@ CALM_S: Final = 900.0
 """So long after the last trouble no series changes its route any more, except back to the planned one."""
 MOST_CONNECTS: Final = 40
 MOST_REQUESTS: Final = 60
-"""Of one venue in ten minutes, by one process: connections, and requests for each series, two at least."""
+"""Of one venue in ten minutes, by one process: connections, and requests for each series, two at least; one
+that goes before others is asked for its running bucket too, and counts twice."""
 MOST_NAMED: Final = 3
 WELL: Final = frozenset({"live", "quiet", "polled"})
 LOG_LINES_A_MINUTE: Final = 120
@@ -345,7 +346,9 @@ def _stopped(run: Run) -> list[str]:
 def _polite(run: Run) -> list[str]:
     """I10: never more than a venue allows, in any window; and never a storm that it would allow."""
     lines: list[str] = []
-    venues = Counter(series["venue"] for series in run["series"].values())
+    venues: Counter[str] = Counter()
+    for series in run["series"].values():
+        venues[series["venue"]] += 2 if series["prompt"] else 1
     for what in ("connects", "requests"):
         for who, times in run[what].items():
             most = MOST_CONNECTS if what == "connects" else MOST_REQUESTS * max(venues[who.split()[0]], 2)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tests.simulation.life import SECRETS
-from tests.simulation.script import Act
+from tests.simulation.script import Act, Way
 from tests.simulation.stage import Stage
 from wickwire import SECOND_NS, Account, Candle, Rate, Series, SeriesCandle, Timeframe
 from wickwire_sqlite.store import SqliteStore
@@ -27,7 +27,7 @@ BACK_S: Final = 480.0
 """How long after a trouble that stops everything an attempt may still be waited for."""
 AUDITED_S: Final = 2_400.0
 AUDITED_POLLED_S: Final = 6_000.0
-"""What a venue changes without a word is found by the next comparison with history: within 23 minutes in which
+"""What a venue changes without a word is found by the next comparison with history: within 23 minutes while
 the process is awake and the stream is there, and within an hour and a half where there is none."""
 YOUNG_S: Final = 1_200.0
 UNEASE_S: Final = 36.0
@@ -62,6 +62,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
     health = {str(one.series): one for one in stage.sampler.last.series}
     ended_ns = stage.sampler.last.at_ns
     series: dict[str, Any] = {}
+    prompted = any(act.trouble.name == "prioritise" for act in stage.script.acts)
     for name in stage.script.series:
         one = Series.parse(name)
         if not isinstance(one.what, Timeframe):
@@ -95,6 +96,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "trouble": told.trouble,
             "rung": told.rung.value,
             "planned": stage.planned[name],
+            "prompt": prompted or stage.script.ways.get(name, Way()).priority,
             "misled": [
                 _misled(act, *stage.spans[act.number])
                 for act in stage.script.acts

@@ -30,6 +30,7 @@ from wickwire import (
     Event,
     Fault,
     FaultKind,
+    Grid,
     Heartbeat,
     HttpReply,
     HttpRequest,
@@ -214,12 +215,13 @@ FAULTS: Final = {
     "refuse": "subscriptions are refused for now",
     "down": "history answers 503",
     "limited": "history answers 429",
+    "late_trade": "a trade of *size* at *price* appears in history *ago_s* later, and no bar tells it",
     "bad_rows": "the newest row of a page cannot be read, and the one before breaks a law",
 }
 
 
 class HarbourServer:
-    """A `VenueServer`."""
+    """A `VenueServer`, and the `Truth`: trades that were told late are none of the market's."""
 
     stream_origins: Sequence[str] = ("wss://stream.harbour.example",)
     rest_origins: Sequence[str] = ("https://api.harbour.example",)
@@ -228,9 +230,11 @@ class HarbourServer:
         self.market = market
         self.on: dict[str, Mapping[str, object]] = {}
         self.lost = 0
+        self.late: list[tuple[str, int, Decimal, Decimal]] = []
         self.quays: list[_Quay] = []
         self._opened = 0
         self._asked = 0
+        self._now_ns = 0
 
     @property
     def faults(self) -> Mapping[str, str]:
@@ -245,6 +249,8 @@ class HarbourServer:
                     quay.code = int(str(details.get("code", 1006)))
             case "lose":
                 self.lost += int(str(details.get("count", 1)))
+            case "late_trade":
+                self.late.append((str(details["symbol"]), self._now_ns - _ago_ns(details), *_deal(details)))
             case "stale":
                 for quay in self.quays:
                     quay.stale = True
@@ -252,6 +258,17 @@ class HarbourServer:
                 self.on[fault] = details
             case _:
                 self.on.pop(fault, None)
+
+    def candles(
+        self, symbol: str, timeframe: Timeframe, since_ns: int, until_ns: int, *, grid: Grid
+    ) -> Sequence[Candle]:
+        market = self.market.candles(symbol, timeframe, since_ns, until_ns, grid=grid)
+        told = {one.open_ns: one for one in market}
+        for name, at_ns, price, size in self.late:
+            open_ns = timeframe.open_at(at_ns, grid)
+            if name == symbol and since_ns <= open_ns and at_ns < until_ns:
+                told[open_ns] = _with(told.get(open_ns), symbol, timeframe, open_ns, price, size)
+        return [told[open_ns] for open_ns in sorted(told)]
 
     def accept(self, incoming: Incoming, now_ns: int) -> Connection | Answer:
         if incoming.path != "/v1" or "refuse_connections" in self.on:
@@ -263,6 +280,7 @@ class HarbourServer:
         return quay
 
     def answer(self, incoming: Incoming, now_ns: int) -> Answer:
+        self._now_ns = now_ns
         if incoming.path != "/bars":
             return Answer(status=404, body=b"no such quay")
         self._asked += 1
@@ -275,7 +293,7 @@ class HarbourServer:
         since_ns, until_ns = (int(asked[name]) * SECOND_NS for name in ("from", "to"))
         candles = [
             one
-            for one in self.market.candles(
+            for one in self.candles(
                 asked["symbol"],
                 timeframe,
                 since_ns,
@@ -362,6 +380,27 @@ class _Quay:
     def _said(self, **what: object) -> str:
         self._number += 1
         return json.dumps({"n": self._number, **what}, separators=(",", ":"))
+
+
+def _ago_ns(details: Mapping[str, object]) -> int:
+    return round(float(str(details["ago_s"])) * SECOND_NS)
+
+
+def _deal(details: Mapping[str, object]) -> tuple[Decimal, Decimal]:
+    return Decimal(str(details["price"])), Decimal(str(details["size"]))
+
+
+def _with(
+    known: Candle | None, symbol: str, timeframe: Timeframe, open_ns: int, price: Decimal, size: Decimal
+) -> Candle:
+    """Return a bar with a trade that was told late; the first and the last of it stay."""
+    close_ns = open_ns + timeframe.nominal_ns
+    if known is None:
+        return Candle(symbol, timeframe, open_ns, close_ns, *(price,) * 4, size, trade_count=1)
+    high, low = max(known.high, price), min(known.low, price)
+    count = (known.trade_count or 0) + 1
+    values = known.open, high, low, known.close, known.volume + size
+    return Candle(symbol, timeframe, open_ns, close_ns, *values, trade_count=count)
 
 
 def _row(candle: Candle) -> list[Any]:

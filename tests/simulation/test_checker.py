@@ -45,6 +45,7 @@ def whole() -> dict[str, Any]:
                 "trouble": "",
                 "rung": "stream",
                 "planned": "stream",
+                "prompt": False,
                 "misled": [],
                 "unaudited": [],
                 "excused": [],
