@@ -148,7 +148,7 @@ class Closer:
         return self.ledger.series
 
     def _now(self) -> Moment:
-        """Return the present, by the venue's clock where ours is a little ahead: buckets end by that one."""
+        """Return the present, by the venue's clock as far as that is known: buckets end by that one."""
         now_ns, now_s = self._clock.now_ns(), _now_s()
         return Moment(self._history.clocks.at_venue_ns(now_ns, now_s), now_s)
 
@@ -184,12 +184,16 @@ class Closer:
             elif forming is None or data.open_ns > forming.open_ns:
                 self._turn(self._session.frame_s)
             self._row_s = self._session.frame_s
-            if forming is None and data.close_ns <= self._session.venue_ns and self.ledger.late(data):
+            if forming is None and data.close_ns <= self._venue_ns(self._session) and self.ledger.late(data):
                 return
         if self.ledger.row(data):
             self._notice()
         if self.ledger.refused != self._told:
             self._tell_refused()
+
+    def _venue_ns(self, session: Session) -> int:
+        """Return the latest venue time that is known: by its data, by its replies, by its heartbeats."""
+        return max(session.venue_ns, self._history.clocks.venue_ns(session.frame_s) or 0)
 
     def _turn(self, frame_s: float) -> None:
         """Look at a row that begins a bucket: whether the silence before it may have swallowed others.
@@ -419,7 +423,7 @@ class Closer:
             timeframe=self.series.timeframe,
             since_ns=self._asking.since_ns(want),
             until_ns=want.until_ns,
-            now_ns=self._clock.now_ns(),
+            now_ns=self._now().ns,
         )
         return await self._history.page(query, priority)
 
