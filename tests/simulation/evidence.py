@@ -198,7 +198,8 @@ def _excused(act: Act, venue: str, since_ns: int, until_ns: int) -> list[int | f
     """
     until_ns += round(BACK_S * SECOND_NS)
     leaves_history = act.trouble.leaves_history and (venue != "dxlink" or act.trouble.fault is not None)
-    return [since_ns, until_ns, DETOUR_S if leaves_history else None]
+    detour = leaves_history or act.trouble.place == "clock"
+    return [since_ns, until_ns, DETOUR_S if detour else None]
 
 
 def _is_lost_in_time(stage: Stage, at_ns: int) -> bool:
