@@ -22,6 +22,7 @@ What is compared:
   outlives the process; `pushed`: `[life, series, open_ns, revision]`, what listeners got.
 * `trades`: by series `{told, true}`, each `[time_ns, price, size, side]`.
 * `samples`: `[at_ns, series, condition, route, seen_ns]`: what was said, and when data came last.
+* `bare`: `[at_ns, series]` of what was said to come by a stream while the venue had none for 99 s.
 * `tries`: by venue `[[at_ns, well], ...]`; `healed_ns`, `ended_ns`; `first_ns`: by venue, when data came
   first since *healed_ns*.
 * `peaks` and `bounds`: by name, what there was at most, and what is allowed.
@@ -275,6 +276,10 @@ def _calm(run: Run) -> list[str]:
         for at_ns, name, route in run["switches"]
         if at_ns > run["healed_ns"] + CALM_S * S
         and route != run["series"].get(name, {}).get("planned", route)
+    ]
+    lines += [
+        f"I6 {name}: says at {at_ns} that it comes by a stream, and for long there was none"
+        for at_ns, name in run["bare"]
     ]
     return lines[:MOST_NAMED]
 

@@ -137,6 +137,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         ],
         "trades": _trades(stage),
         "samples": [one for one in stage.sampler.samples if not _is_lost_in_time(stage, one[0])],
+        "bare": [one for one in stage.sampler.bare if one[1] in series],
         "switches": stage.heard.switches,
         "connects": _by_venue(stage, stage.books.connects),
         "requests": _by_venue(stage, stage.books.requests),

@@ -2,8 +2,8 @@
 
     python -m tests.simulation.planted --seeds 12 --hours 1.2 [--only WORD]
 
-A bug is found when any run breaks an invariant, or crashes. What no seed finds is listed: either nobody could
-ever see it, or the simulation is blind there.
+A bug is found when any run breaks an invariant, or crashes. What no seed finds is listed. Where something
+else mends what it does, the corpus says so, and it does not count against the simulation.
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ CORPUS: Final = Path(__file__).with_name("planted.toml")
 
 @attrs.frozen(kw_only=True)
 class Bug:
-    """One bug: in which file, what it does, what stands there, and what is put in its place."""
+    """One bug: in which file, what it does, what stands there, and what is put in its place.
+
+    *mended* says what makes it good, so that whoever looks from outside hardly ever sees it.
+    """
 
     file: str
     what: str
     before: str
     after: str
+    mended: str = ""
 
     def fits(self, text: str) -> bool:
         """Say whether there is just one place for it."""
@@ -101,7 +105,7 @@ def _found(bug: Bug, seeds: Sequence[int], hours: float, each: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Plant each bug, one after the other; return 1 where one in twenty is not found."""
+    """Plant each bug, one after the other; return 1 where more than one in twenty is not found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, default=12, help="runs that look for each bug, at most")
     parser.add_argument("--seed", type=int, default=1, help="the first of them")
@@ -111,16 +115,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2)
     chosen = parser.parse_args(arguments)
     bugs = [bug for bug in planted() if chosen.only in str(bug)]
-    missed = 0
+    missed = mended = 0
     with concurrent.futures.ThreadPoolExecutor(chosen.jobs) as pool:
         seeds = range(chosen.seed, chosen.seed + chosen.seeds)
         looked = pool.map(lambda bug: _found(bug, seeds, chosen.hours, chosen.each), bugs)
         for bug, by in zip(bugs, looked, strict=True):
-            missed += not by
-            sys.stdout.write(f"{'found ' if by else 'MISSED'} {bug}" + (f"  ({by})\n" if by else "\n"))
+            missed += not by and not bug.mended
+            mended += not by and bool(bug.mended)
+            word = "found " if by else "mended" if bug.mended else "MISSED"
+            sys.stdout.write(f"{word} {bug}  ({by or bug.mended or 'by no seed'})\n")
             sys.stdout.flush()
-    sys.stdout.write(f"{len(bugs) - missed} of {len(bugs)} found\n")
-    return int(missed > len(bugs) / 20)
+    counted = len(bugs) - mended
+    sys.stdout.write(f"{counted - missed} of {counted} found, {mended} others mended\n")
+    return int(missed > counted / 20)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -11,11 +12,15 @@ from wickwire import Feed, Rung, Series
 from wickwire.health import Health, SeriesHealth
 
 if TYPE_CHECKING:
+    from tests.simulation.life import Life
     from tests.simulation.stage import Stage
 
 __all__ = ["Sampler", "sight_of"]
 
 EVERY_S: Final = 11.0
+
+BARE_SAMPLES: Final = 9
+"""Where a venue has no open stream for so many samples on end, nothing is collected by one any more."""
 
 Sample = tuple[int, str, str, str, int | None]
 """When, series, condition, route, and when data of it was handed over last."""
@@ -31,6 +36,7 @@ class Sampler:
         committed: Candles that health counts as committed at the end, those that the store told as news, and
             those that it stored without an answer.
         frames: Frames that were handed over on each open stream, and that health counts, at the end.
+        bare: What was said to come by a stream while the venue had none, for longer than that is borne.
         last: What health said at the end.
         text: All that health ever showed that was new, for whoever looks for secrets.
     """
@@ -39,9 +45,11 @@ class Sampler:
     peaks: dict[str, int] = attrs.field(factory=dict)
     committed: tuple[int, int, int] = (0, 0, 0)
     frames: tuple[list[int], list[int]] = ((), ())  # type: ignore[assignment]  # filled at the end
+    bare: list[tuple[int, str]] = attrs.field(factory=list)
     last: Health | None = None
     text: dict[str, None] = attrs.field(factory=dict)
     _sights: dict[tuple[Series, Rung], str] = attrs.field(factory=dict)
+    _without: Counter[tuple[int, str]] = attrs.field(factory=Counter)
 
     async def run(self, stage: Stage) -> None:
         """Ask for ever."""
@@ -56,7 +64,10 @@ class Sampler:
             return
         health, seen = life.collector.health(), stage.books.seen_ns
         at_ns = stage.true.now_ns()
+        self._look_for_streams(life, {one.series.venue for one in health.series})
         for one in health.series:
+            if one.rung is Rung.STREAM and self._without[life.number, one.series.venue] > BARE_SAMPLES:
+                self.bare.append((at_ns, str(one.series)))
             came_ns = seen.get(self._sight(one))
             if one.rung is Rung.POLL:  # a stream that is on trial brings closes too
                 others = [seen.get(sight_of(one.series, rung), 0) for rung in (Rung.STREAM, Rung.BUILD)]
@@ -80,6 +91,12 @@ class Sampler:
         told = [link.frames for venue in health.venues for link in venue.links if link.age_s is not None]
         self.frames = (sorted(stream.frames for stream in life.passage.streams), sorted(told))
         self.text[repr(health)] = None
+
+    def _look_for_streams(self, life: Life, venues: set[str]) -> None:
+        """Count for how many samples on end a venue has had no open stream."""
+        there = {stream.venue for stream in life.passage.streams}
+        for venue in venues:
+            self._without[life.number, venue] = 0 if venue in there else self._without[life.number, venue] + 1
 
     def _sight(self, one: SeriesHealth) -> str:
         key = one.series, one.rung

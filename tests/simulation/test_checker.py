@@ -57,6 +57,7 @@ def whole() -> dict[str, Any]:
         "delivered": [[ns + MINUTE + 3 * S, 1, NAME, row(ns), 0, seq] for seq, ns in enumerate(OPENS, 1)],
         "trades": {"BTC/USD": {"told": [[5, "10", "1.50", "buy"]], "true": [[5, "10.0", "1.5", "buy"]]}},
         "samples": [[ns, NAME, "live", "stream", ns - 20 * S] for ns in OPENS],
+        "bare": [],
         "switches": [[OPENS[3], NAME, "poll"], [OPENS[10], NAME, "stream"]],
         "connects": {"kraken in life 1": [0.0, 60.0]},
         "requests": {"kraken in life 1": [0.0, 60.0]},
@@ -253,6 +254,10 @@ def _unexplained_error(run: dict[str, Any]) -> None:
     run["log"].append([OPENS[5], "ERROR", "error: venue failed why=KeyError"])
 
 
+def _by_no_stream(run: dict[str, Any]) -> None:
+    run["bare"].append([OPENS[5], NAME])
+
+
 BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I1", _lost),
     ("I1", _never_delivered),
@@ -284,6 +289,7 @@ BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I9", _slow_stop),
     ("I9", _orphan),
     ("I10", _too_many_requests),
+    ("I6", _by_no_stream),
     ("I10", _storm_of_connects),
     ("I10", _storm_of_requests),
     ("I11", _told_a_secret),
