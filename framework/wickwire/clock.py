@@ -110,12 +110,12 @@ class Comparison:
         return max(latest_ns, self.venue_ns(now_s) or 0) + round(CLOCKS_AGREE_S * 1e9)
 
     def at_venue_ns(self, now_ns: int, now_s: float) -> int:
-        """Return what time it is for the venue: *now_ns*, less what our clock is a little ahead.
+        """Return what time it is for the venue: *now_ns*, less what our clock is ahead.
 
-        A clock that is wrongly ahead, or was set since, is left as it is. It is never earlier than what the
-        venue told, and how long ago that was by the loop's time: where our clock is behind, that counts.
+        A clock that was set since is left as it is. It is never earlier than what the venue told, and how
+        long ago that was by the loop's time: where our clock is behind, that counts.
         """
-        if self._last_s and not self.wrong and not self._gone_apart_s(now_ns, now_s):
+        if self._last_s and not self._gone_apart_s(now_ns, now_s):
             now_ns -= round(max(min(self._last_s) - _TOLD_S, 0.0) * 1e9)
         return max(now_ns, self.venue_ns(now_s) or 0)
 

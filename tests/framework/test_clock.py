@@ -124,6 +124,18 @@ def test_a_clock_that_is_a_little_ahead_is_told_what_time_it_is_for_the_venue(
     )
 
 
+def test_a_clock_that_is_an_hour_ahead_is_put_right_once_the_venue_told_its_time() -> None:
+    """What it asks for reaches beyond what there is, and in short pages there is nothing else (seed 1069)."""
+    clocks = Comparison()
+    clocks.heard(1_000 * SECOND_NS, 1_000 * SECOND_NS, 0.0)
+    assert clocks.at_venue_ns(4_660 * SECOND_NS, 60.0) == 4_660 * SECOND_NS, (
+        "it may be that the machine slept"
+    )
+
+    clocks.heard(1_060 * SECOND_NS, 4_660 * SECOND_NS, 60.0)
+    assert clocks.at_venue_ns(4_720 * SECOND_NS, 120.0) == 1_120 * SECOND_NS + SECOND_NS // 2
+
+
 def test_a_clock_that_is_set_back_by_an_hour_costs_no_time() -> None:
     clocks = Comparison()
     clocks.heard(5_000 * SECOND_NS, 5_000 * SECOND_NS, 0.0)
