@@ -128,6 +128,7 @@ class Ledger:
     buckets: Buckets = attrs.field(init=False)
     _witness: Witness = attrs.field(factory=Witness)
     _shrunk_ns: int = -1
+    _lone: Candle | None = None
     _dirty: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -202,11 +203,14 @@ class Ledger:
 
     def _begun(self, candle: Candle) -> None:
         """A row comes while nothing forms: of a bucket that was over before, it need not be the last."""
-        was_over = self.closes.at(candle.open_ns) is not None or self._witness.came_after(candle)
-        if was_over and self.support.rest and not candle.snapshot:
+        if candle.snapshot or not self.support.rest:
+            self.forming = candle
+        elif self.closes.at(candle.open_ns) is not None:
             self._restated(candle)
         else:
             self.forming = candle
+            if self._witness.came_after(candle):
+                self._lone = candle
 
     def _succeeded(self, forming: Candle, candle: Candle) -> None:
         """A row of a later bucket came, so that what formed is over."""
@@ -230,8 +234,14 @@ class Ledger:
 
     @property
     def _is_shrunk(self) -> bool:
-        """Whether a row of the forming bucket held less than one before: was it late, or a correction?"""
-        return self.forming is not None and self.forming.open_ns == self._shrunk_ns and self.support.rest
+        """Whether a row of the forming bucket held less than one before: was it late, or a correction?
+
+        Or whether there is but one, which came when its bucket was over: it need not be the last.
+        """
+        forming = self.forming
+        if forming is None or not self.support.rest:
+            return False
+        return forming.open_ns == self._shrunk_ns or forming is self._lone
 
     def made_anew(self, candle: Candle) -> bool:
         """A candle that is made here came out differently after it was over; history is asked as well."""

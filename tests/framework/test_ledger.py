@@ -172,6 +172,18 @@ def test_a_row_of_a_bucket_that_was_over_before_the_subscription_is_a_question(*
     assert made.doubtful.keys() == (set() if snapshot else {at(0)})
 
 
+def test_a_flood_of_what_was_over_before_the_subscription_is_closed() -> None:
+    """All of it is late, and goes on where it began: history may not reach so far back."""
+    made = ledger(subscribed=False)
+    made.subscribed(1, at(9))
+
+    for minute in range(3):
+        made.row(row(minute, 99))
+        made.row(row(minute, 100))
+
+    assert [(0, Evidence.SUCCESSOR), (1, Evidence.SUCCESSOR)] == closed(made)
+
+
 def test_rows_of_what_history_does_not_reach_close_it_all_the_same() -> None:
     """A stream that tells the past brings what nobody else does: a flood of recorded frames, for example."""
     made = ledger()
