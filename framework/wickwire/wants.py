@@ -84,11 +84,9 @@ def missing_ranges(ledger: Ledger) -> list[Hole]:
 
 def known_from(ledger: Ledger, due_ns: int, since_ns: int) -> Want | None:
     """Return the first page of what is behind the frontier from *since_ns* on, to be read again, or None."""
-    behind = -(
-        -(ledger.frontier_ns - since_ns) // ledger.buckets.size_ns
-    )  # where no grid says what opens when
-    since_ns = max(ledger.origin_ns, ledger.frontier_ns - behind * ledger.buckets.size_ns)
-    since_ns = ledger.buckets.first_from(since_ns)
+    size_ns = ledger.buckets.size_ns
+    behind = -(-(ledger.frontier_ns - since_ns) // size_ns)  # whole buckets, whatever the grid says of them
+    since_ns = ledger.buckets.first_from(max(ledger.origin_ns, ledger.frontier_ns - behind * size_ns))
     over_ns = min(ledger.frontier_ns, ledger.buckets.over_by(due_ns, ledger.frontier_ns))
     until_ns = min(over_ns, since_ns + page_ns(ledger))
     if since_ns >= until_ns:
