@@ -137,7 +137,10 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         ],
         "trades": _trades(stage),
         "samples": [one for one in stage.sampler.samples if not _is_lost_in_time(stage, one[0])],
-        "bare": [one for one in stage.sampler.bare if one[1] in series],
+        # at DXLink a question to history waits for the stream too, and meanwhile nobody looks at the route
+        "bare": [
+            one for one in stage.sampler.bare if series.get(one[1], {}).get("venue", "dxlink") != "dxlink"
+        ],
         "switches": stage.heard.switches,
         "connects": _by_venue(stage, stage.books.connects),
         "requests": _by_venue(stage, stage.books.requests),
