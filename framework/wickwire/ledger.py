@@ -214,7 +214,7 @@ class Ledger:
 
     def _succeeded(self, forming: Candle, candle: Candle) -> None:
         """A row of a later bucket came, so that what formed is over."""
-        if self._is_shrunk:
+        if self._is_partial:
             self.leave_to_history()
         else:
             self._witness.saw(forming)
@@ -233,10 +233,11 @@ class Ledger:
         return self.rung is Rung.STREAM
 
     @property
-    def _is_shrunk(self) -> bool:
-        """Whether a row of the forming bucket held less than one before: was it late, or a correction?
+    def _is_partial(self) -> bool:
+        """Whether the forming row need not be the last word.
 
-        Or whether there is but one, which came when its bucket was over: it need not be the last.
+        One before it held more: was this one late, or a correction? Or there is but one, which came when its
+        bucket was over.
         """
         forming = self.forming
         if forming is None or not self.support.rest:
@@ -304,7 +305,7 @@ class Ledger:
         forming = self.forming
         if forming is None or not self.is_over(venue_ns, heard_ns, grace_ns):
             return False
-        if self._is_shrunk:
+        if self._is_partial:
             self.leave_to_history()
             return self._dirty
         self._witness.saw(forming)

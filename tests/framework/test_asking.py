@@ -199,14 +199,20 @@ def test_nothing_is_asked_where_there_is_no_history() -> None:
     assert [] == made.asked
 
 
-def test_a_living_stream_is_trusted_and_audited() -> None:
-    made = case(polled=False)
-    made.ledger.subscribed(1, T0)
-    for minute in range(60):
+def streamed(made: Case, minutes: range, *, run: bool = True) -> None:
+    """Let a stream bring and close so many minutes; with *run* the asking goes on meanwhile."""
+    for minute in minutes:
         made.ledger.row(row(minute))
         made.ledger.row(row(minute + 1))
         made.ledger.take()
-        made.run(60.0 * (minute + 1), 60.0 * (minute + 1) + 59)
+        if run:
+            made.run(60.0 * (minute + 1), 60.0 * (minute + 1) + 59)
+
+
+def test_a_living_stream_is_trusted_and_audited() -> None:
+    made = case(polled=False)
+    made.ledger.subscribed(1, T0)
+    streamed(made, range(60))
     assert 2 <= len(made.asked) <= 2 * 3_600 / AUDIT_S
     assert all(until - since <= AUDIT_BUCKETS for _, since, until in made.asked)
 
@@ -220,21 +226,8 @@ def test_what_an_earlier_process_closed_last_is_compared_soon(seed: int) -> None
         Asking(before.ledger, now(0), random.Random(seed), backoff=Backoff(), streamed=True), before.ledger
     )
     made.ledger.subscribed(1, T0)
-    for minute in range(9):
-        made.ledger.row(row(minute))
-        made.ledger.row(row(minute + 1))
-        made.ledger.take()
-        made.run(60.0 * (minute + 1), 60.0 * (minute + 1) + 59)
+    streamed(made, range(9))
     assert made.asked[0][1] <= -round(1.5 * AUDIT_S / 60)
-
-
-def streamed(made: Case, minutes: range, *, run: bool = True) -> None:
-    for minute in minutes:
-        made.ledger.row(row(minute))
-        made.ledger.row(row(minute + 1))
-        made.ledger.take()
-        if run:
-            made.run(60.0 * (minute + 1), 60.0 * (minute + 1) + 59)
 
 
 def compared(made: Case) -> set[int]:

@@ -103,7 +103,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 if _misleads(act, one, stage.script.acts) and act.number in stage.spans
             ]
             + [
-                [stage.spans[act.number][0], stage.spans[act.number][0] + round(HIDDEN_S * SECOND_NS)]
+                _hidden(stage.spans[act.number][0])
                 for act in stage.script.acts
                 if act.trouble.hides and act.trouble.place == one.venue and act.number in stage.spans
             ],
@@ -193,6 +193,10 @@ def _misleads(act: Act, one: Series, acts: Sequence[Act]) -> bool:
 
 def _misled(act: Act, since_ns: int, until_ns: int) -> list[int]:
     return [since_ns - round(MISLED_BEFORE_S * SECOND_NS), until_ns + round(MISLED_AFTER_S * SECOND_NS)]
+
+
+def _hidden(since_ns: int) -> list[int]:
+    return [since_ns, since_ns + round(HIDDEN_S * SECOND_NS)]
 
 
 def _excused(act: Act, venue: str, since_ns: int, until_ns: int) -> list[int | float | None]:
