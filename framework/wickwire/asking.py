@@ -177,7 +177,7 @@ class Asking:
                 waits_s.append(self._live.after_s - now.s)
             if lacking(self._ledger, due_ns) or self._ledger.rescaling.pending:
                 waits_s.append(self._heal.after_s - now.s)
-            if self._is_to_be_audited:  # also when the next bucket is that of Monday
+            if self._is_to_be_audited(due_ns):  # also when the next bucket is that of Monday
                 waits_s.append(self._audit_s - now.s)
             if self._unheard:
                 waits_s.append(self._look.after_s - now.s)
@@ -260,7 +260,7 @@ class Asking:
         ledger = self._ledger
         if ledger.rescaling.pending and now.s >= self._heal.after_s:
             return rescaled(ledger)
-        resting = ledger.buckets.rest(due_ns) is not None and not self._is_to_be_audited
+        resting = ledger.buckets.rest(due_ns) is not None and not self._is_to_be_audited(due_ns)
         if self.polled != self._streamed and now.s >= self._audit_s and not resting:
             return self._audit(now, due_ns)
         on_trial = self.polled and self._streamed and ledger.epoch
@@ -270,11 +270,16 @@ class Asking:
             return known_from(ledger, due_ns, ledger.frontier_ns - ledger.buckets.size_ns)
         return None
 
-    @property
-    def _is_to_be_audited(self) -> bool:
-        """Whether something closed since the last audit, and the route is the planned one."""
-        newest = self._ledger.last_close
-        return self.polled != self._streamed and newest is not None and newest.close_ns > self._audited_ns
+    def _is_to_be_audited(self, due_ns: int) -> bool:
+        """Say whether a bucket was decided since the last audit, and the route is the planned one.
+
+        One that history left out counts as much as a candle: at the end of a session a venue may be late.
+        """
+        rest = self._ledger.buckets.rest(due_ns)
+        decided_ns = self._ledger.frontier_ns
+        if rest is not None:
+            decided_ns = min(decided_ns, rest[0])
+        return self.polled != self._streamed and decided_ns > max(self._audited_ns, self._ledger.origin_ns)
 
     def _audit(self, now: Moment, due_ns: int) -> Want | None:
         """Return the next page of what was not compared yet, so that no bucket slips between two audits."""
@@ -383,6 +388,7 @@ class Asking:
         self._postpone(want, wait_s, now)
         if want.known and not self._ledger.rescaling.pending:  # nothing was compared
             self._uncompared_ns = min(want.since_ns, self._uncompared_ns)
+            self._audited_ns = min(want.since_ns, self._audited_ns)
             self._audit_s = self._heal.after_s
         return retries
 

@@ -12,10 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wickwire import Candle, HoleKind, Page, Rung, Series, Timeframe, TransportError, Utc
-from wickwire.asking import AUDIT_BUCKETS, AUDIT_S, EARLY_ASKS, HOLD_S, MARGIN_S, Asking, Moment
+from wickwire.asking import (
+    AUDIT_BUCKETS,
+    AUDIT_POLLED_S,
+    AUDIT_S,
+    EARLY_ASKS,
+    HOLD_S,
+    MARGIN_S,
+    Asking,
+    Moment,
+)
 from wickwire.description import OhlcvSupport
 from wickwire.ledger import Ledger, Want
-from wickwire.model import MINUTE_NS, SECOND_NS, Hole, Session
+from wickwire.model import DAY_NS, MINUTE_NS, SECOND_NS, Hole, Session
 from wickwire.retry import Backoff
 from wickwire.store import TAIL
 from wickwire.wants import first_look
@@ -259,6 +268,36 @@ def test_an_audit_that_fails_is_made_good() -> None:
     made.away = False
     streamed(made, range(60, 70))
     assert compared(made) >= set(range(30, 60))
+
+
+@attrs.frozen
+class TwoSessions:
+    """Ten minutes from T0 on, and again a day later."""
+
+    name: str = "two sessions"
+
+    def sessions(self, since_ns: int, until_ns: int) -> list[tuple[int, int]]:
+        known = [(ns, ns + 10 * MINUTE_NS) for ns in (T0, T0 + DAY_NS)]
+        return [(opens, ends) for opens, ends in known if opens < until_ns and ends > since_ns]
+
+
+@pytest.mark.parametrize("away_s", [0.0, 4_000.0])
+def test_what_history_left_out_at_the_end_of_a_session_is_compared_within_the_rest(away_s: float) -> None:
+    """Its venue may have been late just then, and no other candle closes before the next session."""
+    made = case()
+    made.ledger.buckets.calendar = TwoSessions()
+    at_s = 600.0 + WAIT_S
+    want = made.asking.next(now(at_s))
+    assert want is not None
+    made.ledger.page(Page(candles=[], covered=(T0, T0 + 10 * MINUTE_NS)), want, now(at_s).ns, route=Rung.POLL)
+    made.asking.answered(want, now(at_s).ns, now(at_s), forward=True)
+    while at_s < 6 * 3_600.0:  # then it looks whether the calendar is right
+        made.away = at_s < away_s
+        made.ask(at_s)
+        at_s = (made.asking.wake_ns(now(at_s)) - T0) / SECOND_NS
+    assert [(0, 10)] == [asked[1:] for asked in made.asked if asked[0] >= away_s], "once it is there"
+    assert made.asked[-1][0] <= 1.5 * AUDIT_POLLED_S + 600 + WAIT_S
+    assert made.ledger.closes.at(T0) is not None
 
 
 def test_each_candle_of_a_stream_on_trial_is_compared_once() -> None:
