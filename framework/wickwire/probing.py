@@ -8,6 +8,7 @@ does not help its connection is replaced. Where they hold none, it is quiet, and
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -35,7 +36,7 @@ LEAST_S: Final = 30.0
 """A shorter silence is no reason to ask anybody."""
 
 NEVER_S: Final = 120.0
-"""How long a feed may bring nothing at all, counted from its subscription."""
+"""How long a feed may bring nothing of which nobody knows yet how it usually is."""
 
 AGAIN_S: Final = 60.0
 """How soon it is asked again at first, when history failed or a remedy has to show its effect; it doubles."""
@@ -72,7 +73,7 @@ class _Watch:
         """Say whether its silence is to be asked about now."""
         if not route.live or now_s < self.after_s:
             return False
-        limit_s = max(self.rhythm.limit_s, LEAST_S) if route.received else NEVER_S
+        limit_s = NEVER_S if math.isinf(self.rhythm.gap_s) else max(self.rhythm.limit_s, LEAST_S)
         return now_s - route.heard_s > min(limit_s, LONGEST_S)
 
     def postpone(self, now_s: float) -> None:
@@ -136,12 +137,15 @@ class Probing:
 
     async def _probe(self, series: Series, route: AnyFeedRoute, watch: _Watch) -> None:
         """Ask history about one feed, and do what follows from it."""
-        loop, heard_s = asyncio.get_running_loop(), route.heard_s
-        watch.postpone(loop.time())
+        now_s, heard_s = asyncio.get_running_loop().time(), route.heard_s
+        watch.postpone(now_s)
+        # by the venue's clock: by one of ours that is behind, its last trade would be one that did not come
+        now_ns = self._history.clocks.at_venue_ns(self._clock.now_ns(), now_s)
+        since_ns = now_ns - round((now_s - heard_s) * SECOND_NS)
+        if route.latest is not None:
+            since_ns = max(since_ns, min(route.latest.time_ns or 0, now_ns))
         try:
-            traded = await self._traded(
-                series, self._clock.now_ns() - round((loop.time() - heard_s) * SECOND_NS)
-            )
+            traded = await self._traded(series, since_ns, now_ns)
         except WickwireError:  # the candle series of the venue, or its health, say what is wrong with history
             return
         if traded is None or route.heard_s != heard_s or self._feeds.get(series) is not route:
@@ -156,13 +160,13 @@ class Probing:
         else:
             self._replace(series, why)
 
-    async def _traded(self, series: Series, since_ns: int) -> Candle | None:
+    async def _traded(self, series: Series, since_ns: int, now_ns: int) -> Candle | None:
         """Return a candle of *series*' symbol since then in which something was traded, if there is one."""
         found = self._support(series)
         if found is None:
             return None
         support, timeframe = found
-        size_ns, now_ns = timeframe.nominal_ns, self._clock.now_ns()
+        size_ns = timeframe.nominal_ns
         until_ns = now_ns - round(support.settle_s * SECOND_NS)
         first_ns = max(since_ns - since_ns % size_ns + size_ns, until_ns - support.page_rows * size_ns)
         if first_ns + size_ns > until_ns:

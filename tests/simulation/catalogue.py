@@ -60,7 +60,7 @@ class Trouble:
         A silence of less than a minute, even of everything, looks like a quiet market, and so does what a
         line swallows: sequences would show it, and most venues have none.
         """
-        return self.name in {"mute", "stall"} or (self.fault is not None and self.fault.misleads)
+        return self.name in {"mute", "stall", "half_open"} or (self.fault is not None and self.fault.misleads)
 
     @property
     def hides(self) -> bool:
@@ -386,6 +386,7 @@ _LINE: Final = (
     *(Trouble(place="line", name="cut", tag=tag, details={"code": code}, once=True, settles_min=40.0)
       for code, tag in _CODES.items()),
     Trouble(place="line", name="cut_all", tag="F64", once=True, settles_min=40.0),
+    Trouble(place="line", name="half_open", tag="F1", once=True, settles_min=40.0),
     Trouble(place="line", name="refuse", tag="F36", settles_min=40.0),
     Trouble(place="line", name="mute", tag="F1", settles_min=100.0),
     Trouble(place="line", name="slow", tag="F4", details={"latency_s": 3.0}, settles_min=40.0),

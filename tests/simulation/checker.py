@@ -20,13 +20,17 @@ What is compared:
   much (None: by any time).
 * `delivered`: `[at_ns, life, series, row, revision, seq]` in the order of delivery, by a reader whose cursor
   outlives the process; `pushed`: `[life, series, open_ns, revision]`, what listeners got.
-* `trades`: by series `{told, true}`, each `[time_ns, price, size, side]`.
+* `trades`: by series `{told, true, excused}`, the first two of `[time_ns, price, size]`; *excused* are
+  `[since_ns, until_ns]` in which some may be lost, or told twice.
 * `samples`: `[at_ns, series, condition, route, seen_ns]`: what was said, and when data came last.
 * `bare`: `[at_ns, series]` of what was said to come by a stream while the venue had none for 99 s.
 * `tries`: by venue `[[at_ns, well], ...]`; `healed_ns`, `ended_ns`; `first_ns`: by venue, when data came
   first since *healed_ns*.
 * `peaks` and `bounds`: by name, what there was at most, and what is allowed.
-* `switches`: `[at_ns, series, route]`; `connects` and `requests`: by venue and life, when in seconds.
+* `switches`: `[at_ns, series, route]`; `connects` and `requests`: by venue and life, when in seconds; `ends`:
+  the same of streams that the other side ended, or nobody.
+* `asked`: by host and life, when a request was sent in seconds; `refusals`: by the same
+  `[at_s, asked_s]` of answers that there were too many, and for how long the venue wanted peace.
 * `left`: `[series, since_ns, seen_ns]` of what is not wanted since then, and when data of it came last;
   `open_at_last`: streams that are open though nothing is wanted any more.
 * `stops`: seconds that each orderly stop took; `orphans`: what was left running after the last.
@@ -68,6 +72,13 @@ MOST_CONNECTS: Final = 40
 MOST_REQUESTS: Final = 60
 """Of one venue in ten minutes, by one process: connections, and requests for each series, two at least; one
 that goes before others is asked for its running bucket too, and counts twice."""
+PEACE_S: Final = 10.0
+"""So long nothing is asked after an answer that there were too many requests, whatever the venue says."""
+UNDER_WAY_S: Final = 0.5
+"""What is sent so soon after an answer may have been under way."""
+AT_ONCE_S: Final = 0.1
+MANY_ENDS: Final = 8
+"""Waits are drawn by lot from nothing on: of so many streams that ended a few are opened again at once."""
 MOST_NAMED: Final = 3
 WELL: Final = frozenset({"live", "quiet", "polled"})
 LOG_LINES_A_MINUTE: Final = 120
@@ -193,13 +204,26 @@ def _monotone(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
 
 
 def _trades(run: Run) -> list[str]:
-    """I3: no trade is told that never was."""
+    """I1, I2, I3: no trade is told that never was, and while all is well each is told once."""
     lines: list[str] = []
     for name, trades in run["trades"].items():
-        true = {(at_ns, Decimal(price), Decimal(size)) for at_ns, price, size, _ in trades["true"]}
-        false = [one for one in trades["told"] if (one[0], Decimal(one[1]), Decimal(one[2])) not in true]
+        true, told = _counted(trades["true"]), _counted(trades["told"])
+        false = [one for one in told if one not in true]
         lines += _few(false, lambda one, name=name: f"I3 {name}: the trade {one} never was")
+        calm = [
+            one
+            for one in true
+            if not any(since_ns <= one[0] < until_ns for since_ns, until_ns in trades["excused"])
+        ]
+        lost = [one for one in calm if told[one] < true[one]]
+        lines += _few(lost, lambda one, name=name: f"I1 {name}: the trade {one} was not told")
+        doubled = [one for one in calm if told[one] > true[one]]
+        lines += _few(doubled, lambda one, name=name: f"I2 {name}: the trade {one} was told more than once")
     return lines
+
+
+def _counted(trades: Sequence[Row]) -> Counter[tuple[int, Decimal, Decimal]]:
+    return Counter((at_ns, Decimal(price), Decimal(size)) for at_ns, price, size in trades)
 
 
 # ------------------------------------------------------------------------------------ what is said, and when
@@ -360,6 +384,16 @@ def _polite(run: Run) -> list[str]:
             worst = _most_at_once(times, 600.0)
             if worst > most:
                 lines.append(f"I10 {who}: {worst} {what} in ten minutes, {most} are sensible")
+    for who, told in run["refusals"].items():
+        for at_s, asked_s in told:
+            until_s = at_s + max(asked_s, PEACE_S) - SLACK_S
+            hasty = [sent_s for sent_s in run["asked"][who] if at_s + UNDER_WAY_S < sent_s < until_s]
+            lines += [f"I10 {who}: asked {hasty[0] - at_s:.1f} s after too many requests"] if hasty else []
+    for who, ends in run["ends"].items():
+        tried = sorted(run["connects"].get(who, []))
+        at_once = [at_s for at_s in ends if any(0.0 <= one - at_s < AT_ONCE_S for one in tried)]
+        if len(ends) >= MANY_ENDS and len(at_once) > len(ends) / 2:
+            lines.append(f"I10 {who}: {len(at_once)} of {len(ends)} streams that ended were opened at once")
     for limit in run["limits"]:
         rate, room = limit["amount"] / limit["per_s"], float(max(limit["burst"], 1))
         left, last_s = room, None

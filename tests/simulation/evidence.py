@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from tests.simulation.life import SECRETS
-from tests.simulation.script import Act, Way
+from tests.simulation.script import AUDITED_S, Act, Way
 from tests.simulation.stage import Stage
 from wickwire import SECOND_NS, Account, Candle, Rate, Series, SeriesCandle, Timeframe
 from wickwire_sqlite.store import SqliteStore
@@ -25,10 +26,12 @@ HIDDEN_S: Final = 30.0
 """So long after a silence began a bucket may begin of which a first row still came."""
 BACK_S: Final = 480.0
 """How long after a trouble that stops everything an attempt may still be waited for."""
-AUDITED_S: Final = 2_400.0
 AUDITED_POLLED_S: Final = 6_000.0
 """What a venue changes without a word is found by the next comparison with history: within 23 minutes while
 the process is awake and the stream is there, and within an hour and a half where there is none."""
+FEED_BEGINS_S: Final = 60.0
+FEED_ENDS_S: Final = 30.0
+"""How long after its start, and before its end, a feed may lack trades."""
 YOUNG_S: Final = 1_200.0
 UNEASE_S: Final = 36.0
 """How much later than it has settled a candle may be told while all is well: calls may wait for others."""
@@ -142,6 +145,9 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             one for one in stage.sampler.bare if series.get(one[1], {}).get("venue", "dxlink") != "dxlink"
         ],
         "switches": stage.heard.switches,
+        "ends": _by_venue(stage, stage.books.ends),
+        "refusals": {f"{host} in life {life}": told for (host, life), told in stage.books.refusals.items()},
+        "asked": {f"{host} in life {life}": times for (host, life), times in stage.books.requests.items()},
         "connects": _by_venue(stage, stage.books.connects),
         "requests": _by_venue(stage, stage.books.requests),
         "left": stage.left,
@@ -236,23 +242,46 @@ def _by_venue(stage: Stage, times: Mapping[tuple[str, int], list[float]]) -> dic
 
 
 def _trades(stage: Stage) -> dict[str, Any]:
-    told: dict[str, list[Any]] = {}
-    for trade in stage.heard.trades:
-        told.setdefault(trade.symbol, []).append(
-            [trade.time_ns, str(trade.price), str(trade.size), str(trade.side)]
-        )
-    return {
-        symbol: {
-            "told": trades,
-            "true": [
-                [true.time_ns, str(true.price), str(true.size), str(true.side)]
-                for true in stage.venues.market.trades(
-                    symbol, min(one[0] for one in trades), max(one[0] for one in trades) + 1
-                )
+    assert stage.sampler.last is not None
+    begin_ns, end_ns = stage.script.starts_ns, stage.sampler.last.at_ns
+    found: dict[str, Any] = {}
+    for name, told in stage.heard.trades.items():
+        one = Series.parse(name)
+        true = stage.venues.market.trades(one.symbol, begin_ns, stage.true.now_ns())
+        acts = [act for act in stage.script.acts if act.trouble.name == "late_trade"]
+        late = {Decimal(act.trouble.details["price"]) for act in acts}  # some venues tell those too
+        found[name] = {
+            "told": [
+                [each.time_ns, str(each.price), str(each.size)] for each in told if each.price not in late
+            ],
+            "true": [[each.time_ns, str(each.price), str(each.size)] for each in true],
+            "excused": [
+                [0, begin_ns + round(FEED_BEGINS_S * SECOND_NS)],
+                [end_ns - round(FEED_ENDS_S * SECOND_NS), FOREVER_NS],
+                *(
+                    _around(act, *stage.spans[act.number])
+                    for act in stage.script.acts
+                    if act.number in stage.spans and _breaks_feed(act, one)
+                ),
             ],
         }
-        for symbol, trades in told.items()
-    }
+    return found
+
+
+def _breaks_feed(act: Act, one: Series) -> bool:
+    """Say whether trades of a feed may be lost or come twice because of an act.
+
+    Nobody stores them. A connection is replaced without a loss where the venue allows another beside it.
+    """
+    if act.trouble.name == "rotate":
+        return one.venue == "alpaca"
+    return act.trouble.place in {one.venue, "line", "machine", "process", "roster"}
+
+
+def _around(act: Act, since_ns: int, until_ns: int) -> list[int]:
+    if act.trouble.name == "duplicate_trades":  # it repeats what was long before
+        since_ns = 0
+    return [since_ns - round(FEED_BEGINS_S * SECOND_NS), until_ns + round(BACK_S * SECOND_NS)]
 
 
 def _limits(stage: Stage) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ class Heard:
         now_ns: The true time.
         candles: What the reader with a durable cursor got: when, and the candle.
         pushed: What listeners got: life, and the candle.
-        trades: Trades, by series.
+        trades: Trades, by series; not those of snapshots, which were before.
         switches: When which series changed to which route.
         lines: Log lines from warnings on: when, level and text.
         cursor: The `seq` of the last candle that the reader got.
@@ -55,7 +55,7 @@ class Heard:
     now_ns: Callable[[], int]
     candles: list[tuple[int, SeriesCandle]] = attrs.field(factory=list)
     pushed: list[tuple[int, SeriesCandle]] = attrs.field(factory=list)
-    trades: list[Trade] = attrs.field(factory=list)
+    trades: dict[str, list[Trade]] = attrs.field(factory=dict)
     switches: list[tuple[int, str, str]] = attrs.field(factory=list)
     lines: list[tuple[int, str, str]] = attrs.field(factory=list)
     cursor: int = 0
@@ -121,9 +121,10 @@ class Life:
                 self.collector.on_candle(self._pushed)
                 reading = [
                     tasks.create_task(self._read(), name="reader"),
-                    tasks.create_task(self._hear(), name="trades"),
                 ]
                 for name in list(self.series):
+                    if Series.parse(name).what is Feed.TRADES:
+                        reading.append(tasks.create_task(self._hear(name), name=f"reader of {name}"))
                     await self.add(name)
                 self.begun.set()
                 await self.leave.wait()
@@ -186,10 +187,11 @@ class Life:
             else:
                 return
 
-    async def _hear(self) -> None:
-        async for trade in self.collector.trades():
-            if not self.dead:
-                self.heard.trades.append(trade)
+    async def _hear(self, name: str) -> None:
+        told = self.heard.trades.setdefault(name, [])
+        async for trade in self.collector.trades(name):
+            if not self.dead and not trade.snapshot:
+                told.append(trade)
 
 
 def made(

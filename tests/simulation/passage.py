@@ -23,6 +23,7 @@ Sight = tuple[str, Sequence[bytes]]
 """What is seen (venue, kind and symbol in one text), and the pieces that a frame of it holds, all of them."""
 
 
+TOO_MANY: Final = 429
 CONFIRMED: Final = " confirmed"
 """What a venue confirms is counted from then on, before anything of it came."""
 
@@ -39,6 +40,8 @@ class Ledgers:
         connects: When a stream was asked for, by host and life, in the loop's seconds.
         requests: When a request was sent, by host and life: a process that comes back counts anew.
         sent: Times of messages, by host and stream.
+        ends: When a stream ended that nobody here had closed, by host and life, in the loop's seconds.
+        refusals: Answers "too many requests", by host and life: when, and how long the venue asked for.
         tries: Attempts of any kind by venue: when in true nanoseconds, and whether it went well.
         seen_ns: When a frame of something was handed over last.
         first_ns: By venue, when data of it was handed over first since `mark`.
@@ -51,6 +54,8 @@ class Ledgers:
     connects: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
     requests: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
     sent: list[tuple[str, list[float]]] = attrs.field(factory=list)
+    ends: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
+    refusals: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
     tries: dict[str, list[tuple[int, bool]]] = attrs.field(factory=dict)
     seen_ns: dict[str, int] = attrs.field(factory=dict)
     first_ns: dict[str, int] = attrs.field(factory=dict)
@@ -133,6 +138,9 @@ class Passage:
         await self._hang()
         self.books.journal.note("request", host, reply.status, len(reply.body))
         self.books.tried(host, at_ns, well=reply.status == 200)
+        if reply.status == TOO_MANY:
+            asked_s = float(reply.headers.get("retry-after", 0.0))
+            self.books.refusals.setdefault((host, self.life), []).append((_now_s(), asked_s))
         if reply.status == 200:
             self.books.answered(host)
         return reply
@@ -179,7 +187,9 @@ class PassedStream:
         try:
             frame = await self.inner.receive()
         except WickwireError:
-            self.passage.streams.pop(self, None)
+            if self in self.passage.streams:
+                del self.passage.streams[self]
+                self.passage.books.ends.setdefault((self.host, self.passage.life), []).append(_now_s())
             await self.passage._hang()
             raise
         await self.passage._hang()

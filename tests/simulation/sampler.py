@@ -73,7 +73,8 @@ class Sampler:
                 others = [seen.get(sight_of(one.series, rung), 0) for rung in (Rung.STREAM, Rung.BUILD)]
                 came_ns = max(came_ns or 0, *others) or None
             if isinstance(one.series.what, Feed):  # counted from the moment of asking, before anything came
-                came_ns = max(came_ns or 0, stage.books.reached_ns(one.series.venue)) or None
+                asked_ns = max(stage.books.reached_ns(one.series.venue), seen.get(f"added {one.series}", 0))
+                came_ns = max(came_ns or 0, asked_ns) or None
             self.samples.append((at_ns, str(one.series), one.condition.value, one.rung.value, came_ns))
             self.text.update({one.trouble: None, one.why: None})
         for venue in health.venues:

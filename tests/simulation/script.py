@@ -11,7 +11,7 @@ import attrs
 from tests.simulation.catalogue import CATALOGUE, Trouble
 from wickwire import Series, Timeframe, parse_instant
 
-__all__ = ["CALM_MIN", "Act", "Script", "Way", "drawn"]
+__all__ = ["AUDITED_S", "CALM_MIN", "Act", "Script", "Way", "drawn"]
 
 CALM_MIN: Final = 20.0
 """How long nothing happens at the end, at least; after most troubles it is longer."""
@@ -27,6 +27,13 @@ SERIES: Final[dict[str, Sequence[str]]] = {
 }
 """Streamed, resampled (15m, 1h), built from trades (Coinbase's minutes), polled (Yahoo), and feeds; Harbour
 is invented, and tells no more than a venue has to."""
+
+TRADED: Final = ("kraken", "coinbase", "alpaca", "dxlink")
+"""Who has trades; those of every second of them are collected too."""
+
+AUDITED_S: Final = 2_400.0
+"""So long before the end a venue changes at least one candle without a word: an audit has to find it."""
+ROTATIONS: Final = 3
 
 _STARTS: Final = tuple(
     map(parse_instant, ("2027-01-15T14:27:00Z", "2027-01-15T20:05:00Z", "2027-01-17T23:20:00Z"))
@@ -97,9 +104,11 @@ def drawn(
     series = [name for venue in venues for name in _series(venue, each, rng)]
     length_s = hours * 3_600.0
     ways = _ways(series, random.Random(f"ways/{seed}"))
+    series += _feeds(series, venues, random.Random(f"feeds/{seed}"))
+    more = _silent(length_s, venues, random.Random(f"silent/{seed}")) if troubles else []
     acts: list[Act] = []
     if troubles and seed % 2:
-        acts = _storms(length_s, venues, rng)
+        acts = _while_it_lives([*_storms(length_s, venues, rng), *more])
         starts_ns = rng.choice(_STARTS)
         return Script(seed=seed, hours=hours, starts_ns=starts_ns, series=series, acts=acts, ways=ways)
     at_s, pace_s = WARM_UP_MIN * 60.0, rng.choice((120.0, 300.0, 600.0))
@@ -115,7 +124,7 @@ def drawn(
         place = rng.choice(sorted({one.place for one in fitting}))
         trouble = rng.choice([one for one in fitting if one.place == place])
         acts.append(_act(len(acts), at_s, trouble, length_s, rng))
-    acts, starts_ns = _while_it_lives(acts), rng.choice(_STARTS)
+    acts, starts_ns = _while_it_lives([*acts, *more]), rng.choice(_STARTS)
     return Script(seed=seed, hours=hours, starts_ns=starts_ns, series=series, acts=acts, ways=ways)
 
 
@@ -149,14 +158,28 @@ def _storms(length_s: float, venues: Sequence[str], rng: random.Random) -> list[
                 if rng.random() < 0.15:
                     begin(at_s + rng.expovariate(1.0 / 60.0), deaths)
             at_s += rng.uniform(300.0, 600.0)
-    return _while_it_lives(sorted(acts, key=lambda act: act.since_s))
+    return acts
+
+
+def _silent(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
+    """Draw what nobody should notice, in every run: connections replaced, and a candle changed in silence."""
+    acts: list[Act] = []
+    rotation = next(one for one in CATALOGUE if one.name == "rotate")
+    late = [one for one in CATALOGUE if one.name == "late_trade" and one.place in venues]
+    last_s = length_s - rotation.settles_min * 60.0
+    for _ in range(ROTATIONS if last_s > WARM_UP_MIN * 60.0 else 0):
+        acts.append(_act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), rotation, length_s, rng))
+    if late and length_s > AUDITED_S + WARM_UP_MIN * 60.0:
+        at_s = rng.uniform(WARM_UP_MIN * 60.0, length_s - AUDITED_S)
+        acts.append(_act(0, at_s, rng.choice(late), length_s, rng))
+    return acts
 
 
 def _while_it_lives(acts: Sequence[Act]) -> list[Act]:
     """Leave out what begins while the process is away, or stands still: nobody would meet it."""
     kept: list[Act] = []
     away_until_s = 0.0
-    for act in acts:
+    for act in sorted(acts, key=lambda one: one.since_s):
         if act.since_s >= away_until_s:
             kept.append(attrs.evolve(act, number=len(kept)))
             if act.trouble.place == "process":
@@ -178,6 +201,12 @@ def _series(venue: str, count: int, rng: random.Random) -> Sequence[str]:
     first, *others = SERIES[venue]
     chosen = [first, *rng.sample(others, count - 1)]
     return [f"{venue}{name}" if name.startswith(".") else f"{venue}:{name}" for name in chosen]
+
+
+def _feeds(series: Sequence[str], venues: Sequence[str], rng: random.Random) -> Sequence[str]:
+    """Return trades to be collected beside *series*."""
+    names = [f"{venue}:BTC/USD@trades" for venue in venues if venue in TRADED and rng.random() < 1 / 2]
+    return [name for name in names if name not in series]
 
 
 def _ways(series: Sequence[str], rng: random.Random) -> Mapping[str, Way]:

@@ -260,6 +260,7 @@ class Stage:
                 self.series[name] = None
                 if self.life is not None and self.life.begun.is_set():
                     assert self._tasks is not None
+                    self.books.seen_ns[f"added {name}"] = self.true.now_ns()
                     self._tasks.create_task(_added(self.life, name), name=f"add {name}")
             case "host":
                 self.heard.raises &= trouble.name != "raises"
@@ -294,6 +295,8 @@ class Stage:
                 self.line.cut(self._stream_of(act), code=trouble.details["code"])
             case "cut_all":
                 self.line.cut()
+            case "half_open":
+                self.line.strand(self._stream_of(act))
             case "refuse":
                 self.line.refuse(origin)
                 self.line.cut(origin)

@@ -16,6 +16,7 @@ from tests.simulation import checker
 S = 1_000_000_000
 MINUTE = 60 * S
 NAME = "kraken:BTC/USD@1m"
+FEED = "kraken:BTC/USD@trades"
 OPENS = [number * MINUTE for number in range(10, 30)]
 
 
@@ -55,7 +56,16 @@ def whole() -> dict[str, Any]:
         },
         "feed_limits": {"kraken:BTC/USD@trades": 60.0},
         "delivered": [[ns + MINUTE + 3 * S, 1, NAME, row(ns), 0, seq] for seq, ns in enumerate(OPENS, 1)],
-        "trades": {"BTC/USD": {"told": [[5, "10", "1.50", "buy"]], "true": [[5, "10.0", "1.5", "buy"]]}},
+        "trades": {
+            FEED: {
+                "told": [[5, "10", "1.50"]],
+                "true": [[5, "10.0", "1.5"], [9, "11", "2"]],
+                "excused": [[8, 20]],
+            }
+        },
+        "ends": {"kraken in life 1": []},
+        "asked": {"api in life 1": [10.0, 25.0]},
+        "refusals": {"api in life 1": [(10.1, 0.0)]},
         "samples": [[ns, NAME, "live", "stream", ns - 20 * S] for ns in OPENS],
         "bare": [],
         "switches": [[OPENS[3], NAME, "poll"], [OPENS[10], NAME, "stream"]],
@@ -148,7 +158,24 @@ def _stored_is_older(run: dict[str, Any]) -> None:
 
 
 def _no_such_trade(run: dict[str, Any]) -> None:
-    run["trades"]["BTC/USD"]["told"].append([6, "10", "1", "sell"])
+    run["trades"][FEED]["told"].append([6, "10", "1"])
+
+
+def _a_trade_is_lost(run: dict[str, Any]) -> None:
+    run["trades"][FEED]["told"].clear()
+
+
+def _a_trade_is_told_twice(run: dict[str, Any]) -> None:
+    run["trades"][FEED]["told"] *= 2
+
+
+def _it_asks_after_too_many_requests(run: dict[str, Any]) -> None:
+    run["asked"]["api in life 1"].append(12.0)
+
+
+def _it_comes_back_at_once(run: dict[str, Any]) -> None:
+    run["ends"]["kraken in life 1"] = [100.0 * number for number in range(8)]
+    run["connects"]["kraken in life 1"] = [100.0 * number + 0.01 for number in range(8)]
 
 
 def _says_live(run: dict[str, Any]) -> None:
@@ -268,6 +295,8 @@ BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I3", _first_close_wrong),
     ("I3", _closed_early),
     ("I3", _no_such_trade),
+    ("I1", _a_trade_is_lost),
+    ("I2", _a_trade_is_told_twice),
     ("I4", _went_back),
     ("I4", _stored_is_older),
     ("I5", _says_live),
@@ -292,6 +321,8 @@ BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I6", _by_no_stream),
     ("I10", _storm_of_connects),
     ("I10", _storm_of_requests),
+    ("I10", _it_asks_after_too_many_requests),
+    ("I10", _it_comes_back_at_once),
     ("I11", _told_a_secret),
     ("I12", _frame_not_counted),
     ("I12", _candle_not_counted),

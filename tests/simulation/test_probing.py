@@ -6,7 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from tests.simulation.test_dxlink import SECRETS
 from tests.simulation.world import World, simulate
+from wickwire import Account
 from wickwire.health import SeriesHealth
 from wickwire.news import Condition, Doubted
 from wickwire.simulate.listings import DEFAULT_LISTINGS, Listing
@@ -79,6 +81,34 @@ def test_a_market_in_which_little_is_traded_is_quiet_and_asked_about_ever_more_r
         assert 3 <= asked <= 20, "each minute at first, each half hour in the end"
 
     simulate(play, "kraken:RARE/USD@trades", instruments=[*DEFAULT_LISTINGS, rare])
+
+
+def test_a_quiet_feed_is_not_taken_for_deaf_by_a_clock_that_is_behind() -> None:
+    """By such a clock its last trade came before it was made, and history holds it (seed 2020)."""
+
+    async def play(world: World) -> None:
+        await world.minutes(120)
+        assert 0 == sum(each.doubts for each in world.collector.health().series)
+
+    names = [f"dxlink:{symbol}/USD@trades" for symbol in ("ETH", "DOGE", "XRP")]
+    simulate(play, *names, accounts={"dxlink": Account(secrets=SECRETS)}, off_s=-3.0)
+
+
+def test_a_feed_of_which_little_came_before_it_went_deaf_is_asked_about_soon() -> None:
+    """Nobody knows yet how long it is usually silent (seed 2027)."""
+
+    async def play(world: World) -> None:
+        await world.minutes(0.3)
+        [health] = world.collector.health().series
+        assert Condition.LIVE is health.condition
+        world.servers["coinbase"].inject("silent_ack")
+        world.servers["coinbase"].inject("hangup", code=1006)
+        await world.minutes(4)
+        [health] = world.collector.health().series
+        assert Condition.STALE is health.condition
+        assert "history holds trades of" in health.trouble
+
+    simulate(play, "coinbase:BTC/USD@trades", seed=3)
 
 
 def test_a_feed_that_brought_nothing_from_the_start_is_asked_about() -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from tests.simulation.clocks import TrueClock, WallClock
 from tests.simulation.venues import Venues
 from wickwire import SECOND_NS, HoleKind, MemoryStore, Rate, Series, SeriesCandle, Timeframe, Trade
 from wickwire.closer import Condition, Switch
@@ -273,9 +274,10 @@ def simulate(
     instruments: Sequence[Listing] = (),
     synthetic_count: int = 0,
     latency_s: float = 0.05,
+    off_s: float = 0.0,
     **more: Any,
 ) -> None:
-    """Run *play* in a world in which *names* are collected."""
+    """Run *play* in a world in which *names* are collected, by a clock that is *off_s* ahead."""
 
     async def main() -> None:
         clock = running_clock()
@@ -290,7 +292,8 @@ def simulate(
         rng = random.Random(seed)
         transport = MemoryTransport(list(servers.values()), clock, latency_s=latency_s, rng=rng)
         counted, store = Counted(transport), Kept()
-        collector = Collector(store, registry=registry, transport=counted, clock=clock, rng=rng, **more)
+        ours = WallClock(TrueClock(clock), off_ns=round(off_s * SECOND_NS))
+        collector = Collector(store, registry=registry, transport=counted, clock=ours, rng=rng, **more)
         async with collector:
             world = World(
                 market=market,

@@ -160,7 +160,17 @@ class MemoryTransport:
         _mark(self._muted, known, on=muted)
         for stream in self._streams:
             if stream.origin == known:
-                stream.muted = muted
+                stream.muted = muted or stream.is_stranded
+
+    def strand(self, origin: str | None = None) -> int:
+        """Let every open stream, or those of *origin*, be half open for good, and return how many were.
+
+        So it is when a router forgets a connection: nothing comes, nothing ends. A new stream works.
+        """
+        streams = [stream for stream in self._streams if origin in (None, str(stream.origin))]
+        for stream in streams:
+            stream.strand()
+        return len(streams)
 
     # ------------------------------------------------------------------------------------------------ inside
 

@@ -84,7 +84,7 @@ class MemoryStream:
         ended: Callable[[MemoryStream], None],
     ) -> None:
         self.origin = origin
-        self.muted = False
+        self.muted = self.is_stranded = False
         self._max_frame_bytes = max_frame_bytes
         self._ended = ended
         self._loop = asyncio.get_running_loop()
@@ -159,6 +159,10 @@ class MemoryStream:
     def cut(self, code: int = ABNORMAL_CLOSURE, reason: str = "") -> None:
         """End it from the venue's side, now: without a close frame when *code* is 1006."""
         self._finish(_closed(self.origin, Hangup(code, reason)))
+
+    def strand(self) -> None:
+        """Let it be half open for good: nothing passes any more, and nobody says that it ended."""
+        self.muted = self.is_stranded = True
 
     # -------------------------------------------------------------------------------------- the other end
 
