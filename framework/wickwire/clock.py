@@ -98,6 +98,10 @@ class Comparison:
         told_ns, _, told_s = self._told
         return told_ns + round((now_s - told_s) * 1e9)
 
+    def told_of_ns(self, then_s: float) -> int | None:
+        """Return the venue's time at *then_s* of the loop, where it has told any since; None elsewhere."""
+        return None if self._told is None or self._told[2] < then_s else self.venue_ns(then_s)
+
     def latest_ns(self, now_ns: int, now_s: float) -> int:
         """Return the latest that a venue's present may be, at *now_ns* of ours and *now_s* of the loop.
 

@@ -133,6 +133,7 @@ class Closer:
         self._rhythm = Rhythm()
         self._turned_at = (0, _now_s())
         self._ahead_s = clock.now_ns() / SECOND_NS - _now_s()
+        self._subscribed_s = math.inf
         self.received = 0
         self._stopped = False
         self.rung = plan.rung
@@ -251,7 +252,9 @@ class Closer:
         if abs(ahead_s - self._ahead_s) > MARGIN_S:  # the machine slept: how old is the last row?
             self._row_s = -math.inf
         self._ahead_s = ahead_s
-        self.ledger.subscribed(self.ledger.epoch_count + 1, self._clock.now_ns())
+        now = self._now()
+        self._subscribed_s = now.s
+        self.ledger.subscribed(self.ledger.epoch_count + 1, now.ns)
         if self.ledger.dirty:
             self._notice()  # that it is collected, and from when on, outlives a crash too
         if self.ledger.support.over_stream and self._asking.back():
@@ -430,6 +433,9 @@ class Closer:
     def take(self, want: Want, fetched: FetchedPage) -> None:
         """Take what a page says that was asked for *want*."""
         scales = self.ledger.rescaling.count
+        begun_ns = self._history.clocks.told_of_ns(self._subscribed_s)
+        if begun_ns is not None:  # what our clock said then may have been wrong
+            self.ledger.began(begun_ns + round(MARGIN_S * SECOND_NS))
         outcome = self.ledger.page(fetched.page, want, fetched.as_of_ns, route=self.rung)
         if self.ledger.dirty:
             self._notice()

@@ -271,6 +271,10 @@ class Ledger:
         self.epoch = self.epoch_count = epoch
         self._witness.begin(now_ns)
 
+    def began(self, begun_ns: int) -> None:
+        """The subscription was confirmed at *begun_ns*, as the venue's clock turns out to say."""
+        self._witness.began(begun_ns)
+
     def doubt(self) -> None:
         """Something may have been lost: the forming row is not trusted any more; later ones are.
 

@@ -18,7 +18,8 @@ class Witness:
 
     Attributes:
         since_ns: Buckets that open from then on should have come; None while there is no subscription.
-        begun_ns: When the subscription was confirmed, by the local clock; None while there is none.
+        begun_ns: When the subscription was confirmed, by the venue's clock as far as that is known; None while
+            there is none.
     """
 
     since_ns: int | None = None
@@ -29,6 +30,13 @@ class Witness:
         """A subscription is confirmed: whatever opens from *now_ns* on should come."""
         self.since_ns = self.begun_ns = now_ns
         self._rows.clear()
+
+    def began(self, begun_ns: int) -> None:
+        """The subscription was confirmed at *begun_ns* by the venue's clock: ours may have been wrong."""
+        if self.since_ns == self.begun_ns is not None:
+            self.since_ns = begun_ns
+        if self.begun_ns is not None:
+            self.begun_ns = begun_ns
 
     def expect(self, since_ns: int) -> None:
         """Only what opens from *since_ns* on should come: what was before is not the stream's to bring."""

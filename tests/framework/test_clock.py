@@ -162,3 +162,11 @@ def test_the_venues_time_goes_on_with_the_loop_whatever_becomes_of_the_wall_cloc
     clocks.heard(1_000 * SECOND_NS, 1_010 * SECOND_NS, 20.0)
 
     assert clocks.venue_ns(80.5) == 1_060_500_000_000
+
+
+def test_an_earlier_instant_is_told_by_what_the_venue_said_since() -> None:
+    clocks = Comparison()
+    assert clocks.told_of_ns(10.0) is None
+    clocks.heard(1_000 * SECOND_NS, 5_000 * SECOND_NS, 20.0)
+    assert clocks.told_of_ns(15.0) == 995 * SECOND_NS
+    assert clocks.told_of_ns(25.0) is None, "the machine may have slept between"

@@ -51,3 +51,25 @@ def test_what_is_forgotten_is_not_missed() -> None:
     for minute in range(TAIL + 10):
         witness.saw(row(minute))
     assert (1, []) == witness.compare([row(0), row(9), row(10)], None)
+
+
+def test_when_it_was_subscribed_is_corrected_by_what_the_venue_tells_later() -> None:
+    witness = begun(90)
+    witness.began(5 * MINUTE_NS)
+    assert (0, [5 * MINUTE_NS]) == witness.compare([row(4), row(5)], None)
+    assert witness.came_after(row(4))
+    assert not witness.came_after(row(5))
+
+
+def test_what_is_to_come_as_a_whole_is_not_corrected_by_the_venues_clock() -> None:
+    witness = begun(3)
+    witness.expect(5 * MINUTE_NS)
+    witness.began(2 * MINUTE_NS)
+    assert (0, [5 * MINUTE_NS]) == witness.compare([row(4), row(5)], None)
+
+
+def test_what_is_over_is_not_begun_by_a_correction() -> None:
+    witness = begun(3)
+    witness.end()
+    witness.began(2 * MINUTE_NS)
+    assert (0, []) == witness.compare([row(4)], None)

@@ -29,6 +29,8 @@ BACK_S: Final = 480.0
 AUDITED_POLLED_S: Final = 6_000.0
 """What a venue changes without a word is found by the next comparison with history: within 23 minutes while
 the process is awake and the stream is there, and within an hour and a half where there is none."""
+QUARANTINE_S: Final = 600.0
+"""How long a symbol that the venue does not know is left alone."""
 FEED_BEGINS_S: Final = 60.0
 FEED_ENDS_S: Final = 30.0
 """How long after its start, and before its end, a feed may lack trades."""
@@ -281,6 +283,8 @@ def _breaks_feed(act: Act, one: Series) -> bool:
 def _around(act: Act, since_ns: int, until_ns: int) -> list[int]:
     if act.trouble.name == "duplicate_trades":  # it repeats what was long before
         since_ns = 0
+    if act.trouble.name == "refuse":
+        until_ns += round(QUARANTINE_S * SECOND_NS)
     return [since_ns - round(FEED_BEGINS_S * SECOND_NS), until_ns + round(BACK_S * SECOND_NS)]
 
 

@@ -57,3 +57,13 @@ def test_a_clock_that_is_seconds_ahead_does_not_keep_a_series_polled() -> None:
     for venue in ("harbour", "kraken"):
         acts = ((5, 8, f"{venue}:refuse_connections"),)
         assert [] == play(40, *acts, series=[f"{venue}:BTC/USD@1m", f"{venue}:SOL/USD@1m"], seed=OFF)
+
+
+def test_a_stream_that_brings_nothing_is_noticed_though_the_clock_was_ahead_when_it_was_subscribed() -> None:
+    """Everything was before its subscription by that clock, so nothing seemed to lack (seed 2071)."""
+    acts = (
+        (4, 20, "clock:jumps by_s=4000.0"),
+        (4.5, 7, "kraken:refuse_connections status=429"),
+        (4.6, 7.8, "kraken:silent_ack"),
+    )
+    assert [] == play(40, *acts, series=["kraken:BTC/USD@1m", "kraken:SOL/USD@1m"])
