@@ -35,6 +35,8 @@ FEED_BEGINS_S: Final = 60.0
 FEED_ENDS_S: Final = 30.0
 """How long after its start, and before its end, a feed may lack trades."""
 YOUNG_S: Final = 1_200.0
+DROPPED_S: Final = 600.0
+"""A candle that a stream drops is the next that begins: so long after it is over, for five minutes."""
 UNEASE_S: Final = 36.0
 """How much later than it has settled a candle may be told while all is well: calls may wait for others."""
 DETOUR_S: Final = 60.0
@@ -117,7 +119,10 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 for act in stage.script.acts
                 if act.trouble.name == "late_trade"
                 and act.trouble.place == one.venue
-                and stage.script.hours * 3_600.0 < act.until_s + audited_s
+                and (
+                    stage.script.hours * 3_600.0 < act.until_s + audited_s
+                    or not _is_compared(stage, act, polled=stage.planned[name] == "poll")
+                )
             ],
             "excused": [
                 _excused(act, one.venue, *stage.spans[act.number])
@@ -194,12 +199,14 @@ def _misleads(act: Act, one: Series, acts: Sequence[Act]) -> bool:
     What a stream leaves out is noticed by what it usually brings, which a young process has not learnt yet.
     """
     begun_s = [0.0, *(each.since_s for each in acts if each.trouble.place == "process")]
-    young = any(0.0 <= act.since_s - at_s < YOUNG_S for at_s in begun_s)
+    young = any(-DROPPED_S <= act.since_s - at_s < YOUNG_S for at_s in begun_s)
     left_out = young and act.trouble.name == "drop_candle"
     return (act.trouble.misleads or left_out) and act.trouble.place in {one.venue, "line"}
 
 
 def _misled(act: Act, since_ns: int, until_ns: int) -> list[int]:
+    if act.trouble.name == "drop_candle":
+        until_ns += round(DROPPED_S * SECOND_NS)
     return [since_ns - round(MISLED_BEFORE_S * SECOND_NS), until_ns + round(MISLED_AFTER_S * SECOND_NS)]
 
 
@@ -216,6 +223,20 @@ def _excused(act: Act, venue: str, since_ns: int, until_ns: int) -> list[int | f
     leaves_history = act.trouble.leaves_history and (venue != "dxlink" or act.trouble.fault is not None)
     detour = leaves_history or act.trouble.place == "clock"
     return [since_ns, until_ns, DETOUR_S if detour else None]
+
+
+def _is_compared(stage: Stage, act: Act, *, polled: bool) -> bool:
+    """Say whether any process lived long enough to compare with history what an act changed."""
+    every_s, ago_s = 3_600.0 if polled else 900.0, float(act.trouble.details["ago_s"])
+    deaths = [each for each in stage.script.acts if each.trouble.place == "process"]
+    starts_s = [0.0, *(each.since_s + each.trouble.details["away_s"] for each in deaths)]
+    ends_s = [*(each.since_s for each in deaths), stage.script.hours * 3_600.0]
+    return any(
+        end_s - start_s > 0.5 * every_s + WAKING_S and start_s - (act.since_s - ago_s) < 1.4 * every_s
+        if start_s > act.since_s
+        else end_s - act.since_s > 1.5 * every_s + WAKING_S
+        for start_s, end_s in zip(starts_s, ends_s, strict=True)
+    )
 
 
 def _is_lost_in_time(stage: Stage, at_ns: int) -> bool:
