@@ -18,8 +18,8 @@ class Witness:
 
     Attributes:
         since_ns: Buckets that open from then on should have come; None while there is no subscription.
-        begun_ns: When the subscription was confirmed, by the venue's clock as far as that is known; None while
-            there is none.
+        begun_ns: When the subscription was confirmed, by the venue's clock where that is known; None
+            while there is none.
     """
 
     since_ns: int | None = None

@@ -161,6 +161,7 @@ _TAGS: Final = {
     "hush": "F3",
     "lose": "F22",
     "stale": "F20",
+    "doubles": "F51",
     "down": "F40",
 }
 
@@ -193,6 +194,7 @@ _STREAMS_ALONE: Final = frozenset(
         "hush",
         "lose",
         "stale",
+        "doubles",
     }
 )
 
@@ -319,6 +321,7 @@ _HARBOUR: Final = (
     _harbour("lose", {"count": 3}, **_ONCE),
     _harbour("lose", {"count": 12}, **_ONCE),
     _harbour("stale", **_ONCE),
+    _harbour("doubles", misleads=True),
     _harbour("hangup", {"code": 1006}, **_ONCE),
     _harbour("hangup", {"code": 1012}, **_ONCE),
     _harbour("refuse_connections"),

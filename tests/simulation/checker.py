@@ -8,12 +8,14 @@ A *row* is `[open_ns, close_ns, open, high, low, close, volume, trades, vwap]`; 
 What is compared:
 
 * `series`: by name `{venue, truth, stored, origin_ns, frontier_ns, holes, live_limit_s, polled_limit_s,
-  late_s, wait_s, slow, shut, condition, trouble, rung, planned, misled, prompt, called_empty, denied}`;
+  late_s, wait_s, slow, shut, restless, condition, trouble, rung, planned, misled, prompt, called_empty,
+  denied}`;
   *called_empty* are `[at_ns, open_ns]` of buckets that a commit left out and called no hole, *denied* those
   of buckets that one brought and called a hole, *truth* and *stored* are rows, and `holes`
   `[since_ns, until_ns, kind]`; *late_s* is how far the frontier may be behind at the end, *wait_s*
   how long after its end a bucket is told at most while all is well, *slow* says that many are empty, *shut*
-  that nothing was traded beyond the frontier in a bucket that could be known by now, and
+  that nothing was traded beyond the frontier in a bucket that could be known by now, *restless* that
+  connections end all the time, also at the end of the run, and
   *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later, *unaudited* those in
   which it did so too lately for an audit to have come by, and *excused*
   `[since_ns, until_ns, by_s]` in which buckets that end may be told later than *usual_s* after it, by so
@@ -29,6 +31,7 @@ What is compared:
 * `peaks` and `bounds`: by name, what there was at most, and what is allowed.
 * `switches`: `[at_ns, series, route]`; `connects` and `requests`: by venue and life, when in seconds; `ends`:
   the same of streams that the other side ended, or nobody.
+* `lies`: `[venue, since_ns, until_ns]` in which its streams say what history contradicts, once they are back.
 * `asked`: by host and life, when a request was sent in seconds; `refusals`: by the same
   `[at_s, asked_s]` of answers that there were too many, and for how long the venue wanted peace.
 * `left`: `[series, since_ns, seen_ns]` of what is not wanted since then, and when data of it came last;
@@ -68,6 +71,8 @@ LEAVING_S: Final = 10.0
 FOREVER_S: Final = 1e9
 CALM_S: Final = 900.0
 """So long after the last trouble no series changes its route any more, except back to the planned one."""
+TRIAL_S: Final = 90.0
+"""What a stream brought before it began to lie may still speak for it so long."""
 MOST_CONNECTS: Final = 40
 MOST_REQUESTS: Final = 60
 """Of one venue in ten minutes, by one process: connections, and requests for each series, two at least; one
@@ -259,7 +264,8 @@ def _recovered(name: str, series: Run, run: Run) -> list[str]:
         lines.append(f"I6 {name}: {behind_s:.0f} s behind at the end; {series['late_s']:.0f} are allowed")
     holes = [hole for hole in series["holes"] if hole[2] != "unreachable"]
     lines += _few(holes, lambda hole: f"I6 {name}: a hole is left that history could heal: {hole}")
-    if series["condition"] not in WELL and not (series["shut"] and series["condition"] == "stale"):
+    well = WELL | ({"stale"} if series["shut"] else set()) | ({"starting"} if series["restless"] else set())
+    if series["condition"] not in well:
         lines.append(f"I6 {name}: {series['condition']} at the end: {series['trouble']}")
     since = [row for row in series["truth"] if row[0] >= run["healed_ns"]]
     if series["rung"] != series["planned"] and len(since) >= BUCKETS_ON_TRIAL:
@@ -304,6 +310,12 @@ def _calm(run: Run) -> list[str]:
     lines += [
         f"I6 {name}: says at {at_ns} that it comes by a stream, and for long there was none"
         for at_ns, name in run["bare"]
+    ]
+    lines += [
+        f"I6 {name}: went back to {route} at {at_ns}, which lies"
+        for at_ns, name, route in run["switches"]
+        for venue, since_ns, until_ns in run["lies"]
+        if route != "poll" and name.startswith(f"{venue}:") and since_ns + TRIAL_S * S < at_ns < until_ns
     ]
     return lines[:MOST_NAMED]
 
@@ -384,16 +396,7 @@ def _polite(run: Run) -> list[str]:
             worst = _most_at_once(times, 600.0)
             if worst > most:
                 lines.append(f"I10 {who}: {worst} {what} in ten minutes, {most} are sensible")
-    for who, told in run["refusals"].items():
-        for at_s, asked_s in told:
-            until_s = at_s + max(asked_s, PEACE_S) - SLACK_S
-            hasty = [sent_s for sent_s in run["asked"][who] if at_s + UNDER_WAY_S < sent_s < until_s]
-            lines += [f"I10 {who}: asked {hasty[0] - at_s:.1f} s after too many requests"] if hasty else []
-    for who, ends in run["ends"].items():
-        tried = sorted(run["connects"].get(who, []))
-        at_once = [at_s for at_s in ends if any(0.0 <= one - at_s < AT_ONCE_S for one in tried)]
-        if len(ends) >= MANY_ENDS and len(at_once) > len(ends) / 2:
-            lines.append(f"I10 {who}: {len(at_once)} of {len(ends)} streams that ended were opened at once")
+    lines += _hasty(run)
     for limit in run["limits"]:
         rate, room = limit["amount"] / limit["per_s"], float(max(limit["burst"], 1))
         left, last_s = room, None
@@ -404,6 +407,22 @@ def _polite(run: Run) -> list[str]:
             if left < -rate * TOLERANCE - 1e-6:
                 lines.append(f"I10 {limit['what']}: too many at {at_s:.3f} s")
                 break
+    return lines
+
+
+def _hasty(run: Run) -> list[str]:
+    """I10: who is told that there were too many requests waits, and who was cut off comes back later."""
+    lines: list[str] = []
+    for who, told in run["refusals"].items():
+        for at_s, asked_s in told:
+            until_s = at_s + max(asked_s, PEACE_S) - SLACK_S
+            hasty = [sent_s for sent_s in run["asked"][who] if at_s + UNDER_WAY_S < sent_s < until_s]
+            lines += [f"I10 {who}: asked {hasty[0] - at_s:.1f} s after too many requests"] if hasty else []
+    for who, ends in run["ends"].items():
+        tried = sorted(run["connects"].get(who, []))
+        at_once = [at_s for at_s in ends if any(0.0 <= one - at_s < AT_ONCE_S for one in tried)]
+        if len(ends) >= MANY_ENDS and len(at_once) > len(ends) / 2:
+            lines.append(f"I10 {who}: {len(at_once)} of {len(ends)} streams that ended were opened at once")
     return lines
 
 

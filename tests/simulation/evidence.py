@@ -99,6 +99,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 candle.close_ns + waits_s * SECOND_NS < ended_ns
                 for candle in stage.venues.truth(name, state.frontier_ns, ended_ns)
             ),
+            "restless": one.venue == "harbour",
             "condition": told.condition.value,
             "trouble": told.trouble,
             "rung": told.rung.value,
@@ -152,6 +153,11 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             one for one in stage.sampler.bare if series.get(one[1], {}).get("venue", "dxlink") != "dxlink"
         ],
         "switches": stage.heard.switches,
+        "lies": [
+            [act.trouble.place, *stage.spans[act.number]]
+            for act in stage.script.acts
+            if act.trouble.name == "doubles" and act.number in stage.spans
+        ],
         "ends": _by_venue(stage, stage.books.ends),
         "refusals": {f"{host} in life {life}": told for (host, life), told in stage.books.refusals.items()},
         "asked": {f"{host} in life {life}": times for (host, life), times in stage.books.requests.items()},

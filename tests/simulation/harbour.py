@@ -12,10 +12,13 @@ repeat, or mark, has to be concluded here; so whoever concludes wrongly is seen.
 
 from __future__ import annotations
 
+import heapq
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
+
+import attrs
 
 from wickwire import (
     SECOND_NS,
@@ -52,7 +55,7 @@ from wickwire import (
 )
 from wickwire.simulate.server import Answer, Connection, Hangup, Incoming, Market, Outgoing, VenueServer
 
-__all__ = ["HarbourServer"]
+__all__ = ["HABITS", "HarbourServer"]
 
 STREAM_URL: Final = "wss://stream.harbour.example/v1"
 BARS_URL: Final = "https://api.harbour.example/bars"
@@ -201,13 +204,23 @@ LAG_NS: Final = 4 * SECOND_NS
 """How far history is behind: less than the adapter waits for it to settle."""
 LIVES_S: Final = (45, 170, 320, 610, 95)
 """How long one connection after the other lives."""
+SHORT_LIVES_S: Final = (45, 70, 95, 60)
+DOUBLING_NS: Final = 120 * SECOND_NS
+LATE_EVERY: Final = 5
+LATE_NS: Final = 5 * SECOND_NS
 BUSY_EVERY: Final = 11
 """Each so many-th request is answered by an error."""
+
+HABITS: Final = ("short lives", "late bars", "recalls")
+"""What it may be like all the time: connections live for little more than a minute; every fifth bar comes
+late, after newer ones, though before its bucket is over; a subscription begins with the bar before, as it
+once was."""
 
 FAULTS: Final = {
     "mute": "nothing but beats comes on streams",
     "hush": "nothing comes of *symbol*",
     "lose": "the next *count* bars are lost, and their numbers show it",
+    "doubles": "no stream is opened for two minutes, and then bars tell twice the volume",
     "stale": "the bar before the running one comes once more, as it was in the middle",
     "hangup": "all streams end with *code*",
     "refuse_connections": "no stream is opened",
@@ -232,6 +245,7 @@ class HarbourServer:
         self.lost = 0
         self.late: list[tuple[str, int, Decimal, Decimal]] = []
         self.quays: list[_Quay] = []
+        self.habits: frozenset[str] = frozenset()
         self._opened = 0
         self._asked = 0
         self._now_ns = 0
@@ -254,6 +268,9 @@ class HarbourServer:
             case "stale":
                 for quay in self.quays:
                     quay.stale = True
+            case "doubles" if details.get("on", True):
+                self.on[fault] = {"until_ns": self._now_ns + DOUBLING_NS}
+                self.inject("hangup")
             case _ if details.get("on", True):
                 self.on[fault] = details
             case _:
@@ -271,9 +288,11 @@ class HarbourServer:
         return [told[open_ns] for open_ns in sorted(told)]
 
     def accept(self, incoming: Incoming, now_ns: int) -> Connection | Answer:
-        if incoming.path != "/v1" or "refuse_connections" in self.on:
+        doubles_ns = int(str(self.on.get("doubles", {}).get("until_ns", 0)))
+        if incoming.path != "/v1" or "refuse_connections" in self.on or now_ns < doubles_ns:
             return Answer(status=503, body=b"the harbour is closed")
-        life_s = LIVES_S[self._opened % len(LIVES_S)]
+        lives_s = SHORT_LIVES_S if "short lives" in self.habits else LIVES_S
+        life_s = lives_s[self._opened % len(lives_s)]
         self._opened += 1
         quay = _Quay(self, now_ns, now_ns + life_s * SECOND_NS)
         self.quays = [*self.quays[-20:], quay]
@@ -318,6 +337,8 @@ class _Quay:
         self.stale = False
         self._server, self._ends_ns = server, ends_ns
         self._told_ns: dict[tuple[str, int], int] = {}
+        self._late: list[tuple[int, str, int, list[Any]]] = []
+        self._bars = 0
         self._beat_ns = now_ns + BEAT_NS
         self._number = 0
 
@@ -336,11 +357,18 @@ class _Quay:
         if "refuse" in on:
             return [self._said(refused=pairs, why="the harbour is full")]
         self._told_ns.update(dict.fromkeys(pairs, now_ns))
-        return [self._said(subscribed=pairs)]
+        out: list[Outgoing] = [self._said(subscribed=pairs)]
+        if "recalls" in self._server.habits:
+            out += [self._said(bar=bar) for pair in pairs for bar in self._halves(*pair, now_ns)]
+        return out
 
     def due(self, now_ns: int) -> Sequence[Outgoing]:
         out: list[Outgoing] = []
         on = self._server.on
+        while self._late and self._late[0][0] <= now_ns:
+            _, symbol, seconds, bar = heapq.heappop(self._late)
+            if (symbol, seconds) in self._told_ns:
+                out.append(self._said(bar=bar))
         for (symbol, seconds), told_ns in list(self._told_ns.items()):
             if "mute" not in on and on.get("hush", {}).get("symbol") != symbol:
                 out += self._news(symbol, seconds, told_ns, now_ns)
@@ -357,25 +385,35 @@ class _Quay:
         out: list[Outgoing] = []
         if self.stale:
             self.stale = False
-            before_ns = timeframe.open_at(now_ns, GRID) - timeframe.nominal_ns
-            half_ns = before_ns + timeframe.nominal_ns // 2
-            out += [
-                self._said(bar=[symbol, seconds, *_row(one)])
-                for one in market.candles(symbol, timeframe, before_ns, half_ns, grid=GRID)
-            ]
+            out += [self._said(bar=bar) for bar in self._halves(symbol, seconds, now_ns)]
         for one in market.candles(symbol, timeframe, timeframe.open_at(told_ns, GRID), now_ns + 1, grid=GRID):
             if not market.trades(symbol, max(told_ns + 1, one.open_ns), min(one.close_ns, now_ns + 1)):
                 continue
-            bar = self._said(bar=[symbol, seconds, *_row(one)])
+            told = attrs.evolve(one, volume=2 * one.volume) if "doubles" in self._server.on else one
+            bar = [symbol, seconds, *_row(told)]
+            self._bars += 1
             if self._server.lost:
                 self._server.lost -= 1
+                self._number += 1
+            elif "late bars" in self._server.habits and self._bars % LATE_EVERY == 0:
+                late_ns = min(now_ns + LATE_NS, one.close_ns - 1)
+                heapq.heappush(self._late, (late_ns, symbol, seconds, bar))
             else:
-                out.append(bar)
+                out.append(self._said(bar=bar))
         return out
+
+    def _halves(self, symbol: str, seconds: int, now_ns: int) -> list[list[Any]]:
+        """Return the bar before the running one, as it was in the middle."""
+        timeframe = TIMEFRAMES[seconds]
+        before_ns = timeframe.open_at(now_ns, GRID) - timeframe.nominal_ns
+        half_ns = before_ns + timeframe.nominal_ns // 2
+        candles = self._server.market.candles(symbol, timeframe, before_ns, half_ns, grid=GRID)
+        return [[symbol, seconds, *_row(one)] for one in candles]
 
     def next_ns(self, now_ns: int) -> int:
         trades = (self._server.market.next_trade_ns(symbol, now_ns) for symbol, _ in self._told_ns)
-        return min(self._beat_ns, self._ends_ns, now_ns + SECOND_NS, *trades)
+        late_ns = min((due_ns for due_ns, *_ in self._late), default=self._ends_ns)
+        return min(self._beat_ns, self._ends_ns, late_ns, now_ns + SECOND_NS, *trades)
 
     def _said(self, **what: object) -> str:
         self._number += 1

@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from tests.simulation.catalogue import CATALOGUE, Trouble
+from tests.simulation.harbour import HABITS
 from wickwire import Series, Timeframe, parse_instant
 
 __all__ = ["AUDITED_S", "CALM_MIN", "Act", "Script", "Way", "drawn"]
@@ -78,6 +79,7 @@ class Script:
         series: What is collected.
         acts: What happens, in order of beginning.
         ways: How what is collected is wanted, where that is not the usual way.
+        habits: What Harbour is like.
     """
 
     seed: int
@@ -86,6 +88,7 @@ class Script:
     series: Sequence[str]
     acts: Sequence[Act]
     ways: Mapping[str, Way] = attrs.field(factory=dict)
+    habits: frozenset[str] = frozenset()
 
 
 def drawn(
@@ -103,16 +106,27 @@ def drawn(
     rng = random.Random(f"script/{seed}")
     series = [name for venue in venues for name in _series(venue, each, rng)]
     length_s = hours * 3_600.0
-    ways = _ways(series, random.Random(f"ways/{seed}"))
-    series += _feeds(series, venues, random.Random(f"feeds/{seed}"))
-    more = _silent(length_s, venues, random.Random(f"silent/{seed}")) if troubles else []
     acts: list[Act] = []
-    if troubles and seed % 2:
-        acts = _while_it_lives([*_storms(length_s, venues, rng), *more])
-        starts_ns = rng.choice(_STARTS)
-        return Script(seed=seed, hours=hours, starts_ns=starts_ns, series=series, acts=acts, ways=ways)
+    if troubles:
+        acts = (_storms if seed % 2 else _by_lot)(length_s, venues, rng)
+        acts += _silent(length_s, venues, random.Random(f"silent/{seed}"))
+    lots = random.Random(f"habits/{seed}")
+    return Script(
+        seed=seed,
+        hours=hours,
+        starts_ns=rng.choice(_STARTS),
+        series=[*series, *_feeds(series, venues, random.Random(f"feeds/{seed}"))],
+        acts=_while_it_lives(acts),
+        ways=_ways(series, random.Random(f"ways/{seed}")),
+        habits=frozenset(habit for habit in HABITS if troubles and lots.random() < 1 / 3),
+    )
+
+
+def _by_lot(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
+    """Draw troubles one after the other, of whatever kind."""
+    acts: list[Act] = []
     at_s, pace_s = WARM_UP_MIN * 60.0, rng.choice((120.0, 300.0, 600.0))
-    while troubles and (at_s := at_s + rng.expovariate(1.0 / pace_s)) < length_s - CALM_MIN * 60.0:
+    while (at_s := at_s + rng.expovariate(1.0 / pace_s)) < length_s - CALM_MIN * 60.0:
         fitting = [
             one
             for one in CATALOGUE
@@ -124,8 +138,7 @@ def drawn(
         place = rng.choice(sorted({one.place for one in fitting}))
         trouble = rng.choice([one for one in fitting if one.place == place])
         acts.append(_act(len(acts), at_s, trouble, length_s, rng))
-    acts, starts_ns = _while_it_lives([*acts, *more]), rng.choice(_STARTS)
-    return Script(seed=seed, hours=hours, starts_ns=starts_ns, series=series, acts=acts, ways=ways)
+    return acts
 
 
 def _storms(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
@@ -167,8 +180,9 @@ def _silent(length_s: float, venues: Sequence[str], rng: random.Random) -> list[
     rotation = next(one for one in CATALOGUE if one.name == "rotate")
     late = [one for one in CATALOGUE if one.name == "late_trade" and one.place in venues]
     last_s = length_s - rotation.settles_min * 60.0
-    for _ in range(ROTATIONS if last_s > WARM_UP_MIN * 60.0 else 0):
-        acts.append(_act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), rotation, length_s, rng))
+    if last_s > WARM_UP_MIN * 60.0:
+        instants = [rng.uniform(WARM_UP_MIN * 60.0, last_s) for _ in range(ROTATIONS)]
+        acts += [_act(0, at_s, rotation, length_s, rng) for at_s in instants]
     if late and length_s > AUDITED_S + WARM_UP_MIN * 60.0:
         at_s = rng.uniform(WARM_UP_MIN * 60.0, length_s - AUDITED_S)
         acts.append(_act(0, at_s, rng.choice(late), length_s, rng))

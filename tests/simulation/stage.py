@@ -383,6 +383,8 @@ async def acted(
         make = registry.load(venue).simulate
         assert make is not None
         servers[venue] = make(market)
+        if isinstance(servers[venue], harbour.HarbourServer):
+            servers[venue].habits = script.habits
     hosts = {
         urlsplit(origin).netloc: venue
         for venue, server in servers.items()

@@ -47,6 +47,7 @@ def whole() -> dict[str, Any]:
                 "rung": "stream",
                 "planned": "stream",
                 "prompt": False,
+                "restless": False,
                 "misled": [],
                 "unaudited": [],
                 "excused": [],
@@ -63,6 +64,7 @@ def whole() -> dict[str, Any]:
                 "excused": [[8, 20]],
             }
         },
+        "lies": [["kraken", OPENS[10] - 30 * S, OPENS[13]]],
         "ends": {"kraken in life 1": []},
         "asked": {"api in life 1": [10.0, 25.0]},
         "refusals": {"api in life 1": [(10.1, 0.0)]},
@@ -171,6 +173,10 @@ def _a_trade_is_told_twice(run: dict[str, Any]) -> None:
 
 def _it_asks_after_too_many_requests(run: dict[str, Any]) -> None:
     run["asked"]["api in life 1"].append(12.0)
+
+
+def _it_trusts_a_liar(run: dict[str, Any]) -> None:
+    run["switches"][1][0] = OPENS[12]
 
 
 def _it_comes_back_at_once(run: dict[str, Any]) -> None:
@@ -321,6 +327,7 @@ BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I6", _by_no_stream),
     ("I10", _storm_of_connects),
     ("I10", _storm_of_requests),
+    ("I6", _it_trusts_a_liar),
     ("I10", _it_asks_after_too_many_requests),
     ("I10", _it_comes_back_at_once),
     ("I11", _told_a_secret),
