@@ -108,7 +108,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "misled": [
                 _misled(act, *stage.spans[act.number])
                 for act in stage.script.acts
-                if _misleads(act, one, stage.script.acts) and act.number in stage.spans
+                if _misleads(stage, act, one) and act.number in stage.spans
             ]
             + [
                 _hidden(stage.spans[act.number][0])
@@ -128,7 +128,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "excused": [
                 _excused(act, one.venue, *stage.spans[act.number])
                 for act in stage.script.acts
-                if act.number in stage.spans and (act.trouble.fault is None or act.trouble.place == one.venue)
+                if act.number in stage.spans and stage.venue_of(act) in {one.venue, ""}
             ]
             + [[0, stage.script.starts_ns, None]]
             + [[0, FOREVER_NS, DETOUR_S]] * (one.venue == "harbour"),  # its connections end all the time
@@ -199,15 +199,15 @@ def _is_thin(stage: Stage, one: Series, until_ns: int) -> bool:
     return len(stage.venues.truth(str(one), since_ns, until_ns)) < 20
 
 
-def _misleads(act: Act, one: Series, acts: Sequence[Act]) -> bool:
+def _misleads(stage: Stage, act: Act, one: Series) -> bool:
     """Say whether a trouble shows a part of a series as the whole.
 
     What a stream leaves out is noticed by what it usually brings, which a young process has not learnt yet.
     """
-    begun_s = [0.0, *(each.since_s for each in acts if each.trouble.place == "process")]
+    begun_s = [0.0, *(each.since_s for each in stage.script.acts if each.trouble.place == "process")]
     young = any(-DROPPED_S <= act.since_s - at_s < YOUNG_S for at_s in begun_s)
     left_out = young and act.trouble.name == "drop_candle"
-    return (act.trouble.misleads or left_out) and act.trouble.place in {one.venue, "line"}
+    return (act.trouble.misleads or left_out) and stage.venue_of(act) in {one.venue, ""}
 
 
 def _misled(act: Act, since_ns: int, until_ns: int) -> list[int]:
@@ -237,8 +237,17 @@ def _is_compared(stage: Stage, act: Act, *, polled: bool) -> bool:
     deaths = [each for each in stage.script.acts if each.trouble.place == "process"]
     starts_s = [0.0, *(each.since_s + each.trouble.details["away_s"] for each in deaths)]
     ends_s = [*(each.since_s for each in deaths), stage.script.hours * 3_600.0]
+    slept_s = {
+        start_s: sum(
+            each.trouble.details["for_s"]
+            for each in stage.script.acts
+            if each.trouble.name == "asleep" and act.since_s <= each.since_s <= start_s
+        )
+        for start_s in starts_s
+    }
     return any(
-        end_s - start_s > 0.5 * every_s + WAKING_S and start_s - (act.since_s - ago_s) < 1.4 * every_s
+        end_s - start_s > 0.5 * every_s + WAKING_S
+        and start_s + slept_s[start_s] - (act.since_s - ago_s) < 1.4 * every_s
         if start_s > act.since_s
         else end_s - act.since_s > 1.5 * every_s + WAKING_S
         for start_s, end_s in zip(starts_s, ends_s, strict=True)
@@ -290,21 +299,22 @@ def _trades(stage: Stage) -> dict[str, Any]:
                 *(
                     _around(act, *stage.spans[act.number])
                     for act in stage.script.acts
-                    if act.number in stage.spans and _breaks_feed(act, one)
+                    if act.number in stage.spans and _breaks_feed(stage, act, one)
                 ),
             ],
         }
     return found
 
 
-def _breaks_feed(act: Act, one: Series) -> bool:
+def _breaks_feed(stage: Stage, act: Act, one: Series) -> bool:
     """Say whether trades of a feed may be lost or come twice because of an act.
 
     Nobody stores them. A connection is replaced without a loss where the venue allows another beside it.
     """
     if act.trouble.name == "rotate":
         return one.venue == "alpaca"
-    return act.trouble.place in {one.venue, "line", "machine", "process", "roster"}
+    breaks = act.trouble.fault is not None or act.trouble.place in {"line", "machine", "process", "roster"}
+    return breaks and stage.venue_of(act) in {one.venue, ""}
 
 
 def _around(act: Act, since_ns: int, until_ns: int) -> list[int]:

@@ -34,7 +34,7 @@ TRADED: Final = ("kraken", "coinbase", "alpaca", "dxlink")
 
 AUDITED_S: Final = 2_400.0
 """So long before the end a venue changes at least one candle without a word: an audit has to find it."""
-ROTATIONS: Final = 3
+ROTATIONS: Final = 12
 
 _STARTS: Final = tuple(
     map(parse_instant, ("2027-01-15T14:27:00Z", "2027-01-15T20:05:00Z", "2027-01-17T23:20:00Z"))
@@ -175,7 +175,10 @@ def _storms(length_s: float, venues: Sequence[str], rng: random.Random) -> list[
 
 
 def _silent(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
-    """Draw what nobody should notice, in every run: connections replaced, and a candle changed in silence."""
+    """Draw what nobody should notice, in every run: connections replaced, and a candle changed in silence.
+
+    And one connection that is dead without a word.
+    """
     acts: list[Act] = []
     rotation = next(one for one in CATALOGUE if one.name == "rotate")
     late = [one for one in CATALOGUE if one.name == "late_trade" and one.place in venues]
@@ -183,6 +186,10 @@ def _silent(length_s: float, venues: Sequence[str], rng: random.Random) -> list[
     if last_s > WARM_UP_MIN * 60.0:
         instants = [rng.uniform(WARM_UP_MIN * 60.0, last_s) for _ in range(ROTATIONS)]
         acts += [_act(0, at_s, rotation, length_s, rng) for at_s in instants]
+    half_open = next(one for one in CATALOGUE if one.name == "half_open")
+    last_s = length_s - half_open.settles_min * 60.0
+    if last_s > WARM_UP_MIN * 60.0:
+        acts.append(_act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), half_open, length_s, rng))
     if late and length_s > AUDITED_S + WARM_UP_MIN * 60.0:
         at_s = rng.uniform(WARM_UP_MIN * 60.0, length_s - AUDITED_S)
         acts.append(_act(0, at_s, rng.choice(late), length_s, rng))

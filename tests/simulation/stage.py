@@ -36,6 +36,8 @@ from wickwire_sqlite.store import SqliteStore
 __all__ = ["LATENCY_S", "Stage", "acted"]
 
 LATENCY_S: Final = 0.05
+APART_S: Final = 0.8
+"""How much slower one connection may be than another to the same venue."""
 
 OFF_S: Final = (-3.0, 2.0, 4.0)
 """By how much the clock of every fifth machine is wrong all the time."""
@@ -325,6 +327,18 @@ class Stage:
             assert isinstance(loop, VirtualLoop)
             loop.leap(seconds)
 
+    def venue_of(self, act: Act) -> str:
+        """Return which venue a trouble concerns; empty where it is all of them."""
+        if act.trouble.fault is not None:
+            return act.trouble.place
+        if act.trouble.place == "roster":
+            return Series.parse(self._lot_of(act, list(self.script.series))).venue
+        if act.trouble.name in {"cut", "half_open"}:
+            return self.books.venue_of[urlsplit(self._stream_of(act)).netloc]
+        if act.trouble.name in {"refuse", "mute"}:
+            return self.books.venue_of[urlsplit(self._origin_of(act)).netloc]
+        return ""
+
     def _origin_of(self, act: Act) -> str:
         servers = self.venues.servers.values()
         origins = [origin for one in servers for origin in (*one.stream_origins, *one.rest_origins)]
@@ -392,7 +406,9 @@ async def acted(
     }
     journal = Journal(true, out)
     rng = random.Random(f"line/{script.seed}")
-    line = MemoryTransport(list(servers.values()), true, latency_s=LATENCY_S, rng=rng if lots else None)
+    line = MemoryTransport(
+        list(servers.values()), true, latency_s=LATENCY_S, apart_s=APART_S, rng=rng if lots else None
+    )
     heard = Heard(true.now_ns)
     listening = Listening(heard)
     logger = logging.getLogger("wickwire")

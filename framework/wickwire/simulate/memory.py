@@ -46,6 +46,7 @@ class MemoryTransport:
         clock: Clock,
         *,
         latency_s: float = 0.0,
+        apart_s: float = 0.0,
         rng: random.Random | None = None,
     ) -> None:
         """Stand in for the origins of *servers*.
@@ -54,12 +55,15 @@ class MemoryTransport:
             servers: Simulated venues; the first one that names an origin has it.
             clock: The clock that they live by, best that of the running loop.
             latency_s: Time from one end to the other.
-            rng: Where given, each time is drawn from between half and one and a half of *latency_s*.
+            apart_s: One stream is slower than another by up to so much, as if it led to another machine.
+            rng: Where given, each time is drawn from between half and one and a half of *latency_s*,
+                and that of each stream once more, up to *apart_s*.
         """
         self._streams_at = _table(servers, STREAM_SCHEMES)
         self._rest_at = _table(servers, HTTP_SCHEMES)
         self._clock = clock
         self.latency_s = latency_s
+        self._apart_s = apart_s
         self._rng = rng
         self._streams: dict[MemoryStream, None] = {}
         self._refused: dict[Origin, None] = {}
@@ -86,12 +90,13 @@ class MemoryTransport:
         await self._travel(address.origin, OPEN_TIMEOUT_S)
         if isinstance(answer, Answer):
             raise refused_stream(address.origin, answer.status, answer.headers, self._clock.now_ns())
+        more_s = self._rng.uniform(0.0, self._apart_s) if self._rng is not None else 0.0
         stream = MemoryStream(
             answer,
             self._clock,
             origin=address.origin,
             max_frame_bytes=endpoint.max_frame_bytes,
-            latency=self._latency,
+            latency=lambda: self._latency() + more_s,
             ended=self._forget,
         )
         self._streams[stream] = None
