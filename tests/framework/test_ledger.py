@@ -145,6 +145,15 @@ def test_a_bucket_that_shrank_is_left_to_history() -> None:
         assert [(0, Evidence.HISTORY)] == closed(made)
 
 
+def test_a_bucket_that_shrank_is_not_held_against_the_stream() -> None:
+    """It brought the row that history holds, though an older one came after it (seed 49)."""
+    made = ledger()
+    made.subscribed(1, at(0))
+    made.row(row(0, 105, volume=Decimal(8)))
+    made.row(row(0, 100, volume=Decimal(7)))
+    assert [] == history(made, row(0, 105, volume=Decimal(8)), since=0, until=1, as_of_s=70).missed
+
+
 def test_a_row_of_what_a_sibling_closed_is_a_question_to_history_and_forms_nothing() -> None:
     """It may be an older one that came late: the next bucket would close it over the right one (seed 21)."""
     made = ledger()
