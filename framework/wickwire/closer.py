@@ -12,7 +12,8 @@ import logging
 import math
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from wickwire.asking import MARGIN_S, Asking, Moment
@@ -45,6 +46,9 @@ from wickwire.session import Session
 __all__ = ["Closer", "Condition", "Switch"]
 
 log = logging.getLogger(__name__)
+
+LOOK_S: Final = 5.0
+"""How often the route is looked at while a question waits."""
 
 LONGEST_SLEEP_S: Final = 60.0
 """Sleeps towards an instant of the wall clock are recomputed at least so often, should that clock be set."""
@@ -367,8 +371,28 @@ class Closer:
                 ledger.leave_to_history()  # that others went on proves little where this one should have
         elif self.rung is not Rung.POLL:
             self._close_by_sibling()
+        self._fall()
+
+    def _fall(self) -> None:
+        """Poll where the stream was away for too long."""
         if self._falls and (self._refusal or _now_s() - self._lost_s >= self._patience_s):
             self._switch(Rung.POLL, f"the stream is not there: {self._lost_why}")
+
+    @contextmanager
+    def _falling(self) -> Iterator[None]:
+        """Look at the route meanwhile: an answer may have to come by the very stream that is away."""
+        loop = asyncio.get_running_loop()
+
+        def look() -> None:
+            nonlocal timer
+            self._fall()
+            timer = loop.call_later(LOOK_S, look)
+
+        timer = loop.call_later(LOOK_S, look)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _close_by_sibling(self) -> None:
         """Close what is over for others of the connection, where nothing better tells."""
@@ -402,7 +426,8 @@ class Closer:
     async def _ask_for(self, want: Want) -> None:
         """Ask for one page, and take what it says."""
         try:
-            fetched = await self.fetch(want, self._priority(want))
+            with self._falling():
+                fetched = await self.fetch(want, self._priority(want))
         except WickwireError as exc:
             retries = self._asking.failed(want, exc, self._now())
             self._failed(exc)

@@ -148,10 +148,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         ],
         "trades": _trades(stage),
         "samples": [one for one in stage.sampler.samples if not _is_lost_in_time(stage, one[0])],
-        # at DXLink a question to history waits for the stream too, and meanwhile nobody looks at the route
-        "bare": [
-            one for one in stage.sampler.bare if series.get(one[1], {}).get("venue", "dxlink") != "dxlink"
-        ],
+        "bare": [one for one in stage.sampler.bare if one[1] in series],  # feeds have no other route
         "switches": stage.heard.switches,
         "lies": [
             [act.trouble.place, *stage.spans[act.number]]
