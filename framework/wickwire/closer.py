@@ -50,6 +50,9 @@ log = logging.getLogger(__name__)
 LOOK_S: Final = 5.0
 """How often the route is looked at while a question waits."""
 
+UNTOLD_S: Final = 5.0
+"""By how much our clock may be behind a venue's that told no time yet."""
+
 LONGEST_SLEEP_S: Final = 60.0
 """Sleeps towards an instant of the wall clock are recomputed at least so often, should that clock be set."""
 
@@ -258,7 +261,8 @@ class Closer:
         self._ahead_s = ahead_s
         now = self._now()
         self._subscribed_s = now.s
-        self.ledger.subscribed(self.ledger.epoch_count + 1, now.ns)
+        sure_s = UNTOLD_S if self._history.clocks.venue_ns(now.s) is None else MARGIN_S
+        self.ledger.subscribed(self.ledger.epoch_count + 1, now.ns + round(sure_s * SECOND_NS))
         if self.ledger.dirty:
             self._notice()  # that it is collected, and from when on, outlives a crash too
         if self.ledger.support.over_stream and self._asking.back():

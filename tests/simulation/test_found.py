@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from tests.simulation.catalogue import CATALOGUE
 from tests.simulation.run import played
 from tests.simulation.script import Act, Script
@@ -14,7 +16,11 @@ OFF = 5
 
 
 def play(
-    minutes: float, *acts: tuple[float, float, str], series: Sequence[str], seed: int = 1
+    minutes: float,
+    *acts: tuple[float, float, str],
+    series: Sequence[str],
+    seed: int = 1,
+    habits: Sequence[str] = (),
 ) -> Sequence[str]:
     """Play troubles, each from one minute to another and by its name; return the broken invariants."""
     known = {str(trouble).split(" ", 1)[1]: trouble for trouble in CATALOGUE}
@@ -23,6 +29,7 @@ def play(
         hours=minutes / 60,
         starts_ns=VIRTUAL_START_NS + 7 * 10**9,
         series=series,
+        habits=frozenset(habits),
         acts=[
             Act(number=number, since_s=since * 60, until_s=until * 60, trouble=known[name], lot=0)
             for number, (since, until, name) in enumerate(acts)
@@ -73,3 +80,13 @@ def test_a_route_is_looked_at_while_a_question_waits_for_the_stream_that_is_away
     """History comes by a stream too, so the question lasts as long as the trouble (seed 1006)."""
     series = ["dxlink:BTC/USD@1m", "dxlink:SOL/USD@1m"]
     assert [] == play(40, (3.1, 12, "dxlink:stall"), series=series)
+
+
+@pytest.mark.parametrize("before_s", [7.5, 7.25, 7.0])
+def test_connections_that_end_with_their_buckets_close_none_with_what_it_was_in_the_middle(
+    before_s: float,
+) -> None:
+    """The new one begins with an old row of a bucket that is just over, by whatever clock (seed 1013)."""
+    instants = [minute - before_s / 60 for minute in range(5, 30)]
+    acts = [(instant, instant, "line:cut code=1006") for instant in instants]
+    assert [] == play(32, *acts, series=["harbour:BTC/USD@1m", "harbour:XRP/USD@1m"], habits=["recalls"])
