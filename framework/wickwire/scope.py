@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,11 +17,17 @@ def unwrapped() -> Iterator[None]:
 
     A TaskGroup wraps even a single failure. One cut wire may be reported by reader and keepalive in the same
     turn of the loop: where all failures are typed, the first comes out. A bug among several keeps the group.
+
+    Before Python 3.13 a TaskGroup that fails in the turn in which its task is cancelled forgets that
+    (gh-116720), and whoever was to end would go on for ever: here the cancellation counts.
     """
     try:
         yield
     except BaseExceptionGroup as group:
         inside = list(failures(group))
+        task = asyncio.current_task()
+        if task is not None and task.cancelling() and all(isinstance(one, WickwireError) for one in inside):
+            raise asyncio.CancelledError from group
         if len(inside) > 1 and not all(isinstance(one, WickwireError) for one in inside):
             raise
         raise inside[0] from inside[0].__cause__

@@ -32,7 +32,8 @@ What is compared:
 * `switches`: `[at_ns, series, route]`; `connects` and `requests`: by venue and life, when in seconds; `ends`:
   the same of streams that the other side ended, or nobody.
 * `lies`: `[venue, since_ns, until_ns]` in which its streams say what history contradicts, once they are back.
-* `asked`: by host and life, when a request was sent in seconds; `refusals`: by the same
+* `asked`: by host and life, when a request was sent in seconds, `failed` when a stream was not opened;
+  `refusals`: by the same
   `[at_s, asked_s]` of answers that there were too many, and for how long the venue wanted peace.
 * `left`: `[series, since_ns, seen_ns]` of what is not wanted since then, and when data of it came last;
   `open_at_last`: streams that are open though nothing is wanted any more.
@@ -74,13 +75,17 @@ CALM_S: Final = 900.0
 TRIAL_S: Final = 90.0
 """What a stream brought before it began to lie may still speak for it so long."""
 MOST_CONNECTS: Final = 40
+LINK_CONNECTS: Final = 15
 MOST_REQUESTS: Final = 60
-"""Of one venue in ten minutes, by one process: connections, and requests for each series, two at least; one
-that goes before others is asked for its running bucket too, and counts twice."""
+"""Of one venue in ten minutes, by one process: connections, more where there are more series, and requests
+for each of them, two at least; one that goes before others is asked for its running bucket too, and counts
+twice."""
 PEACE_S: Final = 10.0
 """So long nothing is asked after an answer that there were too many requests, whatever the venue says."""
 UNDER_WAY_S: Final = 0.5
 """What is sent so soon after an answer may have been under way."""
+MOST_FAILED: Final = 16
+"""All connections to a venue that is down share one schedule, which doubles its waits."""
 AT_ONCE_S: Final = 0.1
 MANY_ENDS: Final = 8
 """Waits are drawn by lot from nothing on: of so many streams that ended a few are opened again at once."""
@@ -392,7 +397,10 @@ def _polite(run: Run) -> list[str]:
         venues[series["venue"]] += 2 if series["prompt"] else 1
     for what in ("connects", "requests"):
         for who, times in run[what].items():
-            most = MOST_CONNECTS if what == "connects" else MOST_REQUESTS * max(venues[who.split()[0]], 2)
+            count = venues[who.split()[0]]
+            most = max(MOST_CONNECTS, LINK_CONNECTS * count)
+            if what == "requests":
+                most = MOST_REQUESTS * max(count, 2)
             worst = _most_at_once(times, 600.0)
             if worst > most:
                 lines.append(f"I10 {who}: {worst} {what} in ten minutes, {most} are sensible")
@@ -418,6 +426,10 @@ def _hasty(run: Run) -> list[str]:
             until_s = at_s + max(asked_s, PEACE_S) - SLACK_S
             hasty = [sent_s for sent_s in run["asked"][who] if at_s + UNDER_WAY_S < sent_s < until_s]
             lines += [f"I10 {who}: asked {hasty[0] - at_s:.1f} s after too many requests"] if hasty else []
+    for who, times in run["failed"].items():
+        worst = _most_at_once(times, 60.0)
+        if worst > MOST_FAILED:
+            lines.append(f"I10 {who}: {worst} attempts failed within a minute, {MOST_FAILED} are sensible")
     for who, ends in run["ends"].items():
         tried = sorted(run["connects"].get(who, []))
         at_once = [at_s for at_s in ends if any(0.0 <= one - at_s < AT_ONCE_S for one in tried)]

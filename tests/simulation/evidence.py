@@ -156,6 +156,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             if act.trouble.name == "doubles" and act.number in stage.spans
         ],
         "ends": _by_venue(stage, stage.books.ends),
+        "failed": {f"{host} in life {life}": times for (host, life), times in stage.books.failed.items()},
         "refusals": {f"{host} in life {life}": told for (host, life), told in stage.books.refusals.items()},
         "asked": {f"{host} in life {life}": times for (host, life), times in stage.books.requests.items()},
         "connects": _by_venue(stage, stage.books.connects),

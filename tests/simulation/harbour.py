@@ -76,7 +76,7 @@ def describe() -> Description:
         documents=("Harbour protocol 1 (invented)",),
         channels=("bar",),
         timeframes=tuple(SECONDS),
-        limits=Limits(connections=3, topics_per_connection=2, connects=Rate(5, 10.0), rest=Rate(3)),
+        limits=Limits(connections=8, topics_per_connection=1, connects=Rate(5, 10.0), rest=Rate(3)),
         feeds=(),
     )
 

@@ -41,6 +41,7 @@ class Ledgers:
         requests: When a request was sent, by host and life: a process that comes back counts anew.
         sent: Times of messages, by host and stream.
         ends: When a stream ended that nobody here had closed, by host and life, in the loop's seconds.
+        failed: When an attempt to open a stream failed, by host and life, in the loop's seconds.
         refusals: Answers "too many requests", by host and life: when, and how long the venue asked for.
         tries: Attempts of any kind by venue: when in true nanoseconds, and whether it went well.
         seen_ns: When a frame of something was handed over last.
@@ -55,6 +56,7 @@ class Ledgers:
     requests: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
     sent: list[tuple[str, list[float]]] = attrs.field(factory=list)
     ends: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
+    failed: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
     refusals: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
     tries: dict[str, list[tuple[int, bool]]] = attrs.field(factory=dict)
     seen_ns: dict[str, int] = attrs.field(factory=dict)
@@ -111,6 +113,7 @@ class Passage:
             inner = await self.inner.open(endpoint)
         except WickwireError as exc:
             await self._hang()
+            self.books.failed.setdefault((host, self.life), []).append(_now_s())
             self.books.journal.note("connect", host, type(exc).__name__, _first(exc))
             self.books.tried(host, at_ns, well=False)
             raise

@@ -220,6 +220,8 @@ def _act(number: int, at_s: float, trouble: Trouble, length_s: float, rng: rando
 def _series(venue: str, count: int, rng: random.Random) -> Sequence[str]:
     """Return *count* series of a venue; the first is always among them."""
     first, *others = SERIES[venue]
+    if venue == "harbour":  # each has a connection of its own, and they have to share the venue
+        count = min(count + 2, 1 + len(others))
     chosen = [first, *rng.sample(others, count - 1)]
     return [f"{venue}{name}" if name.startswith(".") else f"{venue}:{name}" for name in chosen]
 
