@@ -386,6 +386,7 @@ class Closer:
     def _falling(self) -> Iterator[None]:
         """Look at the route meanwhile: an answer may have to come by the very stream that is away."""
         loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle
 
         def look() -> None:
             nonlocal timer

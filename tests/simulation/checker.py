@@ -84,8 +84,9 @@ PEACE_S: Final = 10.0
 """So long nothing is asked after an answer that there were too many requests, whatever the venue says."""
 UNDER_WAY_S: Final = 0.5
 """What is sent so soon after an answer may have been under way."""
-MOST_FAILED: Final = 16
-"""All connections to a venue that is down share one schedule, which doubles its waits."""
+MOST_FAILED: Final = 26
+"""All connections to a venue that is down share one schedule, which doubles its waits; while one of them
+still lives, others try by schedules of their own."""
 AT_ONCE_S: Final = 0.1
 MANY_ENDS: Final = 8
 """Waits are drawn by lot from nothing on: of so many streams that ended a few are opened again at once."""

@@ -69,6 +69,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
     health = {str(one.series): one for one in stage.sampler.last.series}
     ended_ns = stage.sampler.last.at_ns
     series: dict[str, Any] = {}
+    lost = _lost_in_time(stage)
     prompted = any(act.trouble.name == "prioritise" for act in stage.script.acts)
     for name in stage.script.series:
         one = Series.parse(name)
@@ -114,7 +115,8 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 _hidden(stage.spans[act.number][0])
                 for act in stage.script.acts
                 if act.trouble.hides and act.trouble.place == one.venue and act.number in stage.spans
-            ],
+            ]
+            + lost,
             "unaudited": [
                 _misled(act, *stage.spans[act.number])
                 for act in stage.script.acts
@@ -137,7 +139,9 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         "seed": stage.script.seed,
         "series": series,
         "feed_limits": {
-            name: LIVE_S for name in stage.script.series if not isinstance(Series.parse(name).what, Timeframe)
+            name: LIVE_S + PROOF_S
+            for name in stage.script.series
+            if not isinstance(Series.parse(name).what, Timeframe)
         },
         "delivered": [
             [at_ns, 0, str(candle.series), _row(candle), candle.revision, candle.seq]
@@ -147,7 +151,11 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             [life, str(candle.series), candle.open_ns, candle.revision] for life, candle in stage.heard.pushed
         ],
         "trades": _trades(stage),
-        "samples": [one for one in stage.sampler.samples if not _is_lost_in_time(stage, one[0])],
+        "samples": [
+            one
+            for one in stage.sampler.samples
+            if not any(since_ns <= one[0] <= until_ns for since_ns, until_ns in lost)
+        ],
         "bare": [one for one in stage.sampler.bare if one[1] in series],  # feeds have no other route
         "switches": stage.heard.switches,
         "lies": [
@@ -252,22 +260,26 @@ def _is_compared(stage: Stage, act: Act, *, polled: bool) -> bool:
     )
 
 
-def _is_lost_in_time(stage: Stage, at_ns: int) -> bool:
-    """Say whether a machine just woke whose clock had been set back by as much: no time seems to be gone."""
+def _lost_in_time(stage: Stage) -> list[list[int]]:
+    """Return when the machine had just woken while its clock was set back: nobody knows how long it slept.
+
+    Where both are as long no time seems to be gone at all.
+    """
     set_by = [act for act in stage.script.acts if act.trouble.place == "clock" and act.number in stage.spans]
+    found: list[list[int]] = []
     for act in stage.script.acts:
         if act.trouble.name != "asleep" or act.number not in stage.spans:
             continue
-        fell_ns, slept_s = stage.spans[act.number][0], act.trouble.details["for_s"]
-        woke_ns = fell_ns + round(slept_s * SECOND_NS)
+        fell_ns = stage.spans[act.number][0]
+        woke_ns = fell_ns + round(act.trouble.details["for_s"] * SECOND_NS)
         off_s = sum(
             each.trouble.details["by_s"]
             for each in set_by
             if stage.spans[each.number][0] <= fell_ns <= stage.spans[each.number][1]
         )
-        if off_s == -slept_s and woke_ns <= at_ns <= woke_ns + round(WAKING_S * SECOND_NS):
-            return True
-    return False
+        if off_s < 0:
+            found.append([fell_ns, woke_ns + round(WAKING_S * SECOND_NS)])
+    return found
 
 
 def _by_venue(stage: Stage, times: Mapping[tuple[str, int], list[float]]) -> dict[str, list[float]]:
@@ -285,10 +297,14 @@ def _trades(stage: Stage) -> dict[str, Any]:
         one = Series.parse(name)
         true = stage.venues.market.trades(one.symbol, begin_ns, stage.true.now_ns())
         acts = [act for act in stage.script.acts if act.trouble.name == "late_trade"]
-        late = {Decimal(act.trouble.details["price"]) for act in acts}  # some venues tell those too
+        late = {  # some venues tell those too
+            (Decimal(act.trouble.details["price"]), Decimal(act.trouble.details["size"])) for act in acts
+        }
         found[name] = {
             "told": [
-                [each.time_ns, str(each.price), str(each.size)] for each in told if each.price not in late
+                [each.time_ns, str(each.price), str(each.size)]
+                for each in told
+                if (each.price, each.size) not in late
             ],
             "true": [[each.time_ns, str(each.price), str(each.size)] for each in true],
             "excused": [

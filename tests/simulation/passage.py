@@ -233,6 +233,7 @@ def sights_of(series: Sequence[Series]) -> Mapping[str, Sequence[Sight]]:
                 symbol = bytes([0xA0 + len(one.symbol)]) + one.symbol.encode()
                 for kind in "btq":
                     here[f"alpaca {kind} {one.symbol}"] = (b"\xa1T\xa1" + kind.encode(), b"\xa1S" + symbol)
+                here[f"alpaca t {one.symbol}{CONFIRMED}"] = (b"subscription", b"\xa6trades", symbol)
                 here[f"alpaca b {one.symbol} again"] = (b"\xa1T\xa1u", b"\xa1S" + symbol)  # an updated bar
             case "harbour":
                 minutes = one.timeframe.nominal_ns // 60_000_000_000

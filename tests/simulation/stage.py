@@ -396,9 +396,9 @@ async def acted(
     for venue in dict.fromkeys(Series.parse(name).venue for name in script.series):
         make = registry.load(venue).simulate
         assert make is not None
-        servers[venue] = make(market)
-        if isinstance(servers[venue], harbour.HarbourServer):
-            servers[venue].habits = script.habits
+        server = servers[venue] = make(market)
+        if isinstance(server, harbour.HarbourServer):
+            server.habits = script.habits
     hosts = {
         urlsplit(origin).netloc: venue
         for venue, server in servers.items()

@@ -181,7 +181,7 @@ def _it_trusts_a_liar(run: dict[str, Any]) -> None:
 
 
 def _it_hammers(run: dict[str, Any]) -> None:
-    run["failed"]["stream in life 1"] += [40.0 + number for number in range(12)]
+    run["failed"]["stream in life 1"] += [40.0 + number for number in range(24)]
 
 
 def _it_comes_back_at_once(run: dict[str, Any]) -> None:
