@@ -160,6 +160,8 @@ class Ledger:
         if forming is not None and candle.open_ns == forming.open_ns and candle.finality is not _CLOSED:
             if candle.volume < forming.volume:
                 self._shrunk_ns = candle.open_ns
+            if self._lone is not None and forming is self._lone and candle.same_values(forming):
+                self._lone = candle  # once more is no more
             self.forming = candle
             return False
         return self._turn(candle, forming)

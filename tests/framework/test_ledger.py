@@ -181,6 +181,17 @@ def test_a_row_of_a_bucket_that_was_over_before_the_subscription_is_a_question(*
     assert made.doubtful.keys() == (set() if snapshot else {at(0)})
 
 
+def test_a_row_of_a_bucket_that_was_over_is_a_question_also_when_it_comes_twice() -> None:
+    """Some venues repeat it with each confirmation (seed 1045); another one would go on."""
+    made = ledger(subscribed=False)
+    made.subscribed(1, at(1) + SECOND_NS)
+    made.row(row(0, 99))
+    made.row(row(0, 99))
+    made.row(row(1))
+    assert [] == closed(made)
+    assert made.doubtful.keys() == {at(0)}
+
+
 def test_a_flood_of_what_was_over_before_the_subscription_is_closed() -> None:
     """All of it is late, and goes on where it began: history may not reach so far back."""
     made = ledger(subscribed=False)

@@ -88,7 +88,7 @@ MOST_FAILED: Final = 26
 """All connections to a venue that is down share one schedule, which doubles its waits; while one of them
 still lives, others try by schedules of their own."""
 AT_ONCE_S: Final = 0.1
-MANY_ENDS: Final = 8
+MANY_ENDS: Final = 12
 """Waits are drawn by lot from nothing on: of so many streams that ended a few are opened again at once."""
 MOST_NAMED: Final = 3
 WELL: Final = frozenset({"live", "quiet", "polled"})
@@ -432,8 +432,8 @@ def _hasty(run: Run) -> list[str]:
         if worst > MOST_FAILED:
             lines.append(f"I10 {who}: {worst} attempts failed within a minute, {MOST_FAILED} are sensible")
     for who, ends in run["ends"].items():
-        tried = sorted(run["connects"].get(who, []))
-        at_once = [at_s for at_s in ends if any(0.0 <= one - at_s < AT_ONCE_S for one in tried)]
+        tried = run["connects"].get(who, [])
+        at_once = [one for one in tried if any(0.0 <= one - at_s < AT_ONCE_S for at_s in ends)]
         if len(ends) >= MANY_ENDS and len(at_once) > len(ends) / 2:
             lines.append(f"I10 {who}: {len(at_once)} of {len(ends)} streams that ended were opened at once")
     return lines

@@ -185,8 +185,8 @@ def _it_hammers(run: dict[str, Any]) -> None:
 
 
 def _it_comes_back_at_once(run: dict[str, Any]) -> None:
-    run["ends"]["kraken in life 1"] = [100.0 * number for number in range(8)]
-    run["connects"]["kraken in life 1"] = [100.0 * number + 0.01 for number in range(8)]
+    run["ends"]["kraken in life 1"] = [100.0 * number for number in range(12)]
+    run["connects"]["kraken in life 1"] = [100.0 * number + 0.01 for number in range(12)]
 
 
 def _says_live(run: dict[str, Any]) -> None:
