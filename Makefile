@@ -42,7 +42,7 @@ planted: venv ## plant bugs into a copy of the framework, and see whether simula
 	$(BIN)/python -m tests.simulation.planted $(ARGS)
 
 nightly: venv ## the tests that take long: soaks and wide searches
-	$(BIN)/pytest -n $(JOBS) -m nightly $(ARGS)
+	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n $(JOBS) -m nightly $(ARGS)
 
 lint: venv ## style, types, and the directions of imports
 	$(BIN)/ruff check
