@@ -25,12 +25,20 @@ def unwrapped() -> Iterator[None]:
         yield
     except BaseExceptionGroup as group:
         inside = list(failures(group))
-        task = asyncio.current_task()
-        if task is not None and task.cancelling() and all(isinstance(one, WickwireError) for one in inside):
+        if _is_cancelled() and all(isinstance(one, WickwireError) for one in inside):
             raise asyncio.CancelledError from group
         if len(inside) > 1 and not all(isinstance(one, WickwireError) for one in inside):
             raise
         raise inside[0] from inside[0].__cause__
+
+
+def _is_cancelled() -> bool:
+    """Say whether whoever runs this was told to end, where it is a task."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 def failures(error: BaseException) -> Iterator[BaseException]:
