@@ -244,6 +244,7 @@ class ScriptedTransport:
     requests: list[HttpRequest] = attrs.field(factory=list)
     refuse: Exception | None = None
     dated: bool = True
+    takes_s: float = 0.0
     greet: Callable[[ScriptedStream], None] | None = None
     closed: bool = False
 
@@ -258,6 +259,8 @@ class ScriptedTransport:
 
     async def request(self, request: HttpRequest) -> HttpReply:
         self.requests.append(request)
+        if self.takes_s:
+            await asyncio.sleep(self.takes_s)
         reply = self.answer(request)
         if isinstance(reply, TransportError):
             raise reply

@@ -243,6 +243,25 @@ def test_a_refused_stream_is_polled_instead() -> None:
     play(test)
 
 
+def test_the_route_is_looked_at_while_a_question_waits_for_its_answer() -> None:
+    """History may come by the very stream that is away, and the question lasts as long as the trouble."""
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await accepted(world)
+        world.trade(100)
+        world.transport.takes_s = 600.0
+        await world.next_minute(20)
+        world.transport.greet = lambda stream: stream.hang_up()
+        world.stream.hang_up()
+        await asyncio.sleep(15)
+        [health] = collector.health().series
+        assert Rung.POLL is health.rung
+        assert "the stream is not there" in health.why
+
+    play(test)
+
+
 def test_a_silent_stream_is_found_out_by_history_polled_and_trusted_again_after_two_candles() -> None:
     async def test(world: World, collector: Collector) -> None:
         switches: list[tuple[Rung, str]] = []

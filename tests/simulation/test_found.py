@@ -76,12 +76,6 @@ def test_a_stream_that_brings_nothing_is_noticed_though_the_clock_was_ahead_when
     assert [] == play(40, *acts, series=["kraken:BTC/USD@1m", "kraken:SOL/USD@1m"])
 
 
-def test_a_route_is_looked_at_while_a_question_waits_for_the_stream_that_is_away() -> None:
-    """History comes by a stream too, so the question lasts as long as the trouble (seed 1006)."""
-    series = ["dxlink:BTC/USD@1m", "dxlink:SOL/USD@1m"]
-    assert [] == play(40, (3.1, 12, "dxlink:stall"), series=series)
-
-
 @pytest.mark.parametrize("before_s", [7.5, 7.25, 7.0])
 def test_connections_that_end_with_their_buckets_close_none_with_what_it_was_in_the_middle(
     before_s: float,
