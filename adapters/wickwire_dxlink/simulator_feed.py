@@ -82,9 +82,10 @@ class LiveFeed:
         bars = one.bars
         if bars is None:
             return [dummy_event(one.symbol, since_ms, BEGIN | END | REMOVE)]
+        early_ns = 0 if bars.timeframe.fixed_ns is not None else 2 * DAY_NS  # long ones are stamped otherwise
         candles = [
             candle
-            for candle in self._candles(bars, since_ms * _MS - 2 * DAY_NS)
+            for candle in self._candles(bars, since_ms * _MS - early_ns)
             if stamp_ms(bars, candle) >= since_ms
         ]
         snip = self._exchange.fault("snip")

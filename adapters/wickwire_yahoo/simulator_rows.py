@@ -117,10 +117,10 @@ def _grid(market: Market, quoted: Quoted, window: Window, now_ns: int) -> Iterat
     """Yield where every bucket of every session in the window opens."""
     fixed = window.timeframe.fixed_ns or DAY_NS
     since_ns, until_ns = window.since_s * SECOND_NS, min(window.until_s * SECOND_NS, now_ns + 1)
+    first_ns = max(since_ns, market.start_ns - fixed + 1)
     for open_ns, end_ns in quoted.hours.sessions(max(since_ns, market.start_ns), until_ns):
-        for bucket_ns in range(open_ns, end_ns, fixed):
-            if max(since_ns, market.start_ns - fixed + 1) <= bucket_ns < until_ns:
-                yield bucket_ns
+        skipped_ns = max(0, -((open_ns - first_ns) // fixed)) * fixed
+        yield from range(open_ns + skipped_ns, min(end_ns, until_ns), fixed)
 
 
 def _live(market: Market, quoted: Quoted, window: Window, rows: Sequence[Row], now_ns: int) -> Sequence[Row]:

@@ -29,14 +29,13 @@ class CancellingLoop(VirtualLoop):  # type: ignore[misc]  # it is final for ever
         self.victim: asyncio.Task[None] | None = None
         self.cancelled_s: float | None = None
 
-    def _turn(self, timeout: float | None, select: Callable[[float | None], Any]) -> Any:
+    def _run_once(self) -> None:
         if self.victim is not None and not self.victim.done():
             self.turns += 1
             if self.turns == self.at_turn:
                 self.victim.cancel()
                 self.cancelled_s = self.time()
-                timeout = 0
-        return super()._turn(timeout, select)
+        super()._run_once()
 
 
 class SlowTransport(ScriptedTransport):

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 _MOST_ASLEEP_NS: Final = 3_600 * SECOND_NS
 """Longest that a timer is set for: a clock that is not the loop's own may jump."""
+_SAME_S: Final = 0.000_001_5
+"""A timer that differs by less stays as it is."""
 
 
 @final
@@ -44,6 +46,7 @@ class Driver:
         self._broke = broke
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = 0.0
         self._paused = False
         self._over = False
 
@@ -72,6 +75,7 @@ class Driver:
         self._disarm()
 
     def _due(self) -> None:
+        self._timer = None
         self._step("due", self._connection.due)
 
     def _step(self, name: str, call: Callable[[int], Sequence[Outgoing]]) -> None:
@@ -86,16 +90,21 @@ class Driver:
         self._arm()
 
     def _arm(self) -> None:
-        self._disarm()
         if self._paused or self._over:
+            self._disarm()
             return
         now_ns = self._clock.now_ns()
         next_ns = self._ask("next_ns", self._connection.next_ns)
         if next_ns is None:
+            self._disarm()
             return
         # Clocks of loops count whole microseconds: a timer rounded down would fire just too early, for ever.
         delay_us = max(1, -(-min(next_ns - now_ns, _MOST_ASLEEP_NS) // 1_000))
-        self._timer = self._loop.call_later(delay_us / 1_000_000, self._due)
+        at_s = self._loop.time() + delay_us / 1_000_000
+        if self._timer is not None and abs(at_s - self._timer_s) < _SAME_S:
+            return
+        self._disarm()
+        self._timer, self._timer_s = self._loop.call_at(at_s, self._due), at_s
 
     def _disarm(self) -> None:
         if self._timer is not None:

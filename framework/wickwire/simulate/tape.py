@@ -35,6 +35,7 @@ BARS_KEPT: Final = 32_768
 DAYS_KEPT: Final = 128
 LATTICE_KEPT: Final = 32_768
 
+_BLOCK_NS: Final = BLOCK_MINUTES * MINUTE_NS
 _MINUTE_US: Final = 60_000_000
 _OCTAVES: Final = tuple(4**power for power in range(8))
 """Minutes between two lattice points: from 1 minute to 11 days."""
@@ -145,6 +146,18 @@ class Tape:
 
     def bar(self, since_ns: int, until_ns: int) -> Bar | None:
         """Add up the trades in `[since_ns, until_ns)`; None when there are none."""
+        if since_ns >= until_ns:
+            return None
+        session = self.hours.number_at(since_ns)
+        start_ns = self.hours.open_ns(session)
+        chunk = (since_ns - start_ns) // _BLOCK_NS
+        start_ns += chunk * _BLOCK_NS
+        if chunk < self._chunks and until_ns <= start_ns + _BLOCK_NS:  # most candles lie in one block
+            if start_ns == since_ns and until_ns == start_ns + _BLOCK_NS:
+                return self._whole_bar(session, chunk)
+            block = self._block(session, chunk)
+            low = bisect.bisect_left(block.times, since_ns)
+            return block.bar(low, bisect.bisect_left(block.times, until_ns, low))
         total: Bar | None = None
         for session, chunk, whole in self._pieces(since_ns, until_ns):
             if whole:
@@ -161,7 +174,7 @@ class Tape:
     def next_at(self, ns: int) -> tuple[Block, int]:
         """Return block and position of the first trade at or after *ns*; there always is one."""
         session = self.hours.number_at(ns)
-        chunk = (ns - self.hours.open_ns(session)) // (BLOCK_MINUTES * MINUTE_NS)
+        chunk = (ns - self.hours.open_ns(session)) // _BLOCK_NS
         while True:
             while chunk < self._chunks:
                 block = self._block(session, chunk)
@@ -174,7 +187,7 @@ class Tape:
     def last_before(self, ns: int) -> tuple[Block, int]:
         """Return block and position of the last trade before *ns*; there always is one."""
         session = self.hours.number_at(ns)
-        chunk = min(self._chunks - 1, (ns - self.hours.open_ns(session)) // (BLOCK_MINUTES * MINUTE_NS))
+        chunk = min(self._chunks - 1, (ns - self.hours.open_ns(session)) // _BLOCK_NS)
         while True:
             while chunk >= 0:
                 block = self._block(session, chunk)
@@ -205,14 +218,13 @@ class Tape:
         """Yield session, chunk and whether the range holds all of it, for all that the range touches."""
         if since_ns >= until_ns:
             return
-        length_ns = BLOCK_MINUTES * MINUTE_NS
         session = self.hours.number_at(since_ns)
         while (open_ns := self.hours.open_ns(session)) < until_ns:
-            first = max(0, (since_ns - open_ns) // length_ns)
-            end = min(self._chunks, -((open_ns - until_ns) // length_ns))
+            first = max(0, (since_ns - open_ns) // _BLOCK_NS)
+            end = min(self._chunks, -((open_ns - until_ns) // _BLOCK_NS))
             for chunk in range(first, end):
-                start_ns = open_ns + chunk * length_ns
-                stop_ns = min(start_ns + length_ns, open_ns + self.hours.length_ns)
+                start_ns = open_ns + chunk * _BLOCK_NS
+                stop_ns = min(start_ns + _BLOCK_NS, open_ns + self.hours.length_ns)
                 yield session, chunk, since_ns <= start_ns and stop_ns <= until_ns
             session += 1
 
