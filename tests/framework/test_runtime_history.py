@@ -558,13 +558,14 @@ def test_no_history_is_fetched_into_a_store_that_takes_none() -> None:
 # -------------------------------------------------------------------------------------------- quiet markets
 
 
-def test_a_market_that_is_quiet_for_a_thousand_hours_causes_no_switch() -> None:
+@pytest.mark.parametrize("hours", [200, pytest.param(2_000, marks=pytest.mark.nightly)])
+def test_a_market_that_is_quiet_for_weeks_causes_no_switch(hours: int) -> None:
     async def test(world: Venue, collector: Collector) -> None:
         switches: list[object] = []
         collector.on_switch(switches.append)
         await collector.add(SERIES)
         await accepted(world)
-        for hour in range(1_000):
+        for hour in range(hours):
             if hour % 7 == 0:
                 world.trade(100 + hour)
             for _ in range(8):

@@ -32,9 +32,8 @@ What is compared:
 * `switches`: `[at_ns, series, route]`; `connects` and `requests`: by venue and life, when in seconds; `ends`:
   the same of streams that the other side ended, or nobody.
 * `lies`: `[venue, since_ns, until_ns]` in which its streams say what history contradicts, once they are back.
-* `asked`: by host and life, when a request was sent in seconds, `failed` when a stream was not opened;
-  `refusals`: by the same
-  `[at_s, asked_s]` of answers that there were too many, and for how long the venue wanted peace.
+* `asked`: by host and life, when a request was sent in seconds, `failed` when a stream was not opened,
+  and `forlorn` where for long there had been none; `refusals`: by the same `[at_s, asked_s]` of answers that there were too many, and for how long the venue wanted peace.
 * `left`: `[series, since_ns, seen_ns]` of what is not wanted since then, and when data of it came last;
   `open_at_last`: streams that are open though nothing is wanted any more.
 * `stops`: seconds that each orderly stop took; `orphans`: what was left running after the last.
@@ -75,7 +74,7 @@ CALM_S: Final = 900.0
 TRIAL_S: Final = 90.0
 """What a stream brought before it began to lie may still speak for it so long."""
 MOST_CONNECTS: Final = 40
-LINK_CONNECTS: Final = 15
+LINK_CONNECTS: Final = 18
 MOST_REQUESTS: Final = 60
 """Of one venue in ten minutes, by one process: connections, more where there are more series, and requests
 for each of them, two at least; one that goes before others is asked for its running bucket too, and counts
@@ -87,6 +86,8 @@ UNDER_WAY_S: Final = 0.5
 MOST_FAILED: Final = 26
 """All connections to a venue that is down share one schedule, which doubles its waits; while one of them
 still lives, others try by schedules of their own."""
+MOST_FORLORN: Final = 16
+"""Where none lives it is one schedule, whose waits are long by then."""
 AT_ONCE_S: Final = 0.1
 MANY_ENDS: Final = 12
 """Waits are drawn by lot from nothing on: of so many streams that ended a few are opened again at once."""
@@ -427,10 +428,11 @@ def _hasty(run: Run) -> list[str]:
             until_s = at_s + max(asked_s, PEACE_S) - SLACK_S
             hasty = [sent_s for sent_s in run["asked"][who] if at_s + UNDER_WAY_S < sent_s < until_s]
             lines += [f"I10 {who}: asked {hasty[0] - at_s:.1f} s after too many requests"] if hasty else []
-    for who, times in run["failed"].items():
-        worst = _most_at_once(times, 60.0)
-        if worst > MOST_FAILED:
-            lines.append(f"I10 {who}: {worst} attempts failed within a minute, {MOST_FAILED} are sensible")
+    for what, most in (("failed", MOST_FAILED), ("forlorn", MOST_FORLORN)):
+        for who, times in run[what].items():
+            worst = _most_at_once(times, 60.0)
+            if worst > most:
+                lines.append(f"I10 {who}: {worst} attempts {what} within a minute, {most} are sensible")
     for who, ends in run["ends"].items():
         tried = run["connects"].get(who, [])
         at_once = [one for one in tried if any(0.0 <= one - at_s < AT_ONCE_S for at_s in ends)]

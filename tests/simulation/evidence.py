@@ -165,6 +165,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         ],
         "ends": _by_venue(stage, stage.books.ends),
         "failed": {f"{host} in life {life}": times for (host, life), times in stage.books.failed.items()},
+        "forlorn": {f"{host} in life {life}": times for (host, life), times in stage.books.forlorn.items()},
         "refusals": {f"{host} in life {life}": told for (host, life), told in stage.books.refusals.items()},
         "asked": {f"{host} in life {life}": times for (host, life), times in stage.books.requests.items()},
         "connects": _by_venue(stage, stage.books.connects),

@@ -117,7 +117,7 @@ def sight_of(series: Series, rung: Rung) -> str:
         "kraken": ("trade", "trade", None),
         "coinbase": ("market_trades", "ticker", "candles"),
         "alpaca": ("t", "q", "b"),
-        "dxlink": ("trade", "quote", "candle"),
+        "dxlink": ("trade", "quote", None),
         "harbour": ("trade", "quote", None),
     }
     if (rung is Rung.POLL and venue != "dxlink") or venue not in kinds:  # its history comes over a socket

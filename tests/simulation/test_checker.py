@@ -67,6 +67,7 @@ def whole() -> dict[str, Any]:
         "lies": [["kraken", OPENS[10] - 30 * S, OPENS[13]]],
         "ends": {"kraken in life 1": []},
         "failed": {"stream in life 1": [float(number) for number in range(0, 160, 10)]},
+        "forlorn": {"stream in life 1": [float(number) for number in range(0, 160, 10)]},
         "asked": {"api in life 1": [10.0, 25.0]},
         "refusals": {"api in life 1": [(10.1, 0.0)]},
         "samples": [[ns, NAME, "live", "stream", ns - 20 * S] for ns in OPENS],
@@ -182,6 +183,10 @@ def _it_trusts_a_liar(run: dict[str, Any]) -> None:
 
 def _it_hammers(run: dict[str, Any]) -> None:
     run["failed"]["stream in life 1"] += [40.0 + number for number in range(24)]
+
+
+def _all_its_connections_hammer(run: dict[str, Any]) -> None:
+    run["forlorn"]["stream in life 1"] += [40.0 + 4 * number for number in range(12)]
 
 
 def _it_comes_back_at_once(run: dict[str, Any]) -> None:
@@ -335,6 +340,7 @@ BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I6", _it_trusts_a_liar),
     ("I10", _it_asks_after_too_many_requests),
     ("I10", _it_hammers),
+    ("I10", _all_its_connections_hammer),
     ("I10", _it_comes_back_at_once),
     ("I11", _told_a_secret),
     ("I12", _frame_not_counted),

@@ -4,9 +4,9 @@
 `LoopClock`, `running_clock()`, so that stamping and waiting agree. Time stands still between two turns of
 either loop: whatever runs in one turn happens at one instant.
 
-`ScaledLoop` rests on what asyncio documents: a selector given to the loop. `VirtualLoop` makes its turns itself,
-which asyncio does not document: it replaces `_run_once`, keeps timers in a heap of its own, and takes what is ready
-from `_ready`. A third of the time of a simulated run went into a turn made for sockets.
+`ScaledLoop` rests on what asyncio documents: a selector given to the loop. `VirtualLoop` makes its turns
+itself, which asyncio does not document: it replaces `_run_once`, keeps timers in a heap of its own, and takes
+what is ready from `_ready`. A third of the time of a simulated run went into a turn that is made for sockets.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class VirtualLoop(_OwnTime):
     ) -> asyncio.TimerHandle:
         """Call *callback* at *when*; with a seed, timers of one instant take part in the shuffle."""
         handle = asyncio.TimerHandle(when, callback, args, self, context)
-        handle._scheduled = True  # type: ignore[attr-defined]  # noqa: SLF001 - as asyncio's own does: it is in the heap
+        handle._scheduled = True  # type: ignore[attr-defined]  # asyncio's own  # noqa: SLF001 - it is in the heap
         heapq.heappush(self._timers, (when, next(self._births), handle))
         return handle
 
@@ -202,28 +202,14 @@ class VirtualLoop(_OwnTime):
 
     def _run_once(self) -> None:
         """Make one turn: what asyncio's own does, without waiting, and with as little ado as can be."""
-        waiting, timers = self._waiting, self._timers
+        waiting = self._waiting
         self._turns += 1
         # nobody but a signal or another thread may wake this loop from outside, and that has time
         if not self._turns % _TURNS_A_LOOK:
             self._look_outside()
-        while timers and timers[0][2].cancelled():
-            heapq.heappop(timers)
-            self._cancelled -= 1
         if not waiting and not self._stopping:
-            if timers:
-                self._now_s = max(self._now_s, timers[0][0])
-            else:
-                self._look_outside()
-                if not waiting:
-                    raise RuntimeError(self._deadlock())
-        while timers and timers[0][0] <= self._now_s:
-            handle = heapq.heappop(timers)[2]
-            handle._scheduled = False  # type: ignore[attr-defined]  # noqa: SLF001
-            if handle.cancelled():
-                self._cancelled -= 1
-            else:
-                waiting.append(handle)
+            self._jump()
+        self._ring()
         if self._rng is not None and len(waiting) > 1:
             self._rng.shuffle(waiting)
         for _ in range(len(waiting)):  # what these make ready waits for the next turn
@@ -231,9 +217,33 @@ class VirtualLoop(_OwnTime):
             if not ready.cancelled():
                 ready._run()  # noqa: SLF001 - as asyncio's own turn does
 
+    def _jump(self) -> None:
+        """Let it be the time of the next timer."""
+        timers = self._timers
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)
+            self._cancelled -= 1
+        if timers:
+            self._now_s = max(self._now_s, timers[0][0])
+            return
+        self._look_outside()
+        if not self._waiting:
+            raise RuntimeError(self._deadlock())
+
+    def _ring(self) -> None:
+        """Make ready whose time has come."""
+        timers = self._timers
+        while timers and timers[0][0] <= self._now_s:
+            handle = heapq.heappop(timers)[2]
+            handle._scheduled = False  # type: ignore[attr-defined]  # asyncio's own  # noqa: SLF001 - it left it
+            if handle.cancelled():
+                self._cancelled -= 1
+            else:
+                self._waiting.append(handle)
+
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Be told by asyncio that a timer was cancelled."""
-        if not handle._scheduled:  # type: ignore[attr-defined]  # noqa: SLF001 - it has left the heap
+        if not handle._scheduled:  # type: ignore[attr-defined]  # asyncio's own  # noqa: SLF001 - not in the heap
             return
         self._cancelled += 1
         if self._cancelled > _CANCELLED_KEPT and 2 * self._cancelled > len(self._timers):
