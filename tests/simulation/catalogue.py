@@ -319,7 +319,7 @@ _HARBOUR: Final = (
     _harbour("mute"),
     _harbour("hush", {"symbol": "BTC/USD"}),
     _harbour("lose", {"count": 3}, **_ONCE),
-    _harbour("lose", {"count": 12}, **_ONCE),
+    _harbour("lose", {"count": 12}, misleads=True, **_ONCE),
     _harbour("stale", **_ONCE),
     _harbour("doubles", misleads=True),
     _harbour("hangup", {"code": 1006}, **_ONCE),

@@ -32,8 +32,9 @@ What is compared:
 * `switches`: `[at_ns, series, route]`; `connects` and `requests`: by venue and life, when in seconds; `ends`:
   the same of streams that the other side ended, or nobody.
 * `lies`: `[venue, since_ns, until_ns]` in which its streams say what history contradicts, once they are back.
-* `asked`: by host and life, when a request was sent in seconds, `failed` when a stream was not opened,
-  and `forlorn` where for long there had been none; `refusals`: by the same `[at_s, asked_s]` of answers that there were too many, and for how long the venue wanted peace.
+* `asked`: by host and life, when a request was sent in seconds, `failed` when a stream was not opened, and
+  `forlorn` where for long there had been none; `refusals`: by the same `[at_s, asked_s]` of answers that
+  there were too many, and for how long the venue wanted peace.
 * `left`: `[series, since_ns, seen_ns]` of what is not wanted since then, and when data of it came last;
   `open_at_last`: streams that are open though nothing is wanted any more.
 * `stops`: seconds that each orderly stop took; `orphans`: what was left running after the last.
