@@ -266,7 +266,7 @@ def sights_of(series: Sequence[Series]) -> Mapping[str, Sequence[Sight]]:
                 piece = b"{=m}" if minutes == 1 else f"{{={minutes}m}}".encode()
                 here[f"dxlink {minutes} {one.symbol}"] = (b"FEED_DATA", symbol + piece)
                 here[f"dxlink trade {one.symbol}"] = (b"FEED_DATA", b"TimeAndSale", symbol + b'"')
-                here[f"dxlink trade {one.symbol}{CONFIRMED}"] = (b"FEED_CONFIG",)
+                here[f"dxlink trade {one.symbol}{CONFIRMED}"] = (b'"FEED_CONFIG","channel":5,',)
             case _:
                 pass
     return {venue: list(here.items()) for venue, here in found.items()}
