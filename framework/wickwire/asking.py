@@ -51,6 +51,10 @@ AUDIT_POLLED_S: Final = 3_600.0
 AUDIT_BUCKETS: Final = 60
 """How many buckets an audit reads again at least; more where more have ended since the one before."""
 
+FIRST_AUDIT_BUCKETS: Final = 300
+"""How many buckets the first audit of a process reads again, as far as one page holds them: nobody knows how
+far the process before had compared what it closed, and half a page costs a venue as much as a whole one."""
+
 REREAD_BUCKETS: Final = 2
 """How many closed buckets each poll reads again: it costs no request more."""
 
@@ -144,7 +148,10 @@ class Asking:
         self._audit_every_s = AUDIT_S if streamed else AUDIT_POLLED_S
         # the process before may have died before it compared what it closed last: soon, and back to there
         self._audit_s = now.s + self._audit_every_s * 0.5 * rng.random()
-        self._audited_ns = self._uncompared_ns = now.ns - round(1.5 * self._audit_every_s * SECOND_NS)
+        self._audited_ns = self._uncompared_ns = now.ns - max(
+            round(1.5 * self._audit_every_s * SECOND_NS),
+            min(FIRST_AUDIT_BUCKETS, ledger.support.page_rows) * ledger.buckets.size_ns,
+        )
 
     def planned(self, *, streamed: bool) -> None:
         """Go on by another plan, which has a stream or has none."""

@@ -239,6 +239,22 @@ def test_what_an_earlier_process_closed_last_is_compared_soon(seed: int) -> None
     assert made.asked[0][1] <= -round(1.5 * AUDIT_S / 60)
 
 
+@pytest.mark.parametrize(("page_rows", "back"), [(720, 300), (120, 120)])
+def test_the_first_audit_of_a_process_reads_a_whole_page_again(page_rows: int, back: int) -> None:
+    """Processes that die young, or a machine that slept, leave hours that nobody compared."""
+    before = case(polled=False, origin=-1_000, page_rows=page_rows)
+    before.ledger.frontier_ns = T0
+    made = Case(
+        Asking(before.ledger, now(0), random.Random(1), backoff=Backoff(), streamed=True), before.ledger
+    )
+    made.ledger.subscribed(1, T0)
+    streamed(made, range(9))
+    [(_, since, until), *_] = made.asked
+    assert since <= -back <= since + 2
+    assert until - since <= page_rows
+    assert compared(made) >= set(range(-back, 0))
+
+
 def compared(made: Case) -> set[int]:
     return {minute for _, since, until in made.asked for minute in range(since, until)}
 

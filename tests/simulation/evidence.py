@@ -124,7 +124,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 and act.trouble.place == one.venue
                 and (
                     stage.script.hours * 3_600.0 < act.until_s + audited_s
-                    or not _is_compared(stage, act, polled=stage.planned[name] == "poll")
+                    or not _is_compared(stage, act, name)
                 )
             ],
             "excused": [
@@ -238,9 +238,12 @@ def _excused(act: Act, venue: str, since_ns: int, until_ns: int) -> list[int | f
     return [since_ns, until_ns, DETOUR_S if detour else None]
 
 
-def _is_compared(stage: Stage, act: Act, *, polled: bool) -> bool:
-    """Say whether any process lived long enough to compare with history what an act changed."""
-    every_s, ago_s = 3_600.0 if polled else 900.0, float(act.trouble.details["ago_s"])
+def _is_compared(stage: Stage, act: Act, name: str) -> bool:
+    """Say whether any process lived long enough to compare with history what an act changed of a series."""
+    every_s = 3_600.0 if stage.planned[name] == "poll" else 900.0
+    ago_s = float(act.trouble.details["ago_s"])
+    length_s = Series.parse(name).timeframe.nominal_ns / SECOND_NS
+    reach_s = max(1.4 * every_s, min(300, stage.supports[name].page_rows) * length_s - WAKING_S)
     deaths = [each for each in stage.script.acts if each.trouble.place == "process"]
     starts_s = [0.0, *(each.since_s + each.trouble.details["away_s"] for each in deaths)]
     ends_s = [*(each.since_s for each in deaths), stage.script.hours * 3_600.0]
@@ -254,7 +257,7 @@ def _is_compared(stage: Stage, act: Act, *, polled: bool) -> bool:
     }
     return any(
         end_s - start_s > 0.5 * every_s + WAKING_S
-        and start_s + slept_s[start_s] - (act.since_s - ago_s) < 1.4 * every_s
+        and start_s + slept_s[start_s] - (act.since_s - ago_s) < reach_s
         if start_s > act.since_s
         else end_s - act.since_s > 1.5 * every_s + WAKING_S
         for start_s, end_s in zip(starts_s, ends_s, strict=True)
