@@ -15,7 +15,8 @@ What is compared:
   `[since_ns, until_ns, kind]`; *late_s* is how far the frontier may be behind at the end, *wait_s*
   how long after its end a bucket is told at most while all is well, *slow* says that many are empty, *shut*
   that nothing was traded beyond the frontier in a bucket that could be known by now, *restless* that
-  connections end all the time, also at the end of the run, and
+  connections end all the time, also at the end of the run, *detours* are `[since_ns, until_ns]` in which it
+  was polled though a stream is planned, *wrong* those in which something keeps it from its stream, and
   *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later, *unaudited* those in
   which it did so too lately for an audit to have come by, and *excused*
   `[since_ns, until_ns, by_s]` in which buckets that end may be told later than *usual_s* after it, by so
@@ -65,6 +66,8 @@ help, and a minute for what the venue asked itself."""
 STOP_S: Final = 10.0
 BUCKETS_ON_TRIAL: Final = 6
 """I6: a series is back on its planned route after so many candles: two have to agree."""
+BUCKETS_POLLED: Final = 5
+"""I6: so many candles with nothing wrong, in one go, are polled at most where a stream is planned."""
 SLACK_S: Final = 1.0
 """I5: an alert comes at most so much later."""
 LEAVING_S: Final = 10.0
@@ -112,6 +115,7 @@ def judge(run: Run) -> list[str]:
         lines += _exact(name, series, delivered)
         lines += _monotone(name, series, delivered)
         lines += _recovered(name, series, run)
+        lines += _returned(name, series)
         lines += _timely(name, series, delivered)
     lines += _trades(run)
     lines += _honest(run)
@@ -279,6 +283,23 @@ def _recovered(name: str, series: Run, run: Run) -> list[str]:
     if series["rung"] != series["planned"] and len(since) >= BUCKETS_ON_TRIAL:
         lines.append(f"I6 {name}: by {series['rung']} at the end, planned is {series['planned']}")
     return lines
+
+
+def _returned(name: str, series: Run) -> list[str]:
+    """I6: a fallback ends soon after what caused it, however often connections end meanwhile."""
+    calm = [
+        (row[0], row[1])
+        for row in series["truth"]
+        if not any(since_ns < row[1] and row[0] < until_ns for since_ns, until_ns in series["wrong"])
+    ]
+    polled = [
+        (since_ns, sum(since_ns <= open_ns and close_ns <= until_ns for open_ns, close_ns in calm))
+        for since_ns, until_ns in series["detours"]
+    ]
+    return _few(
+        [one for one in polled if one[1] > BUCKETS_POLLED],
+        lambda one: f"I6 {name}: polled since {one[0]}, for {one[1]} candles with nothing wrong",
+    )
 
 
 def _timely(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:

@@ -29,6 +29,8 @@ BACK_S: Final = 480.0
 AUDITED_POLLED_S: Final = 6_000.0
 """What a venue changes without a word is found by the next comparison with history: within 23 minutes while
 the process is awake and the stream is there, and within an hour and a half where there is none."""
+RETURN_S: Final = 180.0
+"""So long after a trouble a stream is there again, and its trial begins."""
 QUARANTINE_S: Final = 600.0
 """How long a symbol that the venue does not know is left alone."""
 FEED_BEGINS_S: Final = 60.0
@@ -105,6 +107,15 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "trouble": told.trouble,
             "rung": told.rung.value,
             "planned": stage.planned[name],
+            "detours": _detours(stage, name, ended_ns),
+            "wrong": [
+                _troubled(act, *stage.spans[act.number])
+                for act in stage.script.acts
+                if act.number in stage.spans
+                and act.trouble.place in {one.venue, "line", "clock", "machine", "process", "roster"}
+                and stage.venue_of(act) in {one.venue, ""}
+                and act.trouble.name != "late_trade"
+            ],
             "prompt": prompted or stage.script.ways.get(name, Way()).priority,
             "misled": [
                 _misled(act, *stage.spans[act.number])
@@ -198,6 +209,33 @@ def _row(candle: Candle | SeriesCandle) -> list[Any]:
     prices = [str(value) for value in (candle.open, candle.high, candle.low, candle.close, candle.volume)]
     vwap = None if candle.vwap is None else str(candle.vwap)
     return [candle.open_ns, candle.close_ns, *prices, candle.trade_count, vwap]
+
+
+def _detours(stage: Stage, name: str, ended_ns: int) -> list[list[int]]:
+    """Return from when until when a series was polled that has a stream; a new process starts anew."""
+    if stage.planned[name] == "poll":
+        return []
+    deaths = [
+        (stage.spans[act.number][0], "")
+        for act in stage.script.acts
+        if act.trouble.place == "process" and act.number in stage.spans
+    ]
+    turns = [(at_ns, route) for at_ns, series, route in stage.heard.switches if series == name]
+    found: list[list[int]] = []
+    since_ns: int | None = None
+    for at_ns, route in sorted([*turns, *deaths, (ended_ns, "")]):
+        if route == "poll":
+            since_ns = at_ns if since_ns is None else since_ns
+        elif since_ns is not None:
+            found.append([since_ns, at_ns])
+            since_ns = None
+    return found
+
+
+def _troubled(act: Act, since_ns: int, until_ns: int) -> list[int]:
+    """Return for how long a trouble keeps a series from its planned route: what is refused is left alone."""
+    longer_s = QUARANTINE_S if act.trouble.name == "refuse" and act.trouble.place != "line" else 0.0
+    return [since_ns, until_ns + round((RETURN_S + longer_s) * SECOND_NS)]
 
 
 def _is_thin(stage: Stage, one: Series, until_ns: int) -> bool:
@@ -338,7 +376,7 @@ def _breaks_feed(stage: Stage, act: Act, one: Series) -> bool:
 def _around(act: Act, since_ns: int, until_ns: int) -> list[int]:
     if act.trouble.name == "duplicate_trades":  # it repeats what was long before
         since_ns = 0
-    if act.trouble.name == "refuse":
+    if act.trouble.name == "refuse" and act.trouble.place != "line":
         until_ns += round(QUARANTINE_S * SECOND_NS)
     return [since_ns - round(FEED_BEGINS_S * SECOND_NS), until_ns + round(BACK_S * SECOND_NS)]
 

@@ -48,6 +48,8 @@ def whole() -> dict[str, Any]:
                 "planned": "stream",
                 "prompt": False,
                 "restless": False,
+                "detours": [[OPENS[3], OPENS[10]]],
+                "wrong": [[OPENS[0], OPENS[6]]],
                 "misled": [],
                 "unaudited": [],
                 "excused": [],
@@ -183,6 +185,10 @@ def _it_trusts_a_liar(run: dict[str, Any]) -> None:
 
 def _it_hammers(run: dict[str, Any]) -> None:
     run["failed"]["stream in life 1"] += [40.0 + number for number in range(24)]
+
+
+def _each_reconnect_begins_anew(run: dict[str, Any]) -> None:
+    _series(run)["detours"] = [[OPENS[3], OPENS[12]]]
 
 
 def _all_its_connections_hammer(run: dict[str, Any]) -> None:
@@ -322,6 +328,7 @@ BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I6", _hole_left),
     ("I6", _stale_at_the_end),
     ("I6", _never_back),
+    ("I6", _each_reconnect_begins_anew),
     ("I6", _resumed_late),
     ("I6", _nobody_tried),
     ("I6", _told_late_in_the_middle),
