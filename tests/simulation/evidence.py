@@ -169,11 +169,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         ],
         "bare": [one for one in stage.sampler.bare if one[1] in series],  # feeds have no other route
         "switches": stage.heard.switches,
-        "lies": [
-            [act.trouble.place, *stage.spans[act.number]]
-            for act in stage.script.acts
-            if act.trouble.name == "doubles" and act.number in stage.spans
-        ],
+        "lies": _lies(stage),
         "ends": _by_venue(stage, stage.books.ends),
         "failed": {f"{host} in life {life}": times for (host, life), times in stage.books.failed.items()},
         "forlorn": {f"{host} in life {life}": times for (host, life), times in stage.books.forlorn.items()},
@@ -300,6 +296,19 @@ def _is_compared(stage: Stage, act: Act, name: str) -> bool:
         else end_s - act.since_s > 1.5 * every_s + WAKING_S
         for start_s, end_s in zip(starts_s, ends_s, strict=True)
     )
+
+
+def _lies(stage: Stage) -> list[list[int | str]]:
+    """Return where and between when streams contradict history; the first that is healed heals the others."""
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for act in stage.script.acts:
+        if act.trouble.name == "doubles" and act.number in stage.spans:
+            spans.setdefault(act.trouble.place, []).append(stage.spans[act.number])
+    return [
+        [place, since_ns, min(until_ns for _, until_ns in lies if until_ns > since_ns)]
+        for place, lies in spans.items()
+        for since_ns, _ in lies
+    ]
 
 
 def _lost_in_time(stage: Stage) -> list[list[int]]:
