@@ -15,8 +15,8 @@ What is compared:
   `[since_ns, until_ns, kind]`; *late_s* is how far the frontier may be behind at the end, *wait_s*
   how long after its end a bucket is told at most while all is well, *slow* says that many are empty, *shut*
   that nothing was traded beyond the frontier in a bucket that could be known by now, *restless* that
-  connections end all the time, also at the end of the run, *detours* are `[since_ns, until_ns]` in which it
-  was polled though a stream is planned, *wrong* those in which something keeps it from its stream, and
+  connections end all the time, also at the end of the run, *brief* that few live for a bucket, *by_request*
+  that candles need REST, *detours* are `[since_ns, until_ns]` in which it was polled though a stream is planned, *wrong* those in which something keeps it from its stream, and
   *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later, *unaudited* those in
   which it did so too lately for an audit to have come by, and *excused*
   `[since_ns, until_ns, by_s]` in which buckets that end may be told later than *usual_s* after it, by so
@@ -27,8 +27,8 @@ What is compared:
   `[since_ns, until_ns]` in which some may be lost, or told twice.
 * `samples`: `[at_ns, series, condition, route, seen_ns]`: what was said, and when data came last.
 * `bare`: `[at_ns, series]` of what was said to come by a stream while the venue had none for 99 s.
-* `tries`: by venue `[[at_ns, well], ...]`; `healed_ns`, `ended_ns`; `first_ns`: by venue, when data came
-  first since *healed_ns*.
+* `tries`: by venue `[[at_ns, well, stream], ...]`; `healed_ns`, `ended_ns`; `first_ns`: by venue, when data
+  came first since *healed_ns*.
 * `peaks` and `bounds`: by name, what there was at most, and what is allowed.
 * `switches`: `[at_ns, series, route]`; `connects` and `requests`: by venue and life, when in seconds; `ends`:
   the same of streams that the other side ended, or nobody.
@@ -67,7 +67,9 @@ STOP_S: Final = 10.0
 BUCKETS_ON_TRIAL: Final = 6
 """I6: a series is back on its planned route after so many candles: two have to agree."""
 BUCKETS_POLLED: Final = 5
-"""I6: so many candles with nothing wrong, in one go, are polled at most where a stream is planned."""
+BUCKETS_BRIEF: Final = 10
+"""I6: so many candles with nothing wrong, in one go, are polled at most where a stream is planned; the latter
+where connections end before most buckets do."""
 SLACK_S: Final = 1.0
 """I5: an alert comes at most so much later."""
 LEAVING_S: Final = 10.0
@@ -280,7 +282,7 @@ def _recovered(name: str, series: Run, run: Run) -> list[str]:
     if series["condition"] not in well:
         lines.append(f"I6 {name}: {series['condition']} at the end: {series['trouble']}")
     since = [row for row in series["truth"] if row[0] >= run["healed_ns"]]
-    if series["rung"] != series["planned"] and len(since) >= BUCKETS_ON_TRIAL:
+    if series["rung"] != series["planned"] and len(since) >= BUCKETS_ON_TRIAL and not series["brief"]:
         lines.append(f"I6 {name}: by {series['rung']} at the end, planned is {series['planned']}")
     return lines
 
@@ -297,7 +299,7 @@ def _returned(name: str, series: Run) -> list[str]:
         for since_ns, until_ns in series["detours"]
     ]
     return _few(
-        [one for one in polled if one[1] > BUCKETS_POLLED],
+        [one for one in polled if one[1] > (BUCKETS_BRIEF if series["brief"] else BUCKETS_POLLED)],
         lambda one: f"I6 {name}: polled since {one[0]}, for {one[1]} candles with nothing wrong",
     )
 
@@ -335,6 +337,7 @@ def _calm(run: Run) -> list[str]:
         for at_ns, name, route in run["switches"]
         if at_ns > run["healed_ns"] + CALM_S * S
         and route != run["series"].get(name, {}).get("planned", route)
+        and not run["series"][name]["brief"]
     ]
     lines += [
         f"I6 {name}: says at {at_ns} that it comes by a stream, and for long there was none"
@@ -367,18 +370,18 @@ def _resumed(run: Run) -> list[str]:
     """
     lines: list[str] = []
     for venue, tries in run["tries"].items():
-        after = [at_ns for at_ns, well in tries if well and at_ns >= run["healed_ns"]]
+        well = [(at_ns, stream) for at_ns, well, stream in tries if well and at_ns >= run["healed_ns"]]
+        after = [at_ns for at_ns, _ in well]
         names = [name for name in run["series"] if run["series"][name]["venue"] == venue]
         flowed = [one[0] for one in run["delivered"] if one[2] in names and one[0] >= run["healed_ns"]]
         flowed += [run["first_ns"][venue]] if venue in run["first_ns"] else []
         waited_s = (min(after + flowed, default=run["ended_ns"]) - run["healed_ns"]) / S
         if names and not all(run["series"][name]["shut"] for name in names) and waited_s > LONGEST_WAIT_S:
             lines.append(f"I6 {venue}: nothing was tried or told for {waited_s:.0f} s after the last trouble")
-        if not after:
-            continue
         for name in names:
             series = run["series"][name]
-            closes = [row for row in series["truth"] if row[0] >= after[0]]
+            ways = [at_ns for at_ns, stream in well if not (stream and series["by_request"])]
+            closes = [row for row in series["truth"] if ways and row[0] >= ways[0]]
             if not closes or series["slow"]:
                 continue
             due_ns = closes[0][1] + round((series["wait_s"] + RECOVERY_S) * S)

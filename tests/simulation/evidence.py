@@ -103,6 +103,9 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 for candle in stage.venues.truth(name, state.frontier_ns, ended_ns)
             ),
             "restless": one.venue == "harbour",
+            "brief": one.venue == "harbour" and "short lives" in stage.script.habits,
+            # a bucket over whose end no stream lives is history's
+            "by_request": (stage.planned[name] == "poll" and one.venue != "dxlink") or one.venue == "harbour",
             "condition": told.condition.value,
             "trouble": told.trouble,
             "rung": told.rung.value,

@@ -47,7 +47,7 @@ class Ledgers:
         there_s: When a stream was open last, by host and life, in the loop's seconds.
         forlorn: Those of *failed* while for long no stream had been open there.
         refusals: Answers "too many requests", by host and life: when, and how long the venue asked for.
-        tries: Attempts of any kind by venue: when in true nanoseconds, and whether it went well.
+        tries: Attempts by venue: when in true nanoseconds, whether it went well, whether it was for a stream.
         seen_ns: When a frame of something was handed over last.
         first_ns: By venue, when data of it was handed over first since `mark`.
     """
@@ -64,7 +64,7 @@ class Ledgers:
     there_s: dict[tuple[str, int], float] = attrs.field(factory=dict)
     forlorn: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
     refusals: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
-    tries: dict[str, list[tuple[int, bool]]] = attrs.field(factory=dict)
+    tries: dict[str, list[tuple[int, bool, bool]]] = attrs.field(factory=dict)
     seen_ns: dict[str, int] = attrs.field(factory=dict)
     first_ns: dict[str, int] = attrs.field(factory=dict)
 
@@ -72,9 +72,9 @@ class Ledgers:
         """Look for the first data of each venue from now on."""
         self.first_ns.clear()
 
-    def tried(self, host: str, began_ns: int, *, well: bool) -> None:
+    def tried(self, host: str, began_ns: int, *, well: bool, stream: bool = False) -> None:
         """Note how one attempt to reach a venue ended."""
-        self.tries.setdefault(self.venue_of.get(host, host), []).append((began_ns, well))
+        self.tries.setdefault(self.venue_of.get(host, host), []).append((began_ns, well, stream))
 
     def not_opened(self, where: tuple[str, int], began_s: float) -> None:
         """Note that an attempt to open a stream failed."""
@@ -132,14 +132,14 @@ class Passage:
             await self._hang()
             self.books.not_opened((host, self.life), began_s)
             self.books.journal.note("connect", host, type(exc).__name__, _first(exc))
-            self.books.tried(host, at_ns, well=False)
+            self.books.tried(host, at_ns, well=False, stream=True)
             raise
         stream = PassedStream(self, host, inner)
         if self.dead:
             await inner.aclose()
         await self._hang()
         self.books.journal.note("connect", host, "open")
-        self.books.tried(host, at_ns, well=True)
+        self.books.tried(host, at_ns, well=True, stream=True)
         self.books.there_s[host, self.life] = _now_s()
         self.books.seen_ns[f"stream {stream.venue}"] = self.books.now_ns()
         self.books.sent.append((host, stream.sent))

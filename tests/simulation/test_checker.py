@@ -48,6 +48,8 @@ def whole() -> dict[str, Any]:
                 "planned": "stream",
                 "prompt": False,
                 "restless": False,
+                "brief": False,
+                "by_request": False,
                 "detours": [[OPENS[3], OPENS[10]]],
                 "wrong": [[OPENS[0], OPENS[6]]],
                 "misled": [],
@@ -79,7 +81,13 @@ def whole() -> dict[str, Any]:
         "requests": {"kraken in life 1": [0.0, 60.0]},
         "left": [[NAME, OPENS[-1], OPENS[-1] + 9 * S]],
         "open_at_last": [],
-        "tries": {"kraken": [[OPENS[0], True], [OPENS[10] + 5 * S, False], [OPENS[10] + 20 * S, True]]},
+        "tries": {
+            "kraken": [
+                [OPENS[0], True, True],
+                [OPENS[10] + 5 * S, False, True],
+                [OPENS[10] + 20 * S, True, False],
+            ]
+        },
         "first_ns": {},
         "healed_ns": OPENS[10],
         "ended_ns": OPENS[-1] + MINUTE + 30 * S,
@@ -263,7 +271,7 @@ def _still_open(run: dict[str, Any]) -> None:
 
 
 def _nobody_tried(run: dict[str, Any]) -> None:
-    run["tries"]["kraken"] = [[OPENS[0], True]]
+    run["tries"]["kraken"] = [[OPENS[0], True, True]]
     run["delivered"] = [one for one in run["delivered"] if not OPENS[10] <= one[0] < OPENS[18]]
 
 
