@@ -16,8 +16,8 @@ What is compared:
   how long after its end a bucket is told at most while all is well, *slow* says that many are empty, *shut*
   that nothing was traded beyond the frontier in a bucket that could be known by now, *restless* that
   connections end all the time, also at the end of the run, *brief* that few live for a bucket, *by_request*
-  that candles need REST, *detours* are `[since_ns, until_ns]` in which it was polled though a stream is planned, *wrong* those in which something keeps it from its stream, and
-  *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later, *unaudited* those in
+  that candles need REST, *detours* are `[since_ns, until_ns]` in which it was polled though a stream is
+  planned, *wrong* those in which something keeps it from its stream, and *misled* are `[since_ns, until_ns]` in which the venue says what it takes back later, *unaudited* those in
   which it did so too lately for an audit to have come by, and *excused*
   `[since_ns, until_ns, by_s]` in which buckets that end may be told later than *usual_s* after it, by so
   much (None: by any time).
@@ -96,7 +96,8 @@ MOST_FORLORN: Final = 16
 """Where none lives it is one schedule, whose waits are long by then."""
 AT_ONCE_S: Final = 0.1
 MANY_ENDS: Final = 12
-"""Waits are drawn by lot from nothing on: of so many streams that ended a few are opened again at once."""
+"""Waits are drawn by lot from nothing to half a second or more: of so many streams that ended hardly half are
+opened again at once."""
 MOST_NAMED: Final = 3
 WELL: Final = frozenset({"live", "quiet", "polled"})
 LOG_LINES_A_MINUTE: Final = 120
@@ -461,7 +462,7 @@ def _hasty(run: Run) -> list[str]:
     for who, ends in run["ends"].items():
         tried = run["connects"].get(who, [])
         at_once = [one for one in tried if any(0.0 <= one - at_s < AT_ONCE_S for at_s in ends)]
-        if len(ends) >= MANY_ENDS and len(at_once) > len(ends) / 2:
+        if len(ends) >= MANY_ENDS and 4 * len(at_once) > 3 * len(ends):
             lines.append(f"I10 {who}: {len(at_once)} of {len(ends)} streams that ended were opened at once")
     return lines
 
