@@ -100,6 +100,16 @@ class Adapter:
         """Return the error for a broken contract, *what* such as "parse() returned None, not events"."""
         return PluginError(f"{self.who}: {what}", plugin=self.name)
 
+    @contextmanager
+    def calling(self, hook: str) -> Iterator[None]:
+        """Turn whatever a hook raises into a PluginError, but for what its contract lets pass."""
+        try:
+            yield
+        except WickwireError:
+            raise
+        except Exception as exc:  # whatever a plugin's code raises
+            raise self.broke(f"{hook}() raised {type(exc).__name__}: {exc}") from exc
+
     def description_for(self, account: Account) -> Description:
         """Return what the venue is for *account*.
 

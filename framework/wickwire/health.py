@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from wickwire.closer import LIVE_S, Closer
+from wickwire.closer import Closer
+from wickwire.condition import LIVE_S
 from wickwire.endpoint import Topic
 from wickwire.fanout import AnyFeedRoute, Reader
 from wickwire.model import Candle, Feed, Hole, Rung, Series

@@ -1,9 +1,9 @@
 """The only closer: decides which candle is closed, on what evidence, and what is missing.
 
-One ledger per series; pure: it is told rows, doubts and pages, and collects what is to be committed. It
-knows a *frontier*: everything from the origin up to it is closed, lies in a hole, or was proven empty. It
-keeps one forming row of the current *epoch* (one uninterrupted subscription) and the evidence of the last
-closes. The rules, numbered as in docs/one-candle.md:
+One ledger per series; pure: it is told rows, doubts and pages, and says of each what becomes of what is known
+(`knowledge`): what is closed up to a *frontier*, what lacks before it, and what is to be committed. It keeps
+one forming row of the current *epoch* (one uninterrupted subscription), and what the epoch brought.
+The rules, numbered as in docs/one-candle.md:
 
 1. a row with a later open closes the one before only within the same epoch with no doubt since;
 2. a loss, cut or suspicion sets doubt: the forming row is no longer trusted, no data is touched;
@@ -27,18 +27,13 @@ from wickwire.buckets import Buckets
 from wickwire.closes import Closes
 from wickwire.conversation import BadRow, Page, Stopped
 from wickwire.description import OhlcvSupport
-from wickwire.holes import WORK, add, bound, cut, joined, within
+from wickwire.knowledge import Knowledge
 from wickwire.laws import broken_law
-from wickwire.model import Candle, Evidence, Finality, Hole, HoleKind, Rung, Series, iso, wrong_unit
-from wickwire.patience import Patience
-from wickwire.rescaling import Rescaling
-from wickwire.store import TAIL, Change, Loaded, SeriesState, Verdict
+from wickwire.model import Candle, Evidence, Finality, Rung, Series, wrong_unit
+from wickwire.store import Loaded
 from wickwire.witness import Witness
 
 __all__ = ["Ledger", "PageOutcome", "Want"]
-
-MOST_HOLES: Final = 10_000
-"""Of one series; beyond that the oldest become one, and what lies between them is asked for with them."""
 
 _CLOSED: Final = Finality.CLOSED  # an attribute of an enum costs as much as the rest of `row`
 
@@ -80,60 +75,25 @@ class PageOutcome:
 
 
 @attrs.define(eq=False)
-class Ledger:
-    """What is known of one series, and what is to be committed next.
+class Ledger(Knowledge):
+    """What one series' stream and history say, and what becomes known by it.
 
     Attributes:
-        series: Which one.
-        support: What the adapter says of it: grid, settle time, laws.
-        origin_ns: Nothing before this is asked for.
-        frontier_ns: See the module.
-        holes: Without candles, in order.
         forming: The row of the running bucket in this epoch.
         running: The newest row of a bucket that was not over when history showed it; nothing is closed by it.
         epoch: Number of the current subscription; 0 while there is none.
         epoch_count: Subscriptions so far.
-        buckets: Where its buckets open and end, as far as that is known.
-        doubtful: Rows, by open time, of which history has to say what became of them.
-        patience: How many buckets may be empty before history is asked.
-        closes: The last closes, and those that wait for the store.
-        closed_count: Candles closed since the start.
         rung: How the rows of the stream come about.
-        refused: Rows refused by the laws of candles.
-        last_refusal: The last of them, for people.
-        refusal_why: The law that it broke, or why it could not be read.
-        refused_in_vain: Rows refused since the last one that was taken.
-        rescaling: Whether history is on another scale now, and what is read again because of that.
     """
 
-    series: Series
-    support: OhlcvSupport
-    origin_ns: int
-    frontier_ns: int
-    holes: list[Hole] = attrs.field(factory=list)
     forming: Candle | None = None
     running: Candle | None = None
     epoch: int = 0
     epoch_count: int = 0
-    doubtful: dict[int, Candle] = attrs.field(factory=dict)
-    patience: Patience = attrs.field(factory=Patience)
-    closes: Closes = attrs.field(factory=Closes)
-    closed_count: int = 0
-    refused: int = 0
-    last_refusal: str = ""
-    refusal_why: str = ""
-    refused_in_vain: int = 0
     rung: Rung = Rung.STREAM
-    rescaling: Rescaling = attrs.field(factory=Rescaling)
-    buckets: Buckets = attrs.field(init=False)
     _witness: Witness = attrs.field(factory=Witness)
     _shrunk_ns: int = -1
     _lone: Candle | None = None
-    _dirty: bool = False
-
-    def __attrs_post_init__(self) -> None:
-        """Know the buckets of the series."""
-        self.buckets = Buckets(self.series.timeframe, self.support.grid)
 
     @classmethod
     def start(cls, series: Series, support: OhlcvSupport, loaded: Loaded | None, origin_ns: int) -> Ledger:
@@ -171,7 +131,7 @@ class Ledger:
             if wrong_unit(candle.open_ns, self.origin_ns):
                 self.refuse(candle, "that is no time in nanoseconds")
             return False
-        self._bound()
+        self.give_back()
         self.buckets.saw(candle.open_ns)
         self.doubtful.pop(candle.open_ns, None)
         if candle.finality is Finality.CLOSED:
@@ -180,17 +140,17 @@ class Ledger:
                     self._distrust(forming)
                 self.forming = None
             self._witness.saw(candle)
-            self._close(candle, Evidence.VENUE if self._native else Evidence.BUILT, self.rung)
+            self.close(candle, Evidence.VENUE if self._native else Evidence.BUILT, self.rung)
         elif forming is None:
             self._begun(candle)
         elif candle.open_ns > forming.open_ns:
             self._succeeded(forming, candle)
         elif candle.snapshot:
             self._witness.saw(candle)
-            self._close(candle, Evidence.SNAPSHOT, self.rung)
+            self.close(candle, Evidence.SNAPSHOT, self.rung)
         else:
             self._restated(candle)
-        return self._dirty
+        return self.dirty
 
     def late(self, candle: Candle) -> bool:
         """Take a row of a bucket that is over for the venue, while nothing forms; say if history decides.
@@ -221,14 +181,14 @@ class Ledger:
         else:
             self._witness.saw(forming)
             evidence = Evidence.SNAPSHOT if candle.snapshot else Evidence.SUCCESSOR
-            self._close(forming, Evidence.BUILT if self.rung is Rung.BUILD else evidence, self.rung)
+            self.close(forming, Evidence.BUILT if self.rung is Rung.BUILD else evidence, self.rung)
         self.forming = candle
 
     def _restated(self, candle: Candle) -> None:
         """A row of a bucket that was over already: only history can say what became of it."""
         known = self.closes.at(candle.open_ns)
         if known is None or not candle.same_values(known):
-            self._suspect(candle)
+            self.suspect(candle)
 
     @property
     def _native(self) -> bool:
@@ -250,10 +210,10 @@ class Ledger:
         """A candle that is made here came out differently after it was over; history is asked as well."""
         if self.closes.at(candle.open_ns) is not None:
             self._witness.saw(candle)
-            self._close(candle, Evidence.BUILT, self.rung)
+            self.close(candle, Evidence.BUILT, self.rung)
         if self.support.rest:
-            self._suspect(candle)
-        return self._dirty
+            self.suspect(candle)
+        return self.dirty
 
     def expect(self, since_ns: int) -> None:
         """Only buckets that open from *since_ns* on should come over the stream: they are whole there."""
@@ -265,7 +225,7 @@ class Ledger:
         if self.forming is not None and self.forming.open_ns == open_ns:
             self.forming = None
         elif known is not None:
-            self._suspect(known)
+            self.suspect(known)
 
     def subscribed(self, epoch: int, now_ns: int) -> None:
         """A new subscription is confirmed: what was forming in the old one is no longer trusted."""
@@ -313,11 +273,11 @@ class Ledger:
             return False
         if self._is_partial:
             self.leave_to_history()
-            return self._dirty
+            return self.dirty
         self._witness.saw(forming)
-        self._close(forming, Evidence.SIBLING, self.rung)
+        self.close(forming, Evidence.SIBLING, self.rung)
         self.forming = None
-        return self._dirty
+        return self.dirty
 
     def is_over(self, venue_ns: int, heard_ns: int, grace_ns: int) -> bool:
         """Say whether another topic of the connection moved past the forming row; see `sibling`."""
@@ -333,16 +293,11 @@ class Ledger:
         """
         since_ns = missed_ns - (self.patience.buckets + 1) * self.buckets.size_ns
         for candle in self.closes.by(Evidence.SIBLING, since_ns, missed_ns):
-            self._suspect(candle)
+            self.suspect(candle)
 
     def _distrust(self, candle: Candle) -> None:
         if self.closes.at(candle.open_ns) is None:
-            self._suspect(candle)
-
-    def _suspect(self, candle: Candle) -> None:
-        self.doubtful[candle.open_ns] = candle
-        if len(self.doubtful) > TAIL:
-            del self.doubtful[min(self.doubtful)]
+            self.suspect(candle)
 
     # ---------------------------------------------------------------------------------- what history says
 
@@ -356,7 +311,7 @@ class Ledger:
                 are not closed by it.
             route: How the series is collected now.
         """
-        self._bound()
+        self.give_back()
         settled_ns = as_of_ns - round(self.support.settle_s * 1e9)
         rows = sorted(page.candles, key=lambda row: row.open_ns)
         over = [row for row in rows if row.finality is not Finality.FORMING and row.close_ns <= settled_ns]
@@ -377,39 +332,22 @@ class Ledger:
             self.refuse(bad, bad.why)
         for row in over:
             late = not want.live or settled_ns - row.close_ns > self.series.timeframe.nominal_ns
-            if not self._close(row, self.evidence_of(row), route, healed=late):
+            if not self.close(row, self.evidence_of(row), route, healed=late):
                 refused.append(row)
         # such a row does not make its bucket empty, and settles no doubt; what a good one closed stays closed
         doubts = {row.open_ns: self.doubtful[row.open_ns] for row in refused if row.open_ns in self.doubtful}
-        lacking = [row for row in refused if self._lacks(row.open_ns, known=want.known)]
+        lacking = [row for row in refused if self.lacks(row.open_ns, known=want.known)]
         self._cover(page, want, settled_ns, [row.open_ns for row in running])
         self.doubtful.update(doubts)
         for each in lacking:
             if self.origin_ns <= each.open_ns < self.frontier_ns:
-                self._reopen(each.open_ns, each.close_ns)
+                self.reopen(each.open_ns, each.close_ns)
         return PageOutcome(self.closed_count - before, agreed, missed)
 
     def evidence_of(self, row: Candle) -> Evidence:
         """Return what a row of history proves once its bucket is over and settled."""
         marked = self.support.marks_closed and row.finality is Finality.CLOSED
         return Evidence.VENUE if marked else Evidence.HISTORY
-
-    def lost_row(self, row: Candle) -> None:
-        """The store does not hold a bucket that history does: it is a hole, until a page closes it again."""
-        self.closes.forget(row.open_ns)
-        self._reopen(row.open_ns, row.close_ns)
-        self._dirty = True
-
-    def altered_row(self, open_ns: int) -> None:
-        """The store holds something else than history: it judges by what it holds, whatever is known here."""
-        self.closes.forget(open_ns)
-        self.closed_count -= 1  # it counts once
-
-    def _lacks(self, open_ns: int, *, known: bool) -> bool:
-        """Say whether a bucket is not closed; of one that is *known* and long ago, by the holes alone."""
-        if known:
-            return any(hole.since_ns <= open_ns < hole.until_ns for hole in self.holes)
-        return self.closes.at(open_ns) is None
 
     def _compare(self, over: Sequence[Candle]) -> tuple[int, list[int]]:
         """Compare what history holds with the stream, whose last row of an ended bucket history decides."""
@@ -426,174 +364,8 @@ class Ledger:
         since_ns, until_ns = page.covered
         head_ns = min(since_ns, want.until_ns)
         if page.stopped is not Stopped.UNTIL and want.since_ns < head_ns:
-            self._unreachable(want.since_ns, head_ns, reached=page.stopped is Stopped.VENUE_START)
+            self.unreachable(want.since_ns, head_ns, reached=page.stopped is Stopped.VENUE_START)
             since_ns = min(since_ns, max(head_ns, want.since_ns))
         newest_ns = None if self.last_close is None else self.last_close.close_ns
         since_ns, until_ns = self.buckets.decided((since_ns, until_ns), settled_ns, running, newest_ns)
-        if until_ns <= since_ns:
-            return
-        self.rescaling.read(since_ns, until_ns)
-        for open_ns in [ns for ns in self.doubtful if since_ns <= ns < until_ns]:
-            del self.doubtful[open_ns]
-        self.holes = cut(self.holes, since_ns, until_ns)
-        if since_ns > self.frontier_ns and until_ns > self.frontier_ns:
-            self._open_hole(self.frontier_ns, since_ns)
-        if until_ns > self.frontier_ns:
-            self.patience.empty((until_ns - self.frontier_ns) // self.buckets.size_ns)
-            self.frontier_ns = until_ns
-        self._dirty = True
-
-    def out_of_reach(self, before_ns: int) -> None:
-        """Note that history does not reach back before *before_ns*: what lacks there is not asked for."""
-        before_ns = self.buckets.first_from(before_ns)
-        self.rescaling.out_of_reach(before_ns)
-        missing = (hole.since_ns for hole in self.holes if hole.kind in WORK)
-        if min(self.frontier_ns, *missing, before_ns) < before_ns:
-            self._unreachable(self.origin_ns, before_ns, reached=False)
-
-    def _unreachable(self, since_ns: int, until_ns: int, *, reached: bool) -> None:
-        since_ns = max(since_ns, self.origin_ns)
-        if until_ns <= since_ns:
-            return
-        known = [hole for hole in self.holes if hole.kind in WORK]
-        parts = [attrs.evolve(hole, kind=HoleKind.UNREACHABLE) for hole in within(known, since_ns, until_ns)]
-        self.holes = [hole for hole in self.holes if hole.kind not in WORK] + cut(known, since_ns, until_ns)
-        if until_ns > self.frontier_ns:
-            parts.append(Hole(max(self.frontier_ns, since_ns), until_ns, HoleKind.UNREACHABLE))
-            self.frontier_ns = until_ns
-        if not reached:
-            self.holes += parts
-        self.holes = joined(self.holes)
-        for open_ns in [ns for ns in self.doubtful if since_ns <= ns < until_ns]:
-            del self.doubtful[open_ns]
-        self._dirty = True
-
-    # ------------------------------------------------------------------------------------------- closing
-
-    def refuse(self, row: Candle | BadRow, why: str) -> None:
-        """Count a row that breaks a law or cannot be read, and keep which."""
-        self.refused += 1
-        try:
-            opens = iso(row.open_ns)
-        except ValueError:
-            opens = f"{row.open_ns} ns"
-        self.refused_in_vain += 1
-        self.refusal_why = why
-        self.last_refusal = f"refused the candle of {opens}: {why}"
-
-    def _close(self, candle: Candle, evidence: Evidence, route: Rung, *, healed: bool = False) -> bool:
-        """Close a bucket; False when the row breaks a law, changes nothing, and its bucket is lacking."""
-        open_ns = candle.open_ns
-        if open_ns < self.origin_ns:
-            return True
-        law = broken_law(candle, signed_prices=self.support.signed_prices)
-        if law is not None:
-            self.refuse(candle, law)
-            return False
-        if not self.buckets.opens(open_ns):
-            self.refuse(candle, f"no {self.series.timeframe} candle opens then")
-            return True
-        if not self.buckets.ends(open_ns, candle.close_ns):
-            self.refuse(candle, f"it ends at {iso(candle.close_ns)}, not when the next one opens")
-            return False
-        self.refused_in_vain = 0
-        verdict = self.closes.judge(candle, evidence)
-        if verdict is not Verdict.INSERT:
-            if verdict is not Verdict.KEEP:
-                self.closes.revisions += verdict is Verdict.REVISE
-                self._record(candle, evidence, route, healed=False)
-            return True
-        if open_ns >= self.frontier_ns:
-            if open_ns > self.frontier_ns:
-                self._open_hole(self.frontier_ns, open_ns)
-            self.frontier_ns = candle.close_ns
-            self.buckets.saw(open_ns)
-            self.patience.traded()
-        else:
-            self.holes = cut(self.holes, open_ns, candle.close_ns)
-            healed = True
-        self.closed_count += not self.rescaling.holds(open_ns)  # that one is only read again
-        self._record(candle, evidence, route, healed=healed)
-        return True
-
-    def _record(self, candle: Candle, evidence: Evidence, route: Rung, *, healed: bool) -> None:
-        self.closes.add(candle, evidence, route, healed=healed)
-        self.doubtful.pop(candle.open_ns, None)
-        self._dirty = True
-
-    def _bound(self) -> None:
-        """Give back as holes what waits for the store for too long, to be had from history again.
-
-        Never within a page: what the page covers is taken out of the holes, these too, and one page may hold
-        more rows than the bound.
-        """
-        given_back = [
-            Hole(candle.open_ns, candle.close_ns, self.buckets.lacking)
-            for candle in self.closes.give_back()
-            if candle.open_ns < self.frontier_ns
-        ]
-        if given_back:
-            self.holes = joined([*self.holes, *given_back])
-
-    def _open_hole(self, since_ns: int, until_ns: int) -> None:
-        add(self.holes, Hole(since_ns, until_ns, self.buckets.lacking))
-        bound(self.holes, MOST_HOLES)
-
-    def _reopen(self, open_ns: int, close_ns: int) -> None:
-        """Ask for a bucket again whose row was refused, unless it lies in a hole of another kind already."""
-        lacking = [Hole(open_ns, self.buckets.end_of(open_ns, close_ns), self.buckets.lacking)]
-        for hole in self.holes:
-            lacking = cut(lacking, hole.since_ns, hole.until_ns)
-        self.holes = joined([*self.holes, *lacking])
-
-    def reach_back(self, origin_ns: int) -> None:
-        """Move the origin back to *origin_ns*; what lies between is a hole to be healed."""
-        origin_ns = self.buckets.first_from(origin_ns)
-        if origin_ns < self.origin_ns:
-            self._open_hole(origin_ns, self.origin_ns)
-            self.origin_ns = origin_ns
-            self._dirty = True
-
-    # ------------------------------------------------------------------------------------------ committing
-
-    @property
-    def progress(self) -> tuple[int, int, int]:
-        """A value that changes whenever a page brought something forward."""
-        work = sum(hole.until_ns - hole.since_ns for hole in self.holes if hole.kind in WORK)
-        return self.frontier_ns, work, len(self.doubtful)
-
-    @property
-    def last_close(self) -> Candle | None:
-        """The candle that opens last among the closed ones."""
-        return self.closes.newest
-
-    @property
-    def revisions(self) -> int:
-        """How many closes were revised."""
-        return self.closes.revisions
-
-    @property
-    def forgone(self) -> int:
-        """How many closes were given back as holes, because the store took nothing for too long."""
-        return self.closes.forgone
-
-    @property
-    def waiting(self) -> int:
-        """How many closes wait for the store."""
-        return self.closes.waiting
-
-    @property
-    def dirty(self) -> bool:
-        """Whether there is something to commit."""
-        return self._dirty
-
-    def take(self) -> Change:
-        """Return what is to be committed, and forget that it is."""
-        self._dirty = False
-        state = SeriesState(
-            series=self.series,
-            origin_ns=self.origin_ns,
-            frontier_ns=self.frontier_ns,
-            holes=tuple(self.holes),
-        )
-        return Change(state=state, closings=self.closes.take())
+        self.cover(since_ns, until_ns)

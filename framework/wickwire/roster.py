@@ -83,6 +83,20 @@ class Roster:
         except WickwireError:  # what the venue could not have is collected under no other name
             return name
 
+    def candles_of(self, series: str | Series) -> Series:
+        """Return the name of a candle series; raises UsageError where it carries none."""
+        name = self.canonical(series)
+        if isinstance(name.what, Feed):
+            raise UsageError(f"{name} carries {name.what.value}, no candles; use {name.what.value}()")
+        return name
+
+    def feed_of(self, series: str | Series, feed: Feed) -> Series:
+        """Return the name of a series of *feed*; raises UsageError where it is none."""
+        name = self.canonical(series)
+        if name.what is not feed:
+            raise UsageError(f"{name} carries no {feed.value}; write {attrs.evolve(name, what=feed)}")
+        return name
+
     def plans(self) -> list[Plan]:
         """Return how all that is collected is."""
         return [plan for venue in self._venues.scopes.values() for plan in venue.plans.values()]

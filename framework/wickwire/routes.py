@@ -9,8 +9,8 @@ from typing import Final, final
 import attrs
 
 from wickwire.builder import Late, Maker, Restated
+from wickwire.candle_route import CandleRoute
 from wickwire.clock import Clock
-from wickwire.closer import Closer
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind
 from wickwire.handover import Departure, Overlap
@@ -27,16 +27,16 @@ _NUMBER: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 @final
 class MadeRoute:
-    """Makes candles of what a topic brings, for the closer of their series. See `session.Route`."""
+    """Makes candles of what a topic brings, for the route of their series. See `subscriptions.Route`."""
 
-    def __init__(self, closer: Closer, maker: Maker, clock: Clock) -> None:
-        """Bring what *maker* makes to *closer*."""
-        self._closer = closer
+    def __init__(self, route: CandleRoute, maker: Maker, clock: Clock) -> None:
+        """Bring what *maker* makes to *route*."""
+        self._route = route
         self._maker = maker
         self._clock = clock
         self._began_ns = 0
         self._is_whole = False
-        self._numbered = closer.ledger.support.numbered
+        self._numbered = route.ledger.support.numbered
         self._newest: tuple[int, int] | None = None
         self.received = 0
 
@@ -48,16 +48,16 @@ class MadeRoute:
         made = self._maker.take(data)
         if not self._is_whole and self._maker.whole_ns is not None:
             self._is_whole = True
-            self._closer.ledger.expect(max(self._began_ns, self._maker.whole_ns))
+            self._route.ledger.expect(max(self._began_ns, self._maker.whole_ns))
         if made is None:
             return
         match made:
             case Candle():
-                self._closer.receive(made)
+                self._route.receive(made)
             case Restated():
-                self._closer.made_anew(made.candle)
+                self._route.made_anew(made.candle)
             case Late():
-                self._closer.withdrawn(made.open_ns)
+                self._route.withdrawn(made.open_ns)
 
     def _count(self, trade: Trade) -> None:
         """Leave to history what two trades stand in between which others are missing."""
@@ -71,7 +71,7 @@ class MadeRoute:
             if number != before + 1:
                 why = f"trades {before + 1} to {number - 1} are missing"
                 self.doubted(why)
-                self._closer.tell_gap(why)
+                self._route.tell_gap(why)
                 self._withdraw(before_ns)
         self._newest = number, trade.time_ns
 
@@ -81,19 +81,19 @@ class MadeRoute:
         self._newest = None
         self._is_whole = False
         self._began_ns = self._clock.now_ns()
-        ledger = self._closer.ledger
+        ledger = self._route.ledger
         timeframe, grid = ledger.series.timeframe, ledger.support.grid
         next_ns = timeframe.close_of(timeframe.open_at(self._began_ns, grid), grid)
         ledger.expect(timeframe.close_of(next_ns, grid))
 
     def subscribed(self, session: Session) -> None:
         """Start a new epoch: what went before is not known."""
-        self._closer.subscribed(session)
+        self._route.subscribed(session)
         self._restart()
 
     def moved(self, session: Session) -> None:
         """Go on over another connection: nothing is missing between the two."""
-        self._closer.moved(session)
+        self._route.moved(session)
 
     def caught_up(self, *, truncated: bool) -> None:
         """Nothing to do: whether a bucket is whole is told by what came."""
@@ -103,7 +103,7 @@ class MadeRoute:
 
     def doubted(self, why: str) -> None:
         """Something may be missing: the running bucket is not whole."""
-        self._closer.doubted(why)
+        self._route.doubted(why)
         self._restart()
 
     def withdrawn(self, open_ns: int) -> None:
@@ -112,17 +112,17 @@ class MadeRoute:
         self._withdraw(open_ns)
 
     def _withdraw(self, open_ns: int) -> None:
-        ledger = self._closer.ledger
-        self._closer.withdrawn(ledger.series.timeframe.open_at(open_ns, ledger.support.grid))
+        ledger = self._route.ledger
+        self._route.withdrawn(ledger.series.timeframe.open_at(open_ns, ledger.support.grid))
 
     def lost(self, why: str) -> None:
         """End the epoch."""
-        self._closer.lost(why)
+        self._route.lost(why)
         self._maker.restart()
 
     def refused(self, kind: FaultKind, why: str) -> None:
         """Pass on that the topic will not come."""
-        self._closer.refused(kind, why)
+        self._route.refused(kind, why)
 
 
 @attrs.define(eq=False)

@@ -1,7 +1,8 @@
 """One live connection: open, greet, subscribe, pump, watch. Retrying is venue's.
 
 What is wanted, asked and confirmed is in `subscriptions`; the adapter only says how to ask and what came
-back. Data goes to the routes synchronously, frame by frame, without a task or a queue between.
+back. What is said to the venue goes through the `outbox`, what the venue says beside data to `control`. Data
+goes to the routes synchronously, frame by frame, without a task or a queue between.
 """
 
 from __future__ import annotations
@@ -10,37 +11,29 @@ import asyncio
 import enum
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final, final
 
 import attrs
 
 from wickwire.adapter import MISFITS, Adapter
 from wickwire.binding import described
-from wickwire.budget import Priority, Turnstile
+from wickwire.budget import Priority
 from wickwire.clock import Clock
+from wickwire.control import Control
 from wickwire.description import Account
-from wickwire.endpoint import Ask, Endpoint, Readiness, Send, Topic
+from wickwire.endpoint import Endpoint, Readiness, Send, Topic
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError, WireError
-from wickwire.events import (
-    Accepted,
-    Fault,
-    Heartbeat,
-    Ready,
-    Refused,
-    Released,
-    Removed,
-    SnapshotDone,
-    VenueStatus,
-)
+from wickwire.events import Ready
 from wickwire.history import History
 from wickwire.limits import effective_limits
-from wickwire.model import SECOND_NS, Candle, Quote, Trade, iso
-from wickwire.news import Doubted, StatusChanged, SubscriptionRefused, Tell
+from wickwire.model import SECOND_NS, Candle, Quote, Trade
+from wickwire.news import Doubted, Tell
+from wickwire.outbox import Outbox
 from wickwire.scope import unwrapped
 from wickwire.series import scope_of
-from wickwire.subscriptions import QUARANTINE_S, Route, Subscriptions, TopicPhase
+from wickwire.subscriptions import Route, Subscriptions, TopicPhase
 from wickwire.transport import Stream, Transport
 
 __all__ = ["Session", "SessionState"]
@@ -55,16 +48,6 @@ STRAY_S: Final = 60.0
 
 _SOON_S: Final = 1e-6
 """A shorter wait may not move the loop's clock at all, and would never end."""
-
-_ENDING: Final = frozenset(
-    {
-        FaultKind.RESTART,
-        FaultKind.CREDENTIALS,
-        FaultKind.ENTITLEMENT,
-        FaultKind.SLOT_TAKEN,
-        FaultKind.CHANNEL_LOST,
-    }
-)
 
 
 @final
@@ -87,9 +70,7 @@ class Session:
         frames: Frames received.
         frame_s: When the last frame came, in the loop's time.
         junk: Frames that were not what the venue documents.
-        faults: Troubles that the venue reported.
         last_junk: What was wrong with the last one.
-        status: The venue's last word on its own state.
     """
 
     def __init__(
@@ -121,7 +102,6 @@ class Session:
             halted: Called with a symbol and what the venue said of its state.
             tell: Told what the venue refuses, what may have been lost, and of the venue's own state.
         """
-        self._halted = halted
         self._tell = tell
         self._scope = scope_of(adapter.name, account.feed)
         self._flowing = flowing
@@ -134,14 +114,23 @@ class Session:
         self._words = history.words
         self._clock = clock
         self._changed = asyncio.Event()
-        self._book = Subscriptions(self, self._changed.set, self._tell_doubt)
         self._ready = asyncio.Event()
+        self._book = Subscriptions(self, self._changed.set, self._tell_doubt)
+        self._said = Control(
+            adapter,
+            self._scope,
+            self._book,
+            history,
+            clock,
+            is_ready=self._ready.is_set,
+            halted=halted,
+            tell=tell,
+        )
         self._memory: object = None
         self._limits = effective_limits(adapter.description_for(account).limits, account.limits)
-        self._turnstile = Turnstile(self._limits.messages)
         self._endpoint: Endpoint | None = None
         self._stream: Stream | None = None
-        self._reported: dict[FaultKind, None] = {}
+        self._outbox: Outbox | None = None
         self._opened_s = 0.0
         self._first_data_s: float | None = None
         self.state = SessionState.CONNECTING
@@ -150,9 +139,7 @@ class Session:
         self.frames = 0
         self.frame_s = 0.0
         self.junk = 0
-        self.faults = 0
         self.last_junk = ""
-        self.status = ""
 
     # ----------------------------------------------------------------------------------- what is wanted
 
@@ -208,6 +195,16 @@ class Session:
         return None if self._stream is None else asyncio.get_running_loop().time() - self.frame_s
 
     @property
+    def faults(self) -> int:
+        """Troubles that the venue reported."""
+        return self._said.faults
+
+    @property
+    def status(self) -> str:
+        """The venue's last word on its own state."""
+        return self._said.status
+
+    @property
     def unrouted(self) -> int:
         """Data of topics that nobody asked for."""
         return self._book.unrouted
@@ -242,12 +239,12 @@ class Session:
         """
         why = "closed by us"
         try:
-            await self._open()
+            outbox = await self._open()
             with unwrapped():
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._watch(), name="watch")
-                    tasks.create_task(self._keep_alive(), name="keepalive")
-                    tasks.create_task(self._change(), name="change")
+                    tasks.create_task(self._keep_alive(outbox), name="keepalive")
+                    tasks.create_task(outbox.change(self._ready, self._changed), name="change")
                     await self._pump()
         except WickwireError as exc:
             why = self._words.of(exc)
@@ -261,8 +258,8 @@ class Session:
             finally:
                 self.state = SessionState.CLOSED
 
-    async def _open(self) -> None:
-        with self._hook("connect"):
+    async def _open(self) -> Outbox:
+        with self._adapter.calling("connect"):
             told: object = self._adapter.connect(self._account, self._book.topics, self._clock.now_ns())
         if isinstance(told, Generator):
             told = await self._history.converse(told, Priority.LIVE)
@@ -270,26 +267,39 @@ class Session:
             raise self._adapter.broke(f"connect() returned {type(told).__name__}, expected an Endpoint")
         most = min(self._limits.topics_per_frame or sys.maxsize, told.topics_per_frame)
         self._endpoint = endpoint = attrs.evolve(told, topics_per_frame=most)
-        with self._hook("memory"):
+        with self._adapter.calling("memory"):
             self._memory = endpoint.memory()
         async with self._admitted():
             self._stream = await self._transport.open(endpoint)
+        self._outbox = outbox = Outbox(
+            self._adapter,
+            endpoint,
+            self._memory,
+            self._stream,
+            self._book,
+            self._limits,
+            paced=self._paced,
+            refused=self._said.refused,
+        )
         self.frame_s = self._opened_s = asyncio.get_running_loop().time()
         self.state = SessionState.AUTHENTICATING
         for send in endpoint.hello:
-            await self._say(send.frame, secret=send.secret)
+            await outbox.say(send.frame, secret=send.secret)
         if endpoint.ready is Readiness.ON_OPEN:
             self._begin()
+        return outbox
 
-    @contextmanager
-    def _hook(self, name: str) -> Iterator[None]:
-        """Turn whatever a hook raises into a PluginError, but for what its contract lets pass."""
-        try:
-            yield
-        except WickwireError:
-            raise
-        except Exception as exc:  # whatever a plugin's code raises
-            raise self._adapter.broke(f"{name}() raised {type(exc).__name__}: {exc}") from exc
+    async def _control(self, event: object) -> None:
+        """Take one event that is no data."""
+        assert self._outbox is not None
+        match event:
+            case Send():
+                await self._outbox.say(event.frame, secret=event.secret)
+            case Ready():
+                if not self._ready.is_set():
+                    self._begin()
+            case _:
+                self._said.take(event)
 
     def _begin(self) -> None:
         self.state = SessionState.READY
@@ -360,153 +370,16 @@ class Session:
         )
         return venue_ns <= self._horizon_ns
 
-    def _refuse_frame(self, error: WireError) -> None:
-        self.junk += 1
-        self.last_junk = self._words.of(error)
-        if self.junk == 1:
-            log.warning("frame refused", extra={"venue": self._adapter.name, "why": self.last_junk})
-
-    # ----------------------------------------------------------------------------------- what was said
-
-    async def _control(self, event: object) -> None:  # noqa: C901, PLR0912 - one arm an event
-        match event:
-            case Heartbeat():
-                if event.time_ns is not None:
-                    self._history.told_time(event.time_ns)
-                if event.topic is not None:
-                    self._book.gathering(event.topic)
-            case SnapshotDone():
-                self._book.caught_up(event.topic, truncated=event.truncated)
-            case Send():
-                await self._say(event.frame, secret=event.secret)
-            case Ready():
-                if not self._ready.is_set():
-                    self._begin()
-            case Accepted():
-                self._book.accepted(event.topics)
-            case Released():
-                pass
-            case Refused():
-                self._refused(event)
-            case Removed():
-                self._book.withdrawn(event.topic, event.open_ns)
-            case VenueStatus():
-                self._note_status(event)
-            case Fault():
-                self._fault(event)
-            case _:
-                raise self._adapter.broke(f"parse() returned a {type(event).__name__}, which is no event")
-
-    def _refused(self, event: Refused) -> None:
-        now_s, why = asyncio.get_running_loop().time(), self._words.of(VenueError(event.kind, event.text))
-        at_ns = self._clock.now_ns()
-        until_ns = at_ns + round(QUARANTINE_S * SECOND_NS)
-        for topic in self._book.refused(event.topics, event.kind, why, now_s):
-            said = {"venue": self._adapter.name, "topic": str(topic), "why": why, "until": iso(until_ns)}
-            log.info("subscription refused", extra=said)  # the route warns, once
-            if self._tell is not None:
-                scope, kind = self._scope, event.kind
-                refused = SubscriptionRefused(
-                    venue=scope, topic=topic, at_ns=at_ns, kind=kind, why=why, until_ns=until_ns
-                )
-                self._tell(refused)
-
     def _tell_doubt(self, topics: Sequence[Topic], why: str) -> None:
         if self._tell is not None:
             at_ns = self._clock.now_ns()
             self._tell(Doubted(venue=self._scope, topics=tuple(topics), at_ns=at_ns, why=why))
 
-    def _note_status(self, event: VenueStatus) -> None:
-        state = self._words.of(event.state)
-        if event.symbol is not None:
-            if self._halted is not None:
-                self._halted(event.symbol, self._words.of(event.text) or state)
-        elif state != self.status:
-            before, self.status = self.status, state
-            log.info("venue status", extra={"venue": self._adapter.name, "state": state})
-            if self._tell is not None:
-                at_ns = self._clock.now_ns()
-                self._tell(StatusChanged(venue=self._scope, symbol=None, at_ns=at_ns, status=state))
-            if before:  # what was traded while it was in trouble may never be said
-                self._book.doubted(f"the venue went from {before} to {state}")
-
-    def _fault(self, event: Fault) -> None:
-        self.faults += 1
-        why = self._words.of(event.text)
-        if event.kind not in self._reported:  # a broken row in each frame is no reason for a line each
-            self._reported[event.kind] = None
-            log.warning(
-                "venue fault", extra={"venue": self._adapter.name, "kind": event.kind.value, "why": why}
-            )
-        if event.kind in _ENDING or (event.kind is FaultKind.REQUEST and not self._ready.is_set()):
-            raise VenueError(event.kind, f"{self._adapter.name}: {why}")
-        if event.kind in (FaultKind.GAP, FaultKind.PROTOCOL):
-            self._book.doubted(why)
-        elif event.kind is FaultKind.WAIT:
-            self._book.throttled(asyncio.get_running_loop().time())
-
-    # ------------------------------------------------------------------------------- what has to be said
-
-    async def _change(self) -> None:
-        """Bring what is confirmed towards what is wanted, for ever."""
-        assert self._endpoint is not None
-        await self._ready.wait()
-        loop = asyncio.get_running_loop()
-        while True:
-            self._changed.clear()
-            asks, removed = self._book.next_batch(self._endpoint, loop.time())
-            if not asks and not removed:
-                due_s = self._book.next_due_s(self._endpoint, loop.time())
-                try:
-                    async with asyncio.timeout_at(due_s):
-                        await self._changed.wait()
-                except TimeoutError:
-                    pass
-                continue
-            for send in self._fitting(asks, removed):
-                await self._say(send.frame, secret=send.secret, priority=Priority.HEAL)
-
-    def _fitting(self, asks: Sequence[Ask], removed: Sequence[Topic]) -> Sequence[Send]:
-        """Return the frames of one change; none where they are too large, and it is asked again by halves."""
-        assert self._endpoint is not None
-        sends = self._frames(asks, removed)
-        most = min(self._limits.bytes_per_frame or sys.maxsize, self._endpoint.max_send_bytes)
-        largest = max((_bytes(send.frame) for send in sends), default=0)
-        if largest <= most:
-            return sends
-        if len(removed) > 1:  # these are answered by nobody, so all go at once
-            middle = len(removed) // 2
-            return [*self._fitting((), removed[:middle]), *self._fitting((), removed[middle:])]
-        topics = [ask.topic for ask in asks]
-        if len(topics) > 1:
-            self._book.halve(topics)
-        else:
-            why = f"it takes a frame of {largest} bytes; {most} are allowed"
-            self._refused(Refused(topics or removed, FaultKind.REQUEST, why))
-        return ()
-
-    async def _say(
-        self, frame: str | bytes, *, secret: bool = False, priority: Priority = Priority.LIVE
-    ) -> None:
-        """Send one frame, at the pace that the venue allows for everything that is sent."""
-        assert self._stream is not None
-        assert self._endpoint is not None
-        if _bytes(frame) > self._endpoint.max_send_bytes:
-            raise self._adapter.broke(
-                f"it wants to send a frame of {_bytes(frame)} bytes; its endpoint says that the venue takes "
-                f"{self._endpoint.max_send_bytes} at most"
-            )
-        await self._turnstile.send(priority)
-        if self._paced is not None:
-            await self._paced(priority)
-        await self._stream.send(frame, secret=secret)
-
-    def _frames(self, asks: Sequence[Ask], removed: Sequence[Topic]) -> Sequence[Send]:
-        with self._hook("subscribe"):
-            sends: object = self._adapter.subscribe(asks, removed, self._memory)
-        if not isinstance(sends, Sequence) or not all(isinstance(send, Send) for send in sends):
-            raise self._adapter.broke(f"subscribe() returned {sends!r:.80}, expected a sequence of Send")
-        return sends
+    def _refuse_frame(self, error: WireError) -> None:
+        self.junk += 1
+        self.last_junk = self._words.of(error)
+        if self.junk == 1:
+            log.warning("frame refused", extra={"venue": self._adapter.name, "why": self.last_junk})
 
     # -------------------------------------------------------------------------------------- staying alive
 
@@ -534,7 +407,7 @@ class Session:
                 left_s = min(left_s, self._opened_s + READY_DEADLINE_S - loop.time())
             await asyncio.sleep(max(left_s, _SOON_S))
 
-    async def _keep_alive(self) -> None:
+    async def _keep_alive(self, outbox: Outbox) -> None:
         assert self._endpoint is not None
         assert self._stream is not None
         keepalive = self._endpoint.keepalive
@@ -546,8 +419,4 @@ class Session:
                 await self._stream.ping()
                 self.frame_s = asyncio.get_running_loop().time()
             else:
-                await self._say(keepalive.frame)
-
-
-def _bytes(frame: str | bytes) -> int:
-    return len(frame) if isinstance(frame, bytes) or frame.isascii() else len(frame.encode())
+                await outbox.say(keepalive.frame)

@@ -249,13 +249,13 @@ class Venue:
         ledger.rung = plan.rung if plan.rung.streams else Rung.STREAM
         match plan.rung:
             case Rung.STREAM:
-                self._ride(plan, closer, closer.since_ns)
+                self._ride(plan, closer.route, closer.route.since_ns)
             case Rung.RESAMPLE:
                 maker = CandleMaker(plan.series.timeframe, ledger.support.grid)
-                self._ride(plan, MadeRoute(closer, maker, self._clock), lambda: None)
+                self._ride(plan, MadeRoute(closer.route, maker, self._clock), lambda: None)
             case Rung.BUILD:
                 trades = TradeMaker(plan.series.timeframe, ledger.support.grid)
-                self._ride(plan, MadeRoute(closer, trades, self._clock), lambda: None)
+                self._ride(plan, MadeRoute(closer.route, trades, self._clock), lambda: None)
             case _:
                 pass
 

@@ -7,8 +7,9 @@ import asyncio
 from tests.framework.scripted import Scripted, rows
 from tests.framework.test_collector import World, accepted, play
 from wickwire import HttpReply, HttpRequest, Limits, Rate, TransportError
-from wickwire.closer import LIVE_S, Condition
+from wickwire.closer import Condition
 from wickwire.collector import Collector
+from wickwire.condition import LIVE_S
 from wickwire.health import SeriesHealth
 from wickwire.queues import BOUND
 from wickwire.session import STRAY_S

@@ -1,0 +1,239 @@
+"""Takes the rows of one candle series' stream to its ledger, and notices when they stop coming."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Final
+
+from wickwire.asking import MARGIN_S, Asking
+from wickwire.clock import Clock, Comparison
+from wickwire.correspondent import Correspondent
+from wickwire.errors import FaultKind
+from wickwire.ledger import Ledger
+from wickwire.model import SECOND_NS, Candle, Quote, Rung, Trade
+from wickwire.rhythm import Rhythm
+from wickwire.session import Session
+from wickwire.trust import Trust
+
+__all__ = ["CandleRoute"]
+
+UNTOLD_S: Final = 5.0
+"""By how much our clock may be behind a venue's that told no time yet."""
+
+AGAIN_S: Final = 60.0
+"""How long at least a topic is left alone that was subscribed to anew; a bucket, where that is longer."""
+
+
+class CandleRoute:
+    """What the stream of one series is told to. See `subscriptions.Route`.
+
+    Attributes:
+        ledger: Where rows go.
+        received: How many rows came.
+        row_s: When the last one came, in the loop's time.
+        subscribed_s: When the subscription was confirmed last, in the loop's time.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        trust: Trust,
+        correspondent: Correspondent,
+        asking: Asking,
+        clock: Clock,
+        clocks: Comparison,
+        *,
+        notice: Callable[[], None],
+        wake: Callable[[], None],
+    ) -> None:
+        """Take rows to *ledger*.
+
+        Args:
+            ledger: What is known.
+            trust: Told whether the stream is there.
+            correspondent: Tells what is wrong with it.
+            asking: Told when history may be had over it again.
+            clock: What stamps.
+            clocks: What time it is for the venue, beside our clock.
+            notice: Called when there is something to commit.
+            wake: Called when whoever keeps the series should look at it now.
+        """
+        self.ledger = ledger
+        self.received = 0
+        self.row_s = -math.inf
+        self.subscribed_s = math.inf
+        self._trust = trust
+        self._correspondent = correspondent
+        self._asking = asking
+        self._clock = clock
+        self._clocks = clocks
+        self._notice = notice
+        self._wake = wake
+        self._session: Session | None = None
+        self._horizon_ns = 0
+        self._rhythm = Rhythm()
+        self._turned_at = (0, _now_s())
+        self._ahead_s = clock.now_ns() / SECOND_NS - _now_s()
+        self._again_s = -math.inf
+
+    # ------------------------------------------------------------------------------------------------- rows
+
+    def receive(self, data: Candle | Trade | Quote, /) -> None:
+        """Take one row of the stream; the hot path."""
+        assert isinstance(data, Candle)
+        self.received += 1
+        if data.open_ns > self._horizon_ns and not self._is_plausible(data):
+            return
+        ledger, session = self.ledger, self._session
+        if session is not None:
+            forming = ledger.forming
+            if data.snapshot:
+                self._turned_at = self.received, session.frame_s
+            elif forming is None or data.open_ns > forming.open_ns:
+                self._turn(session.frame_s)
+            self.row_s = session.frame_s
+            if forming is None and data.close_ns <= self._venue_ns(session) and ledger.late(data):
+                return
+        if ledger.row(data):
+            self._notice()
+        if ledger.refused != self._correspondent.refused:
+            self._correspondent.tell_refused()
+
+    def _venue_ns(self, session: Session) -> int:
+        """Return the latest venue time that is known: by its data, by its replies, by its heartbeats."""
+        return max(session.venue_ns, self._clocks.venue_ns(session.frame_s) or 0)
+
+    def _turn(self, frame_s: float) -> None:
+        """Look at a row that begins a bucket: whether the silence before it may have swallowed others.
+
+        A stream that stood still across the end of a bucket goes on as if nothing had been.
+        """
+        silent_s, rows = frame_s - self.row_s, self.received - self._turned_at[0]
+        if silent_s > self._rhythm.limit_s and self.ledger.support.rest:
+            self.ledger.leave_to_history()
+        elif rows > 0:
+            self._rhythm.saw(rows, frame_s - self._turned_at[1])
+        self._turned_at = self.received, frame_s
+
+    def _is_plausible(self, data: Candle) -> bool:
+        """Say whether a row may be of now, and if so up to when others may."""
+        horizon_ns = self._clocks.latest_ns(self._clock.now_ns(), _now_s())
+        if data.open_ns > horizon_ns:
+            self.ledger.refuse(data, "it lies in the future; the venue's clock or this machine's is wrong")
+            self._correspondent.tell_refused()
+            return False
+        self._horizon_ns = horizon_ns
+        return True
+
+    def made_anew(self, candle: Candle) -> None:
+        """Take what became of a bucket that was over, where candles are made here."""
+        if self.ledger.made_anew(candle):
+            self._notice()
+        self._wake()
+
+    def withdrawn(self, open_ns: int) -> None:
+        """Forget a row that the venue withdrew."""
+        self.ledger.removed(open_ns)
+
+    # ------------------------------------------------------------------------------------- its subscription
+
+    def subscribed(self, session: Session) -> None:
+        """Start a new epoch."""
+        self._session = session
+        self._trust.subscribed()
+        self._correspondent.works("stream")
+        now_ns, now_s = self._clock.now_ns(), _now_s()
+        ahead_s = now_ns / SECOND_NS - now_s
+        if abs(ahead_s - self._ahead_s) > MARGIN_S:  # the machine slept: how old is the last row?
+            self.row_s = -math.inf
+        self._ahead_s = ahead_s
+        self.subscribed_s = now_s
+        sure_s = UNTOLD_S if self._clocks.venue_ns(now_s) is None else MARGIN_S
+        begun_ns = self._clocks.at_venue_ns(now_ns, now_s) + round(sure_s * SECOND_NS)
+        self.ledger.subscribed(self.ledger.epoch_count + 1, begun_ns)
+        if self.ledger.dirty:
+            self._notice()  # that it is collected, and from when on, outlives a crash too
+        if self.ledger.support.over_stream and self._asking.back():
+            self._wake()  # history comes the same way, so where one is there again the other is too
+
+    def moved(self, session: Session) -> None:
+        """Go on over another connection; the epoch goes on with it."""
+        self._session = session
+
+    def caught_up(self, *, truncated: bool) -> None:
+        """Nothing to do: the rows of a snapshot say themselves that they are."""
+
+    def gathering(self) -> None:
+        """Nothing to do: its rows will come."""
+
+    def doubted(self, why: str) -> None:
+        """Distrust the forming row."""
+        self._trust.lost_why = why
+        self.ledger.doubt()
+
+    def tell_gap(self, why: str) -> None:
+        """Tell that something of the topic it lives on was lost."""
+        self._correspondent.tell_gap(self._trust.plan.topic, why)
+
+    def lost(self, why: str) -> None:
+        """End the epoch, where there is one: a connection that never brought it changes the reason alone."""
+        self._session = None
+        is_first = not self._trust.tried
+        self._trust.lost(why)
+        if is_first:
+            self._wake()
+        if self.ledger.epoch:
+            self.ledger.lost()
+            self._wake()
+
+    def refused(self, kind: FaultKind, why: str) -> None:
+        """The stream will not come: fall to polling at once."""
+        self._correspondent.fails("stream", kind, why)
+        self._trust.refusal = f"{kind.value}: {why}"
+        self.lost(f"the venue refused the subscription ({why})")
+        self._wake()
+
+    def since_ns(self) -> int | None:
+        """From when on a stream that can replay should."""
+        return self.ledger.frontier_ns
+
+    def again(self) -> None:
+        """Subscribe anew, unless that was done a moment ago."""
+        now_s = _now_s()
+        if self._session is not None and now_s >= self._again_s:
+            self._again_s = now_s + max(self.ledger.series.timeframe.nominal_ns / SECOND_NS, AGAIN_S)
+            self._session.again(self._trust.plan.topic)
+
+    # ----------------------------------------------------------------------------- beside others of its kind
+
+    def look(self) -> None:
+        """Close what a sibling proves, unless the series is polled, or its stream is silent all at once."""
+        ledger, session = self.ledger, self._session
+        if session is not None and ledger.support.rest and self._is_suddenly_silent:
+            if ledger.is_over(session.venue_ns, session.heard_ns, self._grace_ns):
+                ledger.leave_to_history()  # that others went on proves little where this one should have
+        elif self._trust.rung is not Rung.POLL:
+            self.close_by_sibling()
+
+    def close_by_sibling(self) -> None:
+        """Close what is over for others of the connection, where nothing better tells."""
+        session = self._session
+        if session is not None and self.ledger.sibling(session.venue_ns, session.heard_ns, self._grace_ns):
+            self._notice()
+
+    @property
+    def _grace_ns(self) -> int:
+        """How long after the end of a bucket its last row may still come."""
+        return round(self.ledger.support.grace_s * SECOND_NS)
+
+    @property
+    def _is_suddenly_silent(self) -> bool:
+        """Whether nothing came for longer than what came before lets expect."""
+        return _now_s() - self.row_s > self._rhythm.limit_s
+
+
+def _now_s() -> float:
+    """Return the time of the loop, which no change of the wall clock moves."""
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,99 @@
+"""Tells what becomes of one candle series, as news and in the log: its holes, its refused rows, what fails.
+
+The same trouble is told once, however often it comes.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Final, Literal
+
+from wickwire.clock import Clock
+from wickwire.endpoint import Topic
+from wickwire.errors import FaultKind
+from wickwire.holes import difference
+from wickwire.ledger import Ledger
+from wickwire.news import Doubted, HistoryFailed, HoleFound, HoleHealed, Rescaled, RowRefused, Tell
+
+__all__ = ["Correspondent"]
+
+log = logging.getLogger(__name__)
+
+Source = Literal["stream", "history"]
+"""Where rows come from."""
+
+_NUMBER: Final = re.compile(r"[-+\d.,]+(?:[eE][-+]?\d+)?")
+
+
+class Correspondent:
+    """Tells of the series of one ledger, and knows what it told.
+
+    Attributes:
+        refused: How many refused rows were looked at so far.
+    """
+
+    def __init__(self, ledger: Ledger, clock: Clock, tell: Tell) -> None:
+        """Tell *tell* of *ledger*, whose holes of now are no news; *clock* stamps that."""
+        self.refused = 0
+        self._ledger = ledger
+        self._clock = clock
+        self._tell = tell
+        self._told_holes = [*ledger.holes]
+        self._told_why = ""
+        self._failing: dict[Source, object] = {}
+
+    def tell_holes(self) -> None:
+        """Tell which holes are new, which are of another kind, and which are none any more."""
+        before, now = self._told_holes, self._ledger.holes
+        if now == before:
+            return
+        self._told_holes = [*now]
+        found, healed = difference(before, now)
+        series, at_ns = self._ledger.series, self._clock.now_ns()
+        for hole in found:
+            self._tell(HoleFound(series=series, at_ns=at_ns, hole=hole))
+        for hole in healed:
+            self._tell(HoleHealed(series=series, at_ns=at_ns, hole=hole))
+
+    def tell_refused(self) -> None:
+        """Say that rows are refused once, and again when they are for another reason.
+
+        What differs only in its numbers is the same reason: each row has others.
+        """
+        ledger = self._ledger
+        if ledger.refused == self.refused:
+            return
+        self.refused = ledger.refused
+        why = _NUMBER.sub("", ledger.refusal_why)
+        if why != self._told_why:
+            self._told_why = why
+            refusal, at_ns = ledger.last_refusal, self._clock.now_ns()
+            said = {"series": str(ledger.series), "why": refusal}
+            log.warning("a row of the venue is no candle", extra=said)
+            self._tell(RowRefused(series=ledger.series, at_ns=at_ns, why=refusal))
+
+    def tell_rescaled(self) -> None:
+        """Tell that history is on another scale now."""
+        series, why = self._ledger.series, self._ledger.rescaling.why
+        log.warning("history rescaled", extra={"series": str(series), "why": why})
+        self._tell(Rescaled(series=series, at_ns=self._clock.now_ns(), why=why))
+
+    def tell_gap(self, topic: Topic, why: str) -> None:
+        """Tell that something of the topic it lives on was lost."""
+        venue, at_ns = self._ledger.series.scope, self._clock.now_ns()
+        self._tell(Doubted(venue=venue, topics=(topic,), at_ns=at_ns, why=why))
+
+    def fails(self, where: Source, kind: object, why: str) -> None:
+        """Say what fails once: the same trouble in other words, or from the other side too, is no news."""
+        series = self._ledger.series
+        if kind not in self._failing.values():
+            log.warning("%s failed", where, extra={"series": str(series), "why": why})
+        if where == "history" and self._failing.get(where) != kind:
+            fault, at_ns = kind if isinstance(kind, FaultKind) else None, self._clock.now_ns()
+            self._tell(HistoryFailed(series=series, at_ns=at_ns, kind=fault, why=why))
+        self._failing[where] = kind
+
+    def works(self, where: Source) -> None:
+        """Note that something works: when it fails again, that is news."""
+        self._failing.pop(where, None)

@@ -1,0 +1,220 @@
+"""The life of one collector: what it runs is started in order, watched, and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+
+import attrs
+
+from wickwire.audience import Audience
+from wickwire.clock import Clock
+from wickwire.errors import ConfigError, GivenUp, UsageError
+from wickwire.logs import speak
+from wickwire.newsroom import Newsroom
+from wickwire.registry import Registry
+from wickwire.roster import DRAIN_S, Roster
+from wickwire.scope import unwrapped
+from wickwire.store import MemoryStore, Store, other_world
+from wickwire.transport import Transport
+from wickwire.venues import NOT_RUNNING, Venues
+from wickwire.watchdog import Watchdog
+from wickwire.writer import Writer
+
+__all__ = ["Given", "Lifetime"]
+
+log = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class Given:
+    """What a host gave to run on; `Collector` says what each is."""
+
+    store: str | Store | None = attrs.field(repr=False)  # a URL may hold a password
+    transport: Transport | None
+    redirects: Mapping[str, str]
+    confined: str
+    world: str
+
+
+class Lifetime:
+    """Everything that a collector runs, from opening its store to closing it.
+
+    Attributes:
+        start_seq: The last `seq` of the store when it was opened.
+    """
+
+    def __init__(
+        self,
+        given: Given,
+        registry: Registry,
+        clock: Clock,
+        rng: random.Random,
+        watchdog: Watchdog,
+        *,
+        venues: Venues,
+        roster: Roster,
+        audience: Audience,
+        newsroom: Newsroom,
+    ) -> None:
+        """Prepare; nothing runs before `begin`.
+
+        Args:
+            given: What to run on.
+            registry: Where stores are found.
+            clock: What stamps.
+            rng: Where jitter comes from.
+            watchdog: What looks for plugins that hold the event loop.
+            venues: What collects.
+            roster: What says what is collected.
+            audience: Who listens.
+            newsroom: What tells what happens.
+        """
+        self.start_seq = 0
+        self._given = given
+        self._registry = registry
+        self._clock = clock
+        self._rng = rng
+        self._watchdog = watchdog
+        self._venues = venues
+        self._roster = roster
+        self._audience = audience
+        self._newsroom = newsroom
+        self._store: Store | None = None
+        self._writer: Writer | None = None
+        self._transport: Transport | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._given_up: GivenUp | None = None
+        self._ending = asyncio.Event()
+        self._stack = AsyncExitStack()
+
+    # ------------------------------------------------------------------------------------------ what there is
+
+    def check_running(self) -> None:
+        """Raise UsageError unless it runs: between `begin` and `end`."""
+        if self._tasks is None:
+            raise UsageError(NOT_RUNNING)
+
+    @property
+    def tasks(self) -> asyncio.TaskGroup:
+        """In which everything runs; raises UsageError while nothing does."""
+        self.check_running()
+        assert self._tasks is not None
+        return self._tasks
+
+    @property
+    def store(self) -> Store:
+        """The store; raises UsageError before it was opened."""
+        if self._store is None:
+            raise UsageError(NOT_RUNNING)
+        return self._store
+
+    @property
+    def writer(self) -> Writer:
+        """What writes to it; raises UsageError before it was made."""
+        if self._writer is None:
+            raise UsageError(NOT_RUNNING)
+        return self._writer
+
+    # ----------------------------------------------------------------------------------------- begin and end
+
+    async def begin(self) -> None:
+        """Open the store and start; raises as `async with Collector(...)` does."""
+        speak()
+        async with AsyncExitStack() as stack:
+            if not getattr(asyncio.get_running_loop(), "virtual", False):
+                stack.enter_context(self._watchdog.watching())
+            self._store = self._open_store()
+            await self._store.open()
+            stack.push_async_callback(self._store.aclose)
+            held = await self._store.world()
+            if held not in {"", self._given.world}:
+                raise ConfigError(other_world(str(self._given.store), held, self._given.world))
+            await self._store.claim(self._given.world)
+            self.start_seq = await self._store.last_seq()
+            self._transport = self._given.transport or self._open_transport()
+            if self._given.transport is None:
+                stack.push_async_callback(self._transport.aclose)
+            news = self._newsroom
+            self._writer = Writer(self._store, self._audience.deliver, self._child_rng(), news.store_troubled)
+            stack.enter_context(unwrapped())
+            self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            self._writing = self._tasks.create_task(self._writer.run(), name="writer")
+            self._venues.start(
+                self._transport,
+                self._tasks,
+                committer=self._writer.notice,
+                tell=news.tell,
+                given_up=self._give_up,
+            )
+            self._alarm = self._tasks.create_task(self._end_loudly(), name="alarm")
+            self._looking = self._tasks.create_task(news.run(), name="newsroom")
+            self._roster.start(self._store, self._writer)
+            self._stack = stack.pop_all()
+
+    async def end(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop in order: venues, then the writer, then readers, transport and store."""
+        self._venues.stop()
+        try:
+            await self._drain()
+        finally:
+            if self._given_up is None:
+                self._alarm.cancel()
+            self._audience.cancel()
+            self._writing.cancel()
+            self._looking.cancel()
+            self._venues.end()
+            self._tasks = None
+            self._audience.leave()  # also when the store took nothing: nobody waits for what never comes
+            await self._stack.__aexit__(kind, error, trace)
+
+    def _give_up(self, error: GivenUp) -> None:
+        """Note why the collector ends."""
+        self._given_up = self._given_up or error
+        self._ending.set()
+
+    async def _end_loudly(self) -> None:
+        """Wait for the day on which a venue is given up; then stop in order, and raise why."""
+        await self._ending.wait()
+        assert self._given_up is not None
+        self._venues.stop()
+        await self._drain()
+        raise self._given_up
+
+    async def _drain(self) -> None:
+        assert self._writer is not None
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                if self._venues.tasks:
+                    await asyncio.wait(self._venues.tasks)
+                await self._writer.drain()
+                self._audience.end()
+                await self._audience.ended()
+        except TimeoutError:
+            log.error(  # noqa: TRY400 - it says what was lost; there is nothing to trace
+                "stopped before everything was stored and delivered; the next start completes it",
+                extra={"why": self._writer.trouble or "a listener or a connection did not end"},
+            )
+
+    def _open_store(self) -> Store:
+        given = self._given.store
+        if given is None:
+            return MemoryStore()
+        return self._registry.open_store(given) if isinstance(given, str) else given
+
+    def _open_transport(self) -> Transport:
+        from wickwire.transport.net import NetTransport  # noqa: PLC0415 - httpx and websockets load when used
+
+        return NetTransport(redirects=self._given.redirects, confined=self._given.confined, clock=self._clock)
+
+    def _child_rng(self) -> random.Random:
+        return random.Random(self._rng.random())

@@ -1,0 +1,220 @@
+"""Where what a collector finds comes out: iterators, and functions that are called."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Container, Sequence
+
+from wickwire.audience import Audience, EventListener, EventReader, Listener
+from wickwire.fanout import AnyFeedReader, CandleReader, FeedReader
+from wickwire.lifetime import Lifetime
+from wickwire.model import Feed, Quote, Series, Trade
+from wickwire.news import Switch
+from wickwire.newsroom import Newsroom
+from wickwire.queues import BOUND, Policy
+from wickwire.roster import Roster
+from wickwire.venues import Venues
+
+__all__ = ["Outlet"]
+
+
+class Outlet:
+    """Hands on what is true to whoever listens. What there is to hand on is decided by its `Collector`."""
+
+    def __init__(
+        self,
+        life: Lifetime,
+        roster: Roster,
+        venues: Venues,
+        audience: Audience,
+        newsroom: Newsroom,
+        rng: random.Random,
+    ) -> None:
+        """Begin with nobody who listens.
+
+        Args:
+            life: Says whether it runs, and holds the store.
+            roster: Knows series by any name.
+            venues: What trades and quotes come from.
+            audience: Who listens.
+            newsroom: Woken when somebody wants to know what happens.
+            rng: Where jitter comes from.
+        """
+        self._life = life
+        self._roster = roster
+        self._venues = venues
+        self._audience = audience
+        self._newsroom = newsroom
+        self._rng = rng
+
+    def candles(
+        self,
+        *series: str | Series,
+        after_seq: int | None = None,
+        policy: Policy = Policy.SPILL,
+        bound: int = BOUND,
+        name: str = "",
+    ) -> CandleReader:
+        """Return an iterator over closed candles as they are committed.
+
+        Each first close comes once; a revision comes again with its count. A consumer that falls behind
+        reads on from the store and loses nothing. One that still is behind when the collector has ended gets
+        what waits in memory; what it lacks is in the store, after the `seq` of its last candle.
+
+        Args:
+            series: Only these; all when none is named.
+            after_seq: Start after this `seq` of the store, to go on where an earlier run ended; by default
+                only what is committed from the start of this collector on.
+            policy: What happens when the consumer is too slow: `SPILL` and `WAIT` lose nothing, `CONFLATE`
+                and `DROP_OLDEST` do, counted in `dropped` and `conflated`.
+            bound: How many candles wait in memory at most.
+            name: What it is called in health and in the log; by default "candles" and a number.
+
+        Raises:
+            UsageError: The collector is not running, one of *series* carries no candles, there is no such
+                *policy*, or nothing fits *bound*.
+        """
+        return self._candle_reader(series, after_seq, policy, bound, self._audience.name("candles", name))
+
+    def _candle_reader(
+        self, series: Sequence[str | Series], after_seq: int | None, policy: Policy, bound: int, name: str
+    ) -> CandleReader:
+        self._life.check_running()
+        only: Container[Series] | None = {self._roster.candles_of(text) for text in series} or None
+        start = self._life.start_seq if after_seq is None else after_seq
+        reader = CandleReader(self._life.store, only, start, policy=policy, bound=bound, name=name)
+        self._audience.seat(reader)
+        return reader
+
+    def on_candle(
+        self,
+        listener: Listener,
+        *series: str | Series,
+        policy: Policy = Policy.SPILL,
+        bound: int = BOUND,
+        name: str = "",
+    ) -> Callable[[], None]:
+        """Call *listener* with every closed candle, in order, one at a time; it may be plain or async.
+
+        What it raises is counted in `listener_errors`, and logged when that begins; the next candle comes
+        all the same. A function that is slow is a slow consumer: `candles` tells of *policy*, *bound* and
+        *name*, and of what is raised.
+
+        Returns:
+            What ends that when it is called; the call that is under way comes to its end.
+        """
+        self._life.check_running()
+        reader = self._candle_reader(series, None, policy, bound, self._audience.name("on_candle", name))
+        return self._audience.call(listener, reader, self._life.tasks, self._child_rng())
+
+    def on_switch(self, listener: Callable[[Switch], None]) -> Callable[[], None]:
+        """Call *listener* whenever a series changes its route, at that very moment; it must be quick.
+
+        What it raises is logged and counted in `listener_errors`.
+
+        Returns:
+            What ends that when it is called.
+        """
+        return self._audience.call_on_switch(listener)
+
+    def events(self, *, bound: int = BOUND, name: str = "") -> EventReader:
+        """Return an iterator over what happens from now on: one value of `News` for each change.
+
+        Changes of route, holes found and healed, refusals, doubts, connections that end, a store that fails:
+        each as it happens. How a series is doing and how far a connection is are looked at once a second. A
+        slow consumer loses the oldest, counted in `dropped`.
+
+        Args:
+            bound: How many events wait at most.
+            name: What it is called in health and in the log; by default "events" and a number.
+
+        Raises:
+            UsageError: The collector is not running, or nothing fits *bound*.
+        """
+        return self._event_reader(bound, self._audience.name("events", name))
+
+    def _event_reader(self, bound: int, name: str) -> EventReader:
+        self._life.check_running()
+        reader = EventReader(Policy.DROP_OLDEST, bound, name)
+        self._audience.listen(reader)
+        self._newsroom.wake()
+        return reader
+
+    def on_event(self, listener: EventListener, *, bound: int = BOUND, name: str = "") -> Callable[[], None]:
+        """Call *listener* with everything that `events` tells, one at a time; it may be plain or async.
+
+        What it raises is logged and counted in `listener_errors`.
+
+        Returns:
+            What ends that when it is called; the call that is under way comes to its end.
+
+        Raises:
+            UsageError: The collector is not running, or nothing fits *bound*.
+        """
+        reader = self._event_reader(bound, self._audience.name("on_event", name))
+        return self._audience.call(listener, reader, self._life.tasks, self._child_rng())
+
+    def _child_rng(self) -> random.Random:
+        return random.Random(self._rng.random())
+
+    @property
+    def listener_errors(self) -> int:
+        """How often a function that was given to `on_candle`, `on_event` or `on_switch` raised."""
+        return self._audience.errors
+
+    def trades(
+        self,
+        *series: str | Series,
+        policy: Policy = Policy.DROP_OLDEST,
+        bound: int = BOUND,
+        name: str = "",
+    ) -> FeedReader[Trade]:
+        """Return an iterator over the trades of the trade series, as they come.
+
+        Args:
+            series: Only these; all when none is named.
+            policy: What happens when the consumer is too slow: it loses the oldest, or, with `CONFLATE`,
+                all but the latest of each series; counted in `dropped` and `conflated`. It cannot wait, as
+                the venue does not, and trades are not stored.
+            bound: How many trades wait at most.
+            name: What it is called in health and in the log; by default "trades" and a number.
+
+        Raises:
+            UsageError: The collector is not running, one of *series* carries no trades, *policy* is none for
+                trades, or nothing fits *bound*.
+        """
+        reader = FeedReader[Trade](policy, bound, self._audience.name("trades", name))
+        self._attach(reader, Feed.TRADES, series)
+        return reader
+
+    def quotes(
+        self,
+        *series: str | Series,
+        policy: Policy = Policy.DROP_OLDEST,
+        bound: int = BOUND,
+        name: str = "",
+    ) -> FeedReader[Quote]:
+        """Return an iterator over the quotes of the quote series, as they come.
+
+        Args:
+            series: Only these; all when none is named.
+            policy: What happens when the consumer is too slow: it loses the oldest, or, with `CONFLATE`,
+                all but the latest of each series; counted in `dropped` and `conflated`. It cannot wait, as
+                the venue does not, and quotes are not stored.
+            bound: How many quotes wait at most.
+            name: What it is called in health and in the log; by default "quotes" and a number.
+
+        Raises:
+            UsageError: The collector is not running, one of *series* carries no quotes, *policy* is none for
+                quotes, or nothing fits *bound*.
+        """
+        reader = FeedReader[Quote](policy, bound, self._audience.name("quotes", name))
+        self._attach(reader, Feed.QUOTES, series)
+        return reader
+
+    def _attach(self, reader: AnyFeedReader, feed: Feed, series: Sequence[str | Series]) -> None:
+        self._life.check_running()
+        routes = [route for venue in self._venues.scopes.values() for route in venue.feeds.values()]
+        self._audience.attach(
+            reader, feed, {self._roster.feed_of(text, feed) for text in series} or None, routes
+        )
