@@ -140,6 +140,7 @@ class Asking:
         self._look = _Track(Retries(backoff, rng))
         self._late = 0  # pages in a row that did not have what just ended
         self._vain = 0  # pages in a row that healed nothing
+        self._held_s = -math.inf
         self._tried: list[Hole] = []  # where pages healed nothing
         self._heal_before_ns: int | None = None
         self._compared_ns = 0
@@ -208,6 +209,10 @@ class Asking:
         """Whether the last question for something that lacks failed."""
         return bool(self._live.retries.attempt or self._heal.retries.attempt)
 
+    def is_held(self, now: Moment) -> bool:
+        """Say whether nothing is asked because the store has to take what came first."""
+        return now.s < self._held_s
+
     @property
     def _unheard(self) -> bool:
         """Whether nobody knows yet if history answers, and nothing else is being asked to find out."""
@@ -229,6 +234,7 @@ class Asking:
             for track in (self._live, self._heal, self._look):
                 track.after_s = max(track.after_s, now.s + HOLD_S)
             self._audit_s = max(self._audit_s, now.s + HOLD_S)
+            self._held_s = now.s + HOLD_S
             return None
         if self._reach_ns is not None:
             ledger.out_of_reach(now.ns - self._reach_ns)

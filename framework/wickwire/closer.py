@@ -171,7 +171,8 @@ class Closer:
         while (want := self._asking.next(self._now())) is not None:
             await self._ask_for(want)
         self._correspondent.tell_holes()  # what history no longer reaches is known without a page
-        if self.hopeless or not self._asking.retrying:  # whatever still lacks was asked for in vain
+        waits = self._asking.retrying or self._asking.is_held(self._now())
+        if self.hopeless or not waits:  # whatever still lacks was asked for in vain
             self._settled.set()
 
     async def _ask_for(self, want: Want) -> None:

@@ -30,6 +30,7 @@ from wickwire.closer import Condition
 from wickwire.closes import MOST_WAITING
 from wickwire.collector import Collector
 from wickwire.simulate.loops import running_clock
+from wickwire.store import TAIL
 
 POLLED: dict[str, Any] = {"stream": False}
 
@@ -553,6 +554,27 @@ def test_no_history_is_fetched_into_a_store_that_takes_none() -> None:
         assert collector.closer(SERIES).ledger.waiting <= MOST_WAITING
 
     play(test, Venue(plugin=Scripted(**POLLED), store=Full()))
+
+
+@pytest.mark.parametrize("commit_s", [0.5, 1.0, 14.0])
+def test_history_waits_for_a_store_that_is_slow_and_ends_no_earlier(commit_s: float) -> None:
+    """While closes wait for the store no more pages are asked for: that is no end of what history has."""
+
+    class Slow(MemoryStore):
+        async def commit(self, changes: Any) -> Any:
+            await asyncio.sleep(commit_s)
+            return await super().commit(changes)
+
+    async def test(world: Venue, collector: Collector) -> None:
+        first = filled(world, 3 * TAIL)
+        brought = [
+            candle.open_ns // MINUTE_NS
+            async for rows in collector.history(SERIES, first * MINUTE_NS, world.minute * MINUTE_NS)
+            for candle in rows
+        ]
+        assert brought == list(range(first, first + 3 * TAIL))
+
+    play(test, Venue(plugin=Scripted(**POLLED), store=Slow()))
 
 
 # -------------------------------------------------------------------------------------------- quiet markets
