@@ -14,17 +14,23 @@ import itertools
 import math
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Final, final
 
 import attrs
 
 from wickwire.description import Limits, Rate
+from wickwire.errors import FaultKind, VenueError
 from wickwire.meter import Heard, Meter
 from wickwire.model import SECOND_NS
-from wickwire.retry import LONGEST_ASKED_S
+from wickwire.retry import LONGEST_ASKED_S, asked_s
 
-__all__ = ["FIRST", "Budget", "Call", "Priority", "Rank", "Turnstile"]
+__all__ = ["FIRST", "PAUSE_S", "Budget", "Call", "Priority", "Rank", "Turnstile", "pause_s"]
+
+PAUSE_S: Final = 10.0
+"""How long to pause after "too many requests" at first; it doubles while the venue goes on refusing."""
+
+LONGEST_PAUSE_S: Final = 300.0
 
 _UNIX_S: Final = 1e9
 """What is above is an instant, what is below a duration."""
@@ -45,6 +51,11 @@ Rank = tuple[int, int]
 """How important a series is beside others that are as urgent; lower goes first."""
 
 FIRST: Final[Rank] = (0, 0)
+
+
+def pause_s(refusals: int) -> float:
+    """Return how long to pause after so many refusals in a row, for which the venue named no time."""
+    return min(PAUSE_S * 2.0 ** min(refusals - 1, 10), LONGEST_PAUSE_S)
 
 
 @final
@@ -242,6 +253,8 @@ class Budget:
         self._messages = Turnstile(limits.messages_overall)
         self._headers = limits.reply_headers
         self._places = itertools.count(1)
+        self._refused = 0  # connections in a row
+        self._refused_s = -math.inf
 
     def next_place(self) -> int:
         """Return the place of a series that comes, in the order of all of them."""
@@ -259,9 +272,25 @@ class Budget:
         async with self._rest.through(cost, priority, rank):
             yield Call(self._rest, cost, self._headers)
 
-    def connect(self) -> AbstractAsyncContextManager[None]:
-        """Wait until a new connection may be opened, which the block does."""
-        return self._connects.through(1, Priority.LIVE)
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[None]:
+        """Wait until a new connection may be opened, which the block does.
+
+        A refusal because there were too many holds for all who have not opened theirs yet: they wait, and
+        then one alone finds out. Those that are refused together count once.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._connects.through(1, Priority.LIVE):
+            began_s = loop.time()
+            try:
+                yield
+            except VenueError as exc:
+                if exc.kind is FaultKind.WAIT:
+                    self._refused += began_s >= self._refused_s
+                    self._refused_s = loop.time()
+                    self._connects.pause(max(pause_s(self._refused), asked_s(exc) or 0.0))
+                raise
+            self._refused = 0
 
     async def message(self, priority: Priority) -> None:
         """Wait until a frame may be sent, on whichever stream."""

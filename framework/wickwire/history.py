@@ -17,7 +17,7 @@ import attrs
 
 from wickwire.adapter import MISFITS, Adapter
 from wickwire.binding import described, kind_of, with_article
-from wickwire.budget import FIRST, Budget, Call, Priority, Rank
+from wickwire.budget import FIRST, Budget, Call, Priority, Rank, pause_s
 from wickwire.clock import Clock, Comparison
 from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, Page, StreamHistory, StreamRequest
 from wickwire.description import Account
@@ -28,17 +28,12 @@ from wickwire.retry import asked_s
 from wickwire.transport import Transport
 from wickwire.words import Words
 
-__all__ = ["MAX_REQUESTS", "PAUSE_S", "FetchedPage", "History"]
+__all__ = ["MAX_REQUESTS", "FetchedPage", "History"]
 
 log = logging.getLogger(__name__)
 
 MAX_REQUESTS = 100
 """Most requests that one conversation may send (hookspecs, fetch_ohlcv)."""
-
-PAUSE_S = 10.0
-"""How long REST pauses after "too many requests" at first; it doubles while the venue goes on refusing."""
-
-LONGEST_PAUSE_S = 300.0
 
 R = TypeVar("R")
 
@@ -233,8 +228,7 @@ class History:
         except VenueError as exc:
             if exc.kind is FaultKind.WAIT:
                 self._refusals += 1
-                ours_s = min(PAUSE_S * 2.0 ** min(self._refusals - 1, 10), LONGEST_PAUSE_S)
-                self._budget.pause_rest(max(ours_s, asked_s(exc) or 0.0))
+                self._budget.pause_rest(max(pause_s(self._refusals), asked_s(exc) or 0.0))
             raise
 
 

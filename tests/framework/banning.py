@@ -14,8 +14,7 @@ from typing import Final
 import attrs
 
 from wickwire import Counting, Limits, Rate
-from wickwire.budget import Budget, Priority
-from wickwire.history import PAUSE_S
+from wickwire.budget import PAUSE_S, Budget, Priority
 from wickwire.limits import both
 from wickwire.simulate.loops import run_virtual
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.framework.scripted import Scripted
 from tests.framework.test_collector import World, play
-from wickwire import DAY_NS, SECOND_NS, Counting, HttpReply, HttpRequest, Limits, Rate
+from wickwire import DAY_NS, SECOND_NS, Counting, FaultKind, HttpReply, HttpRequest, Limits, Rate, VenueError
 from wickwire.budget import Budget, Priority, Turnstile
 from wickwire.collector import Collector
 from wickwire.limits import both
@@ -166,6 +167,37 @@ def test_what_can_wait_goes_evenly_so_that_a_close_never_waits_for_a_window() ->
 
     spending(test, rest=Rate(60, 60.0))
     assert max(waited_s) <= 3.0
+
+
+@pytest.mark.parametrize(("asked_s", "waits_s"), [(None, [10.0, 20.0, 40.0]), (90.0, [90.0, 90.0, 90.0])])
+def test_a_connection_that_is_refused_as_one_too_many_holds_back_those_that_were_let_through(
+    asked_s: float | None, waits_s: list[float]
+) -> None:
+    """They wait for the venue's pace, not for each other, and would go on one after the other."""
+
+    async def test(budget: Budget) -> None:
+        tried: list[float] = []
+
+        async def one() -> None:
+            while True:
+                try:
+                    async with budget.connect():
+                        tried.append(now_s())
+                        await asyncio.sleep(0.1)
+                        raise VenueError(FaultKind.WAIT, "429", retry_after_s=asked_s)
+                except VenueError:
+                    continue
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(sum(waits_s) + 5.0), asyncio.TaskGroup() as tasks:
+                for _ in range(12):
+                    tasks.create_task(one())
+        first, *later = [at_s for number, at_s in enumerate(tried) if number >= 2]  # three went at once
+        assert len(later) == len(waits_s)
+        gaps = [after_s - before_s for before_s, after_s in pairwise([first, *later])]
+        assert gaps == pytest.approx(waits_s, abs=0.5)
+
+    spending(test, connects=Rate(3, 5.0))
 
 
 def test_what_lies_behind_gets_a_turn_in_ten_however_much_is_live() -> None:
