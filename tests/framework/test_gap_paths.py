@@ -15,7 +15,7 @@ from tests.framework.scripted import MINUTE_NS, SERIES, Scripted
 from tests.framework.test_collector import accepted, play
 from tests.framework.test_runtime_history import Venue
 from wickwire import MemoryStore
-from wickwire.asking import AUDIT_POLLED_S
+from wickwire.asking import AUDIT_POLLED_S, FIRST_AUDIT_BUCKETS
 from wickwire.collector import Collector
 
 Path = Callable[[Venue], Awaitable[None]]
@@ -109,18 +109,18 @@ def test_what_is_proven_empty_is_not_asked_for_again(page_rows: int) -> None:
     """But by an audit once an hour, which goes back behind a start by as much as may be left undone."""
 
     async def test(world: Venue, collector: Collector) -> None:
-        first = world.minute - 300
-        world.truth[first] = world.truth[first + 299] = 100
+        first = world.minute - 700
+        world.truth[first] = world.truth[first + 699] = 100
         await collector.add(SERIES, since=first * MINUTE_NS)
-        await asyncio.sleep(120)
+        await asyncio.sleep(180)
         assert not collector.health().series[0].holes
         before = len(world.asked)
         await asyncio.sleep(2 * 3_600)
         await collector.remove(SERIES)
         await collector.add(SERIES)
         await asyncio.sleep(2 * 3_600)
-        undone = round(1.5 * AUDIT_POLLED_S / 60)
-        far_back = [since for _, since, _ in world.asked[before:] if since < first + 299 - undone - 1]
+        undone = max(round(1.5 * AUDIT_POLLED_S / 60), min(FIRST_AUDIT_BUCKETS, page_rows))
+        far_back = [since for _, since, _ in world.asked[before:] if since < first + 699 - undone - 1]
         assert not far_back
         polls, audits = 240, (2 * undone + 240) // page_rows + 8
         assert polls <= len(world.asked) - before <= polls + audits, "one a minute"
