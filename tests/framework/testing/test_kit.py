@@ -108,7 +108,7 @@ def test_what_lacks_is_skipped_with_the_reason():
     )
 
 
-# --------------------------------------------------------------------------------------- files and imports
+# ----------------------------------------------------------------------------------- what importing it does
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_pytest_collects_the_checks_of_a_named_adapter(wire, beacon_config):
         "--wickwire-config",
         "w.toml",
         "-p",
-        "wickwire.testing.pytest_plugin",
+        "wickwire_pytest",
         "-p",
         "no:cacheprovider",
         "-q",
@@ -284,17 +284,18 @@ def test_pytest_collects_the_checks_of_a_named_adapter(wire, beacon_config):
     assert f"{len(CHECKS) - 4} passed, 4 skipped" in done.stdout
 
 
-def test_the_plugin_of_pytest_loads_nothing_of_the_kit_unless_it_is_asked():
-    code = (
-        "import sys, wickwire.testing.pytest_plugin\n"
-        "print([n for n in sys.modules if n.startswith('wickwire.testing.') or n == 'hypothesis'])"
-    )
+def test_the_plugin_of_pytest_loads_nothing_of_ours_unless_it_is_asked():
+    code = "import sys, wickwire_pytest; print([name for name in sys.modules if name.startswith('wickwire')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert (
-        "['wickwire.testing.checks', 'wickwire.testing.suite', 'wickwire.testing.pytest_plugin']"
-        in re.sub(r"\s+", " ", done.stdout)
-    )
+    assert "['wickwire_pytest']\n" == done.stdout
+
+
+def test_the_page_lists_every_check_with_its_promise():
+    page = (ROOT / "docs" / "conformance.md").read_text()
+
+    rows = re.findall(r"^\| ([SP]\d\d) \| (.*) \|$", page, re.MULTILINE)
+    assert [(one.id, one.promise) for one in CHECKS] == rows
 
 
 def test_levels_and_ids_choose_checks():

@@ -1,6 +1,7 @@
 """The pytest plugin: `pytest --wickwire-adapter NAME` runs the checks beside whatever tests there are.
 
-It is loaded by every run of pytest where wickwire is installed, so it imports nothing unless it is asked.
+It is loaded by every run of pytest where wickwire is installed. So it is no part of the package `wickwire`,
+which would be imported with it, and imports nothing of that unless it is asked.
 """
 
 from __future__ import annotations
