@@ -28,6 +28,8 @@ FIRST_NS: Final = parse_instant("2000-01-01T00:00:00Z")
 LAST_NS: Final = parse_instant("2100-01-01T00:00:00Z")
 TAIL: Final = "1234567890123456789012345"
 DIGITS: Final = 25
+SHORT: Final = tuple(f"{tail:03}" for tail in range(111, 999))
+"""Digits of which one tail makes a number that is not in the data already."""
 MOST_LITERALS: Final = 40
 MOST_SPELLINGS: Final = 4
 
@@ -164,7 +166,7 @@ def _check_exact(material: Material, places: Sequence[Place]) -> None:
         if not before:
             continue
         for literal in _some(numbers(place.text)):
-            short = literal.longer("1")
+            short = next(one for one in map(literal.longer, SHORT) if Decimal(one) not in before)
             if literal.value not in before or "e" in literal.text.lower():
                 continue
             if Decimal(short) not in _decimals(place.read(literal.in_place(place.text, short))):
@@ -227,8 +229,9 @@ def _unmoved(
     """Return None where data follows *instant*, nothing where it is refused, else what came of it."""
     frame = instant.literal.in_place(place.text, instant.shifted(by_ns))
     after = {ns for event in place.read(frame) for _, ns in _times(event)}
-    if instant.ns + by_ns in after - known:
-        return None
+    later_ns = instant.ns + by_ns
+    if later_ns in after - known or (later_ns in after and instant.ns not in after):
+        return None  # where another row has that time already, it takes its place
     if after < known:
         return ()  # it is refused, or is none of what was asked for, or was there already
     became = ", ".join(map(_instant, sorted(after - known))) or "the same as before"

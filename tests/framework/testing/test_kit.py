@@ -301,3 +301,11 @@ def test_the_page_lists_every_check_with_its_promise():
 def test_levels_and_ids_choose_checks():
     assert {1} == {one.level for one in chosen(level=1)}
     assert ["P03"] == [one.id for one in chosen(["p03"])]
+
+
+def test_a_number_that_another_one_happens_to_continue_is_not_followed(wire):
+    """What stands under `last` is no price of the bar, but would be its high with a 1 behind it."""
+    bars = {**BARS, "bars": [[1795237080000, "95", "95.1", "95", "95", "3.25"]], "last": "95"}
+    (wire / "bars.json").write_text(json.dumps(bars))
+
+    assert outcome("P06", beacon(), samples=wire).state is State.PASSED
