@@ -6,24 +6,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 
-from wickwire.conversation import HttpRequest, OhlcvQuery, StreamRequest, TradeQuery
+from wickwire.conversation import HttpRequest, StreamRequest
 from wickwire.description import Account, OhlcvSupport
 from wickwire.endpoint import Ask, Endpoint, Topic
 from wickwire.errors import VenueError, WickwireError
 from wickwire.model import Feed, Timeframe, Unit, Utc, Zone
 from wickwire.testing.checks import Checks, Level, Need, Skipped, require
 from wickwire.testing.material import Material
+from wickwire.testing.questions import first_words, is_offered, offered, texts
 from wickwire.testing.search import search
 from wickwire.transport.origins import HTTP_SCHEMES, STREAM_SCHEMES, Address
-
-if TYPE_CHECKING:
-    from hypothesis.strategies import SearchStrategy
 
 __all__ = ["STATIC"]
 
@@ -40,21 +36,6 @@ USUAL: Final = tuple(
         Unit.MONTH: (1, 3),
     }.items()
     for n in counts
-)
-SPELLED: Final = (
-    "BTC/USD",
-    "btc-usd",
-    "BTCUSD",
-    "AAPL",
-    "EUR/USD",
-    "^GSPC",
-    "BRK.B",
-    "",
-    " ",
-    "/",
-    "//",
-    "\u0000",
-    "é",
 )
 IMPORT_S: Final = 120.0
 
@@ -110,7 +91,7 @@ def maps_symbols(material: Material) -> None:
             again = adapter.from_venue(native)
         except WickwireError:
             return
-        if text and adapter.from_venue(text) == text and _is_offered(material, text):
+        if text and adapter.from_venue(text) == text and is_offered(material, text):
             native = adapter.to_venue(text)
             again = adapter.from_venue(native)
             require(again == text, f"from_venue(to_venue({text!r})) is {again!r}: by way of {native!r}")
@@ -123,7 +104,7 @@ def maps_symbols(material: Material) -> None:
         other = natives.setdefault(native, canonical)
         require(other == canonical, f"both {other!r} and {canonical!r} are {native!r} at the venue")
 
-    search(material, _texts(material), look, share=4.0, forgiving=True, show=lambda text: f"symbol {text!r}")
+    search(material, texts(material), look, share=4.0, forgiving=True, show=lambda text: f"symbol {text!r}")
 
 
 @STATIC("S04", "supports_ohlcv() answers for any text and timeframe, and says why where nothing can be had.")
@@ -133,7 +114,7 @@ def answers_support(material: Material) -> None:
     adapter = material.adapter
     drawn = st.builds(Timeframe, st.integers(1, 60), st.sampled_from(Unit))
     asked = st.tuples(
-        _texts(material), st.one_of(st.sampled_from(USUAL), drawn), st.sampled_from(material.accounts)
+        texts(material), st.one_of(st.sampled_from(USUAL), drawn), st.sampled_from(material.accounts)
     )
 
     def look(asked: tuple[str, Timeframe, Account]) -> None:
@@ -172,7 +153,7 @@ def agrees_on_timeframes(material: Material) -> None:
     Need.SYMBOLS,
 )
 def sensible_support(material: Material) -> None:
-    for symbol, timeframe, account in _offered(material):
+    for symbol, timeframe, account in offered(material):
         told = material.adapter.support_for(symbol, timeframe, account)
         which = f"{symbol}@{timeframe}"
         require(told.depth_rows is None or told.depth_rows > 0, f"{which}: depth_rows is {told.depth_rows}")
@@ -199,7 +180,7 @@ def sensible_support(material: Material) -> None:
 def encrypted(material: Material) -> None:
     seen = 0
     for account in material.accounts:
-        for asked in _first_words(material, account):
+        for asked in first_words(material, account):
             seen += 1
             match asked:
                 case Endpoint():
@@ -218,7 +199,7 @@ def encrypted(material: Material) -> None:
 
 @STATIC("S08", "It declares a limit for each way it uses.", Need.SYMBOLS)
 def declares_limits(material: Material) -> None:
-    supports = [material.adapter.support_for(*one) for one in _offered(material)]
+    supports = [material.adapter.support_for(*one) for one in offered(material)]
     limits = material.described(material.account).limits
     streaming = ("connections", "connections_per_lane", "connects", "messages", "messages_overall")
     if material.adapter.streams:
@@ -248,10 +229,10 @@ def pure(material: Material) -> None:
             material.described(account) == material.described(account),
             f"describe({account!r}) differs the second time",
         )
-        first, second = ([_told(one) for one in _first_words(material, account)] for _ in range(2))
+        first, second = ([_told(one) for one in first_words(material, account)] for _ in range(2))
         for one, other in zip(first, second, strict=True):
             require(one == other, "a hook says something else the second time", shown=f"{one}\n{other}")
-    for symbol, timeframe, account in _offered(material):
+    for symbol, timeframe, account in offered(material):
         told, again = (adapter.support_for(symbol, timeframe, account) for _ in range(2))
         require(told == again, f"supports_ohlcv({symbol!r}, {timeframe}) differs the second time")
         lanes = [adapter.lane_of(Topic(symbol, timeframe)) for _ in range(2)]
@@ -277,68 +258,7 @@ def carries_feeds(material: Material) -> None:
         raise Skipped("it names no feeds, or no connection is there to ask on")
 
 
-# ---------------------------------------------------------------------------------------------- what is asked
-
-
-def _texts(material: Material) -> SearchStrategy[str]:
-    from hypothesis import strategies as st  # noqa: PLC0415 - an extra
-
-    known = [*material.symbols, *SPELLED]
-    pieces = st.lists(st.sampled_from([*known, "-", "/", ".", ":", "=", "_"]), max_size=4).map("".join)
-    letters = st.text("ABCXYZabc019-/.:=^_ ", max_size=12)
-    pairs = st.tuples(*[st.text("ABCXYZ019", min_size=2, max_size=9)] * 2).map("/".join)
-    return st.one_of(st.sampled_from(known), pairs, letters, pieces, st.text(max_size=20))
-
-
-def _is_offered(material: Material, symbol: str) -> bool:
-    """Say whether anything can be had of *symbol*, as far as that is known before the venue is asked."""
-    timeframes = material.described(material.account).timeframes[:1]
-    asked = [material.adapter.supports_ohlcv(symbol, one, material.account) for one in timeframes]
-    return any(one.stream or one.rest or one.trades for one in asked)
-
-
-def _offered(material: Material) -> Iterator[tuple[str, Timeframe, Account]]:
-    for account in material.accounts:
-        for symbol in material.symbols[:3]:
-            for timeframe in material.described(account).timeframes:
-                support = material.adapter.support_for(symbol, timeframe, account)
-                if support.stream or support.rest or support.trades:
-                    yield symbol, timeframe, account
-
-
-def _first_words(material: Material, account: Account) -> Sequence[object]:
-    """Return the endpoint, or the first request of each conversation, for *account*."""
-    adapter, now_ns = material.adapter, material.playing.now_ns
-    found: list[object] = []
-    calls: list[Any] = []
-    if adapter.streams:
-        calls.append(partial(adapter.connect, account, (), now_ns))
-    for symbol, timeframe, whose in _offered(material):
-        if whose == account and adapter.support_for(symbol, timeframe, account).rest:
-            query = OhlcvQuery(
-                symbol=symbol,
-                timeframe=timeframe,
-                since_ns=(open_ns := timeframe.open_at(now_ns, Utc())),
-                until_ns=timeframe.close_of(open_ns, Utc()),
-                now_ns=now_ns,
-            )
-            calls.append(partial(adapter.fetch_ohlcv, query, account))
-            trades = TradeQuery(symbol=symbol, since_ns=query.since_ns, until_ns=now_ns, now_ns=now_ns)
-            if adapter.fetch_trades is not None:
-                calls.append(partial(adapter.fetch_trades, trades, account))
-            break
-    if adapter.list_instruments is not None:
-        calls.append(partial(adapter.list_instruments, "", account))
-    for call in calls:
-        try:
-            answer = call()
-            if not isinstance(answer, Endpoint):
-                talk, answer = answer, next(answer, None)
-                talk.close()
-        except VenueError:
-            continue
-        found.append(answer)
-    return found
+# ---------------------------------------------------------------------------------------- how it is looked at
 
 
 def _told(asked: object) -> str:
