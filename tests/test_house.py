@@ -74,7 +74,9 @@ def test_the_wheel_holds_exactly_the_packages_on_disk(tmp_path):
     inside = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
 
     version = PROJECT["project"]["version"]
-    assert {*packages(*SOURCES), f"wickwire-{version}.dist-info"} == inside
+    files = {path.name for source in SOURCES for path in (ROOT / source).glob("*.py")}
+    assert files == {f"{module}.py" for module in PROJECT["project"]["entry-points"]["pytest11"].values()}
+    assert {*packages(*SOURCES), *files, f"wickwire-{version}.dist-info"} == inside
 
 
 def test_every_package_is_typed():

@@ -17,10 +17,14 @@ from tests.framework.cli.conftest import Shell, interrupt
 from wickwire import News
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/python.md", "docs/simulation.md", "docs/hooks.md", "docs/first-adapter.md")
+PAGES = (
+    *("README.md", "docs/python.md", "docs/simulation.md", "docs/hooks.md", "docs/first-adapter.md"),
+    "docs/conformance.md",
+)
 ELSEWHERE = {
     "docs/hooks.md": "tests/framework/test_hookspecs.py",
     "docs/first-adapter.md": "tests/framework/test_first_adapter.py",
+    "docs/conformance.md": "tests/framework/testing/test_kit.py",
 }
 """Pages whose Python is taken apart by a test of its own."""
 

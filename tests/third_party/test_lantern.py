@@ -88,6 +88,14 @@ def test_each_answer_finds_its_question(adapter):
     )
 
 
+def test_a_bar_of_the_snapshot_says_so(adapter):
+    frames = [b"BAR|glow-usd|60|1795237080|95.1|95.4|95.0|95.2|3.25|41|F" + end for end in (b"", b"|S")]
+
+    [update], [snapshot] = (adapter.parse(frame, {}) for frame in frames)
+
+    assert (False, True) == (update.snapshot, snapshot.snapshot)
+
+
 @given(
     st.binary(max_size=60)
     | st.lists(st.sampled_from(["BAR", "OK", "glow-usd", "60", "1", "nan", "F", "S", "-1", ""])).map(

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from wickwire.fallback import FallBack
     from wickwire.planner import Plan
     from wickwire.registry import Listed
+    from wickwire.testing.running import Outcome
 
 __all__ = [
     "audit_table",
+    "check_table",
     "console",
     "findings_table",
     "gaps_table",
@@ -65,6 +67,7 @@ _PAST: Final = {
     Rung.POLL: "polled",
 }
 _MARKS: Final = {"ok": ("ok", "green"), "note": ("note", "yellow"), "bad": ("bad", "bold red")}
+_CHECK_COLORS: Final = {"passed": "green", "failed": "bold red", "skipped": "dim", "excused": "yellow"}
 _RUNG_COLORS: Final = {
     Rung.STREAM: "green",
     Rung.RESAMPLE: "green",
@@ -118,6 +121,8 @@ def table(*columns: str, wide: str = "", padding: int = 2) -> Table:
 
 _NUMBERS: Final = frozenset(
     {
+        "inputs",
+        "s",
         "lag",
         "close",
         "closed",
@@ -226,6 +231,21 @@ def _instant(ns: int) -> str:
     if on_terminal() and ns % MINUTE_NS == 0:
         return f"{when(ns):%Y-%m-%dT%H:%MZ}"
     return iso(ns)
+
+
+def check_table(outcomes: Sequence[Outcome]) -> RenderableType:
+    """One row for each check: what became of it, at how many inputs, and why."""
+    made = table("check", "state", "inputs", "s", "promise", "why", wide="why")
+    for one in outcomes:
+        made.add_row(
+            text(one.check.id),
+            text(one.state.value, _CHECK_COLORS[one.state.value]),
+            text(one.examples),
+            text(f"{one.took_s:.1f}"),
+            text(one.check.promise),
+            text(one.why),
+        )
+    return made
 
 
 def findings_table(findings: Sequence[Finding]) -> RenderableType:

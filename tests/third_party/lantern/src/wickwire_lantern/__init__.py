@@ -151,10 +151,10 @@ def parse(frame: bytes, memory: dict[str, Any]) -> Sequence[Event]:
 
 def _meaning(fields: list[str], memory: dict[str, Any]) -> Sequence[Event]:
     match fields:
-        case ["BAR", lamp, seconds, *numbers, flag]:
-            return (_candle(from_venue(lamp), TIMEFRAMES[int(seconds)], numbers, flag),)
         case ["BAR", lamp, seconds, *numbers, flag, "S"]:
             return (_candle(from_venue(lamp), TIMEFRAMES[int(seconds)], numbers, flag, snapshot=True),)
+        case ["BAR", lamp, seconds, *numbers, flag]:
+            return (_candle(from_venue(lamp), TIMEFRAMES[int(seconds)], numbers, flag),)
         case ["BEAT", seconds]:
             return (Heartbeat(int(seconds) * SECOND_NS),)
         case ["HELLO", _]:

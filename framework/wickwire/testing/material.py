@@ -1,0 +1,290 @@
+"""What a run has of one adapter: its symbols, frames with the memory they were parsed with, and pages.
+
+It comes from a folder of samples, and, where the adapter has `simulate`, from dialogues that are held here.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import CodeType
+from typing import TYPE_CHECKING, Final, final
+
+import attrs
+
+from wickwire.description import Account, Description
+from wickwire.endpoint import Endpoint, Topic
+from wickwire.errors import VenueError, WickwireError
+from wickwire.model import Candle, Feed, Quote, Trade
+from wickwire.testing.checks import Need
+from wickwire.testing.pages import Fetched
+from wickwire.testing.playing import Playing, few
+from wickwire.testing.samples import Samples, read_samples
+from wickwire.testing.sitting import Asked
+from wickwire.testing.stages import Dialogue, Stage, asks_of, followed, picked
+
+if TYPE_CHECKING:
+    from wickwire.adapter import Adapter
+
+__all__ = ["Material", "secrets_of"]
+
+MOST_FRAMES: Final = 48
+MOST_ACCOUNTS: Final = 12
+CANARY: Final = "canary-{}-5f1d0c7e9b"
+
+
+@final
+class Material:
+    """One adapter, and all that can be said to it.
+
+    Attributes:
+        name: The venue.
+        problem: Why it is no adapter; empty where it is one.
+        seed: What everything that is drawn follows from.
+        effort: How many examples a check tries.
+        module: What to import to load it again: a module's name, or a file; empty where neither is known.
+        examples: How many inputs were tried so far.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter | None,
+        *,
+        name: str = "",
+        problem: str = "",
+        module: str | Path = "",
+        samples: Path | None = None,
+        symbols: Sequence[str] = (),
+        seed: int = 1,
+        effort: int = 50,
+    ) -> None:
+        """Take what there is; nothing is read or called yet.
+
+        Args:
+            adapter: None where it could not be loaded.
+            name: The venue, where there is no adapter.
+            problem: Why there is none.
+            module: See above.
+            samples: A folder.
+            symbols: What to ask for, in any spelling of the venue; else what its simulated venue knows.
+            seed: Any integer.
+            effort: At least 1.
+        """
+        self._adapter = adapter
+        self.name = adapter.name if adapter is not None else name
+        self.problem = problem
+        self.module = module
+        self.seed = seed
+        self.effort = effort
+        self.examples = 0
+        self._folder = samples
+        self._given = tuple(symbols)
+
+    @property
+    def adapter(self) -> Adapter:
+        """What is checked."""
+        assert self._adapter is not None, self.problem
+        return self._adapter
+
+    @property
+    def code(self) -> Mapping[CodeType, str]:
+        """The code of the adapter's hooks."""
+        return {} if self._adapter is None else self._adapter.code
+
+    def count(self, examples: int = 1) -> None:
+        """Count inputs that were tried."""
+        self.examples += examples
+
+    # ------------------------------------------------------------------------------------- what is told
+
+    @functools.cached_property
+    def accounts(self) -> Sequence[Account]:
+        """Whom it may be asked for: every environment and variant, with invented secrets; default first."""
+        public = self.adapter.description_for(Account()) if self.describes_to_all else None
+        environments = public.environments if public else ("production",)
+        variants = ("", *public.variants) if public else ("",)
+        made = []
+        for environment in environments:
+            for feed in variants:
+                bare = Account(environment=environment, feed=feed)
+                try:
+                    made.append(attrs.evolve(bare, secrets=secrets_of(self.adapter.description_for(bare))))
+                except WickwireError:
+                    continue
+        return made[:MOST_ACCOUNTS] or [Account()]
+
+    @functools.cached_property
+    def describes_to_all(self) -> bool:
+        """Whether it describes itself to those who hold no account."""
+        try:
+            self.adapter.description_for(Account())
+        except VenueError:
+            return False
+        return True
+
+    def described(self, account: Account) -> Description:
+        """Return what it is for *account*."""
+        return self.adapter.description_for(account)
+
+    @property
+    def account(self) -> Account:
+        """The first of the accounts."""
+        return self.accounts[0]
+
+    @functools.cached_property
+    def symbols(self) -> Sequence[str]:
+        """What can be asked for: as given, else in samples, else what the simulated venue knows."""
+        if self._given:
+            return tuple(dict.fromkeys(map(self.adapter.canonical, self._given)))
+        series = [one.symbol for talk in self.samples.talks for one in talk.series]
+        told = [
+            event.symbol
+            for stage in self._sampled_bare
+            for event in stage.step.events
+            if isinstance(event, Candle | Trade | Quote)
+        ]
+        played = [symbol for account in self.playing.accounts for symbol in self.playing.known(account)]
+        return tuple(dict.fromkeys([*series, *played, *told]))
+
+    def topics(self, account: Account) -> Sequence[Topic]:
+        """Return what may be subscribed to for *account*, of the first two symbols."""
+        told = self.described(account)
+        found = []
+        for symbol in self.symbols[:2]:
+            streamed = [
+                timeframe
+                for timeframe in told.timeframes
+                if self.adapter.support_for(symbol, timeframe, account).stream
+            ]
+            found += [Topic(symbol, timeframe) for timeframe in few(streamed)]
+            found += [Topic(symbol, feed) for feed in (Feed if told.feeds is None else told.feeds)]
+        return found
+
+    # ----------------------------------------------------------------------------------- what was said
+
+    @functools.cached_property
+    def playing(self) -> Playing:
+        """The simulated venue, and all that was said to it."""
+        return Playing(self.adapter, self.accounts, self._given, self.seed)
+
+    @functools.cached_property
+    def samples(self) -> Samples:
+        """What the folder holds; nothing where there is none."""
+        return Samples() if self._folder is None else read_samples(self._folder)
+
+    @functools.cached_property
+    def endpoint(self) -> Endpoint | None:
+        """How the first account's stream is opened; None where only a conversation could tell."""
+        opened = self.adapter.connect(self.account, (), self.playing.now_ns) if self.adapter.streams else None
+        if isinstance(opened, Endpoint) or opened is None:
+            return opened
+        opened.close()
+        return next((one.endpoint for one in self.playing.dialogues), None)
+
+    @functools.cached_property
+    def _sampled_bare(self) -> Sequence[Stage]:
+        """The single frames of the samples, each on a connection that has not asked for anything."""
+        endpoint = self.endpoint
+        if endpoint is None:
+            return ()
+        return [
+            stage
+            for name, frame in self.samples.frames
+            for stage in followed(self.adapter, self.account, endpoint, name, [frame]).stages
+        ]
+
+    @functools.cached_property
+    def recorded(self) -> Sequence[Dialogue]:
+        """The recorded connections, and each single frame on one that waits for answers."""
+        endpoint = self.endpoint
+        if endpoint is None:
+            return ()
+        found = []
+        for talk in self.samples.talks:
+            topics = [
+                Topic(self.adapter.canonical(one.symbol), one.what) for one in talk.series
+            ] or self.topics(self.account)
+            steps: list[Asked | bytes] = [*talk.greeting, *asks_of(topics, endpoint), *talk.frames]
+            found.append(followed(self.adapter, self.account, endpoint, talk.source, steps))
+        topics = self.topics(self.account)
+        for name, frame in self.samples.frames if topics else ():
+            asked: list[Asked | bytes] = [*asks_of(topics, endpoint), frame]
+            found.append(followed(self.adapter, self.account, endpoint, name, asked))
+        return found
+
+    @property
+    def sampled(self) -> Sequence[Stage]:
+        """Every frame of the samples, with each memory that it was parsed with."""
+        return [*self._sampled_bare, *(stage for one in self.recorded for stage in one.stages)]
+
+    @property
+    def dialogues(self) -> Sequence[Dialogue]:
+        """What was said with the simulated venue, of which something was asked that exists."""
+        return self.playing.dialogues
+
+    @functools.cached_property
+    def stages(self) -> Sequence[Stage]:
+        """Frames of every kind that came, a few of each."""
+        played = [stage for one in self.dialogues for stage in one.stages]
+        return picked([*played, *self.sampled], MOST_FRAMES)
+
+    @functools.cached_property
+    def fetched(self) -> Sequence[Fetched]:
+        """Answers to `fetch_ohlcv`, those that brought candles first."""
+        if not self.adapter.serves_history:
+            return ()
+        bodies = [*self.samples.bodies]
+        if not self.adapter.streams:  # then they can be nothing else
+            bodies += [(name, frame, None) for name, frame in self.samples.frames]
+        sampled = self.playing.of_bodies(bodies, self.symbols[:3])
+        found = [*sampled, *self.playing.fetched]
+        return sorted(found, key=lambda one: not (one.page is not None and one.page.candles))
+
+    @property
+    def pages(self) -> Sequence[Fetched]:
+        """Those of them that brought candles."""
+        return [one for one in self.fetched if one.page is not None and one.page.candles]
+
+    @property
+    def replied(self) -> Sequence[Fetched]:
+        """Those of them that came over HTTP, a few."""
+        return [one for one in self.fetched if one.replies][:6]
+
+    # -------------------------------------------------------------------------------------- what lacks
+
+    def lacking(self, need: Need) -> str:
+        """Return why a check that needs *need* cannot be made, or nothing."""
+        there = {
+            Need.STREAM: lambda: self.adapter.streams,
+            Need.HISTORY: lambda: self.adapter.serves_history,
+            Need.DISTRIBUTION: lambda: bool(self.module),
+            Need.SYMBOLS: lambda: bool(self.symbols),
+            Need.FRAMES: lambda: bool(self.stages),
+            Need.DIALOGUES: lambda: bool(self.dialogues),
+            Need.PAGES: lambda: bool(self.pages),
+            Need.REPLIES: lambda: bool(self.replied),
+            Need.SECRETS: lambda: any(account.secrets for account in self.accounts),
+        }[need]()
+        return "" if there else f"needs {need.value}{self._advice(need)}"
+
+    def _advice(self, need: Need) -> str:
+        if need in {Need.STREAM, Need.HISTORY, Need.DISTRIBUTION, Need.SECRETS}:
+            return ""
+        if (
+            need is not Need.SYMBOLS
+            and not self.symbols
+            and self.adapter.simulate is not None
+            and not self._given
+        ):
+            return "; its simulated venue knows no symbol that was tried: name one with --symbol"
+        if need is Need.REPLIES and self.fetched:
+            return "; its history comes over a stream"
+        if need is Need.SYMBOLS:
+            return "; name one with --symbol"
+        return "; give --samples DIR, or implement simulate()"
+
+
+def secrets_of(told: Description) -> Mapping[str, str]:
+    """Return an invented secret for every name that *told* lists, each of which can be found again."""
+    return {name: CANARY.format(name) for name in (*told.credentials, *told.stream_credentials)}

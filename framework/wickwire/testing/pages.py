@@ -1,0 +1,95 @@
+"""Answers to `fetch_ohlcv`, and asking the same again with other replies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import attrs
+
+from wickwire.adapter import Adapter
+from wickwire.conversation import HttpReply, OhlcvQuery, Page
+from wickwire.description import Account
+from wickwire.errors import TransportError, VenueError, WireError
+from wickwire.testing.sitting import Exchange, conversed
+
+__all__ = ["Fetched", "ask_again", "asked_with"]
+
+R = TypeVar("R")
+
+MOST_ASKED: Final = 8
+"""After so many requests more than were answered, no reply comes any more."""
+
+
+@attrs.frozen(eq=False)
+class Fetched:
+    """One query, the conversation that it led to, and what came of it.
+
+    Attributes:
+        source: Where the replies are from, for people.
+        query: What was asked for.
+        account: For whom.
+        exchanges: Questions and answers.
+        page: What was returned; None where an error was raised.
+        error: What was raised: VenueError, WireError or TransportError.
+        bug: Another exception, which no contract allows.
+        simulated: The replies are those of the adapter's own simulated venue.
+    """
+
+    source: str
+    query: OhlcvQuery
+    account: Account
+    exchanges: Sequence[Exchange]
+    page: Page | None = None
+    error: Exception | None = None
+    bug: Exception | None = None
+    simulated: bool = False
+
+    @property
+    def replies(self) -> Sequence[HttpReply]:
+        """The answers that came over HTTP."""
+        return [one.reply for one in self.exchanges if isinstance(one.reply, HttpReply)]
+
+
+def asked_with(
+    adapter: Adapter,
+    query: OhlcvQuery,
+    account: Account,
+    answer: Callable[..., object],
+    source: str,
+    *,
+    simulated: bool = False,
+) -> Fetched:
+    """Let *adapter* ask for *query*, answered by *answer*, and return what came of it."""
+    kept: list[Exchange] = []
+    page, error, bug = None, None, None
+    try:
+        page = conversed(adapter.fetch_ohlcv(query, account), answer, kept)  # type: ignore[arg-type]  # what it returns is looked at by who asks
+    except (VenueError, WireError, TransportError) as exc:
+        error = exc
+    except Exception as exc:  # noqa: BLE001 - whatever a plugin's code raises is what is looked for
+        bug = exc
+    return Fetched(source, query, account, tuple(kept), page, error, bug, simulated)
+
+
+def ask_again(adapter: Adapter, fetched: Fetched, replies: Sequence[object]) -> Page:
+    """Ask the same again, answered by *replies*; the last one repeats.
+
+    Raises:
+        VenueError: As `fetch_ohlcv` does.
+        WireError: As `fetch_ohlcv` does.
+        TransportError: As `fetch_ohlcv` does where no reply comes any more.
+        Exception: Whatever else it raises.
+    """
+    talk = adapter.fetch_ohlcv(fetched.query, fetched.account)
+    try:
+        next(talk)
+        for at in range(len(replies) + MOST_ASKED):
+            talk.send(replies[min(at, len(replies) - 1)])  # type: ignore[arg-type]  # as it was asked for
+        talk.throw(TransportError("no reply came"))
+    except StopIteration as end:
+        page: Page = end.value
+        return page
+    finally:
+        talk.close()
+    raise TransportError("it asks on after no reply came")

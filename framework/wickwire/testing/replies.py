@@ -1,0 +1,180 @@
+"""Level 2, replies: what `fetch_ohlcv` makes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from wickwire.conversation import HttpReply, Page
+from wickwire.errors import FaultKind, TransportError, VenueError, WireError
+from wickwire.testing.checks import Broken, Checks, Level, Need, require
+from wickwire.testing.material import Material
+from wickwire.testing.mutations import mutated
+from wickwire.testing.pages import Fetched, ask_again
+from wickwire.testing.search import blamed, search
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+__all__ = ["REPLIES"]
+
+REPLIES: Final = Checks(Level.PARSE)
+
+STATUSES: Final = (200, 201, 204, 301, 400, 401, 403, 404, 418, 422, 429, 451, 500, 502, 503, 504, 520, 599)
+DOWN: Final = (500, 502, 503, 504)
+HTML: Final = b"<!DOCTYPE html><html><head><title>Maintenance</title></head><body>Back soon.</body></html>"
+ODD_BODIES: Final = (b"", b"null", b"[]", b"{}", b'""', b"0", b'{"error":"Too many requests"}', HTML)
+
+Case = tuple[Fetched, int, HttpReply]
+"""Which conversation, which of its answers, and what comes instead."""
+
+
+@REPLIES(
+    "P14",
+    "Whatever reply comes, fetch_ohlcv() returns a Page or raises VenueError or WireError.",
+    Need.HISTORY,
+    Need.REPLIES,
+)
+def page_or_error(material: Material) -> None:
+    for fetched in material.fetched:
+        if fetched.bug is not None:
+            raise Broken(f"{fetched.source}: {blamed(fetched.bug, material.code)}", shown=repr(fetched.query))
+
+    def look(case: Case) -> None:
+        try:
+            page: object = _asked(material, case)
+        except (VenueError, WireError, TransportError):
+            return
+        require(isinstance(page, Page), f"fetch_ohlcv() returned {page!r:.80}, not a Page")
+
+    search(material, cases(material, statuses=STATUSES), look, share=3.0, show=shown)
+
+
+@REPLIES("P15", "A 429 becomes WAIT and obeys Retry-After, a 5xx becomes OUTAGE.", Need.HISTORY, Need.REPLIES)
+def refusals(material: Material) -> None:
+    for fetched in material.replied:
+        for at, exchange in enumerate(fetched.exchanges):
+            if not isinstance(exchange.reply, HttpReply):
+                continue
+            for body in (b"", b'{"message":"no"}', HTML):
+                waits = HttpReply(
+                    status=429, body=body, headers={"retry-after": "7"}, date_ns=exchange.reply.date_ns
+                )
+                error = _refused(material, (fetched, at, waits))
+                require(
+                    error.kind is FaultKind.WAIT,
+                    f"a 429 became {error.kind}",
+                    shown=shown((fetched, at, waits)),
+                )
+                told_s = error.retry_after_s
+                require(told_s == 7.0, f"Retry-After: 7 became {told_s}", shown=shown((fetched, at, waits)))  # noqa: PLR2004 - as sent
+                for status in DOWN:
+                    case = (fetched, at, HttpReply(status=status, body=body, date_ns=exchange.reply.date_ns))
+                    error = _refused(material, case)
+                    require(
+                        error.kind is FaultKind.OUTAGE, f"a {status} became {error.kind}", shown=shown(case)
+                    )
+                    material.count()
+
+
+@REPLIES("P16", "A page of HTML with status 200 is no page of candles.", Need.HISTORY, Need.REPLIES)
+def no_candles_in_html(material: Material) -> None:
+    for fetched in material.replied:
+        for at, exchange in enumerate(fetched.exchanges):
+            if not isinstance(exchange.reply, HttpReply):
+                continue
+            material.count()
+            headers = {"content-type": "text/html"}
+            case = (
+                fetched,
+                at,
+                HttpReply(status=200, body=HTML, headers=headers, date_ns=exchange.reply.date_ns),
+            )
+            try:
+                page = _asked(material, case)
+            except (VenueError, WireError):
+                continue
+            proves = page.covered[0] < page.covered[1]
+            require(not proves, f"it became a page that covers {page.covered}", shown=shown(case))
+
+
+@REPLIES(
+    "P17",
+    "A page never covers more than was asked for, holds a bucket once, and is the same each time.",
+    Need.HISTORY,
+    Need.PAGES,
+)
+def within_what_was_asked(material: Material) -> None:
+    for fetched in material.fetched:
+        page = fetched.page
+        if page is None:
+            continue
+        opens = [one.open_ns for one in page.candles]
+        twice = sorted({one for one in opens if opens.count(one) > 1})
+        require(not twice, f"buckets are there twice: {twice[:3]}", shown=repr(fetched.query))
+        answers = [one.reply for one in fetched.exchanges]
+        again = ask_again(material.adapter, fetched, answers)
+        require(again == page, "the same replies make another page", shown=f"{page!r:.600}\n{again!r:.600}")
+        _check_covered(fetched, page)
+    if not material.replied:
+        return
+
+    def look(case: Case) -> None:
+        try:
+            page = _asked(material, case)
+        except (VenueError, WireError, TransportError):
+            return
+        _check_covered(case[0], page)
+
+    search(material, cases(material, statuses=(200,)), look, forgiving=True, show=shown)
+
+
+def _check_covered(fetched: Fetched, page: Page) -> None:
+    since_ns, until_ns = page.covered
+    query = fetched.query
+    require(since_ns <= until_ns, f"covered is {page.covered}, which ends before it begins")
+    inside = query.since_ns <= since_ns and until_ns <= query.until_ns
+    asked = (query.since_ns, query.until_ns)
+    require(inside, f"asked for {asked}, covered {page.covered}", shown=repr(query))
+
+
+def cases(material: Material, *, statuses: tuple[int, ...]) -> SearchStrategy[Case]:
+    """Return conversations of which one answer is changed."""
+    from hypothesis import strategies as st  # noqa: PLC0415 - an extra
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> Case:
+        fetched = draw(st.sampled_from(material.replied))
+        places = [at for at, one in enumerate(fetched.exchanges) if isinstance(one.reply, HttpReply)]
+        at = draw(st.sampled_from(places))
+        reply = fetched.exchanges[at].reply
+        assert isinstance(reply, HttpReply)
+        body = draw(st.one_of(mutated(reply.body), mutated(reply.body), st.sampled_from(ODD_BODIES)))
+        status = draw(st.one_of(st.just(200), st.sampled_from(statuses)))
+        return fetched, at, attrs.evolve(reply, body=body, status=status)
+
+    return drawn()
+
+
+def shown(case: Case) -> str:
+    """Return how a changed conversation is told."""
+    fetched, at, reply = case
+    told = f"status {reply.status}, headers {dict(reply.headers)}, body {reply.body!r:.1500}"
+    return f"reply {at + 1} of {len(fetched.exchanges)}: {told}\nto {fetched.query}"
+
+
+def _asked(material: Material, case: Case) -> Page:
+    fetched, at, reply = case
+    answers = [one.reply for one in fetched.exchanges]
+    return ask_again(material.adapter, fetched, [*answers[:at], reply, *answers[at + 1 :]])
+
+
+def _refused(material: Material, case: Case) -> VenueError:
+    try:
+        _asked(material, case)
+    except VenueError as exc:
+        return exc
+    except (WireError, TransportError) as exc:
+        raise Broken(f"a {case[2].status} became {type(exc).__name__}: {exc}", shown=shown(case)) from exc
+    raise Broken(f"a {case[2].status} became a page", shown=shown(case))

@@ -1,0 +1,52 @@
+"""What became of a run, for programs. For people the command line makes a table of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wickwire.testing.running import Outcome, Report, State
+
+__all__ = ["failure_text", "report_json", "summary"]
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Return all of it as JSON values: a contract, see docs/conformance.md."""
+    return {
+        "adapter": report.adapter,
+        "distribution": report.distribution,
+        "profile": report.profile,
+        "seed": report.seed,
+        "effort": report.effort,
+        **{state.value: report.count(state) for state in State},
+        "checks": [
+            {
+                "id": one.check.id,
+                "level": one.check.level.value,
+                "promise": one.check.promise,
+                "state": one.state.value,
+                "why": one.why,
+                "input": one.shown,
+                "command": one.command,
+                "examples": one.examples,
+                "seconds": round(one.took_s, 3),
+            }
+            for one in report.outcomes
+        ],
+    }
+
+
+def summary(report: Report) -> str:
+    """Return the last line: how many ended how."""
+    counts = ", ".join(f"{report.count(state)} {state.value}" for state in State if report.count(state))
+    return (
+        f"{report.adapter}, profile {report.profile}, seed {report.seed}: {counts or 'nothing was checked'}"
+    )
+
+
+def failure_text(outcome: Outcome) -> str:
+    """Return a failure in full: the promise, what breaks it, the input, and how to see it again."""
+    lines = [f"{outcome.check}", f"  {outcome.why}"]
+    lines += [f"  {line}" for line in outcome.shown.splitlines()]
+    if outcome.command:
+        lines.append(f"  again: {outcome.command}")
+    return "\n".join(lines)

@@ -1,0 +1,110 @@
+"""Looks for the smallest input that breaks a promise: the one place where Hypothesis is driven."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from types import CodeType
+from typing import TYPE_CHECKING, TypeVar
+
+from wickwire.binding import described
+from wickwire.testing.checks import Broken, Skipped
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+    from wickwire.testing.material import Material
+
+__all__ = ["blamed", "presented", "search"]
+
+T = TypeVar("T")
+
+_LONGEST_SHOWN = 4_000
+
+
+def search(
+    material: Material,
+    strategy: SearchStrategy[T],
+    look: Callable[[T], None],
+    *,
+    share: float = 1.0,
+    forgiving: bool = False,
+    show: Callable[[T], str] = repr,
+) -> None:
+    """Try *look* on values of *strategy*, as many as the run's effort says, repeatably by its seed.
+
+    Args:
+        material: Whose seed and effort count.
+        strategy: What to draw from.
+        look: Raises where a value breaks the promise.
+        share: How much of the effort.
+        forgiving: What else the adapter raises is for another check to say.
+        show: How a value is shown to people.
+
+    Raises:
+        Broken: With the smallest value that was found, and why.
+        Skipped: What *look* raised so.
+    """
+    from hypothesis import HealthCheck, Phase, Verbosity, errors, given, seed, settings  # noqa: PLC0415 - an extra
+
+    last: list[T] = []
+
+    def tried(value: T) -> None:
+        last[:] = [value]
+        material.count()
+        try:
+            look(value)
+        except (Broken, Skipped):
+            raise
+        except Exception:
+            if not forgiving:
+                raise
+
+    trial = seed(material.seed)(
+        settings(
+            database=None,
+            deadline=None,
+            max_examples=max(1, round(material.effort * share)),
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=list(HealthCheck),
+            report_multiple_bugs=False,
+            print_blob=False,
+            verbosity=Verbosity.quiet,
+            derandomize=False,
+        )(given(strategy)(tried))
+    )
+    try:
+        trial()
+    except Broken as exc:
+        raise Broken(exc.why, shown=exc.shown or presented(show(last[0]))) from exc
+    except errors.Flaky as exc:
+        raise Broken("the same input does not do the same twice", shown=presented(show(last[0]))) from exc
+    except (errors.HypothesisException, AssertionError):
+        raise
+    except Exception as exc:
+        if not last:
+            raise
+        raise Broken(blamed(exc, material.code), shown=presented(show(last[0]))) from exc
+
+
+def presented(text: str) -> str:
+    """Return *text*, cut where nobody would read on."""
+    if len(text) <= _LONGEST_SHOWN:
+        return text
+    return f"{text[:_LONGEST_SHOWN]}... ({len(text)} characters)"
+
+
+def blamed(exc: BaseException, code: Mapping[CodeType, str]) -> str:
+    """Return what was raised, and the last line of the adapter's own that it went through."""
+    files = {one.co_filename for one in code}
+    folders = {name.rpartition("/")[0] for name in files if name.endswith("__init__.py")}
+    own = [
+        frame
+        for frame in traceback.extract_tb(exc.__traceback__)
+        if frame.filename in files or any(frame.filename.startswith(f"{folder}/") for folder in folders)
+    ]
+    where = ""
+    if own:
+        name = own[-1].filename.rpartition("/")[2]
+        where = f" at {name}, line {own[-1].lineno}, in {own[-1].name}()"
+    return f"raised {described(exc)}{where}"

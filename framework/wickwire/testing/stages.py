@@ -1,0 +1,170 @@
+"""Frames, each with how its connection came to where it was parsed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any, final
+
+import attrs
+
+from wickwire.adapter import Adapter
+from wickwire.description import Account
+from wickwire.endpoint import Ask, Endpoint, Topic
+from wickwire.errors import WireError
+from wickwire.events import Event
+from wickwire.testing.sitting import Asked, Parsed, Sitting, Step
+from wickwire.testing.trees import shape_of
+
+__all__ = ["Dialogue", "Stage", "heard", "picked"]
+
+MOST_OF_A_SHAPE = 2
+
+
+@attrs.frozen(eq=False)
+class Dialogue:
+    """What was said on one connection.
+
+    Attributes:
+        source: Where it is from, for people.
+        account: Whose connection it is.
+        endpoint: How it was opened.
+        steps: What was asked and what came, in order.
+        topics: What was to be asked for, all of which exists.
+        asked: What was asked for, of which some may not exist.
+        unanswered: Which of *topics* got no answer.
+        simulated: It was held with the adapter's own simulated venue, so all in it is genuine.
+        error: What ended it from inside.
+    """
+
+    source: str
+    account: Account
+    endpoint: Endpoint
+    steps: Sequence[Step]
+    topics: Sequence[Topic] = ()
+    asked: Sequence[Topic] = ()
+    unanswered: Sequence[Topic] = ()
+    simulated: bool = False
+    error: Exception | None = None
+
+    @classmethod
+    def of(cls, sitting: Sitting, source: str, topics: Sequence[Topic]) -> Dialogue:
+        """Return what was said in *sitting*."""
+        return cls(
+            source=source,
+            account=sitting.account,
+            endpoint=sitting.endpoint,
+            steps=sitting.steps,
+            topics=topics,
+            asked=tuple(sitting.asked),
+            unanswered=sitting.unanswered(topics),
+            simulated=True,
+            error=sitting.error,
+        )
+
+    @property
+    def stages(self) -> Iterator[Stage]:
+        """Every frame of it."""
+        for place, step in enumerate(self.steps):
+            if isinstance(step, Parsed):
+                yield Stage(self, place, step)
+
+
+@final
+class Stage:
+    """One frame of a dialogue, and the memory that it was parsed with.
+
+    Attributes:
+        dialogue: Where it belongs.
+        step: The frame, and what it was taken for.
+    """
+
+    def __init__(self, dialogue: Dialogue, place: int, step: Parsed) -> None:
+        """Remember where in *dialogue* it is."""
+        self.dialogue = dialogue
+        self.step = step
+        self._place = place
+        self._kept: Any = None
+        self._copies: bool | None = None
+
+    def memory(self, adapter: Adapter) -> Any:
+        """Return a memory of its own, as it was before the frame came."""
+        if self._copies is None:
+            self._kept = self.rebuilt(adapter)
+            try:
+                copy.deepcopy(self._kept)
+                self._copies = True
+            except Exception:  # noqa: BLE001 - a memory need not be copyable, and says so in its own way
+                self._copies = False
+        return copy.deepcopy(self._kept) if self._copies else self.rebuilt(adapter)
+
+    def rebuilt(self, adapter: Adapter) -> Any:
+        """Return a memory in which everything before the frame was said again."""
+        memory: Any = self.dialogue.endpoint.memory()
+        for step in self.dialogue.steps[: self._place]:
+            repeated(adapter, step, memory)
+        return memory
+
+
+def repeated(adapter: Adapter, step: Step, memory: Any) -> list[Any] | str:
+    """Let *adapter* take one step again; return what it said, or the text of its WireError."""
+    match step:
+        case Asked():
+            return list(adapter.subscribe(step.asks, step.removed, memory))
+        case Parsed():
+            return heard(adapter, step.frame, memory)
+
+
+def heard(adapter: Adapter, frame: bytes, memory: Any) -> list[Event] | str:
+    """Return the events of *frame*, or the text of the WireError.
+
+    Raises:
+        Exception: Whatever else `parse` raises.
+    """
+    try:
+        return list(adapter.parse(frame, memory))
+    except WireError as exc:
+        return f"WireError: {exc}"
+
+
+def followed(
+    adapter: Adapter, account: Account, endpoint: Endpoint, source: str, steps: Sequence[Asked | bytes]
+) -> Dialogue:
+    """Return the dialogue that *steps* are, frames parsed."""
+    memory = endpoint.memory()
+    done: list[Step] = []
+    error: Exception | None = None
+    for step in steps:
+        try:
+            if isinstance(step, Asked):
+                adapter.subscribe(step.asks, step.removed, memory)
+                done.append(step)
+            else:
+                done.append(Parsed(step, 0, tuple(adapter.parse(step, memory))))
+        except WireError as exc:
+            done.append(Parsed(step, 0, error=exc) if isinstance(step, bytes) else step)
+        except Exception as exc:  # noqa: BLE001 - whatever a plugin's code raises is what is looked for
+            done.append(Parsed(step, 0) if isinstance(step, bytes) else step)
+            error = exc
+            break
+    asked = tuple(ask.topic for step in steps if isinstance(step, Asked) for ask in step.asks)
+    return Dialogue(source, account, endpoint, done, asked=asked, error=error)
+
+
+def asks_of(topics: Sequence[Topic], endpoint: Endpoint) -> list[Asked]:
+    """Return the questions for *topics*, as many at a time as *endpoint* says."""
+    asks = [Ask(topic) for topic in topics]
+    most = endpoint.topics_per_frame
+    return [Asked(tuple(asks[at : at + most]), ()) for at in range(0, len(asks), most)]
+
+
+def picked(stages: Sequence[Stage], most: int) -> list[Stage]:
+    """Return *most* of *stages* at most, and of each kind of frame a few, those with events first."""
+    counts: dict[object, int] = {}
+    kept = []
+    for stage in sorted(stages, key=lambda stage: not stage.step.events):
+        shape = (stage.dialogue.account.feed, shape_of(stage.step.frame))
+        counts[shape] = counts.get(shape, 0) + 1
+        if counts[shape] <= MOST_OF_A_SHAPE:
+            kept.append(stage)
+    return kept[:most]

@@ -1,0 +1,183 @@
+"""Every check finds the adapter that breaks its promise, and no other check finds fault with it."""
+
+from datetime import date
+
+import pytest
+
+from tests.framework.testing.variants import edited
+from wickwire.testing.material import Material
+from wickwire.testing.running import CHECKS, State, run
+
+TODAY = date(2026, 11, 22)
+NOTED = "memory[number] = (word, topic)"
+READ = 'return _meaning(frame.decode("ascii").split("|"), memory)'
+CANDLE = "open_ns = int(opens) * SECOND_NS"
+RETURN = "    return [Send(_question(word, topic, memory)) for word, topic in changes]"
+PAGE = "return Page(candles=candles, covered=(query.since_ns, query.until_ns), stopped=Stopped.UNTIL)"
+BODY = 'text = reply.body.decode("utf-8", "replace")'
+
+ROWS = "candles = _rows(query, _body(reply, query.now_ns))\n"
+COUNTED = """
+    for number, one in enumerate(candles):
+        length_ns = one.close_ns - one.open_ns
+        one.open_ns = candles[0].open_ns + number * length_ns
+        one.close_ns = one.open_ns + length_ns
+"""
+
+WRAPPED = '        raise WireError(f"lantern: {type(exc).__name__}: {exc}", frame=frame)'
+EVERY_OTHER = """fields = frame.decode("ascii").split("|")
+        if fields[0] == "BEAT" and BEATS.append(1) is None and len(BEATS) % 2:
+            return ()
+        return _meaning(fields, memory)"""
+LINES = 'rows = [line.split(",") for line in body.splitlines()]'
+FLOATS = """
+        rows = [[repr(float(one)) if "." in one else one for one in row] for row in rows]"""
+
+# what is broken, and how
+BROKEN: dict[str, tuple[str, *tuple[tuple[str, str], ...]]] = {
+    "no documents": ("S02", ('documents=("Lantern protocol 1 (invented)",)', "documents=()")),
+    "two symbols with one spelling": (
+        "S03",
+        (
+            'return symbol.replace("/", "-").lower()',
+            'return symbol.replace("/", "-").lower()[:8]',
+        ),
+    ),
+    "a text that supports_ohlcv() cannot read": (
+        "S04",
+        ('if symbol.count("/") != 1:', 'base, quote = symbol.split("/")\n    if False:'),
+    ),
+    "a timeframe that is not described": (
+        "S05",
+        ("timeframes=tuple(SECONDS)", "timeframes=tuple(SECONDS)[:2]"),
+    ),
+    "history that never settles": ("S06", ("settle_s=2.0", "settle_s=2.0e9")),
+    "history in the clear": ("S07", ("https://api.lantern", "http://api.lantern")),
+    "no limit for REST": ("S08", (", rest=Rate(5)", "")),
+    "an answer that depends on how often it was asked": (
+        "S10",
+        ("        settle_s=2.0,\n", "        settle_s=float(len(CALLS.append(1) or CALLS)),\n"),
+        ("OK: Final = 200", "OK: Final = 200\nCALLS: list[int] = []"),
+    ),
+    "a feed that nobody subscribes to": (
+        "S11 P10",
+        ("feeds=(),", "feeds=(Feed.TRADES,),"),
+        ("    Fault", "    Feed,\n    Fault"),
+        (RETURN, "    changes = [one for one in changes if isinstance(one[1].what, Timeframe)]\n" + RETURN),
+    ),
+    "a KeyError": (
+        "P01",
+        (
+            f"except (ValueError, KeyError, ArithmeticError) as exc:\n{WRAPPED}",
+            f"except (ValueError, ArithmeticError) as exc:\n{WRAPPED}",
+        ),
+    ),
+    "a snapshot that is not understood": ("P02", ('"S"]:', '"P"]:')),
+    "a memory for all connections": (
+        "P03",
+        (
+            READ,
+            EVERY_OTHER,
+        ),
+        ("OK: Final = 200", "OK: Final = 200\nBEATS: list[int] = []"),
+    ),
+    "a count that is text": ("P04 P20", ("trade_count=int(count)", "trade_count=str(int(count))")),
+    "prices through a float": (
+        "P06 P18",
+        ("    number = Decimal(text)\n", "    number = Decimal(repr(float(text)))\n"),
+    ),
+    "seconds taken for nanoseconds": (
+        "P07 P20",
+        (CANDLE, "open_ns = int(opens)"),
+        ("open_ns + SECONDS[timeframe] * SECOND_NS", "open_ns + SECONDS[timeframe] * SECOND_NS"),
+    ),
+    "a candle that ends too late": (
+        "P08 P20",
+        ("open_ns + SECONDS[timeframe] * SECOND_NS", "open_ns + (SECONDS[timeframe] + 1) * SECOND_NS"),
+    ),
+    "data under the venue's name": ("P09", ("_candle(from_venue(lamp), TIME", "_candle(lamp, TIME")),
+    "answers that are not told": (
+        "P10",
+        ('return (Accepted((topic,)),) if word == "SUB" else (Released((topic,)),)', "return ()"),
+        ('case ["BAR", lamp, seconds, *numbers, flag', 'case ["BAB", lamp, seconds, *numbers, flag'),
+        ("return (SnapshotDone(Topic(from_venue(lamp), TIMEFRAMES[int(seconds)])),)", "return ()"),
+        (
+            '            raise ValueError("unknown message")',
+            '            if fields[0] == "BAR":\n                return ()\n            raise ValueError',
+        ),
+    ),
+    "a hook that reads a file": (
+        "P11",
+        (READ, 'open("/etc/hostname", "rb").close()\n        ' + READ),
+    ),
+    "a hook that prints": ("P11", (READ, "print(len(frame))\n        " + READ)),
+    "digits without end": (
+        "P12",
+        (
+            "    number = Decimal(text)\n",
+            "    number = Decimal(text)\n    int(number) if number > 10**6 else 0\n",
+        ),
+    ),
+    "a secret that is shown": (
+        "P13",
+        ("feeds=(),", 'feeds=(), credentials=("key",),'),
+        ("def connect() -> Endpoint:", "def connect(account: Account) -> Endpoint:"),
+        (
+            "        memory=dict,",
+            '        hello=(Send("KEY " + account.secrets["key"]),),\n        memory=dict,',
+        ),
+    ),
+    "a body that is no text": ("P14", (BODY, "text = reply.body.decode()")),
+    "a 429 that is a wrong request": ("P15", (", 429: FaultKind.WAIT", "")),
+    "a Retry-After that nobody reads": ("P15", ("retry_after_s=retry_after_s(reply.headers, now_ns)", "")),
+    "a page of HTML without candles": (
+        "P16",
+        ("return text\n", 'return "" if text.startswith("<") else text\n'),
+    ),
+    "a page that proves too much": (
+        "P17",
+        (PAGE, PAGE.replace("query.until_ns", "query.until_ns + SECOND_NS")),
+    ),
+    "a page that holds a bucket twice": (
+        "P17",
+        (PAGE, PAGE.replace("candles=candles", "candles=candles * 2")),
+    ),
+    "history through a float": (
+        "P18",
+        (LINES, LINES + FLOATS),
+    ),
+    "history whose rows are counted, not read": (
+        "P19",
+        (ROWS, ROWS + COUNTED),
+    ),
+}
+
+
+def outcomes(adapter, module="", checks=CHECKS):
+    material = Material(adapter, symbols=["GLOW/USD"], effort=15, module=module)
+    return {one.check.id: one for one in run(material, checks, today=TODAY)}
+
+
+def failed(found):
+    return " ".join(name for name, one in found.items() if one.state is State.FAILED)
+
+
+def test_lantern_itself_keeps_them_all():
+    found = outcomes(edited())
+
+    assert "" == failed(found), found
+    assert "P05 P13 S09 S11" == " ".join(
+        sorted(name for name, one in found.items() if one.state is State.SKIPPED)
+    )
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_promise_is_found_by_its_check(name):
+    ids, *edits = BROKEN[name]
+
+    found = outcomes(edited(*edits))
+
+    assert ids == failed(found), [
+        (one.check.id, one.why, one.shown[:300]) for one in found.values() if one.state is State.FAILED
+    ]
+    assert all(one.why and one.command for one in found.values() if one.state is State.FAILED)
