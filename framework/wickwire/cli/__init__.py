@@ -34,7 +34,7 @@ COMMANDS: Final = {
     "record": ("record", "Record what a venue says to a file."),
     "replay": ("serving", "Serve recordings on loopback as if they were the venue."),
     "simulate": ("serving", "Serve simulated venues on loopback."),
-    "check": ("check", "Check an adapter against the promises that every adapter keeps."),
+    "check": ("check", "Check the adapter NAME against the promises that every adapter keeps."),
     "adapters": ("listing", "List the venues that are installed, and whether they work."),
     "doctor": ("doctor", "Look for what is wrong with this installation."),
 }

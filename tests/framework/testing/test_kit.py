@@ -267,8 +267,6 @@ def test_pytest_collects_the_checks_of_a_named_adapter(wire, beacon_config):
         "--wickwire-config",
         "w.toml",
         "-p",
-        "wickwire_pytest",
-        "-p",
         "no:cacheprovider",
         "-q",
     )
