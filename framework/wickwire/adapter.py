@@ -101,14 +101,21 @@ class Adapter:
         return PluginError(f"{self.who}: {what}", plugin=self.name)
 
     @contextmanager
-    def calling(self, hook: str) -> Iterator[None]:
-        """Turn whatever a hook raises into a PluginError, but for what its contract lets pass."""
+    def calling(
+        self, what: str, *, passing: type[WickwireError] | tuple[()] = WickwireError
+    ) -> Iterator[None]:
+        """Turn whatever the plugin's code raises into a PluginError, but for what its contract lets pass.
+
+        Args:
+            what: What is called, such as "lane()".
+            passing: What may pass.
+        """
         try:
             yield
-        except WickwireError:
+        except passing:
             raise
-        except Exception as exc:  # whatever a plugin's code raises
-            raise self.broke(f"{hook}() raised {type(exc).__name__}: {exc}") from exc
+        except Exception as exc:
+            raise self.broke(f"{what} raised {described(exc)}") from exc
 
     def description_for(self, account: Account) -> Description:
         """Return what the venue is for *account*.
@@ -117,7 +124,7 @@ class Adapter:
             VenueError: The account lacks a secret without which nothing works.
             PluginError: `describe` raised something else, or returned no Description.
         """
-        with _watched(self, "describe", passing=VenueError):
+        with self.calling("describe()", passing=VenueError):
             answer = self.describe(account)
         return _checked(self, "describe", answer, Description)
 
@@ -128,7 +135,7 @@ class Adapter:
             PluginError: `supports_ohlcv` raised, returned no OhlcvSupport, or one that promises what the
                 adapter has no hooks for.
         """
-        with _watched(self, "supports_ohlcv"):
+        with self.calling("supports_ohlcv()", passing=()):
             answer = self.supports_ohlcv(symbol, timeframe, account)
         support = _checked(self, "supports_ohlcv", answer, OhlcvSupport)
         if support.stream and not self.streams:
@@ -143,7 +150,7 @@ class Adapter:
         Raises:
             PluginError: `lane` raised, or returned no Lane, or one whose `alone` cannot be hashed.
         """
-        with _watched(self, "lane"):
+        with self.calling("lane()", passing=()):
             answer = self.lane(topic)
             hash(answer)  # lanes are compared and kept in dicts
         return _checked(self, "lane", answer, Lane)
@@ -157,7 +164,7 @@ class Adapter:
         if not self.streams:
             return None
         try:
-            with _watched(self, "connect", passing=VenueError):
+            with self.calling("connect()", passing=VenueError):
                 told = self.connect(Account(), (), 0)
         except VenueError:  # it opens nothing without secrets
             return None
@@ -170,11 +177,11 @@ class Adapter:
             PluginError: `from_venue` or `to_venue` raised something that is no WickwireError, or returned
                 no text.
         """
-        with _watched(self, "from_venue", passing=WickwireError):
+        with self.calling("from_venue()"):
             symbol = _checked(self, "from_venue", self.from_venue(text), str)
-        with _watched(self, "to_venue", passing=WickwireError):
+        with self.calling("to_venue()"):
             native = _checked(self, "to_venue", self.to_venue(symbol), str)
-        with _watched(self, "from_venue", passing=WickwireError):
+        with self.calling("from_venue()"):
             symbol = _checked(self, "from_venue", self.from_venue(native), str)
         if not symbol:
             raise self.broke(f"from_venue({native!r}) returned an empty symbol")
@@ -229,17 +236,6 @@ def _same(text: str) -> str:
 
 def _any_lane(_: Topic) -> Lane:
     return Lane()
-
-
-@contextmanager
-def _watched(adapter: Adapter, hook: str, *, passing: type[WickwireError] | tuple[()] = ()) -> Iterator[None]:
-    """Turn whatever a hook raises into a PluginError, but for what its contract lets pass."""
-    try:
-        yield
-    except passing:
-        raise
-    except Exception as exc:
-        raise adapter.broke(f"{hook}() raised {described(exc)}") from exc
 
 
 def _checked(adapter: Adapter, hook: str, answer: object, expected: type[_T]) -> _T:

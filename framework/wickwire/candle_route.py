@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable
 from typing import Final
 
 from wickwire.asking import MARGIN_S, Asking
-from wickwire.clock import Clock, Comparison
+from wickwire.clock import Clock, Comparison, loop_s
 from wickwire.correspondent import Correspondent
 from wickwire.errors import FaultKind
 from wickwire.ledger import Ledger
@@ -74,8 +73,8 @@ class CandleRoute:
         self._session: Session | None = None
         self._horizon_ns = 0
         self._rhythm = Rhythm()
-        self._turned_at = (0, _now_s())
-        self._ahead_s = clock.now_ns() / SECOND_NS - _now_s()
+        self._turned_at = (0, loop_s())
+        self._ahead_s = clock.now_ns() / SECOND_NS - loop_s()
         self._again_s = -math.inf
 
     # ------------------------------------------------------------------------------------------------- rows
@@ -119,7 +118,7 @@ class CandleRoute:
 
     def _is_plausible(self, data: Candle) -> bool:
         """Say whether a row may be of now, and if so up to when others may."""
-        horizon_ns = self._clocks.latest_ns(self._clock.now_ns(), _now_s())
+        horizon_ns = self._clocks.latest_ns(self._clock.now_ns(), loop_s())
         if data.open_ns > horizon_ns:
             self.ledger.refuse(data, "it lies in the future; the venue's clock or this machine's is wrong")
             self._correspondent.tell_refused()
@@ -144,7 +143,7 @@ class CandleRoute:
         self._session = session
         self._trust.subscribed()
         self._correspondent.works("stream")
-        now_ns, now_s = self._clock.now_ns(), _now_s()
+        now_ns, now_s = self._clock.now_ns(), loop_s()
         ahead_s = now_ns / SECOND_NS - now_s
         if abs(ahead_s - self._ahead_s) > MARGIN_S:  # the machine slept: how old is the last row?
             self.row_s = -math.inf
@@ -201,7 +200,7 @@ class CandleRoute:
 
     def again(self) -> None:
         """Subscribe anew, unless that was done a moment ago."""
-        now_s = _now_s()
+        now_s = loop_s()
         if self._session is not None and now_s >= self._again_s:
             self._again_s = now_s + max(self.ledger.series.timeframe.nominal_ns / SECOND_NS, AGAIN_S)
             self._session.again(self._trust.plan.topic)
@@ -231,9 +230,4 @@ class CandleRoute:
     @property
     def _is_suddenly_silent(self) -> bool:
         """Whether nothing came for longer than what came before lets expect."""
-        return _now_s() - self.row_s > self._rhythm.limit_s
-
-
-def _now_s() -> float:
-    """Return the time of the loop, which no change of the wall clock moves."""
-    return asyncio.get_running_loop().time()
+        return loop_s() - self.row_s > self._rhythm.limit_s

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import attrs
 
-__all__ = ["CLOCKS_AGREE_S", "Clock", "Comparison", "LoopClock", "SystemClock"]
+__all__ = ["CLOCKS_AGREE_S", "Clock", "Comparison", "LoopClock", "SystemClock", "loop_s"]
 
 CLOCKS_AGREE_S: Final = 180.0
 """A venue's clock and ours may differ by so much; more is no delay, one of them is wrong."""
@@ -58,6 +58,11 @@ class LoopClock:
     def now_ns(self) -> int:
         """Return the present of that loop; microseconds are exact, since the loop counts in floats."""
         return self.start_ns + round((self.loop.time() - self.start_s) * 1_000_000) * 1_000
+
+
+def loop_s() -> float:
+    """Return the time of the running loop in seconds, which no change of the wall clock moves."""
+    return asyncio.get_running_loop().time()
 
 
 @attrs.define

@@ -15,7 +15,7 @@ from typing import Final
 from wickwire.asking import MARGIN_S, Asking, Moment
 from wickwire.budget import Priority
 from wickwire.candle_route import CandleRoute
-from wickwire.clock import Clock
+from wickwire.clock import Clock, loop_s
 from wickwire.condition import LIVE_S, Standing, present_ns, shown, unfit
 from wickwire.conversation import OhlcvQuery
 from wickwire.correspondent import Correspondent
@@ -109,7 +109,7 @@ class Closer:
 
     def _now(self) -> Moment:
         """Return the present, by the venue's clock as far as that is known: buckets end by that one."""
-        now_ns, now_s = self._clock.now_ns(), _now_s()
+        now_ns, now_s = self._clock.now_ns(), loop_s()
         return Moment(self._clocks.at_venue_ns(now_ns, now_s), now_s)
 
     def planned(self, plan: Plan, history: Pages) -> None:
@@ -145,14 +145,14 @@ class Closer:
 
     async def _sleep_until(self, at_ns: int) -> None:
         """Sleep until an instant of the venue's clock, until ours is set, or until somebody wakes this."""
-        ahead_s = self._clock.now_ns() / SECOND_NS - _now_s()
+        ahead_s = self._clock.now_ns() / SECOND_NS - loop_s()
         while (left_s := (at_ns - self._now().ns) / SECOND_NS) > 0:
             try:
                 async with asyncio.timeout(min(left_s, LONGEST_SLEEP_S)):
                     await self._woken.wait()
             except TimeoutError:
                 pass
-            was_set = abs(self._clock.now_ns() / SECOND_NS - _now_s() - ahead_s) > MARGIN_S
+            was_set = abs(self._clock.now_ns() / SECOND_NS - loop_s() - ahead_s) > MARGIN_S
             if was_set or self._woken.is_set():
                 break
         self._woken.clear()
@@ -313,7 +313,7 @@ class Closer:
     def away(self) -> str:
         """Why the stream that it lives on is not there, once that lasts; empty while it is."""
         trust = self._trust
-        lasts = trust.rung.streams and self.ledger.epoch == 0 and _now_s() - trust.lost_s >= LIVE_S
+        lasts = trust.rung.streams and self.ledger.epoch == 0 and loop_s() - trust.lost_s >= LIVE_S
         return trust.lost_why if lasts else ""
 
     @property
@@ -335,7 +335,7 @@ class Closer:
         """Say how the series is doing, at this moment."""
         if self._stopped:
             return Condition.STOPPED
-        wall_ns, now_s = self._clock.now_ns(), _now_s()
+        wall_ns, now_s = self._clock.now_ns(), loop_s()
         standing = Standing(
             ledger=self.ledger,
             asking=self._asking,
@@ -349,8 +349,3 @@ class Closer:
             now_s=now_s,
         )
         return standing.condition
-
-
-def _now_s() -> float:
-    """Return the time of the loop, which no change of the wall clock moves."""
-    return asyncio.get_running_loop().time()

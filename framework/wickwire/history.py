@@ -211,14 +211,11 @@ class History:
 
     def _advance(self, step: Callable[[], object]) -> tuple[bool, object]:
         """Take one step of a conversation; return whether it ended, and the request or the result."""
-        try:
-            return False, step()
-        except StopIteration as stop:
-            return True, stop.value
-        except WickwireError:
-            raise
-        except Exception as exc:  # whatever a plugin's code raises
-            raise self._adapter.broke(f"a conversation raised {type(exc).__name__}: {exc}") from exc
+        with self._adapter.calling("a conversation"):
+            try:
+                return False, step()
+            except StopIteration as stop:
+                return True, stop.value
 
     @contextmanager
     def _pausing(self) -> Iterator[None]:

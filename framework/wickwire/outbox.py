@@ -106,7 +106,7 @@ class Outbox:
         await self._stream.send(frame, secret=secret)
 
     def _frames(self, asks: Sequence[Ask], removed: Sequence[Topic]) -> Sequence[Send]:
-        with self._adapter.calling("subscribe"):
+        with self._adapter.calling("subscribe()"):
             sends: object = self._adapter.subscribe(asks, removed, self._memory)
         if not isinstance(sends, Sequence) or not all(isinstance(send, Send) for send in sends):
             raise self._adapter.broke(f"subscribe() returned {sends!r:.80}, expected a sequence of Send")

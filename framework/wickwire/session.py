@@ -259,7 +259,7 @@ class Session:
                 self.state = SessionState.CLOSED
 
     async def _open(self) -> Outbox:
-        with self._adapter.calling("connect"):
+        with self._adapter.calling("connect()"):
             told: object = self._adapter.connect(self._account, self._book.topics, self._clock.now_ns())
         if isinstance(told, Generator):
             told = await self._history.converse(told, Priority.LIVE)
@@ -267,7 +267,7 @@ class Session:
             raise self._adapter.broke(f"connect() returned {type(told).__name__}, expected an Endpoint")
         most = min(self._limits.topics_per_frame or sys.maxsize, told.topics_per_frame)
         self._endpoint = endpoint = attrs.evolve(told, topics_per_frame=most)
-        with self._adapter.calling("memory"):
+        with self._adapter.calling("memory()"):
             self._memory = endpoint.memory()
         async with self._admitted():
             self._stream = await self._transport.open(endpoint)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from wickwire.asking import Asking
-from wickwire.clock import Clock
+from wickwire.clock import Clock, loop_s
 from wickwire.ledger import Ledger, PageOutcome
 from wickwire.model import Rung, iso
 from wickwire.news import Switch, Tell
@@ -67,7 +67,7 @@ class Trust:
         self.refusal = ""
         self.tried = False
         self.lost_why = "not subscribed yet"
-        self.lost_s = _now_s()
+        self.lost_s = loop_s()
         self._ledger = ledger
         self._asking = asking
         self._clock = clock
@@ -78,11 +78,11 @@ class Trust:
         """Go on by the route of another plan."""
         self.plan = plan
         self.rung, self.why = plan.rung, plan.why
-        self.lost_s = _now_s()
+        self.lost_s = loop_s()
 
     def subscribed(self) -> None:
         """Note that the stream is there."""
-        if _now_s() - self.lost_s >= self._patience_s:  # a quick reconnect begins no new trial
+        if loop_s() - self.lost_s >= self._patience_s:  # a quick reconnect begins no new trial
             self._agreed = 0
         self.tried = True
         self.refusal = ""
@@ -92,7 +92,7 @@ class Trust:
         self.lost_why = why
         self.tried = True
         if self._ledger.epoch:
-            self.lost_s = _now_s()
+            self.lost_s = loop_s()
 
     # ---------------------------------------------------------------------------------------------- falling
 
@@ -115,7 +115,7 @@ class Trust:
 
     def fall(self) -> None:
         """Poll where the stream was away for too long."""
-        if self._falls and (self.refusal or _now_s() - self.lost_s >= self._patience_s):
+        if self._falls and (self.refusal or loop_s() - self.lost_s >= self._patience_s):
             self._switch(Rung.POLL, f"the stream is not there: {self.lost_why}")
 
     @contextmanager
@@ -161,8 +161,3 @@ class Trust:
         self.switches = [*self.switches[-99:], switch]
         log.info("route changed", extra={"series": str(series), "route": rung.value, "why": why})
         self._tell(switch)
-
-
-def _now_s() -> float:
-    """Return the time of the loop, which no change of the wall clock moves."""
-    return asyncio.get_running_loop().time()

@@ -139,7 +139,7 @@ class VirtualLoop(_OwnTime):
         """Make a loop whose clock says *start_ns*."""
         self._rng = None if seed is None else random.Random(f"ready/{seed}")
         self._turns = 0
-        self._births = itertools.count()
+        self._numbers = itertools.count()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._cancelled = 0
         super().__init__(start_ns)
@@ -174,7 +174,7 @@ class VirtualLoop(_OwnTime):
         """Call *callback* at *when*; with a seed, timers of one instant take part in the shuffle."""
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         handle._scheduled = True  # type: ignore[attr-defined]  # asyncio's own  # noqa: SLF001 - it is in the heap
-        heapq.heappush(self._timers, (when, next(self._births), handle))
+        heapq.heappush(self._timers, (when, next(self._numbers), handle))
         return handle
 
     def close(self) -> None:

@@ -10,16 +10,16 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from typing import Final, final
-from urllib.parse import urlencode
 
 from wickwire.clock import Clock
 from wickwire.conversation import HttpReply, HttpRequest
 from wickwire.endpoint import Endpoint
 from wickwire.errors import PluginError, TransportError
-from wickwire.simulate.driver import asked, http_date, incoming
+from wickwire.simulate.driver import asked
 from wickwire.simulate.memory_stream import ABNORMAL_CLOSURE, MemoryStream
+from wickwire.simulate.requests import opening_of, reply_of, request_of
 from wickwire.simulate.server import Answer, VenueServer
-from wickwire.transport.failures import date_ns, refused_stream
+from wickwire.transport.failures import refused_stream
 from wickwire.transport.origins import HTTP_SCHEMES, STREAM_SCHEMES, Address, Origin
 
 __all__ = ["MemoryStream", "MemoryTransport"]
@@ -85,8 +85,7 @@ class MemoryTransport:
         self.opened += 1
         address, server = self._routed(endpoint.url, STREAM_SCHEMES, self._streams_at)
         await self._travel(address.origin, OPEN_TIMEOUT_S)
-        headers = {"host": address.origin.host, "upgrade": "websocket", **endpoint.headers}
-        answer = asked(server.accept, incoming("GET", address.target, headers), self._clock.now_ns())
+        answer = asked(server.accept, opening_of(endpoint, address), self._clock.now_ns())
         await self._travel(address.origin, OPEN_TIMEOUT_S)
         if isinstance(answer, Answer):
             raise refused_stream(address.origin, answer.status, answer.headers, self._clock.now_ns())
@@ -112,25 +111,15 @@ class MemoryTransport:
         """
         self.requested += 1
         address, server = self._routed(request.url, HTTP_SCHEMES, self._rest_at)
-        target = address.target
-        if request.params:
-            target += f"{'&' if '?' in target else '?'}{urlencode(request.params)}"
-        headers = {"host": address.origin.host, **request.headers}
         try:
             async with asyncio.timeout(request.timeout_s):
                 await self._travel(address.origin, request.timeout_s)
-                came = incoming(request.method, target, headers, request.body or b"")
                 now_ns = self._clock.now_ns()
-                answer = asked(server.answer, came, now_ns)
+                answer = asked(server.answer, request_of(request, address), now_ns)
                 await self._travel(address.origin, request.timeout_s)
         except TimeoutError as exc:
             raise TransportError(f"{address.origin}: no whole reply within {request.timeout_s:g} s") from exc
-        told = {
-            "content-type": answer.content_type,
-            "date": http_date(now_ns),
-            **{name.lower(): value for name, value in answer.headers.items()},
-        }
-        return HttpReply(status=answer.status, body=answer.body, headers=told, date_ns=date_ns(told))
+        return reply_of(answer, now_ns)
 
     async def aclose(self) -> None:
         """Close everything that is still open, and open nothing more."""

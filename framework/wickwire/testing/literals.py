@@ -12,13 +12,13 @@ import attrs
 from wickwire.errors import UsageError
 from wickwire.model import SECOND_NS, parse_instant, when
 
-__all__ = ["Instant", "Literal", "instants", "numbers"]
+__all__ = ["FIRST_NS", "LAST_NS", "Instant", "Literal", "instants", "numbers"]
 
 _NUMBER: Final = re.compile(rb"(?<![\w.+-])-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.:+-])")
 _ISO: Final = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?")
 _UNITS_NS: Final = (1, 1_000, 1_000_000, SECOND_NS)
-_FIRST_NS: Final = parse_instant("2000-01-01T00:00:00Z")
-_LAST_NS: Final = parse_instant("2100-01-01T00:00:00Z")
+FIRST_NS: Final = parse_instant("2000-01-01T00:00:00Z")
+LAST_NS: Final = parse_instant("2100-01-01T00:00:00Z")
 
 
 @attrs.frozen
@@ -96,7 +96,7 @@ def instants(frame: bytes) -> Iterator[Instant]:
             continue
         for unit_ns in _UNITS_NS:
             counted_ns = literal.value * unit_ns
-            if _FIRST_NS <= counted_ns < _LAST_NS:
+            if FIRST_NS <= counted_ns < LAST_NS:
                 yield Instant(literal, int(counted_ns), unit_ns)
     for found in _ISO.finditer(frame):
         text = found[0].decode()

@@ -16,10 +16,10 @@ import attrs
 from wickwire.description import Account, Description
 from wickwire.endpoint import Endpoint, Topic
 from wickwire.errors import VenueError, WickwireError
-from wickwire.model import Candle, Feed, Quote, Trade
+from wickwire.model import Candle, Quote, Trade
 from wickwire.testing.checks import Need
 from wickwire.testing.pages import Fetched
-from wickwire.testing.playing import Playing, few
+from wickwire.testing.playing import Playing, topics_of
 from wickwire.testing.samples import Samples, read_samples
 from wickwire.testing.sitting import Asked
 from wickwire.testing.stages import Dialogue, Stage, asks_of, followed, picked
@@ -149,17 +149,7 @@ class Material:
 
     def topics(self, account: Account) -> Sequence[Topic]:
         """Return what may be subscribed to for *account*, of the first two symbols."""
-        told = self.described(account)
-        found = []
-        for symbol in self.symbols[:2]:
-            streamed = [
-                timeframe
-                for timeframe in told.timeframes
-                if self.adapter.support_for(symbol, timeframe, account).stream
-            ]
-            found += [Topic(symbol, timeframe) for timeframe in few(streamed)]
-            found += [Topic(symbol, feed) for feed in (Feed if told.feeds is None else told.feeds)]
-        return found
+        return [topic for symbol in self.symbols[:2] for topic in topics_of(self.adapter, symbol, account)]
 
     # ----------------------------------------------------------------------------------- what was said
 

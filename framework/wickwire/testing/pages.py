@@ -11,6 +11,7 @@ from wickwire.adapter import Adapter
 from wickwire.conversation import HttpReply, OhlcvQuery, Page
 from wickwire.description import Account
 from wickwire.errors import TransportError, VenueError, WireError
+from wickwire.testing.foreign import outcome_of
 from wickwire.testing.sitting import Exchange, conversed
 
 __all__ = ["Fetched", "ask_again", "asked_with"]
@@ -62,13 +63,11 @@ def asked_with(
 ) -> Fetched:
     """Let *adapter* ask for *query*, answered by *answer*, and return what came of it."""
     kept: list[Exchange] = []
-    page, error, bug = None, None, None
-    try:
-        page = conversed(adapter.fetch_ohlcv(query, account), answer, kept)  # type: ignore[arg-type]  # what it returns is looked at by who asks
-    except (VenueError, WireError, TransportError) as exc:
-        error = exc
-    except Exception as exc:  # noqa: BLE001 - whatever a plugin's code raises is what is looked for
-        bug = exc
+    page, raised = outcome_of(
+        lambda: conversed(adapter.fetch_ohlcv(query, account), answer, kept)  # type: ignore[arg-type]  # what it returns is looked at by who asks
+    )
+    is_allowed = isinstance(raised, VenueError | WireError | TransportError)
+    error, bug = (raised, None) if is_allowed else (None, raised)
     return Fetched(source, query, account, tuple(kept), page, error, bug, simulated)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -15,6 +14,7 @@ from wickwire.events import Event
 from wickwire.model import Candle, Finality, Quote, Side, Timeframe, Trade, TradeAction
 from wickwire.testing.calls import hook_calls
 from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
+from wickwire.testing.foreign import outcome_of
 from wickwire.testing.material import Material
 from wickwire.testing.mutations import junk, mutated, reordered
 from wickwire.testing.seal import sealed
@@ -168,8 +168,8 @@ def all_answered(material: Material) -> None:
 @PARSING("P11", "A hook does nothing but return: no file, socket, process, thread, sleep, output or log.")
 def no_input_or_output(material: Material) -> None:
     for name, call, show in hook_calls(material):
-        with sealed() as seal, suppress(Exception):  # other checks say what it may raise
-            call()
+        with sealed() as seal:
+            outcome_of(call)  # other checks say what it may raise
         material.count()
         require(not seal.all, f"{name} did this: {'; '.join(seal.all[:3])}", shown=show)
 
@@ -178,13 +178,10 @@ def no_input_or_output(material: Material) -> None:
 def secrets_are_not_shown(material: Material) -> None:
     secrets = {one for account in material.accounts for one in account.secrets.values()}
     for name, call, show in hook_calls(material):
-        text = ""
         with sealed() as seal:
-            try:
-                answer = call()
-                text = repr(answer if not isinstance(answer, Endpoint) else (answer, answer.hello))
-            except Exception as exc:  # noqa: BLE001 - its text is what is looked at
-                text = f"{exc} {exc!r}"
+            answer, error = outcome_of(call)
+            told = (answer, answer.hello) if isinstance(answer, Endpoint) else answer
+            text = repr(told) if error is None else f"{error} {error!r}"
         material.count()
         for where, words in (
             (name, text),

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, final
 
 from wickwire.conversation import HttpReply, OhlcvQuery, StreamRequest
-from wickwire.description import Account
+from wickwire.description import Account, OhlcvSupport
 from wickwire.endpoint import Ask, Topic
 from wickwire.model import DAY_NS, MINUTE_NS, SECOND_NS, Feed, Timeframe, Unknown, Utc, parse_instant
 from wickwire.simulate.market import SeededMarket
+from wickwire.testing.foreign import outcome_of
 from wickwire.testing.literals import instants
 from wickwire.testing.pages import Fetched, asked_with
 from wickwire.testing.sitting import Sitting, replied, streamed
@@ -19,7 +20,7 @@ from wickwire.testing.stages import Dialogue
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
 
-__all__ = ["Playing", "few"]
+__all__ = ["Playing", "is_had", "topics_of"]
 
 NOW_NS: Final = parse_instant("2026-11-20T15:00:20Z")
 """A Friday on which shares and currencies are traded, so that any venue has something to say."""
@@ -43,6 +44,20 @@ def few(timeframes: Sequence[Timeframe]) -> Sequence[Timeframe]:
         if timeframes
     ]
     return tuple(dict.fromkeys(nearest))
+
+
+def is_had(support: OhlcvSupport) -> bool:
+    """Say whether candles can be had at all, in any way."""
+    return support.stream or support.rest or support.trades
+
+
+def topics_of(adapter: Adapter, symbol: str, account: Account, *, most: int | None = None) -> list[Topic]:
+    """Return what may be subscribed to of *symbol*: a few timeframes, *most* at most, and the feeds."""
+    told = adapter.description_for(account)
+    streamed_here = few([one for one in told.timeframes if adapter.support_for(symbol, one, account).stream])
+    feeds = tuple(Feed) if told.feeds is None else told.feeds
+    whats: Sequence[Timeframe | Feed] = (*streamed_here[:most], *feeds)
+    return [Topic(symbol, what) for what in whats]
 
 
 @final
@@ -105,7 +120,7 @@ class Playing:
         """Return the timeframes of *symbol* that can be had, streamed ones first."""
         told = self._adapter.description_for(account).timeframes
         support = {one: self._adapter.support_for(symbol, one, account) for one in told}
-        there = [one for one in told if support[one].stream or support[one].rest or support[one].trades]
+        there = [one for one in told if is_had(support[one])]
         return sorted(there, key=lambda one: not support[one].stream)
 
     def _exists(self, symbol: str, timeframe: Timeframe, account: Account) -> bool:
@@ -132,14 +147,10 @@ class Playing:
 
     def topics(self, account: Account) -> Sequence[Topic]:
         """Return what is asked for: of each symbol a few timeframes, and the feeds."""
-        told = self._adapter.description_for(account)
         found: list[Topic] = []
         first = account == self._accounts[0]
         for symbol in self.known(account)[: None if first else 1]:
-            support = {one: self._adapter.support_for(symbol, one, account) for one in told.timeframes}
-            streamed_here = few([one for one in told.timeframes if support[one].stream])
-            found += [Topic(symbol, one) for one in streamed_here[: None if first else 1]]
-            found += [Topic(symbol, feed) for feed in (Feed if told.feeds is None else told.feeds)]
+            found += topics_of(self._adapter, symbol, account, most=None if first else 1)
         return sorted(found, key=str)
 
     def _held(self, account: Account) -> Iterable[Dialogue]:
@@ -162,23 +173,22 @@ class Playing:
 
     def _sat(self, account: Account, topics: Sequence[Topic]) -> Sitting | None:
         assert self._adapter.simulate is not None
-        server = self._adapter.simulate(
-            self._market
-        )  # a connection is never told to be gone: places stay taken
-        try:
-            sitting = Sitting(self._adapter, account, server, self.now_ns, topics)
-        except Exception as exc:  # noqa: BLE001 - whatever a plugin's code raises is what is looked for
-            self.troubles.append(f"connect(): {type(exc).__name__}: {exc}")
+        # a venue of its own: a connection is never told to be gone, so its place would stay taken
+        server = self._adapter.simulate(self._market)
+        sitting, error = outcome_of(lambda: Sitting(self._adapter, account, server, self.now_ns, topics))
+        if sitting is None:
+            self.troubles.append(f"connect(): {type(error).__name__}: {error}")
             return None
-        try:
-            sitting.until(sitting.now_ns + SECOND_NS, most=MOST_STEPS)
-            if sitting.ready:
-                sitting.subscribe([Ask(topic) for topic in topics])
-                sitting.until(sitting.now_ns + LASTS_NS, most=MOST_STEPS)
-                self._end(sitting, topics)
-        except Exception as exc:  # noqa: BLE001 - as above
-            sitting.error = sitting.error or exc
+        sitting.error = sitting.error or outcome_of(lambda: self._converse(sitting, topics))[1]
         return sitting
+
+    def _converse(self, sitting: Sitting, topics: Sequence[Topic]) -> None:
+        """Subscribe, listen, and leave."""
+        sitting.until(sitting.now_ns + SECOND_NS, most=MOST_STEPS)
+        if sitting.ready:
+            sitting.subscribe([Ask(topic) for topic in topics])
+            sitting.until(sitting.now_ns + LASTS_NS, most=MOST_STEPS)
+            self._end(sitting, topics)
 
     def _end(self, sitting: Sitting, topics: Sequence[Topic]) -> None:
         """Ask for something that does not exist, and leave."""

@@ -12,6 +12,7 @@ from wickwire.endpoint import Endpoint
 from wickwire.errors import VenueError
 from wickwire.model import Timeframe, Utc
 from wickwire.testing.material import Material
+from wickwire.testing.playing import is_had
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -50,7 +51,7 @@ def is_offered(material: Material, symbol: str) -> bool:
     """Say whether anything can be had of *symbol*, as far as that is known before the venue is asked."""
     timeframes = material.described(material.account).timeframes[:1]
     asked = [material.adapter.supports_ohlcv(symbol, one, material.account) for one in timeframes]
-    return any(one.stream or one.rest or one.trades for one in asked)
+    return any(map(is_had, asked))
 
 
 def offered(material: Material) -> Iterator[tuple[str, Timeframe, Account]]:
@@ -59,7 +60,7 @@ def offered(material: Material) -> Iterator[tuple[str, Timeframe, Account]]:
         for symbol in material.symbols[:3]:
             for timeframe in material.described(account).timeframes:
                 support = material.adapter.support_for(symbol, timeframe, account)
-                if support.stream or support.rest or support.trades:
+                if is_had(support):
                     yield symbol, timeframe, account
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Final, TypeVar, final
-from urllib.parse import urlencode
 
 import attrs
 
@@ -19,11 +18,24 @@ from wickwire.endpoint import Ask, Endpoint, Readiness, Send, Topic
 from wickwire.errors import TransportError, WireError
 from wickwire.events import Accepted, Event, Ready, Refused, SnapshotDone
 from wickwire.model import SECOND_NS, Candle, Quote, Trade
-from wickwire.simulate.driver import http_date, incoming
+from wickwire.simulate.requests import opening_of, reply_of, request_of
 from wickwire.simulate.server import Answer, Connection, Hangup, Outgoing, VenueServer
+from wickwire.testing.foreign import outcome_of
 from wickwire.transport.origins import HTTP_SCHEMES, STREAM_SCHEMES, Address
 
-__all__ = ["Asked", "Exchange", "Parsed", "Sitting", "Step", "conversed", "replied", "streamed", "topic_of"]
+__all__ = [
+    "Asked",
+    "Exchange",
+    "Parsed",
+    "Sitting",
+    "Step",
+    "batches",
+    "conversed",
+    "parsed",
+    "replied",
+    "streamed",
+    "topic_of",
+]
 
 R = TypeVar("R")
 
@@ -100,18 +112,21 @@ def replied(request: HttpRequest, server: VenueServer, now_ns: int) -> HttpReply
         ValueError: The address is one that nobody may go to.
     """
     address = Address.parse(request.url, HTTP_SCHEMES)
-    target = address.target
-    if request.params:
-        target += f"{'&' if '?' in target else '?'}{urlencode(request.params)}"
-    headers = {"host": address.origin.host, **request.headers}
-    answer = server.answer(incoming(request.method, target, headers, request.body or b""), now_ns)
-    told = {
-        "content-type": answer.content_type,
-        "date": http_date(now_ns),
-        **{name.lower(): value for name, value in answer.headers.items()},
-    }
-    date_ns = now_ns // SECOND_NS * SECOND_NS
-    return HttpReply(status=answer.status, body=answer.body, headers=told, date_ns=date_ns)
+    return reply_of(server.answer(request_of(request, address), now_ns), now_ns)
+
+
+def parsed(adapter: Adapter, frame: bytes, memory: object, at_ns: int = 0) -> tuple[Parsed, Exception | None]:
+    """Let *adapter* parse *frame*; return the step that this is, and what no contract allows it to raise."""
+    events, error = outcome_of(lambda: tuple(adapter.parse(frame, memory)))
+    if isinstance(error, WireError):
+        return Parsed(frame, at_ns, error=error), None
+    return Parsed(frame, at_ns, events or ()), error
+
+
+def batches(asks: Iterable[Ask], endpoint: Endpoint) -> list[tuple[Ask, ...]]:
+    """Return *asks*, as many at a time as *endpoint* says."""
+    wanted, most = tuple(asks), endpoint.topics_per_frame
+    return [wanted[at : at + most] for at in range(0, len(wanted), most)]
 
 
 def topic_of(event: Event) -> Topic | None:
@@ -175,8 +190,7 @@ class Sitting:
 
     def _opened(self) -> Connection:
         address = Address.parse(self.endpoint.url, STREAM_SCHEMES)
-        headers = {"host": address.origin.host, "upgrade": "websocket", **self.endpoint.headers}
-        line = self._server.accept(incoming("GET", address.target, headers), self.now_ns)
+        line = self._server.accept(opening_of(self.endpoint, address), self.now_ns)
         if isinstance(line, Answer):
             raise TransportError(f"the simulated venue refuses the stream with HTTP {line.status}")
         return line
@@ -189,10 +203,9 @@ class Sitting:
         """
         wanted, left = list(asks), tuple(removed)
         self.asked |= dict.fromkeys(ask.topic for ask in wanted)
-        most = self.endpoint.topics_per_frame
-        for batch in [wanted[at : at + most] for at in range(0, len(wanted), most)] or [[]]:
-            self.steps.append(Asked(tuple(batch), left))
-            self._said.extend(self._adapter.subscribe(tuple(batch), left, self.memory))
+        for batch in batches(wanted, self.endpoint) or [()]:
+            self.steps.append(Asked(batch, left))
+            self._said.extend(self._adapter.subscribe(batch, left, self.memory))
             left = ()
             self._settle()
 
@@ -247,18 +260,12 @@ class Sitting:
                 self.over = one
                 return
             frame = one.encode() if isinstance(one, str) else one
-            try:
-                events = self._adapter.parse(frame, self.memory)
-                self.steps.append(Parsed(frame, self.now_ns, tuple(events)))
-            except WireError as exc:
-                self.steps.append(Parsed(frame, self.now_ns, error=exc))
-                continue
-            except Exception as exc:  # noqa: BLE001 - whatever a plugin's code raises is what is looked for
-                self.steps.append(Parsed(frame, self.now_ns))
-                self.error = exc
+            step, self.error = parsed(self._adapter, frame, self.memory, self.now_ns)
+            self.steps.append(step)
+            if self.error is not None:
                 return
-            self._said.extend(event for event in events if isinstance(event, Send))
-            self.ready = self.ready or any(isinstance(event, Ready) for event in events)
+            self._said.extend(event for event in step.events if isinstance(event, Send))
+            self.ready = self.ready or any(isinstance(event, Ready) for event in step.events)
 
 
 def streamed(

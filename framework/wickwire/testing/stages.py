@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, final
 
 import attrs
@@ -13,7 +14,8 @@ from wickwire.description import Account
 from wickwire.endpoint import Ask, Endpoint, Topic
 from wickwire.errors import WireError
 from wickwire.events import Event
-from wickwire.testing.sitting import Asked, Parsed, Sitting, Step
+from wickwire.testing.foreign import outcome_of
+from wickwire.testing.sitting import Asked, Parsed, Sitting, Step, batches, parsed
 from wickwire.testing.trees import shape_of
 
 __all__ = ["Dialogue", "Stage", "heard", "picked"]
@@ -91,11 +93,8 @@ class Stage:
         """Return a memory of its own, as it was before the frame came."""
         if self._copies is None:
             self._kept = self.rebuilt(adapter)
-            try:
-                copy.deepcopy(self._kept)
-                self._copies = True
-            except Exception:  # noqa: BLE001 - a memory need not be copyable, and says so in its own way
-                self._copies = False
+            # a memory need not be copyable, and says so in its own way
+            self._copies = outcome_of(lambda: copy.deepcopy(self._kept))[1] is None
         return copy.deepcopy(self._kept) if self._copies else self.rebuilt(adapter)
 
     def rebuilt(self, adapter: Adapter) -> Any:
@@ -134,18 +133,14 @@ def followed(
     memory = endpoint.memory()
     done: list[Step] = []
     error: Exception | None = None
-    for step in steps:
-        try:
-            if isinstance(step, Asked):
-                adapter.subscribe(step.asks, step.removed, memory)
-                done.append(step)
-            else:
-                done.append(Parsed(step, 0, tuple(adapter.parse(step, memory))))
-        except WireError as exc:
-            done.append(Parsed(step, 0, error=exc) if isinstance(step, bytes) else step)
-        except Exception as exc:  # noqa: BLE001 - whatever a plugin's code raises is what is looked for
-            done.append(Parsed(step, 0) if isinstance(step, bytes) else step)
-            error = exc
+    for said in steps:
+        step: Step
+        if isinstance(said, Asked):
+            step, error = said, outcome_of(partial(adapter.subscribe, said.asks, said.removed, memory))[1]
+        else:
+            step, error = parsed(adapter, said, memory)
+        done.append(step)
+        if error is not None:
             break
     asked = tuple(ask.topic for step in steps if isinstance(step, Asked) for ask in step.asks)
     return Dialogue(source, account, endpoint, done, asked=asked, error=error)
@@ -153,9 +148,7 @@ def followed(
 
 def asks_of(topics: Sequence[Topic], endpoint: Endpoint) -> list[Asked]:
     """Return the questions for *topics*, as many at a time as *endpoint* says."""
-    asks = [Ask(topic) for topic in topics]
-    most = endpoint.topics_per_frame
-    return [Asked(tuple(asks[at : at + most]), ()) for at in range(0, len(asks), most)]
+    return [Asked(batch, ()) for batch in batches(map(Ask, topics), endpoint)]
 
 
 def picked(stages: Sequence[Stage], most: int) -> list[Stage]:

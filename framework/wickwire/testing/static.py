@@ -17,6 +17,7 @@ from wickwire.errors import VenueError, WickwireError
 from wickwire.model import Feed, Timeframe, Unit, Utc, Zone
 from wickwire.testing.checks import Checks, Level, Need, Skipped, require
 from wickwire.testing.material import Material
+from wickwire.testing.playing import is_had
 from wickwire.testing.questions import first_words, is_offered, offered, texts
 from wickwire.testing.search import search
 from wickwire.transport.origins import HTTP_SCHEMES, STREAM_SCHEMES, Address
@@ -120,8 +121,7 @@ def answers_support(material: Material) -> None:
     def look(asked: tuple[str, Timeframe, Account]) -> None:
         told = adapter.supports_ohlcv(*asked)
         require(isinstance(told, OhlcvSupport), f"it returned {told!r:.60}, not an OhlcvSupport")
-        there = told.stream or told.rest or told.trades
-        require(there or told.why_not.strip(), "nothing can be had, and why_not is empty")
+        require(is_had(told) or told.why_not.strip(), "nothing can be had, and why_not is empty")
 
     search(material, asked, look, share=2.0, show=lambda one: f"symbol {one[0]!r}, timeframe {one[1]}")
 
@@ -133,9 +133,9 @@ def agrees_on_timeframes(material: Material) -> None:
     pairs = [(symbol, account, known) for account, known in told for symbol in material.symbols]
     for timeframe in dict.fromkeys(one for _, known in told for one in known):
         had = [adapter.support_for(symbol, timeframe, account) for symbol, account, _ in pairs]
-        there = any(one.stream or one.rest or one.trades for one in had)
         require(
-            there, f"describe() names {timeframe}, but supports_ohlcv() has it for none of {material.symbols}"
+            any(map(is_had, had)),
+            f"describe() names {timeframe}, but supports_ohlcv() has it for none of {material.symbols}",
         )
     for symbol, account, known in pairs:
         for timeframe in USUAL:

@@ -12,9 +12,9 @@ from wickwire.conversation import HttpReply
 from wickwire.description import Account
 from wickwire.errors import TransportError, VenueError, WireError
 from wickwire.laws import broken_law
-from wickwire.model import Candle, Quote, Trade, Utc, Zone, iso, parse_instant
+from wickwire.model import Candle, Quote, Trade, Utc, Zone, iso
 from wickwire.testing.checks import Checks, Level, Need, Skipped, require
-from wickwire.testing.literals import Instant, Literal, instants, numbers
+from wickwire.testing.literals import FIRST_NS, LAST_NS, Instant, Literal, instants, numbers
 from wickwire.testing.material import Material
 from wickwire.testing.pages import Fetched, ask_again
 from wickwire.testing.parsing import mistyped
@@ -24,8 +24,6 @@ __all__ = ["VALUES"]
 
 VALUES: Final = Checks(Level.PARSE)
 
-FIRST_NS: Final = parse_instant("2000-01-01T00:00:00Z")
-LAST_NS: Final = parse_instant("2100-01-01T00:00:00Z")
 TAIL: Final = "1234567890123456789012345"
 DIGITS: Final = 25
 SHORT: Final = tuple(f"{tail:03}" for tail in range(111, 999))
