@@ -27,7 +27,7 @@ NOT_HERE = (
     "test_planted.py",
     "test_scans.py",
     "test_reliability_page.py",
-    "third_party",
+    "test_lantern.py",
     "vendors",
     "benchmarks",
     "wheel",
