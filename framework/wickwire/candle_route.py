@@ -26,7 +26,7 @@ AGAIN_S: Final = 60.0
 
 
 class CandleRoute:
-    """What the stream of one series is told to. See `subscriptions.Route`.
+    """What the stream of one series is told to. See `topic_route.Route`.
 
     Attributes:
         ledger: Where rows go.

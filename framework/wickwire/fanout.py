@@ -238,7 +238,7 @@ def _shown(policy: Policy) -> str:
 
 
 class FeedRoute(Generic[E]):
-    """The route of a trades or quotes series: to every reader that listens. See `subscriptions.Route`.
+    """The route of a trades or quotes series: to every reader that listens. See `topic_route.Route`.
 
     Attributes:
         series: Which series.

@@ -21,7 +21,7 @@ from wickwire.model import Series
 from wickwire.retry import Backoff, Retries
 from wickwire.routes import Riders
 from wickwire.session import Session, SessionState
-from wickwire.subscriptions import Route
+from wickwire.topic_route import Route
 from wickwire.words import Words
 
 __all__ = ["Link", "Pool"]

@@ -36,7 +36,7 @@ from wickwire.routes import MadeRoute
 from wickwire.scope import unwrapped
 from wickwire.series import scope_of
 from wickwire.session import Session
-from wickwire.subscriptions import Route
+from wickwire.topic_route import Route
 from wickwire.transport import Transport
 
 __all__ = ["Access", "Venue"]
