@@ -1,7 +1,7 @@
 """How each series is to be collected, decided before anything connects, and why. Pure.
 
 The ladder is stream, resample, build, poll, refuse: the first rung that the venue offers and its limits
-carry is taken. What each rung offers is told in `ladder`; what series leave each other, in `places`.
+carry is taken. What each rung offers is told in `ladder`; what series leave each other, in `room`.
 """
 
 from __future__ import annotations

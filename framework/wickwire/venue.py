@@ -26,11 +26,11 @@ from wickwire.history_stream import HistoryStream
 from wickwire.ledger import Ledger
 from wickwire.model import Feed, Quote, Rung, Series, Trade
 from wickwire.news import ConnectionLost, StatusChanged, Tell
-from wickwire.places import Move
 from wickwire.planner import Plan
 from wickwire.pool import Link, Pool
 from wickwire.probing import Probing
 from wickwire.retry import Backoff
+from wickwire.room import Move
 from wickwire.rotation import Rotator
 from wickwire.routes import MadeRoute
 from wickwire.scope import unwrapped
