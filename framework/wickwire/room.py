@@ -15,7 +15,7 @@ from wickwire.ladder import Cost
 from wickwire.model import Rung
 from wickwire.planner import Judged, Plan
 
-__all__ = ["Line", "Move", "Room"]
+__all__ = ["Full", "Line", "Move", "Room"]
 
 TOPICS_PER_LINE: Final = 200
 """Topics on one connection where the venue names no limit."""
@@ -73,6 +73,19 @@ class Line:
         return free and (alone is None or alone not in {*self.alone.values(), *self.leaving.values()})
 
 
+@attrs.frozen
+class Full:
+    """Why there is no room.
+
+    Attributes:
+        text: In a sentence, without a full stop: which limit, how much it allows, and what was asked.
+        limits: The limits that leave none, by their names in `Limits`.
+    """
+
+    text: str
+    limits: tuple[str, ...]
+
+
 @attrs.define
 class Room:
     """What is left of a venue's limits; `asking` counts who is polled over a connection, by variant."""
@@ -84,15 +97,27 @@ class Room:
     asking: Counter[str] = attrs.field(factory=Counter)
 
     def place(self, judged: Judged, pin: Rung | None) -> Plan:
-        """Return the plan on the first rung that has room for it."""
-        taken: dict[Rung, str] = {}
+        """Return the plan on the first rung that has room for it; a refusal says what stands against it."""
+        plan, taken = self._climb(judged, pin)
+        if plan.rung is not Rung.REFUSE:
+            return plan
+        if pin is not None and pin is not Rung.REFUSE:
+            instead, below = self._climb(judged, None)  # which rung has room, not only which is offered
+            if instead.rung is not Rung.REFUSE:
+                self.leave(instead)
+            plan = judged.climb(pin, _told({**below, **taken}))
+        return attrs.evolve(plan, why=f"{plan.why}{_way_out(judged, taken)}")
+
+    def _climb(self, judged: Judged, pin: Rung | None) -> tuple[Plan, Mapping[Rung, Full]]:
+        """Take the first place that there is; return the plan, and which rungs above had none."""
+        taken: dict[Rung, Full] = {}
         while True:
-            chosen = judged.climb(pin, taken)
+            chosen = judged.climb(pin, _told(taken))
             if chosen.rung is Rung.REFUSE:
-                return chosen
+                return chosen, taken
             placed = self._on_a_line(chosen) if chosen.rung.streams else self._over_rest(chosen)
             if isinstance(placed, Plan):
-                return placed
+                return placed, taken
             taken[chosen.rung] = placed
 
     def place_past(self, judged: Judged, pin: Rung | None) -> Plan:
@@ -123,7 +148,7 @@ class Room:
         key = (plan.series.variant, plan.lane.key)
         return [line for line in self.lines if line.key == key]
 
-    def _on_a_line(self, chosen: Plan) -> Plan | str:
+    def _on_a_line(self, chosen: Plan) -> Plan | Full:
         topic, alone = chosen.topic, chosen.lane.alone
         lines = self._lines(chosen)
         for line in lines:
@@ -134,7 +159,7 @@ class Room:
         free = [line for line in lines if line.takes(alone, most)]
         fit = [line for line in free if line.reserved == chosen.priority]
         if not fit:
-            full = self._is_full(len(lines))
+            full = self._full(lines, chosen)
             if full and not free and self.limits.topics_per_connection is None:
                 free = [line for line in lines if line.takes(alone, None)]
             if full and not free:
@@ -216,29 +241,65 @@ class Room:
             self._discard(into)
         self._discard(before)
 
-    def _is_full(self, to_endpoint: int) -> str:
-        """Return why no connection may be opened beside the *to_endpoint* that there are, or nothing."""
-        for most, where, there in (
-            (self.limits.connections_per_lane, " to this endpoint", to_endpoint),
-            (self.limits.connections, "", len(self.lines)),
+    def _full(self, lines: Sequence[Line], chosen: Plan) -> Full | None:
+        """Return why no connection may be opened beside those to the endpoint of *chosen*, if so."""
+        for name, most, where, there in (
+            ("connections_per_lane", self.limits.connections_per_lane, " to this endpoint", len(lines)),
+            ("connections", self.limits.connections, "", len(self.lines)),
         ):
             if most is not None and there >= most:
-                plural = "" if most == 1 else "s"
-                return f"no place is left on the {most} connection{plural} allowed{where}"
-        return ""
+                crowd, names = self._crowd(lines, chosen)
+                there_are = f"{most} connection{'' if most == 1 else 's'} allowed{where} (limit {name})"
+                text = f"no place is left on the {there_are} for one topic more: {crowd}"
+                return Full(text, (name, *names))
+        return None
 
-    def _over_rest(self, chosen: Plan) -> Plan | str:
+    def _crowd(self, lines: Sequence[Line], chosen: Plan) -> tuple[str, tuple[str, ...]]:
+        """Return why none of *lines* takes the topic of *chosen*, and which other limits that is by."""
+        if not lines:
+            return "none of them leads to its endpoint", ()
+        most = self.limits.topics_per_connection
+        if most is None or any(line.takes(None, most) for line in lines):
+            return f"what rides there excludes {chosen.topic}", ()
+        return f"each carries {most} and may no more (limit topics_per_connection)", (
+            "topics_per_connection",
+        )
+
+    def _over_rest(self, chosen: Plan) -> Plan | Full:
         rate, asked = self.limits.rest, chosen.cost.rest_per_hour
         if rate is not None:
             allowed = rate.per_hour
             if self.rest_per_hour + asked > allowed + _ROUNDING:
-                return f"the {allowed:,.0f} REST calls an hour that are allowed are taken"
+                return Full(
+                    f"the {allowed:,.0f} REST calls an hour that are allowed are taken (limit rest): "
+                    f"{_number(self.rest_per_hour)} by others, and {_number(asked)} more were asked for",
+                    ("rest",),
+                )
         self.rest_per_hour += asked
         if chosen.support is None or not chosen.support.over_stream:
             return chosen
         self.asking[chosen.series.variant] += 1
         shares = self.asking[chosen.series.variant] > 1
         return attrs.evolve(chosen, cost=Cost()) if shares else chosen
+
+
+def _told(taken: Mapping[Rung, Full]) -> Mapping[Rung, str]:
+    return {rung: full.text for rung, full in taken.items()}
+
+
+def _number(per_hour: float) -> str:
+    return f"{per_hour:,.0f}" if per_hour >= 1 or not per_hour else f"{per_hour:.2g}"
+
+
+def _way_out(judged: Judged, taken: Mapping[Rung, Full]) -> str:
+    """Return what to do where limits alone stand against a series; nothing where none do."""
+    if not taken:
+        return ""
+    venue = judged.blank.series.venue
+    names = dict.fromkeys(name for full in taken.values() for name in full.limits)
+    own = [f"venues.{venue}.limits.{name}" for name in names if getattr(judged.wish, name) is not None]
+    raised = f", or raise {' or '.join(own)}" if own else ""
+    return f"; collect fewer series of {venue}{raised}"
 
 
 def _kind(line: Line) -> tuple[tuple[str, str], bool]:
