@@ -247,6 +247,7 @@ class FeedRoute(Generic[E]):
         heard_s: When it came, or else when the subscription was confirmed, in the loop's time.
         dropped: Events for which a reader that was too slow lost an older one.
         live: Whether the subscription is confirmed.
+        lost_s: When it ended, in the loop's time; None before the first time.
         refusal: Why the venue refuses it; empty when it does not.
         why: Why it is not live, or what was doubted last.
         doubts: How often something may have been lost.
@@ -265,6 +266,7 @@ class FeedRoute(Generic[E]):
         self.heard_s = 0.0
         self.dropped = 0
         self.live = False
+        self.lost_s: float | None = None
         self.refusal = ""
         self.why = "not subscribed yet"
         self.stopped = False
@@ -334,6 +336,8 @@ class FeedRoute(Generic[E]):
     def lost(self, why: str) -> None:
         """Note why it does not live."""
         self._session = None
+        if self.live:
+            self.lost_s = asyncio.get_running_loop().time()
         self.live, self.why = False, why
 
     def refused(self, kind: FaultKind, why: str) -> None:

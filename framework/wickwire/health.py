@@ -41,7 +41,7 @@ class SeriesHealth:
 
     Attributes:
         series: Which one.
-        condition: Starting, live, quiet, polled, stale, refused or stopped.
+        condition: Starting, live, quiet, polled, reconnecting, stale, refused or stopped.
         rung: How it is collected now.
         why: Why so.
         last_close: The newest closed candle, where it carries candles.
@@ -286,7 +286,9 @@ def condition_of(route: AnyFeedRoute, now_s: float) -> Condition:
         return Condition.LIVE if now_s - route.heard_s < LIVE_S else Condition.QUIET
     if route.refusal:
         return Condition.REFUSED
-    return Condition.STALE if route.received else Condition.STARTING
+    if route.lost_s is None:
+        return Condition.STARTING
+    return Condition.RECONNECTING if now_s - route.lost_s < LIVE_S else Condition.STALE
 
 
 def of_consumer(reader: Reader[Any]) -> ConsumerHealth:
