@@ -156,7 +156,7 @@ class HistoryFailed:
 
 @attrs.frozen(kw_only=True)
 class RowRefused:
-    """The venue sends rows that are no candles. Told once for each reason, not for each row.
+    """The venue sends rows that are no candles. Told once for each reason, and rarely again; not for each.
 
     Attributes:
         series: Which one.
