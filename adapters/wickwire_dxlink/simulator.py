@@ -12,6 +12,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import attrs
+
+from wickwire.simulate.driver import http_date
 from wickwire.simulate.server import Answer, Connection, Incoming, Market
 from wickwire_dxlink.simulator_exchange import ACCESS_NS, FAULTS, PATHS, Exchange
 from wickwire_dxlink.simulator_session import DXLinkConnection
@@ -68,7 +71,11 @@ class DXLinkServer:
         """Answer one REST request."""
         if not PRODUCT.fullmatch(incoming.headers.get("user-agent", "")):
             return _page(401, NGINX)
-        return self._trouble(incoming) or self._said(incoming, now_ns)
+        answer = self._trouble(incoming) or self._said(incoming, now_ns)
+        login_ns = self._exchange.login_ns(now_ns)
+        if login_ns == now_ns:
+            return answer
+        return attrs.evolve(answer, headers={"Date": http_date(login_ns), **answer.headers})
 
     def inject(self, fault: str, **details: object) -> None:
         """Switch a fault on, or off with `on=False`; some happen once.

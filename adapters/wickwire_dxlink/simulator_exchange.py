@@ -73,6 +73,7 @@ FAULTS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
         ("largest_frame", "bytes", "Longer frames of a client end the stream with 1009; 65536 by default."),
         ("keepalive", "seconds", "What new streams announce as their keepalive timeout; 60 by default."),
         ("delayed", "on", "Tokens are for the delayed feed, as those of the sandbox always are."),
+        ("login_clock", "ahead_s on", "REST tells a time so far ahead of the feed's, 90 s by default."),
         ("throttle", "retry_after_s on", "REST answers 429."),
         ("rest_html", "status on", "REST answers with a page of HTML, HTTP 502 by default."),
         ("rest_error", "status code text on", "REST answers with an error inside an object."),
@@ -129,14 +130,22 @@ class Exchange:
         self.access[token] = now_ns + ACCESS_NS
         return token
 
+    def login_ns(self, now_ns: int) -> int:
+        """Return what time it is for REST, which is another machine than the feed's, at *now_ns* of that."""
+        clock = self.fault("login_clock")
+        return now_ns if clock is None else now_ns + round(float(clock.get("ahead_s", 90)) * SECOND_NS)
+
     def new_token(self, now_ns: int) -> Mapping[str, str]:
-        """Return a new quote token, and when it ends where it says so."""
+        """Return a new quote token, and when it ends where it says so, by the clock of REST."""
         self.issued += 1
         token = base64.b64encode(f"tasty,simulated,{self.issued}".encode()).decode()
         short = self.fault("short_tokens")
         life_ns = QUOTE_TOKEN_NS if short is None else round(float(short.get("seconds", 3_600)) * SECOND_NS)
         self.tokens[token] = now_ns + life_ns
-        return {"token": token, **({} if short is None else {"expires-at": iso(now_ns + life_ns)})}
+        return {
+            "token": token,
+            **({} if short is None else {"expires-at": iso(self.login_ns(now_ns + life_ns))}),
+        }
 
     def address(self, incoming: Incoming) -> tuple[str, str]:
         """Return `dxlink-url` and `level` for who asks: where it came to, if that is this machine."""

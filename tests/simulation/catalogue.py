@@ -358,6 +358,7 @@ NOT_DRAWN: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "dxlink": {
         "delayed": "about the sandbox",
+        "login_clock": "a habit; drawn for whole runs",
         "largest_frame": "what the server demands; with the simulator's own tests",
         "keepalive": "the same",
     },

@@ -20,7 +20,8 @@ from tests.adapters.dxlink.client import (
     rows,
     token_of,
 )
-from wickwire import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Session, Timeframe, Utc, Zone
+from wickwire import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Session, Timeframe, Utc, Zone, parse_instant
+from wickwire.simulate.driver import http_date
 from wickwire.simulate.server import Answer, Hangup, Incoming
 from wickwire_dxlink.simulator import DXLinkServer
 from wickwire_dxlink.simulator_events import double
@@ -98,6 +99,19 @@ def test_a_token_lasts_a_day(server):
     late.setup()
 
     assert "UNAUTHORIZED" == late.say("AUTH", token=token)[0]["state"]
+
+
+@pytest.mark.parametrize("ahead_s", [90, -90])
+def test_the_host_that_grants_tokens_may_have_a_clock_of_its_own(server, ahead_s):
+    """Its replies tell it, and when a token ends; the token is let in as long as ever."""
+    server.inject("short_tokens", seconds=600)
+    server.inject("login_clock", ahead_s=ahead_s)
+    headers = {"user-agent": "test/1", "authorization": f"Bearer {access_of(server)}"}
+    answer = server.answer(Incoming(method="GET", path="/api-quote-tokens", query={}, headers=headers), NOW)
+    expires_ns = parse_instant(granted(server, NOW)["expires-at"])
+
+    assert http_date(NOW + ahead_s * SECOND_NS) == answer.headers["Date"]
+    assert expires_ns == NOW + (600 + ahead_s) * SECOND_NS
 
 
 @pytest.mark.parametrize("path", ["/dxlink-ws", "/market-data/dxlink-ws"])
