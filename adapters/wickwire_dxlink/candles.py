@@ -274,24 +274,20 @@ def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Generator[StreamRequest,
             f"DXLink: no snapshot of {topic} within {TIMEOUT_S:g} s; it is silent about symbols that it does "
             "not know and about data that the account does not include",
         )
-    seen_ns = query.now_ns - round(delay_s(account) * SECOND_NS)
-    candles = [
-        _seen(candle, seen_ns)
-        for open_ns, candle in sorted(rows.items())
-        if query.since_ns <= open_ns < query.until_ns
-    ]
+    candles = [row for open_ns, row in sorted(rows.items()) if query.since_ns <= open_ns < query.until_ns]
     # what was cut lies before the oldest row, and asking again would be cut there too
     since_ns = query.since_ns if history.complete else max(min(reached), query.since_ns)
     return Page(
         candles=candles,
         covered=(min(since_ns, query.until_ns), query.until_ns),
         stopped=Stopped.UNTIL if history.complete else Stopped.VENUE_LIMIT,
+        as_of_ns=_as_of_ns(history, account),
     )
 
 
-def _seen(candle: Candle, at_ns: int) -> Candle:
-    """Return the candle, marked as forming where its bucket was not over."""
-    return candle if candle.close_ns <= at_ns else attrs.evolve(candle, finality=Finality.FORMING)  # type: ignore[misc]  # it is one
+def _as_of_ns(history: StreamHistory, account: Account) -> int | None:
+    """Return the time for which history holds: the feed's, and how late it is, which settling counts."""
+    return None if history.as_of_ns is None else history.as_of_ns + round(delay_s(account) * SECOND_NS)
 
 
 def delay_s(account: Account) -> float:

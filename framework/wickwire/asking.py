@@ -77,6 +77,10 @@ EARLY_ASKS: Final = 3
 
 SHORTEST_WAIT_S: Final = 0.1
 
+SOONER_S: Final = 12.0
+"""History that comes over a stream is polled by up to so much sooner, by lot, a fifth of a bucket at most: it
+shows what time it is only by rows of a new bucket, and the sooner one is seen, the better that is known."""
+
 HOLD_S: Final = 5.0
 """How long history is left alone when the store takes nothing."""
 
@@ -138,6 +142,7 @@ class Asking:
         self._live = _Track(Retries(backoff, rng))
         self._heal = _Track(Retries(backoff, rng))
         self._look = _Track(Retries(backoff, rng))
+        self._sooner_s = 0.0
         self._late = 0  # pages in a row that did not have what just ended
         self._vain = 0  # pages in a row that healed nothing
         self._held_s = -math.inf
@@ -162,7 +167,11 @@ class Asking:
     # ------------------------------------------------------------------------------------------ when
 
     def wait_ns(self) -> int:
-        """Return how long after the end of a bucket to look at it."""
+        """Return how long after the end of a bucket to look at it; where it is polled, by lot sooner."""
+        return self._settled_ns() - (round(self._sooner_s * SECOND_NS) if self.polled else 0)
+
+    def _settled_ns(self) -> int:
+        """Return how long after the end of a bucket history should hold it for good."""
         support = self._ledger.support
         wait_s = support.settle_s if self.polled else max(support.grace_s, support.settle_s)
         return round((wait_s + MARGIN_S) * SECOND_NS)
@@ -360,6 +369,7 @@ class Asking:
         if max(ledger.frontier_ns, newest_ns) >= want.until_ns:
             self._late = 0
         if ledger.frontier_ns >= want.until_ns:
+            self._sooner_s = self._lot_s()
             return
         early_s = (want.until_ns - as_of_ns) / SECOND_NS + ledger.support.settle_s
         if 0.0 < early_s <= MARGIN_S:
@@ -368,12 +378,22 @@ class Asking:
         self._late += 1
         next_s = (self._next_end_ns(now) - now.ns) / SECOND_NS
         next_s = min(next_s, LONGEST_UNRESOLVED_S)  # the next bucket may be that of Monday
-        due_ns = as_of_ns - self.wait_ns()
+        due_ns = as_of_ns - self._settled_ns()
         if want.until_ns > due_ns > 0:  # asked by a clock that is ahead: the venue's says when it ends
             end_ns = ledger.buckets.next_end(due_ns, ledger.frontier_ns)
             next_s = min(next_s, (end_ns - due_ns) / SECOND_NS)
         soon = self._late <= EARLY_ASKS and not self._looks(want, now)
-        self._postpone(want, min(2.0**self._late, next_s) if soon else next_s, now)
+        if soon:
+            next_s = min(early_s if early_s > 0.0 else 2.0**self._late, next_s)  # nothing settles before
+        if next_s > SOONER_S:
+            next_s -= self._lot_s()
+        self._postpone(want, next_s, now)
+
+    def _lot_s(self) -> float:
+        """Return how much sooner history is asked than it can answer; see `SOONER_S`."""
+        if not self._ledger.support.over_stream:
+            return 0.0
+        return self._rng.uniform(0.0, min(SOONER_S, self._ledger.buckets.size_ns / SECOND_NS / 5))
 
     def _looks(self, want: Want, now: Moment) -> bool:
         """Say whether *want* only looks, between two sessions, whether the calendar is right."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from wickwire.asking import MARGIN_S, Asking
-from wickwire.clock import Clock, Comparison, loop_s
+from wickwire.clock import Clock, loop_s
 from wickwire.correspondent import Correspondent
 from wickwire.errors import FaultKind
 from wickwire.ledger import Ledger
@@ -15,6 +15,7 @@ from wickwire.model import SECOND_NS, Candle, Quote, Rung, Trade
 from wickwire.rhythm import Rhythm
 from wickwire.session import Session
 from wickwire.trust import Trust
+from wickwire.venue_time import VenueTime
 
 __all__ = ["CandleRoute"]
 
@@ -42,7 +43,7 @@ class CandleRoute:
         correspondent: Correspondent,
         asking: Asking,
         clock: Clock,
-        clocks: Comparison,
+        clocks: VenueTime,
         *,
         notice: Callable[[], None],
         wake: Callable[[], None],
@@ -158,7 +159,7 @@ class CandleRoute:
         now_ns, now_s = self._clock.now_ns(), loop_s()
         self.row_s = self.aged_row_s(now_ns, now_s)
         self.subscribed_s = now_s
-        sure_s = UNTOLD_S if self._clocks.venue_ns(now_s) is None else MARGIN_S
+        sure_s = MARGIN_S if self._clocks.told else UNTOLD_S
         begun_ns = self._clocks.at_venue_ns(now_ns, now_s) + round(sure_s * SECOND_NS)
         self.ledger.subscribed(self.ledger.epoch_count + 1, begun_ns)
         if self.ledger.dirty:

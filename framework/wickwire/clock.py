@@ -67,12 +67,14 @@ def loop_s() -> float:
 
 @attrs.define
 class Comparison:
-    """A venue's clock beside ours, told apart only when one of them must be wrong.
+    """Another clock beside ours, told apart only when one of them must be wrong.
 
     Attributes:
+        whose: Whose clock it is, for people.
         ahead_s: How far our clock was ahead of the venue's when the venue last told its time; None before.
     """
 
+    whose: str = "the venue's"
     ahead_s: float | None = None
     _told: tuple[int, int, float] | None = None
     _last_s: deque[float] = attrs.field(factory=lambda: deque(maxlen=_KEPT))
@@ -152,6 +154,6 @@ class Comparison:
             return ""
         way = "ahead of" if self.ahead_s > 0 else "behind"
         return (
-            f"this machine's clock is {abs(self.ahead_s):,.0f} s {way} the venue's, so candles come "
+            f"this machine's clock is {abs(self.ahead_s):,.0f} s {way} {self.whose}, so candles come "
             "late or not at all; set it by a time server"
         )

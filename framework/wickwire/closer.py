@@ -210,9 +210,14 @@ class Closer:
     def take(self, want: Want, fetched: FetchedPage) -> None:
         """Take what a page says that was asked for *want*."""
         scales = self.ledger.rescaling.count
-        begun_ns = self._clocks.told_of_ns(self.route.subscribed_s)
-        if begun_ns is not None:  # what our clock said then may have been wrong
+        # what our clock said when it was subscribed may have been wrong
+        begun_ns, least_ns = (
+            say(self.route.subscribed_s) for say in (self._clocks.told_of_ns, self._clocks.least_of_ns)
+        )
+        if begun_ns is not None:
             self.ledger.began(begun_ns + round(MARGIN_S * SECOND_NS))
+        elif least_ns is not None:
+            self.ledger.began_after(least_ns)
         outcome = self.ledger.page(fetched.page, want, fetched.as_of_ns, route=self.rung)
         if self.ledger.dirty:
             self._notice()

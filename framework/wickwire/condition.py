@@ -7,12 +7,12 @@ from typing import Final
 import attrs
 
 from wickwire.asking import Asking
-from wickwire.clock import Comparison
 from wickwire.laws import broken_law
 from wickwire.ledger import Ledger
 from wickwire.model import SECOND_NS, Candle, Finality, Rung
 from wickwire.news import Condition
 from wickwire.trust import Trust
+from wickwire.venue_time import VenueTime
 
 __all__ = ["LIVE_S", "Standing", "present_ns", "shown", "unfit"]
 
@@ -20,7 +20,7 @@ LIVE_S: Final = 60.0
 """How old the last row may be for a series to count as live."""
 
 
-def present_ns(clocks: Comparison, wall_ns: int, now_s: float) -> int:
+def present_ns(clocks: VenueTime, wall_ns: int, now_s: float) -> int:
     """Return the latest that the present may be.
 
     A clock that was set back would make old data look new, and so would one that stood still asleep.

@@ -100,10 +100,13 @@ class StreamHistory:
     Attributes:
         candles: In the order received.
         complete: `SnapshotDone` came; False when the deadline ended it or the venue cut it.
+        as_of_ns: The time that the feed's clock had reached for certain when it was asked: what it tells
+            itself, else the latest time in its data, and how long ago that came. None where it showed none.
     """
 
     candles: Sequence[Candle]
     complete: bool
+    as_of_ns: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -189,7 +192,7 @@ class Page:
     """One page of history.
 
     Attributes:
-        candles: In any order; forming rows are included and marked `Finality.FORMING`.
+        candles: In any order; forming rows are included, marked `Finality.FORMING` where the venue says so.
         covered: `(since_ns, until_ns)`: a bucket that opens inside and is over by the time of the reply, but
             among neither *candles* nor *bad_rows*, is proven empty. Say less rather than more.
         stopped: Why it ends where it ends. With VENUE_LIMIT, what was asked for before `covered[0]` can never
@@ -199,7 +202,7 @@ class Page:
         sessions: Trading sessions `(open_ns, end_ns)` that the reply told of, oldest first.
         splits: Splits that the reply told of: what is stored of before is read again, once.
         as_of_ns: The venue's time for which the rows hold, where the reply says it better than its Date
-            header does.
+            header does, or than `StreamHistory.as_of_ns`.
     """
 
     candles: Sequence[Candle] = attrs.field(validator=shapes.each(Candle))

@@ -9,11 +9,11 @@ import attrs
 
 from wickwire.budget import Priority, Rank
 from wickwire.builder import folded
-from wickwire.clock import Comparison
 from wickwire.conversation import BadRow, OhlcvQuery, Page, Stopped
 from wickwire.history import FetchedPage, History
 from wickwire.laws import strange_number
 from wickwire.model import Grid, Timeframe
+from wickwire.venue_time import VenueTime
 from wickwire.words import Words
 
 __all__ = ["FoldedHistory", "Pages", "RankedHistory", "fold_page"]
@@ -23,7 +23,7 @@ class Pages(Protocol):
     """What history is asked of: the venue, or something that folds what the venue says."""
 
     words: Words
-    clocks: Comparison
+    clocks: VenueTime
 
     async def page(self, query: OhlcvQuery, priority: Priority) -> FetchedPage:
         """Fetch one page; raises as `History.page`."""

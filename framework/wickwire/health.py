@@ -153,7 +153,8 @@ class VenueHealth:
         paused: The venue said that it wants no requests for now.
         failures: Conversations over REST that failed.
         status: The venue's last word on its own state.
-        clock_ahead_s: How far our clock is ahead of the venue's, as it last told; None before.
+        clock_ahead_s: How far our clock is ahead of that of what serves the venue's candles, as it last told;
+            None before, and where that tells none. Another host's counts where it differs by minutes.
         links: Each of its connections.
         rotations: How connections were replaced as planned, the last 20.
         trouble: What went wrong last; empty when nothing did.

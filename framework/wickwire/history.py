@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -26,6 +27,7 @@ from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
 from wickwire.model import Candle, Finality, wrong_unit
 from wickwire.retry import asked_s
 from wickwire.transport import Transport
+from wickwire.venue_time import VenueTime
 from wickwire.words import Words
 
 __all__ = ["MAX_REQUESTS", "FetchedPage", "History"]
@@ -46,6 +48,33 @@ class FetchedPage:
     as_of_ns: int
 
 
+@attrs.define
+class _Answers:
+    """Who answered a conversation: the last one is who served the rows, as logins come before them.
+
+    Attributes:
+        host: Who that was; empty where they came over a stream.
+        dates: What time it was there, by each of its replies.
+        streamed: The history that came over a stream; None where they came from a host.
+    """
+
+    host: str = ""
+    dates: list[int] = attrs.field(factory=list)
+    streamed: StreamHistory | None = None
+
+    def came(self, request: object, reply: HttpReply | StreamHistory) -> None:
+        """Note one answer."""
+        if isinstance(reply, StreamHistory):
+            self.host, self.dates, self.streamed = "", [], reply
+            return
+        assert isinstance(request, HttpRequest)
+        host = _host_of(request)
+        if host != self.host:
+            self.host, self.dates, self.streamed = host, [], None
+        if reply.date_ns is not None:
+            self.dates.append(reply.date_ns)
+
+
 class History:
     """Everything that one venue is asked over HTTP, on one account."""
 
@@ -60,7 +89,8 @@ class History:
         self._clock = clock
         self.words = Words(account)
         self.over_stream: Callable[[StreamRequest], Awaitable[StreamHistory]] | None = None
-        self.clocks = Comparison()
+        self.clocks = VenueTime()
+        self._serving: dict[str, None] = {}
         self._refusals = 0
         self.requests = 0
         self.failures = 0
@@ -76,21 +106,35 @@ class History:
         """
         asked_ns, asked_s = self._clock.now_ns(), asyncio.get_running_loop().time()
         talk = self._adapter.fetch_ohlcv(query, self._account)
-        dates: list[int] = []
-        page = self._judged(query, await self.converse(talk, priority, dates, rank))
+        answers = _Answers()
+        page = self._judged(query, await self.converse(talk, priority, answers, rank))
+        if answers.host and answers.host not in self._serving:
+            self._serving[answers.host] = None
+            if answers.dates:
+                self.told_time(answers.dates[-1])
+        return FetchedPage(page, self._as_of_ns(page, answers, asked_ns, asked_s))
+
+    def _as_of_ns(self, page: Page, answers: _Answers, asked_ns: int, asked_s: float) -> int:
+        """Return the venue's time for which a page holds: as it says itself, or as who served it told.
+
+        What came over a stream holds for what the feed had shown by *asked_s* of the loop, whatever any host
+        says; *asked_ns*, by our clock, counts only together with another one (`VenueTime.agreed_ns`).
+        """
+        if answers.streamed is not None:
+            shown_ns = answers.streamed.as_of_ns if page.as_of_ns is None else page.as_of_ns
+            return max(shown_ns or 0, self.clocks.agreed_ns(asked_ns, asked_s) or 0)
         if page.as_of_ns is not None:
-            return FetchedPage(page, page.as_of_ns)
-        return FetchedPage(page, min(dates) if dates else self._proven_ns(page, asked_ns, asked_s))
+            return page.as_of_ns
+        return min(answers.dates) if answers.dates else self._proven_ns(page, asked_ns, asked_s)
 
     def _proven_ns(self, page: Page, asked_ns: int, asked_s: float) -> int:
         """Return the time that the venue's clock must have reached, where the replies did not say it.
 
-        What it told elsewhere counts, and how long ago that was by the loop's time: our wall clock may have
+        What it told before counts, and how long ago that was by the loop's time: our wall clock may have
         been set since. Or that its rows had opened: our clock alone proves nothing.
         """
-        told_ns = self.clocks.venue_ns(asked_s)
-        if told_ns is not None:
-            return told_ns
+        if self.clocks.told:
+            return self.clocks.venue_ns(asked_s) or 0
         ended = (row.close_ns for row in page.candles if row.finality is Finality.CLOSED)
         return min(asked_ns, max([*ended, *(row.open_ns for row in page.candles)], default=0))
 
@@ -98,10 +142,10 @@ class History:
         self,
         talk: Generator[Any, Any, R],
         priority: Priority,
-        dates: list[int] | None = None,
+        answers: _Answers | None = None,
         rank: Rank = FIRST,
     ) -> R:
-        """Run one generator to its end and return what it returns; *dates* collects the server's clock."""
+        """Run one generator to its end and return what it returns; *answers* notes who answered."""
         try:
             with self._pausing():
                 done, step = self._advance(talk.__next__)
@@ -109,7 +153,7 @@ class History:
                 if done:
                     self._refusals = 0
                     return step  # type: ignore[return-value]  # a generator returns what its type says
-                done, step = await self._turn(talk, step, priority, rank, dates)
+                done, step = await self._turn(talk, step, priority, rank, answers)
             raise self._adapter.broke(f"one conversation sent more than {MAX_REQUESTS} requests")
         except WickwireError:
             self.failures += 1
@@ -148,7 +192,7 @@ class History:
         request: object,
         priority: Priority,
         rank: Rank,
-        dates: list[int] | None,
+        answers: _Answers | None,
     ) -> tuple[bool, object]:
         """Send one request and take the step that its reply leads to; return as `_advance`.
 
@@ -160,8 +204,8 @@ class History:
                     reply = await self._answer(request, call)
                 except TransportError as exc:
                     return self._advance(partial(talk.throw, exc))
-                if dates is not None and isinstance(reply, HttpReply) and reply.date_ns is not None:
-                    dates.append(reply.date_ns)
+                if answers is not None:
+                    answers.came(request, reply)
                 return self._advance(partial(talk.send, reply))
 
     def _way_of(
@@ -180,7 +224,7 @@ class History:
             if self.over_stream is None:
                 raise self._adapter.broke("it asked for history over a stream, where there is none")
             self.requests += 1
-            return await self.over_stream(request)
+            return await self._over_stream(request, self.over_stream)
         raise self._adapter.broke(
             f"a conversation yielded {type(request).__name__}, not an HttpRequest or StreamRequest"
         )
@@ -194,19 +238,44 @@ class History:
             raise self._adapter.broke(f"a conversation yielded what cannot be sent: {why}") from exc
         call.told(reply.headers, self._clock.now_ns())
         if reply.date_ns is not None:
-            self.told_time(reply.date_ns)
+            host = _host_of(request)
+            if host in self._serving:
+                self.told_time(reply.date_ns)
+            else:
+                self._told_elsewhere(host, reply.date_ns)
         return reply
+
+    async def _over_stream(
+        self, request: StreamRequest, collect: Callable[[StreamRequest], Awaitable[StreamHistory]]
+    ) -> StreamHistory:
+        """Collect history over a stream, and say for what time of the feed's it holds."""
+        asked_s = asyncio.get_running_loop().time()
+        told = await collect(request)
+        now_s = asyncio.get_running_loop().time()
+        horizon_ns = self.clocks.latest_ns(self._clock.now_ns(), now_s)
+        newest_ns = max((row.open_ns for row in told.candles if row.open_ns <= horizon_ns), default=0)
+        self.clocks.feed.reached(newest_ns, now_s)
+        as_of_ns = max(self.clocks.venue_ns(asked_s) or 0, newest_ns)
+        return attrs.evolve(told, as_of_ns=as_of_ns or None)
 
     @property
     def clock_trouble(self) -> str:
         """What is wrong with this machine's clock, as far as the venue told since it was last set."""
         now_ns, now_s = self._clock.now_ns(), asyncio.get_running_loop().time()
-        return "" if self.clocks.is_set_right(now_ns, now_s) else str(self.clocks)
+        return self.clocks.trouble(now_ns, now_s)
 
     def told_time(self, venue_ns: int) -> None:
-        """Compare the venue's clock with ours; a wrong one is said once."""
-        if self.clocks.heard(venue_ns, self._clock.now_ns(), asyncio.get_running_loop().time()):
-            why = str(self.clocks) or "this machine's clock and the venue's agree again"
+        """Compare the clock of what serves the candles with ours; a wrong one is said once."""
+        self._compare(self.clocks.served, venue_ns)
+
+    def _told_elsewhere(self, host: str, there_ns: int) -> None:
+        """Compare ours with that of a host that serves no candles: of the venue's it says nothing."""
+        self.clocks.elsewhere.whose = f"that of {host}"
+        self._compare(self.clocks.elsewhere, there_ns)
+
+    def _compare(self, other: Comparison, there_ns: int) -> None:
+        if other.heard(there_ns, self._clock.now_ns(), asyncio.get_running_loop().time()):
+            why = str(other) or f"this machine's clock and {other.whose} agree again"
             log.warning("clock differs", extra={"venue": self._adapter.name, "why": why})
 
     def _advance(self, step: Callable[[], object]) -> tuple[bool, object]:
@@ -227,6 +296,10 @@ class History:
                 self._refusals += 1
                 self._budget.pause_rest(max(pause_s(self._refusals), asked_s(exc) or 0.0))
             raise
+
+
+def _host_of(request: HttpRequest) -> str:
+    return urlsplit(request.url).netloc
 
 
 def _misfit(row: Candle) -> str:

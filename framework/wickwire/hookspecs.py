@@ -195,7 +195,8 @@ def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
     Yields:
         `HttpRequest`, answered by an `HttpReply`, whatever its status. At most 100 of them. `StreamRequest`,
         where history comes over a stream: its topic is subscribed to, with its `since_ns`, on a connection
-        apart from the live ones, until `parse` returns `SnapshotDone`; answered by a `StreamHistory`.
+        apart from the live ones, until `parse` returns `SnapshotDone`; answered by a `StreamHistory`. Who
+        answered last served the rows: by its time they settle, and by nobody else's.
 
     Returns:
         The page: rows with their finality, and the range that it proves.

@@ -237,6 +237,10 @@ class Ledger(Knowledge):
         """The subscription was confirmed at *begun_ns*, as the venue's clock turns out to say."""
         self._witness.began(begun_ns)
 
+    def began_after(self, ns: int) -> None:
+        """The subscription was confirmed at *ns* at the earliest, as the venue's feed turns out to show."""
+        self._witness.began_after(ns)
+
     def doubt(self) -> None:
         """Something may have been lost: the forming row is not trusted any more; later ones are.
 

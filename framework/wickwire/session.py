@@ -313,6 +313,7 @@ class Session:
         receive, parse, memory = self._stream.receive, self._adapter.parse, self._memory
         book, now_s = self._book, asyncio.get_running_loop().time
         candles, trades, quotes = book.candles, book.trades, book.quotes
+        reached = self._history.clocks.feed.reached
         while True:
             frame = await receive()
             self.frame_s = frame_s = now_s()
@@ -356,8 +357,11 @@ class Session:
             except MISFITS as exc:
                 raise self._adapter.broke(f"parse() returned a wrong value: {described(exc)}") from exc
             if data:
-                if latest_ns <= self._horizon_ns or self._is_plausible(latest_ns):
+                if latest_ns > self.venue_ns and (
+                    latest_ns <= self._horizon_ns or self._is_plausible(latest_ns)
+                ):
                     self.venue_ns = latest_ns
+                    reached(latest_ns, frame_s)
                 self._heard_s = frame_s
                 if self._first_data_s is None:
                     self._first_data_s = frame_s

@@ -38,6 +38,11 @@ class Witness:
         if self.begun_ns is not None:
             self.begun_ns = begun_ns
 
+    def began_after(self, ns: int) -> None:
+        """The subscription was confirmed at *ns* by the venue's clock at the earliest."""
+        if self.begun_ns is not None and ns > self.begun_ns:
+            self.began(ns)
+
     def expect(self, since_ns: int) -> None:
         """Only what opens from *since_ns* on should come: what was before is not the stream's to bring."""
         if self.since_ns is not None:

@@ -377,6 +377,45 @@ def test_what_was_asked_a_moment_too_early_is_asked_again_in_a_moment_each_time(
         made.ledger.take()
 
 
+@pytest.mark.parametrize("early_s", [1.5, 4.0, 8.0])
+def test_what_was_asked_too_early_is_asked_again_when_it_can_have_settled(early_s: float) -> None:
+    """And not before, in vain."""
+    made = case()
+    at_s = 60.0 + WAIT_S
+    want = made.asking.next(now(at_s))
+    assert want is not None
+    made.asking.answered(want, now(at_s - MARGIN_S - early_s).ns, now(at_s), forward=False)
+    wake_s = (made.asking.wake_ns(now(at_s)) - T0) / SECOND_NS
+    assert wake_s - at_s == pytest.approx(early_s)
+    assert made.asking.next(now(wake_s)) == want
+
+
+@pytest.mark.parametrize(
+    ("over_stream", "timeframe", "most_s"), [(True, "5m", 12.0), (True, "1m", 12.0), (False, "1m", 0.0)]
+)
+def test_history_over_a_stream_is_looked_at_sooner_by_lot(
+    over_stream: bool,  # noqa: FBT001 - a table
+    timeframe: str,
+    most_s: float,
+) -> None:
+    """It shows what time it is by rows of a new bucket: always at the same place, that tells little."""
+    made = case(timeframe=timeframe)
+    made.ledger.support = attrs.evolve(SUPPORT, over_stream=over_stream)
+    size_s, after_s = made.ledger.buckets.size_ns / SECOND_NS, []
+    for number in range(1, 40):
+        at_s = number * size_s
+        sooner_s = made.asking.wait_ns() / SECOND_NS
+        after_s.append(sooner_s)
+        want = made.asking.next(now(at_s + WAIT_S))
+        assert want is not None
+        page = Page(candles=(), covered=(want.since_ns, want.until_ns))
+        made.ledger.page(page, want, now(at_s + WAIT_S).ns, route=Rung.POLL)
+        made.asking.answered(want, now(at_s + WAIT_S).ns, now(at_s + WAIT_S), forward=True)
+
+    assert WAIT_S - most_s <= min(after_s) <= max(after_s) <= WAIT_S
+    assert max(after_s) - min(after_s) >= most_s / 2
+
+
 def test_what_was_asked_by_a_clock_that_is_ahead_is_asked_again_when_it_ends_by_the_venues() -> None:
     """Also where the clock is set right meanwhile: a wait until its next end would be far too long."""
     made = case(timeframe="1h")

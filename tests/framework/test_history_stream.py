@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from typing import Any
 
 import attrs
 
 from tests.framework.scripted import MINUTE_NS, Scripted, ScriptedStream, ScriptedTransport, brief
 from tests.framework.test_collector import World, play
+from tests.framework.test_runtime_times import OffClock
 from wickwire import (
     Conversation,
     Endpoint,
@@ -23,6 +25,8 @@ from wickwire import (
 from wickwire.collector import Collector
 from wickwire.history_stream import IDLE_S, _ended
 from wickwire.simulate.loops import running_clock
+
+TOPIC = "BTC/USD@1m"
 
 
 @attrs.define
@@ -41,7 +45,6 @@ class OverAStream(Scripted):
         return Page(
             candles=[candle for candle in told.candles if candle.open_ns < query.until_ns],
             covered=(query.since_ns, reached_ns),
-            as_of_ns=query.now_ns,
         )
 
 
@@ -85,21 +88,30 @@ async def asked(world: StreamWorld) -> ScriptedStream:
     return world.open_streams[-1]
 
 
+class AheadWorld(StreamWorld):
+    """The clock of the collector's machine is two minutes ahead."""
+
+    def collector(self, **more: Any) -> Collector:
+        made = super().collector(**more)
+        made._clock = OffClock(120)
+        return made
+
+
 def test_a_series_is_polled_over_a_connection_of_its_own() -> None:
     """Its rows close candles as any history does, and what comes behind the end of the picture does not."""
 
     async def test(world: StreamWorld, collector: Collector) -> None:
         await collector.add("scripted:BTC/USD@1m")
         first = world.minute
-        for number in range(3):
+        while world.minute < first + 4:
             stream = await asked(world)
             assert [["BTC/USD@1m"]] == stream.asked[-1:]
-            minute = first + number
-            stream.say(*world.picture(*range(first, minute + 1)), {"candle": {"minute": 99, "close": 1}})
+            live = {"candle": {"minute": 99, "close": 1}}
+            stream.say(*world.picture(*range(first, world.minute + 1)), live)
             stream.sent.clear()
-            await world.next_minute(1)
+            await asyncio.sleep(0.5)
         told = [brief(candle) for candle in await world.stored()]
-        assert len(told) > 1
+        assert len(told) == 3
         assert [(minute, Decimal(minute), "HISTORY") for minute in range(first, first + len(told))] == told
 
     play(test, StreamWorld())
@@ -185,10 +197,13 @@ def test_a_connection_that_ends_meanwhile_is_an_error_that_is_tried_again() -> N
         assert again is not stream
         again.say(*world.picture(first))
         again.sent.clear()
-        await world.next_minute(1)
-        after = await asked(world)
-        after.say(*world.picture(first, first + 1))
-        await asyncio.sleep(0.5)
+        await world.next_minute()
+        while not await world.stored():
+            after = await asked(world)
+            after.say(*world.picture(first, first + 1))
+            after.sent.clear()
+            await asyncio.sleep(0.5)
+        assert world.minute == first + 1, "its bucket is over, and was settled within the next"
         assert [(first, Decimal(first), "HISTORY")] == [brief(candle) for candle in await world.stored()]
 
     play(test, StreamWorld())
@@ -250,3 +265,26 @@ def test_a_refusal_that_ends_the_connection_is_no_weather() -> None:
 
 def test_the_end_of_a_connection_is_told_without_the_topic_as_the_series_stands_before_it() -> None:
     assert "the connection for its history ended: cut" == str(_ended(TransportError("cut")))
+
+
+def test_no_row_is_final_before_the_feed_itself_shows_that_its_bucket_is_over() -> None:
+    """Not by our clock, which is two minutes ahead here; and soon after, though nothing tells the time."""
+    price = {"now": 0}
+
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        first = world.minute
+        while world.minute < first + 8:
+            stream = await asked(world)
+            whole = [{"minute": one, "close": one} for one in range(first, world.minute)]
+            price["now"] += 1
+            part = {"minute": world.minute, "close": price["now"]}
+            stream.say(*({"candle": {**row, "snapshot": True}} for row in (*whole, part)), {"done": TOPIC})
+            stream.sent.clear()
+            for row in await world.stored():
+                assert row.open_ns // MINUTE_NS < world.minute
+                assert row.close == row.open_ns // MINUTE_NS
+            await asyncio.sleep(0.5)
+        assert len(await world.stored()) >= 7
+
+    play(test, AheadWorld())

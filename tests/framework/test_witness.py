@@ -32,6 +32,14 @@ def test_a_bucket_that_the_stream_did_not_end_agrees_as_far_as_it_came() -> None
     assert (0, [0]) == witness.compare([row(0, 100)], row(0, 101))
 
 
+def test_a_subscription_that_began_later_than_was_thought_has_less_to_bring() -> None:
+    witness = begun(5)
+    witness.began_after(4 * MINUTE_NS)
+    assert (0, [5 * MINUTE_NS]) == witness.compare([row(5)], None), "it is no news that it began so late"
+    witness.began_after(6 * MINUTE_NS)
+    assert (0, [6 * MINUTE_NS]) == witness.compare([row(5), row(6)], None)
+
+
 def test_of_a_bucket_that_began_before_the_subscription_it_may_agree_and_misses_nothing() -> None:
     witness = begun(1)
     assert (1, []) == witness.compare([row(0, 100)], row(0, 100))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from tests.simulation.world import World, simulate
-from wickwire import SECOND_NS, Account, Rung
+from wickwire import SECOND_NS, Account, Rung, parse_instant
 from wickwire.closer import Condition
+from wickwire.simulate import VenueServer
 from wickwire.simulate.loops import running_clock
 from wickwire_dxlink.simulator_exchange import FAULTS
 
@@ -158,7 +160,8 @@ ONCE: dict[str, dict[str, Any]] = {
 
 
 def test_every_fault_is_played_here() -> None:
-    settings = {"largest_frame", "keepalive"}  # they change what the server demands, see test_simulator
+    # two change what the server demands, see test_simulator; the login's clock is wrong from the start
+    settings = {"largest_frame", "keepalive", "login_clock"}
 
     assert set(FAULTS) == {*SWITCHES, *ONCE, *settings}
 
@@ -240,3 +243,85 @@ def test_the_delayed_feed_of_the_sandbox_is_the_market_a_quarter_of_an_hour_late
         assert len(world.delivered) > 30
 
     play(scene, accounts={"dxlink": Account(environment="sandbox", secrets=SECRETS)})
+
+
+AWRY_S = (90.0, -90.0, 170.0, -170.0, 600.0, -600.0)
+"""By how much the clock of the host that grants tokens is ahead of the feed's."""
+
+USUAL_S = {"stream": 15.0, "poll": 25.0}
+"""How long after its end a candle is handed out at the latest, whichever way it is collected: settling takes
+five seconds, a quiet market some, and polls find out by rows of a new bucket when that began."""
+
+
+@pytest.mark.parametrize("route", ["stream", "poll"])
+@pytest.mark.parametrize("ahead_s", AWRY_S)
+def test_the_clock_of_the_login_settles_no_candle(ahead_s: float, route: str) -> None:
+    """It is another host than the feed: no candle is closed before its end by it, and none later."""
+
+    async def scene(world: World) -> None:
+        if route == "poll":
+            for name in NAMES:
+                await world.collector.add(name, route="poll")
+        await world.minutes(60)
+        await whole(world)
+        assert {route} == {each.rung.value for each in world.collector.health().series}
+        for name in NAMES:
+            assert len([row for row in world.delivered if str(row.series) == name]) >= 10
+            assert world.lateness_s(name) <= USUAL_S[route]
+
+    names = NAMES if route == "stream" else ()
+    play_at_login(scene, ahead_s, *names)
+
+
+@pytest.mark.parametrize("off_s", [-90.0, 90.0])
+@pytest.mark.parametrize("ahead_s", [0.0, 90.0, -90.0])
+def test_nor_does_a_clock_of_ours_that_is_wrong_beside_it(ahead_s: float, off_s: float) -> None:
+    """What began before the start is older than usual when it comes; everything after is not."""
+
+    async def scene(world: World) -> None:
+        started_ns = running_clock().now_ns()
+        await world.minutes(60)
+        await whole(world)
+        late_s = [
+            (world.handed_ns[row.series, row.open_ns] - row.close_ns) / SECOND_NS
+            for row in world.delivered
+            if not row.revision and row.open_ns > started_ns
+        ]
+        assert len(late_s) >= 60
+        assert max(late_s) <= USUAL_S["stream"]
+
+    play_at_login(scene, ahead_s, *NAMES, off_s=off_s)
+
+
+def test_a_clock_of_the_login_that_is_far_off_is_told_as_what_it_is() -> None:
+    async def scene(world: World) -> None:
+        await world.minutes(5)
+        [venue] = world.collector.health().venues
+        assert "600 s behind that of api.tastyworks.com" in venue.trouble
+        await whole(world)
+
+    play_at_login(scene, 600.0, *NAMES)
+
+
+def test_a_restart_in_a_quiet_market_knows_soon_what_is_over() -> None:
+    """Nothing in its feed says so for hours; our clock and that of the login agree, and do together."""
+
+    async def scene(world: World) -> None:
+        await world.minutes(20)
+        [state] = await world.store.states()
+        assert running_clock().now_ns() - state.frontier_ns < 5 * 60 * SECOND_NS
+        [health] = world.collector.health().series
+        assert Condition.QUIET is health.condition
+
+    # a Sunday, on which no currency is traded; there is no calendar that says so
+    sunday_ns = parse_instant("2027-01-17T14:00:00Z")
+    play_at_login(scene, 45.0, "dxlink:EUR/USD@1m", start_ns=sunday_ns)
+
+
+def play_at_login(scene: Any, ahead_s: float, *names: str, **more: Any) -> None:
+    """Run *scene* where the host that grants tokens has a clock that is *ahead_s* ahead of the feed's."""
+
+    def before(servers: Mapping[str, VenueServer]) -> None:
+        servers["dxlink"].inject("login_clock", ahead_s=ahead_s)
+
+    simulate(scene, *names, accounts=ACCOUNTS, before=before, venues=("dxlink",), **more)

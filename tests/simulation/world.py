@@ -205,6 +205,12 @@ class World(Venues):
             if candle.open_ns in firsts and not candle.same_values(firsts[candle.open_ns])
         ]
 
+    def lateness_s(self, text: str) -> float:
+        """Return how long after its end the latest first close of a series was handed out, in seconds."""
+        series = Series.parse(text)
+        firsts = [row for row in self.delivered if row.series == series and not row.revision]
+        return max((self.handed_ns[series, row.open_ns] - row.close_ns) / SECOND_NS for row in firsts)
+
     def _early(self, text: str) -> bool:
         return any(
             self.handed_ns[candle.series, candle.open_ns] < candle.close_ns
@@ -275,9 +281,15 @@ def simulate(
     synthetic_count: int = 0,
     latency_s: float = 0.05,
     off_s: float = 0.0,
+    venues: Sequence[str] = (),
+    before: Callable[[Mapping[str, VenueServer]], None] | None = None,
     **more: Any,
 ) -> None:
-    """Run *play* in a world in which *names* are collected, by a clock that is *off_s* ahead."""
+    """Run *play* in a world in which *names* are collected, by a clock that is *off_s* ahead.
+
+    There are the venues of these, and *venues*. What they are like from the first moment on, *before* makes
+    of them.
+    """
 
     async def main() -> None:
         clock = running_clock()
@@ -285,10 +297,12 @@ def simulate(
         registry = Registry()
         market = SeededMarket(seed, clock.now_ns() - DAY_NS, instruments, synthetic_count=synthetic_count)
         servers: dict[str, VenueServer] = {}
-        for venue in {Series.parse(name).venue: None for name in names}:
+        for venue in dict.fromkeys((*(Series.parse(name).venue for name in names), *venues)):
             make = registry.load(venue).simulate
             assert make is not None
             servers[venue] = make(market)
+        if before is not None:
+            before(servers)
         rng = random.Random(seed)
         transport = MemoryTransport(list(servers.values()), clock, latency_s=latency_s, rng=rng)
         counted, store = Counted(transport), Kept()

@@ -392,8 +392,11 @@ def test_a_bucket_ends_by_the_calendar(period, opens, ends):
 # --------------------------------------------------------------------------------------------------- history
 
 
-def fetched(*rows, complete=True, since=0, until=10, environment="production", symbol="AAPL", text="1m"):
-    """Return the page that history made of candles, numbered as in `row`, comes to."""
+def fetched(
+    *rows, complete=True, since=0, until=10, environment="production", symbol="AAPL", text="1m", as_of=None
+):
+    """Return the page that history made of candles, numbered as in `row`, comes to, as of a minute."""
+    as_of_ns = None if as_of is None else OPEN_NS + as_of * MINUTE_NS
     query = OhlcvQuery(
         symbol=symbol,
         timeframe=Timeframe.parse(text),
@@ -405,7 +408,7 @@ def fetched(*rows, complete=True, since=0, until=10, environment="production", s
     request = next(talk)
     page: Any = None
     try:
-        talk.send(StreamHistory(candles=rows, complete=complete))
+        talk.send(StreamHistory(candles=rows, complete=complete, as_of_ns=as_of_ns))
     except StopIteration as stop:
         page = stop.value
     assert isinstance(page, Page)
@@ -430,11 +433,14 @@ def test_a_page_is_what_a_snapshot_holds_of_the_range():
     assert Stopped.UNTIL is page.stopped
 
 
-def test_the_running_bucket_is_marked():
-    page, numbers = fetched(*told("8:4, 7:0, 0:10"))
+@pytest.mark.parametrize("as_of", [None, 9])
+def test_no_clock_says_which_bucket_runs(as_of):
+    """No row says it: what the feed shows of its time decides, and that is the framework's to know."""
+    page, numbers = fetched(*told("8:4, 7:0, 0:10"), as_of=as_of)
 
     assert [7, 8] == numbers
-    assert [Finality.UNSAID, Finality.FORMING] == [one.finality for one in page.candles]
+    assert {Finality.UNSAID} == {one.finality for one in page.candles}
+    assert page.as_of_ns == (None if as_of is None else OPEN_NS + as_of * MINUTE_NS)
 
 
 def test_an_empty_history_proves_its_range_empty():
@@ -476,10 +482,12 @@ def test_the_last_word_on_a_bucket_counts():
     assert Decimal(2) == page.candles[0].close
 
 
-def test_on_a_delayed_feed_the_running_bucket_is_the_one_of_15_minutes_ago():
-    page, _ = fetched(*told("7:4, 0:10"), environment="sandbox")
+@pytest.mark.parametrize("environment", ["sandbox", "demo"])
+def test_what_a_delayed_feed_shows_holds_for_15_minutes_later(environment):
+    """Its settling time counts these minutes, so they count where what is over is told too."""
+    page, _ = fetched(*told("7:4, 0:10"), environment=environment, as_of=8)
 
-    assert [Finality.FORMING] == [one.finality for one in page.candles]
+    assert page.as_of_ns == OPEN_NS + 23 * MINUTE_NS
 
 
 @pytest.mark.parametrize(
