@@ -36,6 +36,9 @@ AUDITED_S: Final = 2_400.0
 """So long before the end a venue changes at least one candle without a word: an audit has to find it."""
 ROTATIONS: Final = 12
 
+LOGIN_OFF_S: Final = 120.0
+"""By how much the clock of a host that serves no candles may be wrong; in every second run it is."""
+
 _STARTS: Final = tuple(
     map(parse_instant, ("2027-01-15T14:27:00Z", "2027-01-15T20:05:00Z", "2027-01-17T23:20:00Z"))
 )
@@ -80,6 +83,7 @@ class Script:
         acts: What happens, in order of beginning.
         ways: How what is collected is wanted, where that is not the usual way.
         habits: What Harbour is like.
+        login_ahead_s: How far the clock of the host that grants DXLink's tokens is ahead of its feed's.
     """
 
     seed: int
@@ -89,6 +93,7 @@ class Script:
     acts: Sequence[Act]
     ways: Mapping[str, Way] = attrs.field(factory=dict)
     habits: frozenset[str] = frozenset()
+    login_ahead_s: float = 0.0
 
 
 def drawn(
@@ -110,7 +115,7 @@ def drawn(
     if troubles:
         acts = (_storms if seed % 2 else _by_lot)(length_s, venues, rng)
         acts += _silent(length_s, venues, random.Random(f"silent/{seed}"))
-    lots = random.Random(f"habits/{seed}")
+    lots, logins = random.Random(f"habits/{seed}"), random.Random(f"login/{seed}")
     return Script(
         seed=seed,
         hours=hours,
@@ -119,6 +124,7 @@ def drawn(
         acts=_while_it_lives(acts),
         ways=_ways(series, random.Random(f"ways/{seed}")),
         habits=frozenset(habit for habit in HABITS if troubles and lots.random() < 1 / 3),
+        login_ahead_s=logins.uniform(-LOGIN_OFF_S, LOGIN_OFF_S) if logins.random() < 1 / 2 else 0.0,
     )
 
 

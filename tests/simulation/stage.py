@@ -399,6 +399,8 @@ async def acted(
         server = servers[venue] = make(market)
         if isinstance(server, harbour.HarbourServer):
             server.habits = script.habits
+        if venue == "dxlink" and script.login_ahead_s:
+            server.inject("login_clock", ahead_s=script.login_ahead_s)
     hosts = {
         urlsplit(origin).netloc: venue
         for venue, server in servers.items()
