@@ -19,11 +19,11 @@ from typing import Final
 import attrs
 
 from wickwire.description import OhlcvSupport
-from wickwire.errors import FaultKind, VenueError, WickwireError
+from wickwire.errors import FaultKind, RestAway, VenueError, WickwireError
 from wickwire.holes import joined, without
 from wickwire.ledger import Ledger, Want
 from wickwire.model import SECOND_NS, Hole
-from wickwire.retry import Backoff, Retries
+from wickwire.retry import Backoff, Retries, is_outage
 from wickwire.store import TAIL
 from wickwire.wants import (
     doubtful_ranges,
@@ -81,6 +81,9 @@ SOONER_S: Final = 12.0
 """History that comes over a stream is polled by up to so much sooner, by lot, a fifth of a bucket at most: it
 shows what time it is only by rows of a new bucket, and the sooner one is seen, the better that is known."""
 
+CALLED_S: Final = 60.0
+"""While REST is away whoever waits is called when it may ask, and asks by itself after so long at least."""
+
 HOLD_S: Final = 5.0
 """How long history is left alone when the store takes nothing."""
 
@@ -110,10 +113,15 @@ def _reach_ns(support: OhlcvSupport, size_ns: int) -> int | None:
 
 @attrs.define(eq=False)
 class _Track:
-    """Questions of one kind: how often the last ones failed, and until when nothing is asked."""
+    """Questions of one kind: how often the last ones failed, and until when nothing is asked.
+
+    Attributes:
+        waits: The last one was not answered because the venue is away: all its series wait together.
+    """
 
     retries: Retries
     after_s: float = -math.inf
+    waits: bool = False
 
 
 class Asking:
@@ -215,8 +223,8 @@ class Asking:
 
     @property
     def retrying(self) -> bool:
-        """Whether the last question for something that lacks failed."""
-        return bool(self._live.retries.attempt or self._heal.retries.attempt)
+        """Whether the last question for something that lacks failed, or is not asked as REST is away."""
+        return any(track.retries.attempt or track.waits for track in (self._live, self._heal))
 
     def is_held(self, now: Moment) -> bool:
         """Say whether nothing is asked because the store has to take what came first."""
@@ -262,7 +270,7 @@ class Asking:
 
     def _next_lacking(self, now: Moment, due_ns: int) -> Want | None:
         """Return what is to be healed now, newest first: what was never asked in vain at once."""
-        if not self._heal.retries.attempt:
+        if not self._heal.retries.attempt and not self._heal.waits:
             untried = lacking(self._ledger, due_ns, tried=self._tried)
             if untried is not None:
                 return untried
@@ -337,7 +345,9 @@ class Asking:
             now: The present.
             forward: The page brought something forward (`Ledger.progress`).
         """
-        self._track(want).retries.succeeded()
+        track = self._track(want)
+        track.retries.succeeded()
+        track.waits = False
         self.asked_ns = max(self.asked_ns, as_of_ns)
         scale = self._ledger.rescaling
         if want.known and scale.pending and want.until_ns == scale.until_ns:  # it brought nothing
@@ -412,9 +422,13 @@ class Asking:
         self._tried = without(tried, healed)
 
     def failed(self, want: Want, error: WickwireError, now: Moment) -> Retries:
-        """Note that history failed; return how often it did."""
-        retries = self._track(want).retries
-        wait_s = retries.failed(error)
+        """Note that history failed, or was not asked as it is away; return how often it failed."""
+        track = self._track(want)
+        retries, track.waits = track.retries, is_outage(error)
+        if isinstance(error, RestAway):
+            wait_s = max(error.retry_after_s or 0.0, CALLED_S)
+        else:
+            wait_s = retries.failed(error)
         unknown = isinstance(error, VenueError) and error.kind is FaultKind.SYMBOL
         if unknown and retries.attempt > HASTY_ATTEMPTS:
             wait_s = max(wait_s, QUARANTINE_S)
@@ -440,6 +454,15 @@ class Asking:
             track.retries.succeeded()
             track.after_s = -math.inf
         return bool(failed)
+
+    def again(self) -> bool:
+        """Ask now for what was not answered as the venue was away; return whether there is anything."""
+        waiting = [track for track in (self._live, self._heal, self._look) if track.waits]
+        if self._heal.waits and self._audit_s == self._heal.after_s:  # it was an audit
+            self._audit_s = -math.inf
+        for track in waiting:
+            track.waits, track.after_s = False, -math.inf
+        return bool(waiting)
 
     def anew(self) -> None:
         """Ask at once, also for what was asked in vain."""

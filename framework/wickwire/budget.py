@@ -145,6 +145,11 @@ class Turnstile:
         self._left_s = now_s
         self._admit()
 
+    def give_back(self, cost: int) -> None:
+        """Count nothing of *cost*, which was let through and is not sent after all."""
+        self._meter.forget(cost)
+        self._admit()
+
     @asynccontextmanager
     async def through(self, cost: int, priority: Priority, rank: Rank = FIRST) -> AsyncIterator[None]:
         """Wait for the turn of *cost*, which is under way for as long as the block runs."""
@@ -215,7 +220,11 @@ class Turnstile:
 
 @final
 class Call:
-    """One REST request that is under way."""
+    """One REST request that is under way.
+
+    Attributes:
+        is_sent: Whether it counts; may be set to False before it is sent.
+    """
 
     def __init__(self, turnstile: Turnstile, cost: int, names: tuple[str, str, str] | tuple[()]) -> None:
         """Note that a request of *cost* is sent now, whose reply may say by *names* what is left."""
@@ -223,6 +232,7 @@ class Call:
         self._cost = cost
         self._names = names
         self._since_s = asyncio.get_running_loop().time()
+        self.is_sent = True
 
     def told(self, headers: Mapping[str, str], now_ns: int) -> None:
         """Take what its reply says is left of REST, which others on this account may have used.
@@ -269,8 +279,12 @@ class Budget:
     @asynccontextmanager
     async def rest(self, cost: int, priority: Priority, rank: Rank = FIRST) -> AsyncIterator[Call]:
         """Wait until *cost* of REST may be used; the request is under way for as long as the block runs."""
-        async with self._rest.through(cost, priority, rank):
-            yield Call(self._rest, cost, self._headers)
+        await self._rest.enter(cost, priority, rank)
+        call = Call(self._rest, cost, self._headers)
+        try:
+            yield call
+        finally:
+            (self._rest.leave if call.is_sent else self._rest.give_back)(cost)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[None]:

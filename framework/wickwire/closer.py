@@ -19,7 +19,7 @@ from wickwire.clock import Clock, loop_s
 from wickwire.condition import LIVE_S, Standing, present_ns, shown, unfit
 from wickwire.conversation import OhlcvQuery
 from wickwire.correspondent import Correspondent
-from wickwire.errors import FaultKind, VenueError, WickwireError
+from wickwire.errors import FaultKind, RestAway, VenueError, WickwireError
 from wickwire.folding import Pages
 from wickwire.history import FetchedPage
 from wickwire.holes import WORK
@@ -183,7 +183,10 @@ class Closer:
         except WickwireError as exc:
             retries = self._asking.failed(want, exc, self._now())
             self._failed(exc)
-            given_up = retries.given_up(exc, self.trouble)
+            given_up = None
+            if not isinstance(exc, RestAway):  # of that nothing was counted here
+                shared = self._history.breaker.given_up(exc, self.trouble)
+                given_up = retries.given_up(exc, self.trouble) or shared
             if given_up is not None:
                 raise given_up from exc
             return
@@ -236,8 +239,12 @@ class Closer:
     def _failed(self, error: WickwireError) -> None:
         why = self._history.words.of(error)
         kind = error.kind if isinstance(error, VenueError) else type(error)
-        self._correspondent.fails("history", kind, why)
-        self.trouble = why
+        if isinstance(error, RestAway):
+            self._correspondent.waits(why)
+            self.trouble = self.trouble or why  # what it met itself says more
+        else:
+            self._correspondent.fails("history", kind, why)
+            self.trouble = why
         self.hopeless = error if advise(error) is Advice.FIX else None
         if kind is FaultKind.SYMBOL:
             self._trust.refusal = why
@@ -260,6 +267,13 @@ class Closer:
         if self.ledger.dirty:
             self._notice()
         self._ask_anew()
+
+    def ask_again(self) -> bool:
+        """Ask for what was not answered as the venue was away; return whether there is anything."""
+        if self._stopped or not self._asking.again():
+            return False
+        self._woken.set()
+        return True
 
     def _ask_anew(self) -> None:
         """Ask at once, also for what was asked in vain."""

@@ -97,6 +97,16 @@ class Correspondent:
             self._tell(HistoryFailed(series=series, at_ns=at_ns, kind=fault, why=why))
         self._failing[where] = kind
 
+    def waits(self, why: str) -> None:
+        """Tell that history is not asked because REST is away, unless it failed before.
+
+        The log has one line of it for all series of the venue.
+        """
+        if "history" not in self._failing:
+            kind, at_ns = FaultKind.OUTAGE, self._clock.now_ns()
+            self._failing["history"] = kind
+            self._tell(HistoryFailed(series=self._ledger.series, at_ns=at_ns, kind=kind, why=why))
+
     def works(self, where: Source) -> None:
         """Note that something works: when it fails after a while in which all did, that is news."""
         self._failing.pop(where, None)

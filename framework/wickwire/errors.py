@@ -7,6 +7,7 @@ WickwireError
 ├── PluginError         one plugin is broken: drop it, go on with the others
 ├── WireError           one message is not what the venue documents: count it, go on
 ├── VenueError          the venue answered, and the answer is no: act by its kind
+│   └── RestAway        its REST does not answer, and nothing was sent: it is tried for all
 ├── TransportError      nothing usable came back: connect or ask again
 │   └── StreamClosed    a stream ended, with its close code
 ├── GivenUp             a venue failed as often as its backoff allows: the collector ends
@@ -26,6 +27,7 @@ __all__ = [
     "GivenUp",
     "PlanError",
     "PluginError",
+    "RestAway",
     "StoreError",
     "StreamClosed",
     "TransportError",
@@ -148,6 +150,17 @@ class VenueError(WickwireError):
         super().__init__(message)
         self.kind = kind
         self.retry_after_s = retry_after_s
+
+
+class RestAway(VenueError):
+    """REST of the venue failed several times in a row; one request at a time finds out for all if it is back.
+
+    Nothing was sent. `retry_after_s` is when the next try is made, 0 while one is under way.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        """Keep the waiting time beside what is known of the venue."""
+        super().__init__(FaultKind.OUTAGE, message, retry_after_s=retry_after_s)
 
 
 class TransportError(WickwireError):

@@ -7,7 +7,8 @@ from typing import Protocol, final
 
 import attrs
 
-from wickwire.budget import Priority, Rank
+from wickwire.breaker import Asker, Breaker
+from wickwire.budget import Priority
 from wickwire.builder import folded
 from wickwire.conversation import BadRow, OhlcvQuery, Page, Stopped
 from wickwire.history import FetchedPage, History
@@ -24,6 +25,7 @@ class Pages(Protocol):
 
     words: Words
     clocks: VenueTime
+    breaker: Breaker
 
     async def page(self, query: OhlcvQuery, priority: Priority) -> FetchedPage:
         """Fetch one page; raises as `History.page`."""
@@ -71,16 +73,17 @@ def _bad_buckets(page: Page, timeframe: Timeframe, grid: Grid) -> Iterator[BadRo
 class RankedHistory:
     """Asks as somebody of a certain importance. See `Pages`."""
 
-    def __init__(self, history: History, rank: Rank) -> None:
-        """Ask *history* as *rank*."""
+    def __init__(self, history: History, asker: Asker) -> None:
+        """Ask *history* as *asker*."""
         self._history = history
-        self._rank = rank
+        self._asker = asker
         self.words = history.words
         self.clocks = history.clocks
+        self.breaker = history.breaker
 
     async def page(self, query: OhlcvQuery, priority: Priority) -> FetchedPage:
         """Fetch one page; raises as `History.page`."""
-        return await self._history.page(query, priority, self._rank)
+        return await self._history.page(query, priority, self._asker)
 
 
 @final
@@ -94,6 +97,7 @@ class FoldedHistory:
         self._grid = grid
         self.words = pages.words
         self.clocks = pages.clocks
+        self.breaker = pages.breaker
 
     async def page(self, query: OhlcvQuery, priority: Priority) -> FetchedPage:
         """Fetch one page; raises as `History.page`."""

@@ -152,6 +152,10 @@ class VenueHealth:
         waiting: REST requests that wait for their turn under the venue's limits.
         paused: The venue said that it wants no requests for now.
         failures: Conversations over REST that failed.
+        away_since_ns: When REST began to fail, where it counts as away: one request at a time finds out for
+            all series if it is back. None while it answers.
+        next_try_s: In how many seconds the next of these is sent; None while one is under way, or none is
+            needed.
         status: The venue's last word on its own state.
         clock_ahead_s: How far our clock is ahead of that of what serves the venue's candles, as it last told;
             None before, and where that tells none. Another host's counts where it differs by minutes.
@@ -171,6 +175,8 @@ class VenueHealth:
     waiting: int = 0
     paused: bool = False
     failures: int
+    away_since_ns: int | None = None
+    next_try_s: float | None = None
     status: str
     clock_ahead_s: float | None = None
     links: Sequence[ConnectionHealth] = ()
@@ -315,10 +321,12 @@ def of_consumer(reader: Reader[Any], now_s: float) -> ConsumerHealth:
 
 def of_venue(scope: str, venue: Venue, alarm: Hold | None = None) -> VenueHealth:
     """Return how a venue is doing, while *alarm* is what a plugin does."""
+    away = venue.history.breaker.away()
     troubles = [
         str(alarm) if alarm is not None and alarm.plugin == venue.adapter.name else "",
         venue.failure,
         venue.history.clock_trouble,
+        "" if away is None else str(away),
         *(link.trouble for link in venue.pool.links if link.session is None),
         *(f"data of {one.stray} comes, which nobody asked for" for one in venue.pool.sessions if one.stray),
     ]
@@ -334,6 +342,8 @@ def of_venue(scope: str, venue: Venue, alarm: Hold | None = None) -> VenueHealth
         waiting=venue.budget.rest_waiting,
         paused=venue.budget.rest_paused,
         failures=venue.history.failures,
+        away_since_ns=None if away is None else away.since_ns,
+        next_try_s=None if away is None else away.next_s,
         status=next((session.status for session in venue.pool.sessions if session.status), ""),
         clock_ahead_s=venue.history.clocks.ahead_s,
         links=[_of_link(link) for link in venue.pool.links],

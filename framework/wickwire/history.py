@@ -11,19 +11,20 @@ import logging
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
 
 from wickwire.adapter import MISFITS, Adapter
 from wickwire.binding import described, kind_of, with_article
+from wickwire.breaker import Asker, Attempt, Breaker
 from wickwire.budget import FIRST, Budget, Call, Priority, Rank, pause_s
 from wickwire.clock import Clock, Comparison
 from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, Page, StreamHistory, StreamRequest
 from wickwire.description import Account
 from wickwire.endpoint import Topic
-from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
+from wickwire.errors import FaultKind, RestAway, TransportError, VenueError, WickwireError
 from wickwire.model import Candle, Finality, wrong_unit
 from wickwire.retry import asked_s
 from wickwire.transport import Transport
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 MAX_REQUESTS = 100
 """Most requests that one conversation may send (hookspecs, fetch_ohlcv)."""
+
+_SERVER_ERROR: Final = 500
 
 R = TypeVar("R")
 
@@ -76,16 +79,27 @@ class _Answers:
 
 
 class History:
-    """Everything that one venue is asked over HTTP, on one account."""
+    """Everything that one venue is asked over HTTP, on one account.
+
+    Attributes:
+        breaker: Whether pages may be asked for now.
+    """
 
     def __init__(
-        self, adapter: Adapter, account: Account, transport: Transport, budget: Budget, clock: Clock
+        self,
+        adapter: Adapter,
+        account: Account,
+        transport: Transport,
+        budget: Budget,
+        breaker: Breaker,
+        clock: Clock,
     ) -> None:
-        """Ask *adapter*'s venue through *transport*, within *budget*."""
+        """Ask *adapter*'s venue through *transport*, within *budget* and as *breaker* lets it."""
         self._adapter = adapter
         self._account = account
         self._transport = transport
         self._budget = budget
+        self.breaker = breaker
         self._clock = clock
         self.words = Words(account)
         self.over_stream: Callable[[StreamRequest], Awaitable[StreamHistory]] | None = None
@@ -95,10 +109,11 @@ class History:
         self.requests = 0
         self.failures = 0
 
-    async def page(self, query: OhlcvQuery, priority: Priority, rank: Rank = FIRST) -> FetchedPage:
-        """Fetch one page; *rank* says who goes first of those that are as urgent.
+    async def page(self, query: OhlcvQuery, priority: Priority, asker: Asker | None = None) -> FetchedPage:
+        """Fetch one page; the rank of *asker* says who goes first of those that are as urgent.
 
         Raises:
+            RestAway: REST is away, and nothing was sent; *asker* is called when it may ask again.
             VenueError: The venue refused; WAIT has paused the whole budget already.
             WireError: The reply was not what the venue documents.
             TransportError: No reply came.
@@ -107,7 +122,8 @@ class History:
         asked_ns, asked_s = self._clock.now_ns(), asyncio.get_running_loop().time()
         talk = self._adapter.fetch_ohlcv(query, self._account)
         answers = _Answers()
-        page = self._judged(query, await self.converse(talk, priority, answers, rank))
+        asker = asker or Asker(name=query.symbol, symbol=query.symbol)
+        page = self._judged(query, await self.converse(talk, priority, answers, asker))
         if answers.host and answers.host not in self._serving:
             self._serving[answers.host] = None
             if answers.dates:
@@ -143,9 +159,12 @@ class History:
         talk: Generator[Any, Any, R],
         priority: Priority,
         answers: _Answers | None = None,
-        rank: Rank = FIRST,
+        asker: Asker | None = None,
     ) -> R:
-        """Run one generator to its end and return what it returns; *answers* notes who answered."""
+        """Run one generator to its end and return what it returns; *answers* notes who answered.
+
+        Without an *asker* it is what a connection needs first: those are tried by a schedule of their own.
+        """
         try:
             with self._pausing():
                 done, step = self._advance(talk.__next__)
@@ -153,8 +172,10 @@ class History:
                 if done:
                     self._refusals = 0
                     return step  # type: ignore[return-value]  # a generator returns what its type says
-                done, step = await self._turn(talk, step, priority, rank, answers)
+                done, step = await self._turn(talk, step, priority, asker, answers)
             raise self._adapter.broke(f"one conversation sent more than {MAX_REQUESTS} requests")
+        except RestAway:
+            raise
         except WickwireError:
             self.failures += 1
             raise
@@ -191,22 +212,54 @@ class History:
         talk: Generator[Any, Any, Any],
         request: object,
         priority: Priority,
-        rank: Rank,
+        asker: Asker | None,
         answers: _Answers | None,
     ) -> tuple[bool, object]:
         """Send one request and take the step that its reply leads to; return as `_advance`.
 
         Only then anybody else is let through: what the reply says may be "too many requests".
         """
-        async with self._way_of(request, priority, rank) as call:
-            with self._pausing():
-                try:
-                    reply = await self._answer(request, call)
-                except TransportError as exc:
-                    return self._advance(partial(talk.throw, exc))
-                if answers is not None:
-                    answers.came(request, reply)
-                return self._advance(partial(talk.send, reply))
+        rank = FIRST if asker is None else asker.rank
+        with self.breaker.attempt(asker if isinstance(request, HttpRequest) else None) as attempt:
+            async with self._way_of(request, priority, rank) as call:
+                self._begin(attempt, call)
+                with self._pausing():
+                    try:
+                        reply = await self._answer(request, call)
+                    except TransportError as exc:
+                        attempt.failed(exc, self.words.of(exc))
+                        return self._advance(partial(talk.throw, exc))
+                    if answers is not None:
+                        answers.came(request, reply)
+                    with self._judging(attempt, reply):
+                        return self._advance(partial(talk.send, reply))
+
+    def _begin(self, attempt: Attempt, call: Call | None) -> None:
+        """Go on, unless it showed meanwhile that the venue is away: then its place in the budget is free."""
+        try:
+            attempt.begin()
+        except RestAway:
+            if call is not None:
+                call.is_sent = False
+            raise
+
+    @contextmanager
+    def _judging(self, attempt: Attempt, reply: HttpReply | StreamHistory) -> Iterator[None]:
+        """Tell the breaker what a reply says of the venue, in the words of its adapter where it has any."""
+        status = reply.status if isinstance(reply, HttpReply) else 0
+        down: WickwireError | None = None
+        if status >= _SERVER_ERROR:
+            down = VenueError(FaultKind.OUTAGE, f"status {status}")
+        try:
+            yield
+        except VenueError as exc:
+            down = exc if exc.kind is FaultKind.OUTAGE else None
+            raise
+        finally:
+            if down is None:
+                attempt.answered()
+            else:
+                attempt.failed(down, self.words.of(down))
 
     def _way_of(
         self, request: object, priority: Priority, rank: Rank

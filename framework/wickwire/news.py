@@ -32,6 +32,7 @@ __all__ = [
     "News",
     "PauseChanged",
     "Rescaled",
+    "RestChanged",
     "Rotation",
     "RowRefused",
     "StatusChanged",
@@ -330,6 +331,23 @@ class PauseChanged:
 
 
 @attrs.frozen(kw_only=True)
+class RestChanged:
+    """REST of a venue is away, so that one request at a time finds out for all if it is back; or it is back.
+
+    Attributes:
+        venue: Which venue, with its variant.
+        at_ns: When that was seen.
+        away: Whether it is away; then its series wait for each other.
+        why: Since when it is, why, and when the next try is made; empty where it is back.
+    """
+
+    venue: str
+    at_ns: int
+    away: bool
+    why: str
+
+
+@attrs.frozen(kw_only=True)
 class VenueFailed:
     """All of a venue came to an end: by a bug, after which it starts again, or because it was given up.
 
@@ -396,6 +414,7 @@ News = (
     | ConnectionLost
     | Rotation
     | PauseChanged
+    | RestChanged
     | VenueFailed
     | StoreChanged
     | ConsumerLoses

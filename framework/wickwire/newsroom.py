@@ -31,6 +31,7 @@ from wickwire.news import (
     Links,
     News,
     PauseChanged,
+    RestChanged,
     StoreChanged,
     of_links,
 )
@@ -71,6 +72,7 @@ class Newsroom:
         self._conditions: dict[Series, Condition] = {}
         self._links: dict[str, Links] = {}
         self._paused: dict[str, bool] = {}
+        self._away: dict[str, bool] = {}
         self._doubts_s: dict[str, float] = {}
         self._unreadable: dict[Series | str, None] = {}
         self._woken = asyncio.Event()
@@ -103,6 +105,10 @@ class Newsroom:
                 log.log(level, "connection changed", extra={**said, "before": one.before or ""})
             case PauseChanged():
                 log.info("requests pause" if one.paused else "requests go on", extra={"venue": one.venue})
+            case RestChanged(away=True):
+                log.info("rest away", extra={"venue": one.venue, "why": one.why})
+            case RestChanged():
+                log.info("rest back", extra={"venue": one.venue})
             case Doubted():
                 self._log_doubt(one)
             case ConsumerLoses():
@@ -209,6 +215,11 @@ class Newsroom:
         if paused is not self._paused.get(scope, False):
             self._paused[scope] = paused
             self.tell(PauseChanged(venue=scope, at_ns=at_ns, paused=paused))
+        away = venue.history.breaker.away()
+        if (away is not None) is not self._away.get(scope, False):
+            self._away[scope] = away is not None
+            why = "" if away is None else str(away)
+            self.tell(RestChanged(venue=scope, at_ns=at_ns, away=away is not None, why=why))
 
 
 def _of_hole(one: HoleFound | HoleHealed) -> dict[str, str]:

@@ -31,6 +31,7 @@ __all__ = [
     "advise",
     "asked_s",
     "concerns_venue",
+    "is_outage",
 ]
 
 LONGEST_ASKED_S: Final = 3_600.0
@@ -173,6 +174,13 @@ _COMMON: Final = frozenset(
 def concerns_venue(error: WickwireError) -> bool:
     """Say whether *error* is about the way to a venue or the account, and not about one symbol or request."""
     return isinstance(error, TransportError) or (isinstance(error, VenueError) and error.kind in _COMMON)
+
+
+def is_outage(error: WickwireError) -> bool:
+    """Say whether *error* may mean that the venue is away: nothing usable came, or it says so."""
+    return isinstance(error, TransportError) or (
+        isinstance(error, VenueError) and error.kind is FaultKind.OUTAGE
+    )
 
 
 @attrs.define(eq=False)

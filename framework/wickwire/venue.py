@@ -12,6 +12,7 @@ from typing import Final
 import attrs
 
 from wickwire.adapter import Adapter
+from wickwire.breaker import Asker, Breaker
 from wickwire.budget import Budget
 from wickwire.builder import CandleMaker, TradeMaker
 from wickwire.clock import Clock
@@ -57,11 +58,13 @@ class Access:
     Attributes:
         budget: What may be used.
         dialing: Who may open a connection.
+        breaker: Whether REST may be asked.
         connections: Those that are open.
     """
 
     budget: Budget
     dialing: Dialing
+    breaker: Breaker
     connections: Connections = attrs.field(factory=Connections)
 
 
@@ -101,7 +104,7 @@ class Venue:
         self.account = account
         self.limits = limits
         self.budget = access.budget
-        self.history = History(adapter, account, transport, self.budget, clock)
+        self.history = History(adapter, account, transport, self.budget, access.breaker, clock)
         self._streamed = HistoryStream(
             self._new_session, access.connections, access.dialing, backoff=backoff, rng=rng
         )
@@ -237,11 +240,19 @@ class Venue:
     def _pages(self, plan: Plan) -> Pages:
         """Return the history of a candle series, asked in the order of what matters and what came first."""
         place = self._ranks.setdefault(plan.series, self.budget.next_place())
-        ranked = RankedHistory(self.history, (0 if plan.priority else 1, place))
+        series, rank = plan.series, (0 if plan.priority else 1, place)
+        again = partial(self._ask_again, series)
+        asker = Asker(name=str(series), symbol=series.symbol, rank=rank, again=again)
+        ranked = RankedHistory(self.history, asker)
         if plan.folds is None:
             return ranked
         assert plan.support is not None
         return FoldedHistory(ranked, plan.folds, plan.support.grid)
+
+    def _ask_again(self, series: Series) -> bool:
+        """Let a series ask for what it could not while REST was away; say whether it will."""
+        closer = self.closers.get(series)
+        return closer is not None and closer.ask_again()
 
     def _feed(self, plan: Plan, closer: Closer) -> None:
         """Let the stream of a plan that has one bring its rows to *closer*."""

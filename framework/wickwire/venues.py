@@ -11,6 +11,7 @@ from typing import Final
 
 import attrs
 
+from wickwire.breaker import Breaker
 from wickwire.budget import Budget
 from wickwire.clock import Clock
 from wickwire.closer import Closer
@@ -156,7 +157,12 @@ class Venues:
         """Return what the variants of a venue share, since they speak to it on one account."""
         access = self._accesses.get(venue)
         if access is None:
-            access = Access(Budget(limits), Dialing(self.backoff_of(venue), self._child_rng()))
+            backoff = self.backoff_of(venue)
+            access = Access(
+                Budget(limits),
+                Dialing(backoff, self._child_rng()),
+                Breaker(venue, backoff, self._clock, self._child_rng()),
+            )
             self._accesses[venue] = access
         access.budget.lower(limits)
         return access

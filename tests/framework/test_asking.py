@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wickwire import Candle, HoleKind, Page, Rung, Series, Timeframe, TransportError, Utc
+from wickwire import Candle, HoleKind, Page, RestAway, Rung, Series, Timeframe, TransportError, Utc
 from wickwire.asking import (
     AUDIT_BUCKETS,
     AUDIT_POLLED_S,
     AUDIT_S,
+    CALLED_S,
     EARLY_ASKS,
     HOLD_S,
     MARGIN_S,
@@ -559,3 +560,30 @@ def test_no_question_is_longer_than_a_page(rows: int) -> None:
     made.run(0, 600)
     assert made.asked
     assert all(until - since <= rows for _, since, until in made.asked)
+
+
+@pytest.mark.parametrize("polled", [True, False])
+def test_while_rest_is_away_a_series_waits_until_it_is_called(*, polled: bool) -> None:
+    """Nothing was asked, so nothing failed: its own schedule begins where it was."""
+    asked = case(polled=polled)
+    away = RestAway("scripted: REST is away", retry_after_s=5.0)
+    want = asked.asking.next(now(60 + WAIT_S))
+    assert want is not None
+    assert 0 == asked.asking.failed(want, away, now(60 + WAIT_S)).attempt
+    assert asked.asking.retrying, "whoever waits for the series to be whole waits on"
+    assert asked.asking.next(now(60 + WAIT_S + CALLED_S - 1)) is None
+    assert asked.asking.again()
+    assert want == asked.asking.next(now(60 + WAIT_S + CALLED_S - 1))
+    assert not asked.asking.again(), "once"
+
+
+def test_what_lies_behind_waits_for_the_venue_too() -> None:
+    made = case()
+    made.ledger.reach_back(T0 - 5 * MINUTE_NS)
+    want = made.asking.next(now(1))
+    assert want is not None
+    assert not want.live
+    made.asking.failed(want, RestAway("scripted: REST is away", retry_after_s=5.0), now(1))
+    assert made.asking.next(now(2)) is None, "however often it is asked what to do"
+    assert made.asking.again()
+    assert made.asking.next(now(2)) is not None

@@ -32,7 +32,8 @@ HOST = named("""
 """)
 EVENTS = named("""
     ConditionChanged ConnectionChanged ConnectionLost ConsumerLoses Doubted HistoryFailed HoleFound HoleHealed
-    PauseChanged Rescaled RowRefused StatusChanged StoreChanged SubscriptionRefused VenueFailed
+    PauseChanged Rescaled RestChanged RowRefused StatusChanged StoreChanged SubscriptionRefused
+    VenueFailed
 """)
 VALUES = named("""
     Candle CandleState DAY_NS Evidence Feed Finality Grid HOUR_NS Hole HoleKind MINUTE_NS MemoryStore
@@ -40,8 +41,8 @@ VALUES = named("""
     Zone broken_law iso parse_instant when
 """)
 ERRORS = named("""
-    ConfigError FaultKind GivenUp PlanError PluginError StoreError StreamClosed TransportError UsageError
-    VenueError WickwireError WireError
+    ConfigError FaultKind GivenUp PlanError PluginError RestAway StoreError StreamClosed TransportError
+    UsageError VenueError WickwireError WireError
 """)
 BORDER = named("""
     Accepted Account Ask BadRow Conversation Counting Description Endpoint Event Fault Heartbeat HttpReply

@@ -32,6 +32,7 @@ from wickwire import (
     PauseChanged,
     Policy,
     Rescaled,
+    RestChanged,
     Rotation,
     RowRefused,
     Rung,
@@ -186,7 +187,7 @@ def test_a_hole_that_is_found_and_healed_at_once_is_told_both_times() -> None:
             await world.next_minute(1)
             world.down = close == 102
             world.trade(close)
-        await asyncio.sleep(10)
+        await asyncio.sleep(40)  # the next try finds out that REST is back
 
         hole = Hole(lost * MINUTE_NS, (lost + 1) * MINUTE_NS, HoleKind.MISSING)
         [found], [healed] = of_kind(told, HoleFound), of_kind(told, HoleHealed)
@@ -528,6 +529,7 @@ LINES = {
     ConnectionChanged: "connection changed",
     ConnectionLost: "stream ended",
     PauseChanged: "requests pause",
+    RestChanged: "rest away",
     VenueFailed: "venue failed",
     StoreChanged: "store failed",
     ConsumerLoses: "consumer loses",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
@@ -29,8 +30,10 @@ from wickwire import (
     TransportError,
     VenueError,
 )
+from wickwire.breaker import Breaker
 from wickwire.budget import Budget
 from wickwire.history import History
+from wickwire.retry import Backoff
 from wickwire.session import Session, SessionState
 from wickwire.simulate.loops import run_virtual, running_clock
 from wickwire.subscriptions import TopicPhase
@@ -103,7 +106,8 @@ def with_session(
         bound = adapter(**knobs)
         transport = ScriptedTransport(answer=lambda _: rows())
         clock = running_clock()
-        history = History(bound, ACCOUNT, transport, Budget(Limits()), clock)
+        breaker = Breaker("scripted", Backoff(), clock, random.Random(1))
+        history = History(bound, ACCOUNT, transport, Budget(Limits()), breaker, clock)
         session = Session(bound, ACCOUNT, transport, history, clock, admitted=admitted)
         notes = Notes()
         for topic in topics or (TOPIC,):

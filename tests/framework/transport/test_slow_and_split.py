@@ -12,8 +12,10 @@ from tests.framework.scripted import ACCOUNT, TOPIC, adapter
 from tests.framework.test_session import Notes
 from tests.framework.transport.test_ws import leave, text, upgraded, url
 from wickwire import Endpoint, Limits, TransportError
+from wickwire.breaker import Breaker
 from wickwire.budget import Budget
 from wickwire.history import History
+from wickwire.retry import Backoff
 from wickwire.session import Session
 from wickwire.simulate.loops import run_scaled, running_clock
 from wickwire.transport.net import NetTransport
@@ -95,7 +97,8 @@ def test_a_message_that_trickles_meets_the_limit_of_silence(raw_venue, fragmente
             bound = adapter(endpoint={"silence_limit_s": SILENCE_S})
             origins = {"wss://scripted.test": f"ws://127.0.0.1:{port}"}
             transport = NetTransport(clock=clock, redirects=origins)
-            history = History(bound, ACCOUNT, transport, Budget(Limits()), clock)
+            breaker = Breaker("scripted", Backoff(), clock, random.Random(1))
+            history = History(bound, ACCOUNT, transport, Budget(Limits()), breaker, clock)
             session = Session(bound, ACCOUNT, transport, history, clock)
             session.want(TOPIC, notes, lambda: None)
             with pytest.raises(TransportError, match="nothing was received for 10 s"):
