@@ -33,7 +33,8 @@ What is compared:
 * `switches`: `[at_ns, series, route]`; `connects` and `requests`: by venue and life, when in seconds; `ends`:
   the same of streams that the other side ended, or nobody.
 * `lies`: `[venue, since_ns, until_ns]` in which its streams say what history contradicts, once they are back.
-* `asked`: by host and life, when a request was sent in seconds, `failed` when a stream was not opened, and
+* `asked`: by host and life, when a request was sent in seconds, `in_vain` those that failed after several
+  in a row had, `failed` when a stream was not opened, and
   `forlorn` where for long there had been none; `refusals`: by the same `[at_s, asked_s]` of answers that
   there were too many, and for how long the venue wanted peace.
 * `left`: `[series, since_ns, seen_ns]` of what is not wanted since then, and when data of it came last;
@@ -94,6 +95,8 @@ MOST_FAILED: Final = 26
 still lives, others try by schedules of their own."""
 MOST_FORLORN: Final = 16
 """Where none lives it is one schedule, whose waits are long by then."""
+MOST_IN_VAIN: Final = 16
+"""Requests that fail while REST is down share one schedule too, however many series there are."""
 AT_ONCE_S: Final = 0.1
 MANY_ENDS: Final = 12
 """Waits are drawn by lot from nothing to half a second or more: of so many streams that ended hardly half are
@@ -456,8 +459,8 @@ def _hasty(run: Run) -> list[str]:
             until_s = at_s + max(asked_s, PEACE_S) - SLACK_S
             hasty = [sent_s for sent_s in run["asked"][who] if at_s + UNDER_WAY_S < sent_s < until_s]
             lines += [f"I10 {who}: asked {hasty[0] - at_s:.1f} s after too many requests"] if hasty else []
-    for what, most in (("failed", MOST_FAILED), ("forlorn", MOST_FORLORN)):
-        for who, times in run[what].items():
+    for what, most in (("failed", MOST_FAILED), ("forlorn", MOST_FORLORN), ("in vain", MOST_IN_VAIN)):
+        for who, times in run[what.replace(" ", "_")].items():
             worst = _most_at_once(times, 60.0)
             if worst > most:
                 lines.append(f"I10 {who}: {worst} attempts {what} within a minute, {most} are sensible")

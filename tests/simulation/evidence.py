@@ -176,6 +176,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         "ends": _by_venue(stage, stage.books.ends),
         "failed": {f"{host} in life {life}": times for (host, life), times in stage.books.failed.items()},
         "forlorn": {f"{host} in life {life}": times for (host, life), times in stage.books.forlorn.items()},
+        "in_vain": {f"{host} in life {life}": times for (host, life), times in stage.books.in_vain.items()},
         "refusals": {f"{host} in life {life}": told for (host, life), told in stage.books.refusals.items()},
         "asked": {f"{host} in life {life}": times for (host, life), times in stage.books.requests.items()},
         "connects": _by_venue(stage, stage.books.connects),

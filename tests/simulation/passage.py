@@ -24,6 +24,9 @@ Sight = tuple[str, Sequence[bytes]]
 
 
 TOO_MANY: Final = 429
+DOWN: Final = 500
+MANY_FAILURES: Final = 3
+"""After so many requests in a row that failed, all who want something of a host share what they know of it."""
 FORLORN_S: Final = 15.0
 """After so long without any open stream to a host, all who want one share what they know of it."""
 CONFIRMED: Final = " confirmed"
@@ -46,6 +49,7 @@ class Ledgers:
         failed: When an attempt to open a stream failed, by host and life, in the loop's seconds.
         there_s: When a stream was open last, by host and life, in the loop's seconds.
         forlorn: Those of *failed* while for long no stream had been open there.
+        in_vain: When a request was sent that failed too, after several in a row had, by host and life.
         refusals: Answers "too many requests", by host and life: when, and how long the venue asked for.
         tries: Attempts by venue: when in true nanoseconds, whether it went well, whether it was for a stream.
         seen_ns: When a frame of something was handed over last.
@@ -63,10 +67,12 @@ class Ledgers:
     failed: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
     there_s: dict[tuple[str, int], float] = attrs.field(factory=dict)
     forlorn: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
+    in_vain: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
     refusals: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
     tries: dict[str, list[tuple[int, bool, bool]]] = attrs.field(factory=dict)
     seen_ns: dict[str, int] = attrs.field(factory=dict)
     first_ns: dict[str, int] = attrs.field(factory=dict)
+    _failures: dict[tuple[str, int], int] = attrs.field(factory=dict)
 
     def mark(self) -> None:
         """Look for the first data of each venue from now on."""
@@ -81,6 +87,16 @@ class Ledgers:
         self.failed.setdefault(where, []).append(_now_s())
         if began_s - self.there_s.get(where, -FORLORN_S) >= FORLORN_S:
             self.forlorn.setdefault(where, []).append(_now_s())
+
+    def is_down(self, where: tuple[str, int]) -> bool:
+        """Say whether several requests in a row have failed."""
+        return self._failures.get(where, 0) >= MANY_FAILURES
+
+    def asked(self, where: tuple[str, int], began_s: float, *, was_down: bool, well: bool) -> None:
+        """Note how a request ended that was sent when several in a row had failed, or not."""
+        self._failures[where] = 0 if well else self._failures.get(where, 0) + 1
+        if was_down and not well:
+            self.in_vain.setdefault(where, []).append(began_s)
 
     def reached_ns(self, venue: str) -> int:
         """Return when a stream of a venue was opened last; 0 before."""
@@ -147,16 +163,19 @@ class Passage:
         return stream
 
     async def request(self, request: HttpRequest) -> HttpReply:
-        host, at_ns = urlsplit(request.url).netloc, self.books.now_ns()
-        self.books.requests.setdefault((host, self.life), []).append(_now_s())
+        host, at_ns, began_s = urlsplit(request.url).netloc, self.books.now_ns(), _now_s()
+        self.books.requests.setdefault((host, self.life), []).append(began_s)
+        was_down = self.books.is_down((host, self.life))
         try:
             reply = await self.inner.request(request)
         except WickwireError as exc:
             await self._hang()
+            self.books.asked((host, self.life), began_s, was_down=was_down, well=False)
             self.books.journal.note("request", host, type(exc).__name__)
             self.books.tried(host, at_ns, well=False)
             raise
         await self._hang()
+        self.books.asked((host, self.life), began_s, was_down=was_down, well=reply.status < DOWN)
         self.books.journal.note("request", host, reply.status, len(reply.body))
         self.books.tried(host, at_ns, well=reply.status == 200)
         if reply.status == TOO_MANY:

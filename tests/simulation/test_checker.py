@@ -73,6 +73,7 @@ def whole() -> dict[str, Any]:
         "failed": {"stream in life 1": [float(number) for number in range(0, 160, 10)]},
         "forlorn": {"stream in life 1": [float(number) for number in range(0, 160, 10)]},
         "asked": {"api in life 1": [10.0, 25.0]},
+        "in_vain": {"api in life 1": [float(number) for number in range(0, 160, 10)]},
         "refusals": {"api in life 1": [(10.1, 0.0)]},
         "samples": [[ns, NAME, "live", "stream", ns - 20 * S] for ns in OPENS],
         "bare": [],
@@ -201,6 +202,10 @@ def _each_reconnect_begins_anew(run: dict[str, Any]) -> None:
 
 def _all_its_connections_hammer(run: dict[str, Any]) -> None:
     run["forlorn"]["stream in life 1"] += [40.0 + 4 * number for number in range(12)]
+
+
+def _each_series_asks_for_itself(run: dict[str, Any]) -> None:
+    run["in_vain"]["api in life 1"] += [40.0 + 4 * number for number in range(12)]
 
 
 def _it_comes_back_at_once(run: dict[str, Any]) -> None:
@@ -356,6 +361,7 @@ BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I10", _it_asks_after_too_many_requests),
     ("I10", _it_hammers),
     ("I10", _all_its_connections_hammer),
+    ("I10", _each_series_asks_for_itself),
     ("I10", _it_comes_back_at_once),
     ("I11", _told_a_secret),
     ("I12", _frame_not_counted),
