@@ -26,7 +26,7 @@ Sight = tuple[str, Sequence[bytes]]
 TOO_MANY: Final = 429
 DOWN: Final = 500
 MANY_FAILURES: Final = 3
-"""After so many requests in a row that failed, all who want something of a host share what they know of it."""
+"""After so many failures in a row, all who want something of a host share what they know of it."""
 FORLORN_S: Final = 15.0
 """After so long without any open stream to a host, all who want one share what they know of it."""
 CONFIRMED: Final = " confirmed"
