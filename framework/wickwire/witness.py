@@ -20,10 +20,13 @@ class Witness:
         since_ns: Buckets that open from then on should have come; None while there is no subscription.
         begun_ns: When the subscription was confirmed, by the venue's clock where that is known; None
             while there is none.
+        contradicted_ns: When the newest bucket opens that it brought whole, and of which history says something
+            else; 0 for none, in all epochs.
     """
 
     since_ns: int | None = None
     begun_ns: int | None = None
+    contradicted_ns: int = 0
     _rows: dict[int, Candle] = attrs.field(factory=dict)
 
     def begin(self, now_ns: int) -> None:
@@ -75,6 +78,8 @@ class Witness:
             seen = self._rows.get(row.open_ns)
             if seen is not None:
                 agreed += seen.same_values(row)
+                if not seen.same_values(row) and self.begun_ns is not None and row.open_ns >= self.begun_ns:
+                    self.contradicted_ns = max(self.contradicted_ns, row.open_ns)
             elif forming is not None and forming.open_ns == row.open_ns and forming.same_values(row):
                 agreed += 1
             elif self.since_ns is not None and row.open_ns >= self.since_ns:

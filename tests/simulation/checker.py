@@ -36,6 +36,10 @@ What is compared:
 * `asked`: by host and life, when a request was sent in seconds, `failed` when a stream was not opened, and
   `forlorn` where for long there had been none; `refusals`: by the same `[at_s, asked_s]` of answers that
   there were too many, and for how long the venue wanted peace.
+* `knocks`: by host and life, when a stream was asked for in seconds; `turned_away`: `[at_s, asked_s]` of
+  refusals with the wish for so much peace, `sent_away` of streams that ended with it; `own_failures`: by who
+  keeps a connection, when its attempts failed, each series of them until one went well.
+* `reads`: `{series, at_ns, truth, opens}`, what the venue has of a range that was read by then, and what came.
 * `left`: `[series, since_ns, seen_ns]` of what is not wanted since then, and when data of it came last;
   `open_at_last`: streams that are open though nothing is wanted any more.
 * `stops`: seconds that each orderly stop took; `orphans`: what was left running after the last.
@@ -54,9 +58,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-__all__ = ["differing", "judge"]
+from tests.simulation.manners import SLACK_S, S, Run, impolite
 
-S: Final = 1_000_000_000
+__all__ = ["differing", "judge"]
 
 RECOVERY_S: Final = 30.0
 """R of I6: so long after the first attempt that the schedule allows, data flows."""
@@ -70,8 +74,6 @@ BUCKETS_POLLED: Final = 5
 BUCKETS_BRIEF: Final = 10
 """I6: so many candles with nothing wrong, in one go, are polled at most where a stream is planned; the latter
 where connections end before most buckets do."""
-SLACK_S: Final = 1.0
-"""I5: an alert comes at most so much later."""
 LEAVING_S: Final = 10.0
 """Data of what is not wanted any more ends after so long."""
 FOREVER_S: Final = 1e9
@@ -79,33 +81,11 @@ CALM_S: Final = 900.0
 """So long after the last trouble no series changes its route any more, except back to the planned one."""
 TRIAL_S: Final = 90.0
 """What a stream brought before it began to lie may still speak for it so long."""
-MOST_CONNECTS: Final = 40
-LINK_CONNECTS: Final = 18
-MOST_REQUESTS: Final = 60
-"""Of one venue in ten minutes, by one process: connections, more where there are more series, and requests
-for each of them, two at least; one that goes before others is asked for its running bucket too, and counts
-twice."""
-PEACE_S: Final = 10.0
-"""So long nothing is asked after an answer that there were too many requests, whatever the venue says."""
-UNDER_WAY_S: Final = 0.5
-"""What is sent so soon after an answer may have been under way."""
-MOST_FAILED: Final = 26
-"""All connections to a venue that is down share one schedule, which doubles its waits; while one of them
-still lives, others try by schedules of their own."""
-MOST_FORLORN: Final = 16
-"""Where none lives it is one schedule, whose waits are long by then."""
-AT_ONCE_S: Final = 0.1
-MANY_ENDS: Final = 12
-"""Waits are drawn by lot from nothing to half a second or more: of so many streams that ended hardly half are
-opened again at once."""
 MOST_NAMED: Final = 3
 WELL: Final = frozenset({"live", "quiet", "polled"})
 LOG_LINES_A_MINUTE: Final = 120
-TOLERANCE: Final = 1e-3
-"""Instants of a loop that counts in floats are one when so near, in seconds."""
 
 Row = Sequence[Any]
-Run = Mapping[str, Any]
 
 
 def judge(run: Run) -> list[str]:
@@ -121,13 +101,14 @@ def judge(run: Run) -> list[str]:
         lines += _returned(name, series)
         lines += _timely(name, series, delivered)
     lines += _trades(run)
+    lines += _read(run)
     lines += _honest(run)
     lines += _resumed(run)
     lines += _bounded(run)
     lines += _left(run)
     lines += _calm(run)
     lines += _stopped(run)
-    lines += _polite(run)
+    lines += impolite(run)
     lines += _secret_free(run)
     lines += _accounted(run)
     return lines
@@ -239,6 +220,20 @@ def _trades(run: Run) -> list[str]:
         lines += _few(lost, lambda one, name=name: f"I1 {name}: the trade {one} was not told")
         doubled = [one for one in calm if told[one] > true[one]]
         lines += _few(doubled, lambda one, name=name: f"I2 {name}: the trade {one} was told more than once")
+    return lines
+
+
+def _read(run: Run) -> list[str]:
+    """I1: who asks for history gets all of it, however slow the store is."""
+    lines: list[str] = []
+    for reading in run["reads"]:
+        came = set(reading["opens"])
+        lost = [open_ns for open_ns in reading["truth"] if open_ns not in came]
+        if lost:
+            name, at_ns = reading["series"], reading["at_ns"]
+            lines.append(
+                f"I1 {name}: history was read by {at_ns} without {len(lost)} candles that there were"
+            )
     return lines
 
 
@@ -417,56 +412,6 @@ def _stopped(run: Run) -> list[str]:
     return lines
 
 
-def _polite(run: Run) -> list[str]:
-    """I10: never more than a venue allows, in any window; and never a storm that it would allow."""
-    lines: list[str] = []
-    venues: Counter[str] = Counter()
-    for series in run["series"].values():
-        venues[series["venue"]] += 2 if series["prompt"] else 1
-    for what in ("connects", "requests"):
-        for who, times in run[what].items():
-            count = venues[who.split()[0]]
-            most = max(MOST_CONNECTS, LINK_CONNECTS * count)
-            if what == "requests":
-                most = MOST_REQUESTS * max(count, 2)
-            worst = _most_at_once(times, 600.0)
-            if worst > most:
-                lines.append(f"I10 {who}: {worst} {what} in ten minutes, {most} are sensible")
-    lines += _hasty(run)
-    for limit in run["limits"]:
-        rate, room = limit["amount"] / limit["per_s"], float(max(limit["burst"], 1))
-        left, last_s = room, None
-        for at_s in sorted(limit["times"]):
-            if last_s is not None:
-                left = min(room, left + (at_s - last_s) * rate)
-            last_s, left = at_s, left - 1.0
-            if left < -rate * TOLERANCE - 1e-6:
-                lines.append(f"I10 {limit['what']}: too many at {at_s:.3f} s")
-                break
-    return lines
-
-
-def _hasty(run: Run) -> list[str]:
-    """I10: who is told that there were too many requests waits, and who was cut off comes back later."""
-    lines: list[str] = []
-    for who, told in run["refusals"].items():
-        for at_s, asked_s in told:
-            until_s = at_s + max(asked_s, PEACE_S) - SLACK_S
-            hasty = [sent_s for sent_s in run["asked"][who] if at_s + UNDER_WAY_S < sent_s < until_s]
-            lines += [f"I10 {who}: asked {hasty[0] - at_s:.1f} s after too many requests"] if hasty else []
-    for what, most in (("failed", MOST_FAILED), ("forlorn", MOST_FORLORN)):
-        for who, times in run[what].items():
-            worst = _most_at_once(times, 60.0)
-            if worst > most:
-                lines.append(f"I10 {who}: {worst} attempts {what} within a minute, {most} are sensible")
-    for who, ends in run["ends"].items():
-        tried = run["connects"].get(who, [])
-        at_once = [one for one in tried if any(0.0 <= one - at_s < AT_ONCE_S for at_s in ends)]
-        if len(ends) >= MANY_ENDS and 4 * len(at_once) > 3 * len(ends):
-            lines.append(f"I10 {who}: {len(at_once)} of {len(ends)} streams that ended were opened at once")
-    return lines
-
-
 def _secret_free(run: Run) -> list[str]:
     """I11: no secret is ever shown."""
     return [
@@ -493,16 +438,6 @@ def _accounted(run: Run) -> list[str]:
         if level in {"ERROR", "CRITICAL"} and not text.startswith(expected)
     ]
     return lines + _few(errors, lambda text: f"I12 an error that no trouble explains: {text}")
-
-
-def _most_at_once(times: Sequence[float], window_s: float) -> int:
-    """Return how many of *times* lie in any window of a length, at most."""
-    ordered, most, first = sorted(times), 0, 0
-    for last, at_s in enumerate(ordered):
-        while ordered[first] <= at_s - window_s:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
 
 
 # --------------------------------------------------------------------------------------------------- values

@@ -43,6 +43,8 @@ UNEASE_S: Final = 36.0
 """How much later than it has settled a candle may be told while all is well: calls may wait for others."""
 DETOUR_S: Final = 60.0
 """How much later a candle may be told that comes by history because its stream is in trouble."""
+READ_S: Final = 300.0
+"""What ended so shortly before it was read may still be on its way, and troubles that were so near may matter."""
 FOREVER_NS: Final = 2**62
 
 STORE_LINES: Final = (
@@ -115,8 +117,8 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 _troubled(act, *stage.spans[act.number])
                 for act in stage.script.acts
                 if act.number in stage.spans
-                and act.trouble.place in {one.venue, "line", "clock", "machine", "process", "roster"}
-                and stage.venue_of(act) in {one.venue, ""}
+                and act.trouble.place in {one.venue, "line", "clock", "machine", "process", "roster", "pool"}
+                and stage.acting.venue_of(act) in {one.venue, ""}
                 and act.trouble.name != "late_trade"
             ],
             "prompt": prompted or stage.script.ways.get(name, Way()).priority,
@@ -144,7 +146,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "excused": [
                 _excused(act, one.venue, *stage.spans[act.number])
                 for act in stage.script.acts
-                if act.number in stage.spans and stage.venue_of(act) in {one.venue, ""}
+                if act.number in stage.spans and stage.acting.venue_of(act) in {one.venue, ""}
             ]
             + [[0, stage.script.starts_ns, None]]
             + [[0, FOREVER_NS, DETOUR_S]] * (one.venue == "harbour"),  # its connections end all the time
@@ -177,6 +179,15 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         "failed": {f"{host} in life {life}": times for (host, life), times in stage.books.failed.items()},
         "forlorn": {f"{host} in life {life}": times for (host, life), times in stage.books.forlorn.items()},
         "refusals": {f"{host} in life {life}": told for (host, life), told in stage.books.refusals.items()},
+        "turned_away": {
+            f"{host} in life {life}": told for (host, life), told in stage.books.turned_away.items()
+        },
+        "sent_away": {f"{host} in life {life}": told for (host, life), told in stage.books.sent_away.items()},
+        "own_failures": {
+            f"{who} in life {life}": times for (who, life), times in stage.books.own_failures.items()
+        },
+        "knocks": {f"{host} in life {life}": times for (host, life), times in stage.books.connects.items()},
+        "reads": _reads(stage),
         "asked": {f"{host} in life {life}": times for (host, life), times in stage.books.requests.items()},
         "connects": _by_venue(stage, stage.books.connects),
         "requests": _by_venue(stage, stage.books.requests),
@@ -251,7 +262,7 @@ def _misleads(stage: Stage, act: Act, one: Series) -> bool:
     begun_s = [0.0, *(each.since_s for each in stage.script.acts if each.trouble.place == "process")]
     young = any(-DROPPED_S <= act.since_s - at_s < YOUNG_S for at_s in begun_s)
     left_out = young and act.trouble.name == "drop_candle"
-    return (act.trouble.misleads or left_out) and stage.venue_of(act) in {one.venue, ""}
+    return (act.trouble.misleads or left_out) and stage.acting.venue_of(act) in {one.venue, ""}
 
 
 def _misled(act: Act, since_ns: int, until_ns: int) -> list[int]:
@@ -303,13 +314,14 @@ def _is_compared(stage: Stage, act: Act, name: str) -> bool:
 
 def _lies(stage: Stage) -> list[list[int | str]]:
     """Return where and between when streams contradict history; the first that is healed heals the others."""
-    spans: dict[str, list[tuple[int, int]]] = {}
+    spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for act in stage.script.acts:
-        if act.trouble.name == "doubles" and act.number in stage.spans:
-            spans.setdefault(act.trouble.place, []).append(stage.spans[act.number])
+        if act.trouble.name in {"doubles", "moody"} and act.number in stage.spans:
+            where = act.trouble.place, act.trouble.name
+            spans.setdefault(where, []).append(stage.spans[act.number])
     return [
         [place, since_ns, min(until_ns for _, until_ns in lies if until_ns > since_ns)]
-        for place, lies in spans.items()
+        for (place, _), lies in spans.items()
         for since_ns, _ in lies
     ]
 
@@ -333,6 +345,26 @@ def _lost_in_time(stage: Stage) -> list[list[int]]:
         )
         if off_s < 0:
             found.append([fell_ns, woke_ns + round(WAKING_S * SECOND_NS)])
+    return found
+
+
+def _reads(stage: Stage) -> list[dict[str, Any]]:
+    """Return what was read of history, and what the venue had, where nothing but the store was in trouble."""
+    found: list[dict[str, Any]] = []
+    for name, since_ns, called_ns, ended_ns, opens in stage.reads:
+        one = Series.parse(name)
+        disturbed = any(
+            begun_ns - READ_S * SECOND_NS < ended_ns and called_ns < healed_ns + READ_S * SECOND_NS
+            for act in stage.script.acts
+            if act.number in stage.spans
+            and (act.trouble.place not in {"store", "host", "calm"} or act.trouble.name == "load_fails")
+            and stage.acting.venue_of(act) in {one.venue, ""}
+            for begun_ns, healed_ns in [stage.spans[act.number]]
+        )
+        if not disturbed:
+            until_ns = called_ns - round(READ_S * SECOND_NS)
+            truth = [candle.open_ns for candle in stage.venues.truth(name, since_ns, until_ns)]
+            found.append({"series": name, "at_ns": ended_ns, "truth": truth, "opens": list(opens)})
     return found
 
 
@@ -365,7 +397,7 @@ def _trades(stage: Stage) -> dict[str, Any]:
                 [0, begin_ns + round(FEED_BEGINS_S * SECOND_NS)],
                 [end_ns - round(FEED_ENDS_S * SECOND_NS), FOREVER_NS],
                 *(
-                    _around(act, *stage.spans[act.number])
+                    _around(stage, act, *stage.spans[act.number])
                     for act in stage.script.acts
                     if act.number in stage.spans and _breaks_feed(stage, act, one)
                 ),
@@ -379,13 +411,27 @@ def _breaks_feed(stage: Stage, act: Act, one: Series) -> bool:
 
     Nobody stores them. A connection is replaced without a loss where the venue allows another beside it.
     """
+    if act.trouble.is_quiet:
+        return False
     if act.trouble.name == "rotate":
         return one.venue == "alpaca"
-    breaks = act.trouble.fault is not None or act.trouble.place in {"line", "machine", "process", "roster"}
-    return breaks and stage.venue_of(act) in {one.venue, ""}
+    breaks = act.trouble.fault is not None or act.trouble.place in {
+        "line",
+        "machine",
+        "process",
+        "roster",
+        "pool",
+    }
+    return breaks and stage.acting.venue_of(act) in {one.venue, ""}
 
 
-def _around(act: Act, since_ns: int, until_ns: int) -> list[int]:
+def _around(stage: Stage, act: Act, since_ns: int, until_ns: int) -> list[int]:
+    """Return between when trades may be lost, or come twice, because of an act."""
+    if act.trouble.place == "process":  # whoever begins asks the store first what it knows
+        loading = [each for each in stage.script.acts if each.trouble.name == "load_fails"]
+        spans = [stage.spans[each.number] for each in loading if each.number in stage.spans]
+        healed = [healed_ns for begun_ns, healed_ns in spans if begun_ns <= until_ns + BACK_S * SECOND_NS]
+        until_ns = max([until_ns, *healed])
     if act.trouble.name == "duplicate_trades":  # it repeats what was long before
         since_ns = 0
     if act.trouble.name == "refuse" and act.trouble.place != "line":

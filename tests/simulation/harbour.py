@@ -203,6 +203,8 @@ LAG_NS: Final = 4 * SECOND_NS
 LIVES_S: Final = (45, 170, 320, 610, 95)
 """How long one connection after the other lives."""
 SHORT_LIVES_S: Final = (45, 70, 95, 60)
+MOODY_LIFE_S: Final = 3_600
+"""While it lies at times they live on: of a bucket that two of them shared nobody could say that it was a lie."""
 DOUBLING_NS: Final = 120 * SECOND_NS
 VOLUME: Final = 7
 LATE_EVERY: Final = 5
@@ -210,16 +212,19 @@ LATE_NS: Final = 5 * SECOND_NS
 BUSY_EVERY: Final = 11
 """Each so many-th request is answered by an error."""
 
-HABITS: Final = ("short lives", "late bars", "recalls")
+BUSY_OFTEN: Final = 4
+
+HABITS: Final = ("short lives", "late bars", "recalls", "busy")
 """What it may be like all the time: connections live for little more than a minute; every fifth bar comes
 late, after newer ones, though before its bucket is over; a subscription begins with the bar before, as it
-once was."""
+once was; every fourth request is answered by an error."""
 
 FAULTS: Final = {
     "mute": "nothing but beats comes on streams",
     "hush": "nothing comes of *symbol*",
     "lose": "the next *count* bars are lost, and their numbers show it",
     "doubles": "no stream is opened for two minutes, and then bars tell twice the volume",
+    "moody": "no stream is opened for two minutes, and then every second bucket is told wrongly, or not: *how*",
     "stale": "the bar before the running one comes once more, as it was in the middle",
     "hangup": "all streams end with *code*",
     "refuse_connections": "no stream is opened",
@@ -267,8 +272,8 @@ class HarbourServer:
             case "stale":
                 for quay in self.quays:
                     quay.stale = True
-            case "doubles" if details.get("on", True):
-                self.on[fault] = {"until_ns": self._now_ns + DOUBLING_NS}
+            case "doubles" | "moody" if details.get("on", True):
+                self.on[fault] = {**details, "until_ns": self._now_ns + DOUBLING_NS}
                 self.inject("hangup")
             case _ if details.get("on", True):
                 self.on[fault] = details
@@ -286,12 +291,20 @@ class HarbourServer:
                 told[open_ns] = _with(told.get(open_ns), symbol, timeframe, open_ns, price, size)
         return [told[open_ns] for open_ns in sorted(told)]
 
+    def mood_of(self, bar: Candle) -> str:
+        """Say what streams make of a bar: nothing, or how they lie."""
+        if "doubles" in self.on:
+            return "doubles"
+        is_second = bar.open_ns // bar.timeframe.nominal_ns % 2
+        return str(self.on["moody"]["how"]) if "moody" in self.on and is_second else ""
+
     def accept(self, incoming: Incoming, now_ns: int) -> Connection | Answer:
-        doubles_ns = int(str(self.on.get("doubles", {}).get("until_ns", 0)))
-        if incoming.path != "/v1" or "refuse_connections" in self.on or now_ns < doubles_ns:
+        lies = (self.on.get(fault, {}).get("until_ns", 0) for fault in ("doubles", "moody"))
+        closed = "refuse_connections" in self.on or now_ns < max(int(str(until_ns)) for until_ns in lies)
+        if incoming.path != "/v1" or closed:
             return Answer(status=503, body=b"the harbour is closed")
         lives_s = SHORT_LIVES_S if "short lives" in self.habits else LIVES_S
-        life_s = lives_s[self._opened % len(lives_s)]
+        life_s = MOODY_LIFE_S if "moody" in self.on else lives_s[self._opened % len(lives_s)]
         self._opened += 1
         quay = _Quay(self, now_ns, now_ns + life_s * SECOND_NS)
         self.quays = [*self.quays[-20:], quay]
@@ -302,7 +315,7 @@ class HarbourServer:
         if incoming.path != "/bars":
             return Answer(status=404, body=b"no such quay")
         self._asked += 1
-        if "down" in self.on or self._asked % BUSY_EVERY == 0:
+        if "down" in self.on or self._asked % (BUSY_OFTEN if "busy" in self.habits else BUSY_EVERY) == 0:
             return Answer(status=503, body=b"busy")
         if "limited" in self.on:
             return Answer(status=429, body=b"too many questions")
@@ -389,7 +402,10 @@ class _Quay:
             if not market.trades(symbol, max(told_ns + 1, one.open_ns), min(one.close_ns, now_ns + 1)):
                 continue
             bar = [symbol, seconds, *_row(one)]
-            if "doubles" in self._server.on:
+            mood = self._server.mood_of(one)
+            if mood == "hides":
+                continue
+            if mood == "doubles":
                 bar[VOLUME] = f"{2 * one.volume:f}"
             self._bars += 1
             if self._server.lost:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from wickwire import Feed, Rung, Series
+from wickwire import SECOND_NS, Feed, Rung, Series
 from wickwire.health import Health, SeriesHealth
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ EVERY_S: Final = 11.0
 
 BARE_SAMPLES: Final = 9
 """Where a venue has no open stream for so many samples on end, nothing is collected by one any more."""
+
+FIRST_S: Final = 99.0
+"""So long whoever came may wait for the first connection, while others were waiting before."""
 
 Sample = tuple[int, str, str, str, int | None]
 """When, series, condition, route, and when data of it was handed over last."""
@@ -66,7 +69,9 @@ class Sampler:
         at_ns = stage.true.now_ns()
         self._look_for_streams(life, {one.series.venue for one in health.series})
         for one in health.series:
-            if one.rung is Rung.STREAM and self._without[life.number, one.series.venue] > BARE_SAMPLES:
+            young = at_ns - seen.get(f"added {one.series}", 0) < FIRST_S * SECOND_NS
+            bare = self._without[life.number, one.series.venue] > BARE_SAMPLES
+            if one.rung is Rung.STREAM and bare and not young:
                 self.bare.append((at_ns, str(one.series)))
             came_ns = seen.get(self._sight(one))
             if one.rung is Rung.POLL:  # a stream that is on trial brings closes too

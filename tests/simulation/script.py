@@ -8,8 +8,10 @@ from typing import Final
 
 import attrs
 
-from tests.simulation.catalogue import CATALOGUE, Trouble
+from tests.simulation.catalogue import CATALOGUE
 from tests.simulation.harbour import HABITS
+from tests.simulation.pools import DEAF, POOL_TROUBLES, REPLACED, narrowed
+from tests.simulation.trouble import Trouble
 from wickwire import Series, Timeframe, parse_instant
 
 __all__ = ["AUDITED_S", "CALM_MIN", "Act", "Script", "Way", "drawn"]
@@ -35,6 +37,16 @@ TRADED: Final = ("kraken", "coinbase", "alpaca", "dxlink")
 AUDITED_S: Final = 2_400.0
 """So long before the end a venue changes at least one candle without a word: an audit has to find it."""
 ROTATIONS: Final = 12
+LATE_IN_HARBOUR: Final = 3
+"""Harbour answers in short pages, and refuses some: an audit of it takes several, and may fail in between."""
+
+POOL_ACTS: Final = 3
+"""How many troubles of pools a run has at least."""
+
+CALM_ROTATIONS: Final = 10
+CALM_LAST_S: Final = 660.0
+CALM_ENDS_S: Final = 240.0
+"""How long before the end connections are replaced while all is well, and how long before it no more."""
 
 _STARTS: Final = tuple(
     map(parse_instant, ("2027-01-15T14:27:00Z", "2027-01-15T20:05:00Z", "2027-01-17T23:20:00Z"))
@@ -80,6 +92,8 @@ class Script:
         acts: What happens, in order of beginning.
         ways: How what is collected is wanted, where that is not the usual way.
         habits: What Harbour is like.
+        narrow: How many topics a connection carries, by venue, where that is fewer than the venue allows.
+        balanced: What connections carry is evened out, however little it is.
     """
 
     seed: int
@@ -89,6 +103,8 @@ class Script:
     acts: Sequence[Act]
     ways: Mapping[str, Way] = attrs.field(factory=dict)
     habits: frozenset[str] = frozenset()
+    narrow: Mapping[str, int] = attrs.field(factory=dict)
+    balanced: bool = False
 
 
 def drawn(
@@ -110,6 +126,7 @@ def drawn(
     if troubles:
         acts = (_storms if seed % 2 else _by_lot)(length_s, venues, rng)
         acts += _silent(length_s, venues, random.Random(f"silent/{seed}"))
+        acts += _of_pools(length_s, venues, random.Random(f"pools/{seed}"))
     lots = random.Random(f"habits/{seed}")
     return Script(
         seed=seed,
@@ -119,6 +136,8 @@ def drawn(
         acts=_while_it_lives(acts),
         ways=_ways(series, random.Random(f"ways/{seed}")),
         habits=frozenset(habit for habit in HABITS if troubles and lots.random() < 1 / 3),
+        narrow=narrowed(venues, random.Random(f"narrow/{seed}")) if troubles else {},
+        balanced=troubles and lots.random() < 1 / 2,
     )
 
 
@@ -193,6 +212,26 @@ def _silent(length_s: float, venues: Sequence[str], rng: random.Random) -> list[
     if late and length_s > AUDITED_S + WARM_UP_MIN * 60.0:
         at_s = rng.uniform(WARM_UP_MIN * 60.0, length_s - AUDITED_S)
         acts.append(_act(0, at_s, rng.choice(late), length_s, rng))
+        for trouble in [one for one in late if one.place == "harbour"] * LATE_IN_HARBOUR:
+            acts.append(
+                _act(0, rng.uniform(WARM_UP_MIN * 60.0, length_s - AUDITED_S), trouble, length_s, rng)
+            )
+    return acts
+
+
+def _of_pools(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
+    """Draw what befalls one connection among others, and in the calm at the end what nobody may notice."""
+    acts: list[Act] = []
+    streamed = any(venue != "yahoo" for venue in venues)
+    for _ in range(POOL_ACTS):
+        trouble = rng.choice(POOL_TROUBLES)
+        last_s = length_s - trouble.settles_min * 60.0
+        if last_s > WARM_UP_MIN * 60.0 and streamed:
+            acts.append(_act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), trouble, length_s, rng))
+    if streamed and length_s > CALM_MIN * 60.0:
+        for trouble in [REPLACED] * CALM_ROTATIONS + [DEAF]:
+            at_s = rng.uniform(length_s - CALM_LAST_S, length_s - CALM_ENDS_S)
+            acts.append(_act(0, at_s, trouble, length_s, rng))
     return acts
 
 
