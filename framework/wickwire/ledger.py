@@ -67,8 +67,8 @@ class PageOutcome:
         closed: Candles that the page closed first.
         agreed: Buckets that the stream had brought in this epoch, with the same values.
         missed: Open times that history holds and the stream, though subscribed, had not brought (whole).
-        contradicted: When the newest bucket opens that the stream brought whole, and with other values, in this
-            page or before; 0 for none.
+        contradicted: When the newest bucket opens that the stream brought whole, and with other values than
+            this page has or one before; 0 for none.
     """
 
     closed: int = 0

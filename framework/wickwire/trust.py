@@ -1,8 +1,8 @@
 """Which route one candle series is trusted to, the stream's or history's, and when that changes.
 
 A stream that is lost, refused or silent makes the series polled: it falls. From then on its stream is on
-trial, and two candles on which stream and history agree make the series streamed again, with none between them
-on which they differ, or which the stream left out.
+trial, and two candles on which stream and history agree make the series streamed again, with none between
+them on which they differ, or which the stream left out.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ class Witness:
         since_ns: Buckets that open from then on should have come; None while there is no subscription.
         begun_ns: When the subscription was confirmed, by the venue's clock where that is known; None
             while there is none.
-        contradicted_ns: When the newest bucket opens that it brought whole, and of which history says something
-            else; 0 for none, in all epochs.
+        contradicted_ns: When the newest bucket opens that it brought whole, in whatever epoch, and with other
+            values than history has; 0 for none.
     """
 
     since_ns: int | None = None

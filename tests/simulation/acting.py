@@ -1,15 +1,15 @@
-"""How troubles are played: what each does to venues, line, store, clock, process and host, and how it ends."""
+"""How troubles are played: what each does to venues, line, store, clock, process and host."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from tests.simulation.pools import POOLED
+from tests.simulation.sampler import sight_of
 from tests.simulation.trouble import Trouble
 from wickwire import HOUR_NS, SECOND_NS, Series, StoreError, Timeframe, UsageError
 from wickwire.simulate.loops import VirtualLoop
@@ -25,8 +25,8 @@ LATENCY_S: Final = 0.05
 
 SWAPPED_S: Final = 1.0
 CROWDED_S: Final = 3.2
-"""After so long series that were left are wanted again; the latter is after all that may have been on its way to
-the venue when it sent somebody away, and before anybody should come back."""
+"""After so long series that were left are wanted again; the latter is after all that may have been on its way
+to the venue when it sent somebody away, and before anybody should come back."""
 
 BACKLOG_NS: Final = 19 * HOUR_NS
 """How far back history is wanted while the store is slow: more buckets than may wait for it at once."""
@@ -38,8 +38,8 @@ DEAF_VENUES: Final = ("kraken", "coinbase")
 """Who can confirm a subscription and bring nothing of it."""
 
 BUSY_S: Final = (4, 8)
-"""Between when after the beginning of a rotation something has to be traded, for silence to prove anything: later
-than what was told before, and sooner than a silence counts as a proof by itself."""
+"""Between when after the beginning of a rotation something has to be traded: later than what was told before,
+and sooner than a silence counts as a proof that nothing is traded."""
 
 LONGEST_LOOK_S: Final = 60
 
@@ -51,6 +51,7 @@ class Acting:
         """Play nothing yet."""
         self._stage = stage
         self._rotating = asyncio.Lock()
+        self._absent: dict[str, tuple[int, str]] = {}
 
     # ------------------------------------------------------------------------------- beginning and ending
 
@@ -62,12 +63,7 @@ class Acting:
             case "line":
                 self._disturb(act)
             case "store":
-                details = dict(trouble.details)
-                if trouble.name == "one_series":
-                    details["series"] = self._lot_of(act, list(stage.script.series))
-                stage.weather.on["slow" if trouble.name == "backlog" else trouble.name] = details
-                if trouble.name == "backlog":
-                    self._want_the_past(act)
+                self._cloud(act)
             case "clock":
                 stage.wall.wrong_ns = round(trouble.details["by_s"] * SECOND_NS)
             case "machine":
@@ -87,6 +83,16 @@ class Acting:
             case _:
                 assert trouble.fault is not None
                 stage.venues.inject(trouble.fault)
+
+    def _cloud(self, act: Act) -> None:
+        """Let the store be in trouble, or give it much to do while it is slow."""
+        stage, trouble = self._stage, act.trouble
+        details = dict(trouble.details)
+        if trouble.name == "one_series":
+            details["series"] = self._lot_of(act, list(stage.script.series))
+        stage.weather.on["slow" if trouble.name == "backlog" else trouble.name] = details
+        if trouble.name == "backlog":
+            self._want_the_past(act)
 
     async def heal(self, act: Act) -> None:
         """Let a trouble end."""
@@ -160,16 +166,35 @@ class Acting:
         for name in names:
             self._stage.series.pop(name, None)
             if life is not None and life.begun.is_set():
+                self._note_absence(life, name)
                 await life.collector.remove(name)
 
     def _put_back(self, names: list[str]) -> None:
         """Want them again, all at once."""
         stage = self._stage
         for name in names:
+            self._note_return(name)
             stage.series[name] = None
             if stage.life is not None and stage.life.begun.is_set():
                 stage.books.seen_ns[f"added {name}"] = stage.true.now_ns()
                 stage.run_errand(_added(stage.life, name), f"add {name}")
+
+    def _note_absence(self, life: Life, name: str) -> None:
+        """Note what brings a series that is left, where it is not wanted for another one too."""
+        sights = {
+            str(one.series): sight_of(one.series, one.rung)
+            for one in life.collector.health().series
+            if str(one.series) == name or str(one.series) in self._stage.series
+        }
+        sight = sights.pop(name, "rest")
+        if sight not in sights.values() and not sight.startswith("rest"):
+            self._absent[name] = self._stage.true.now_ns(), sight
+
+    def _note_return(self, name: str) -> None:
+        """Note when data came last of what was left."""
+        if name in self._absent:
+            left_ns, sight = self._absent.pop(name)
+            self._stage.left.append((name, left_ns, self._stage.books.seen_ns.get(sight, 0)))
 
     # ----------------------------------------------------------------------------------------- the host
 
@@ -258,7 +283,9 @@ class Acting:
 
     async def _rotated(self, life: Life, venue: str) -> None:
         async with self._rotating:
-            await life.collector.rotate(venue)
+            rotations = await life.collector.rotate(venue)
+        at_ns = self._stage.true.now_ns()
+        self._stage.rotated += [(at_ns, venue, one.replaced, one.broken, one.trouble) for one in rotations]
 
     async def _deafened(self, life: Life, venue: str) -> None:
         """Replace a connection by one that is confirmed and brings nothing; then all is well again."""
@@ -322,7 +349,7 @@ class Acting:
         return str(servers[self._lot_of(act, several or streamed)].stream_origins[0])
 
     @staticmethod
-    def _lot_of(act: Act, choices: list[str]) -> str:
+    def _lot_of(act: Act, choices: Sequence[str]) -> str:
         return choices[act.lot % len(choices)]
 
 

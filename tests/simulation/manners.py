@@ -1,16 +1,16 @@
-"""I10: whether a run was polite to its venues. By plain data, as `checker` describes it; all times are seconds."""
+"""I10: whether a run was polite to its venues. By plain data, as `checker` describes it, in seconds."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
 
-__all__ = ["SLACK_S", "Run", "S", "impolite"]
+from tests.simulation.judging import MOST_NAMED, SLACK_S, Run
 
-S: Final = 1_000_000_000
-SLACK_S: Final = 1.0
-"""I5: an alert comes at most so much later; and so much earlier somebody may be who was told to wait."""
+__all__ = ["impolite"]
+
 MOST_CONNECTS: Final = 40
 LINK_CONNECTS: Final = 18
 MOST_REQUESTS: Final = 60
@@ -34,16 +34,13 @@ LET_THROUGH_S: Final = 3.0
 """Who was let through before a stream was sent away may still wait for the venue's pace."""
 STUBBORN_S: Final = 240.0
 MOST_STUBBORN: Final = 16
-"""Waits that double from half a second leave room for some ten attempts in four minutes; they are drawn by lot."""
-MOST_NAMED: Final = 3
+"""Waits that double from half a second, by lot, leave room for some ten attempts in four minutes."""
 TOLERANCE: Final = 1e-3
 """Instants of a loop that counts in floats are one when so near, in seconds."""
 
-Run = Mapping[str, Any]
-
 
 def impolite(run: Run) -> list[str]:
-    """Return where it was not: never more than a venue allows, in any window; nor a storm that it would allow."""
+    """Return where it was not: more than a venue allows, in any window; or a storm that it would allow."""
     lines: list[str] = []
     venues: Counter[str] = Counter()
     for series in run["series"].values():
@@ -60,6 +57,7 @@ def impolite(run: Run) -> list[str]:
     lines += _hasty(run)
     lines += _deaf_to_refusals(run)
     lines += _stubborn(run)
+    lines += _overladen(run)
     for limit in run["limits"]:
         rate, room = limit["amount"] / limit["per_s"], float(max(limit["burst"], 1))
         left, last_s = room, None
@@ -95,7 +93,7 @@ def _hasty(run: Run) -> list[str]:
 
 
 def _deaf_to_refusals(run: Run) -> list[str]:
-    """Nobody opens a stream while the venue wants peace, whoever was told so, and whatever else still flows."""
+    """Nobody opens a stream while the venue wants peace, whoever was told so, whatever else still flows."""
     lines: list[str] = []
     for what, under_way_s in (("turned_away", UNDER_WAY_S), ("sent_away", LET_THROUGH_S)):
         for who, told in run[what].items():
@@ -106,7 +104,25 @@ def _deaf_to_refusals(run: Run) -> list[str]:
                 if hasty:
                     after_s = hasty[0] - at_s
                     lines.append(f"I10 {who}: a stream was asked for {after_s:.1f} s after it was {what}")
+    for who, told in run["turned_away"].items():
+        lines += _all_at_once(who, [at_s for at_s, _ in told])
     return lines[:MOST_NAMED]
+
+
+def _all_at_once(who: str, refused: Sequence[float]) -> list[str]:
+    """When the time is over for which a venue wanted peace, one alone finds out whether it is content."""
+    waited = [one for first in refused[:1] for one in refused if one > first + PEACE_S - SLACK_S]
+    pairs = [later - one for one, later in pairwise(waited) if later - one < UNDER_WAY_S]
+    return [f"I10 {who}: {len(pairs) + 1} streams were asked for at once after a pause"] if pairs else []
+
+
+def _overladen(run: Run) -> list[str]:
+    """No connection carries more than is allowed."""
+    return [
+        f"I10 {venue}: {most} topics on one connection, {allowed} are allowed"
+        for venue, (most, allowed) in run["carried"].items()
+        if most > allowed
+    ]
 
 
 def _stubborn(run: Run) -> list[str]:

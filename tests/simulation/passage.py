@@ -57,7 +57,7 @@ class Ledgers:
         first_ns: By venue, when data of it was handed over first since `mark`.
         door: What who wants to open a stream is told, where that is no: host, status and seconds to wait.
         turned_away: When that was told, and for how long the venue wanted peace, by host and life.
-        sent_away: When a stream was ended with the wish that all come back later, and after how long at least.
+        sent_away: When a stream was ended with the wish that all come back later, and after how long.
         own_failures: When one that keeps a connection failed to open it, on end, by its task and life.
     """
 

@@ -15,18 +15,18 @@ from tests.simulation.trouble import Trouble
 __all__ = ["BALANCED", "DEAF", "POOLED", "POOL_TROUBLES", "REPLACED", "SENT_AWAY", "narrowed"]
 
 POOLED: Final = ("kraken", "coinbase", "dxlink")
-"""Venues that let several connections be opened to one place. Alpaca allows one, Yahoo has none, and Harbour has
-one for each series anyway."""
+"""Venues that let several connections be opened to one place. Alpaca allows one, Yahoo has none, and Harbour
+has one for each series anyway."""
 
 TOPICS: Final = (1, 1, 2, 3)
 """On how many topics a connection to a narrowed venue is cut down, by lot."""
 
 BALANCED: Final = 0.05
-"""Events a second from which on a connection is worth balancing, where a run tries that. In the simulated market
-little happens, and what is usual would never be reached."""
+"""Events a second from which on a connection is worth balancing, where a run tries that. In the simulated
+market little happens, and what is usual would never be reached."""
 
 SENT_AWAY: Final = {1012: 5.0, 1013: 5.0}
-"""Close codes with which a venue asks everybody to come back later, and how long that is at least, in seconds."""
+"""Close codes with which a venue asks all to come back later, and how long that is at least, in seconds."""
 
 
 def _pool(name: str, tag: str, details: Mapping[str, Any] | None = None, **more: Any) -> Trouble:

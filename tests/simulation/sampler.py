@@ -40,6 +40,7 @@ class Sampler:
             those that it stored without an answer.
         frames: Frames that were handed over on each open stream, and that health counts, at the end.
         bare: What was said to come by a stream while the venue had none, for longer than that is borne.
+        carried: The most topics that one connection carried, by venue.
         last: What health said at the end.
         text: All that health ever showed that was new, for whoever looks for secrets.
     """
@@ -49,6 +50,7 @@ class Sampler:
     committed: tuple[int, int, int] = (0, 0, 0)
     frames: tuple[list[int], list[int]] = ((), ())  # type: ignore[assignment]  # filled at the end
     bare: list[tuple[int, str]] = attrs.field(factory=list)
+    carried: dict[str, int] = attrs.field(factory=dict)
     last: Health | None = None
     text: dict[str, None] = attrs.field(factory=dict)
     _sights: dict[tuple[Series, Rung], str] = attrs.field(factory=dict)
@@ -84,6 +86,9 @@ class Sampler:
             self.text.update({one.trouble: None, one.why: None})
         for venue in health.venues:
             self.text[venue.trouble] = None
+            for link in venue.links:
+                carried = max(self.carried.get(venue.venue, 0), len(link.subscriptions))
+                self.carried[venue.venue] = carried
         self._peak("tasks", len(asyncio.all_tasks()))
         self._peak("streams", len(stage.line.open_streams))
         self._peak("unread frames", max((stream.unread for stream in stage.line.open_streams), default=0))

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from tests.simulation.catalogue import CATALOGUE
-from tests.simulation.harbour import HABITS
+from tests.simulation.harbour_server import HABITS
 from tests.simulation.pools import DEAF, POOL_TROUBLES, REPLACED, narrowed
 from tests.simulation.trouble import Trouble
 from wickwire import Series, Timeframe, parse_instant

@@ -18,6 +18,7 @@ from tests.simulation import harbour
 from tests.simulation.acting import LATENCY_S, Acting
 from tests.simulation.claims import Claims
 from tests.simulation.clocks import TrueClock, WallClock
+from tests.simulation.harbour_server import HarbourServer
 from tests.simulation.journal import Journal
 from tests.simulation.life import Heard, Life, Listening, accounts_of, made
 from tests.simulation.passage import Ledgers, Passage, sights_of
@@ -37,8 +38,8 @@ from wickwire_sqlite.store import SqliteStore
 __all__ = ["LATENCY_S", "Stage", "acted"]
 
 APART_S: Final = 1.8
-"""How much slower one connection may be than another to the same venue; a little less than what a topic has to be
-on both before it changes, so that none of what is told on either may be lost."""
+"""How much slower one connection may be than another to the same venue; a little less than a topic has to be
+on both before it changes, so that nothing that is told on either may be lost."""
 
 OFF_S: Final = (-3.0, 2.0, 4.0)
 """By how much the clock of every fifth machine is wrong all the time."""
@@ -74,6 +75,8 @@ class Stage:
         open_at_last: Where streams lead that were open when all was left.
         claims: Which buckets the store called empty, and when.
         reads: What was read of history: series, since when, from when until when that took, and what came.
+        rotated: What came of each replacement while all was well: when, where, whether it was done, how many
+            topics were interrupted, and why.
         acting: What plays the troubles.
     """
 
@@ -103,6 +106,7 @@ class Stage:
     left: list[tuple[str, int, int]] = attrs.field(factory=list)
     open_at_last: list[str] = attrs.field(factory=list)
     reads: list[tuple[str, int, int, int, Sequence[int]]] = attrs.field(factory=list)
+    rotated: list[tuple[int, str, bool, int, str]] = attrs.field(factory=list)
     acting: Acting = attrs.field(init=False)
     _tasks: asyncio.TaskGroup | None = None
     _errands: list[asyncio.Task[None]] = attrs.field(factory=list)
@@ -281,7 +285,7 @@ async def acted(
         make = registry.load(venue).simulate
         assert make is not None
         server = servers[venue] = make(market)
-        if isinstance(server, harbour.HarbourServer):
+        if isinstance(server, HarbourServer):
             server.habits = script.habits
     hosts = {
         urlsplit(origin).netloc: venue
