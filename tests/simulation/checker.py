@@ -41,6 +41,7 @@ What is compared:
   keeps a connection, when its attempts failed, each series of them until one went well.
 * `reads`: `{series, at_ns, truth, opens}`, what a venue has of a range that was read by then, and what came.
 * `rotated`: `[at_ns, venue, replaced, broken, trouble]` of connections that were replaced while all was well.
+* `latest`: `[at_ns, series, open_ns]`, what was said to be known last.
 * `carried`: by venue `[most, allowed]`, topics on one connection.
 * `left`: `[series, since_ns, seen_ns]` of what is not wanted since then, and when data of it came last;
   `open_at_last`: streams that are open though nothing is wanted any more.
@@ -80,6 +81,7 @@ def judge(run: Run) -> list[str]:
         lines += _once(name, series, delivered)
         lines += _exact(name, series, delivered)
         lines += _monotone(name, series, delivered)
+        lines += _newest(name, [one for one in run["latest"] if one[1] == name], delivered)
         lines += recovered(name, series, run)
         lines += returned(name, series)
         lines += timely(name, series, delivered)
@@ -180,6 +182,18 @@ def _monotone(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
         last = newest.get(row[0])
         if last is not None and not _same(last[3], row):
             lines.append(f"I4 {name}: {row[0]} was delivered last as {last[3]}, stored is {row}")
+    return lines[:MOST_NAMED]
+
+
+def _newest(name: str, latest: Sequence[Row], delivered: Sequence[Row]) -> list[str]:
+    """I4: what is said to be known last is never older than what was told before."""
+    lines: list[str] = []
+    newest, place = 0, 0
+    for at_ns, _, open_ns in latest:
+        while place < len(delivered) and delivered[place][0] < at_ns:
+            newest, place = max(newest, delivered[place][3][0]), place + 1
+        if open_ns < newest:
+            lines.append(f"I4 {name}: {open_ns} is the latest at {at_ns}, and {newest} was told before")
     return lines[:MOST_NAMED]
 
 

@@ -185,6 +185,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         "knocks": {f"{host} in life {life}": times for (host, life), times in stage.books.connects.items()},
         "reads": _reads(stage),
         "rotated": stage.rotated,
+        "latest": stage.sampler.latest,
         "carried": {
             venue: [most, stage.script.narrow[venue]]
             for venue, most in stage.sampler.carried.items()

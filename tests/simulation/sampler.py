@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from wickwire import SECOND_NS, Feed, Rung, Series
+from wickwire import SECOND_NS, Feed, Rung, Series, SeriesCandle, StoreError, Timeframe, UsageError
 from wickwire.health import Health, SeriesHealth
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Sampler:
         frames: Frames that were handed over on each open stream, and that health counts, at the end.
         bare: What was said to come by a stream while the venue had none, for longer than that is borne.
         carried: The most topics that one connection carried, by venue.
+        latest: What was known last of a series when it was asked: when, which, and when that bucket opens.
         last: What health said at the end.
         text: All that health ever showed that was new, for whoever looks for secrets.
     """
@@ -51,8 +53,10 @@ class Sampler:
     frames: tuple[list[int], list[int]] = ((), ())  # type: ignore[assignment]  # filled at the end
     bare: list[tuple[int, str]] = attrs.field(factory=list)
     carried: dict[str, int] = attrs.field(factory=dict)
+    latest: list[tuple[int, str, int]] = attrs.field(factory=list)
     last: Health | None = None
     text: dict[str, None] = attrs.field(factory=dict)
+    _asked: int = 0
     _sights: dict[tuple[Series, Rung], str] = attrs.field(factory=dict)
     _without: Counter[tuple[int, str]] = attrs.field(factory=Counter)
 
@@ -61,6 +65,7 @@ class Sampler:
         while True:
             await asyncio.sleep(EVERY_S)
             self.take(stage)
+            await self._ask_for_the_latest(stage)
 
     def take(self, stage: Stage) -> None:
         """Ask once."""
@@ -92,6 +97,22 @@ class Sampler:
         self._peak("tasks", len(asyncio.all_tasks()))
         self._peak("streams", len(stage.line.open_streams))
         self._peak("unread frames", max((stream.unread for stream in stage.line.open_streams), default=0))
+
+    async def _ask_for_the_latest(self, stage: Stage) -> None:
+        """Ask what is known last of one series after the other."""
+        life, names = (
+            stage.life,
+            [name for name in stage.series if isinstance(Series.parse(name).what, Timeframe)],
+        )
+        if life is None or not life.begun.is_set() or not names:
+            return
+        name, at_ns = names[self._asked % len(names)], stage.true.now_ns()
+        self._asked += 1
+        with contextlib.suppress(UsageError, StoreError, TimeoutError):
+            async with asyncio.timeout(EVERY_S / 2):
+                told = await life.collector.latest(name)
+            if isinstance(told, SeriesCandle):
+                self.latest.append((at_ns, name, told.open_ns))
 
     async def at_the_end(self, stage: Stage) -> None:
         """Ask for all that is compared when nothing moves any more."""

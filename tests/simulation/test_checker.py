@@ -83,7 +83,7 @@ def whole() -> dict[str, Any]:
         "left": [[NAME, OPENS[-1], OPENS[-1] + 9 * S]],
         "open_at_last": [],
         **{what: {} for what in ("knocks", "turned_away", "sent_away", "own_failures", "carried")},
-        **{what: [] for what in ("reads", "rotated")},
+        **{what: [] for what in ("reads", "rotated", "latest")},
         "tries": {
             "kraken": [
                 [OPENS[0], True, True],
@@ -314,6 +314,10 @@ def _unexplained_error(run: dict[str, Any]) -> None:
     run["log"].append([OPENS[5], "ERROR", "error: venue failed why=KeyError"])
 
 
+def _the_latest_is_old(run: dict[str, Any]) -> None:
+    run["latest"] = [[OPENS[9], NAME, OPENS[9]], [OPENS[-1], NAME, OPENS[2]]]
+
+
 def _by_no_stream(run: dict[str, Any]) -> None:
     run["bare"].append([OPENS[5], NAME])
 
@@ -331,6 +335,7 @@ BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I1", _a_trade_is_lost),
     ("I2", _a_trade_is_told_twice),
     ("I4", _went_back),
+    ("I4", _the_latest_is_old),
     ("I4", _stored_is_older),
     ("I5", _says_live),
     ("I5", _says_live_of_nothing),
