@@ -28,16 +28,16 @@ CROWDED_S: Final = 3.2
 """After so long series that were left are wanted again; the latter is after all that may have been on its way
 to the venue when it sent somebody away, and before anybody should come back."""
 
-BACKLOG_NS: Final = 19 * HOUR_NS
+BACKLOG_NS: Final = 18 * HOUR_NS
 """How far back history is wanted while the store is slow: more buckets than may wait for it at once."""
 
-LONG_PAST: Final = ("dxlink:BTC/USD@1m", "yahoo:BTC/USD@1m", "alpaca:BTC/USD@1m")
-"""Series whose history reaches that far back in minutes."""
+LONG_PAST: Final = ("coinbase:SOL/USD@1m", "coinbase:ETH/USD@1m")
+"""Of what it is wanted, collected or not: its pages are shorter than what may wait."""
 
 DEAF_VENUES: Final = ("kraken", "coinbase")
 """Who can confirm a subscription and bring nothing of it."""
 
-BUSY_S: Final = (4, 8)
+BUSY_S: Final = (4, 7)
 """Between when after the beginning of a rotation something has to be traded: later than what was told before,
 and sooner than a silence counts as a proof that nothing is traded."""
 
@@ -217,11 +217,10 @@ class Acting:
                 life.collector.prioritise(name, on=bool(act.lot % 2))
 
     def _want_the_past(self, act: Act) -> None:
-        """Ask for the history of many hours, of a series whose venue has it."""
+        """Ask for the history of many hours."""
         stage, life = self._stage, self._stage.life
-        names = [name for name in LONG_PAST if name in stage.series]
-        if life is not None and life.begun.is_set() and names:
-            stage.run_errand(self._read(life, self._lot_of(act, names)), "reading the past")
+        if life is not None and life.begun.is_set() and "coinbase" in stage.venues.servers:
+            stage.run_errand(self._read(life, self._lot_of(act, LONG_PAST)), "reading the past")
 
     async def _read(self, life: Life, name: str) -> None:
         """Read what history holds, and note what came: nothing of it where the process ended before."""
@@ -230,7 +229,7 @@ class Acting:
         with contextlib.suppress(StoreError, UsageError):
             async for rows in life.collector.history(name, since_ns):
                 opens += [row.open_ns for row in rows]
-            if not life.dead and not life.leave.is_set() and name in stage.series:
+            if not life.dead and not life.leave.is_set():
                 stage.reads.append((name, since_ns, called_ns, stage.true.now_ns(), opens))
 
     # ---------------------------------------------------------------------------------------- the pools

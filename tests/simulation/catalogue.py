@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tests.simulation.faults import FAULTS, Fault
-from tests.simulation.pools import POOL_TROUBLES
+from tests.simulation.pools import BACKLOG, POOL_TROUBLES
 from tests.simulation.trouble import Trouble
 
 __all__ = ["CATALOGUE", "NOT_DRAWN"]
@@ -342,5 +342,5 @@ _HOST: Final = (
     _host("host", "slow_reader", "F67", once=False, settles_min=30.0),
 )
 
-CATALOGUE: Final = (*_VENUES, *_LINE, *_STORE, *_HOST, *POOL_TROUBLES)
+CATALOGUE: Final = (*_VENUES, *_LINE, *_STORE, *_HOST, *POOL_TROUBLES, BACKLOG)
 """All that a run may draw from."""

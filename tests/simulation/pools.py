@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tests.simulation.trouble import Trouble
 
-__all__ = ["BALANCED", "DEAF", "POOLED", "POOL_TROUBLES", "REPLACED", "SENT_AWAY", "narrowed"]
+__all__ = ["BACKLOG", "BALANCED", "DEAF", "POOLED", "POOL_TROUBLES", "REPLACED", "SENT_AWAY", "narrowed"]
 
 POOLED: Final = ("kraken", "coinbase", "dxlink")
 """Venues that let several connections be opened to one place. Alpaca allows one, Yahoo has none, and Harbour
@@ -46,9 +46,10 @@ POOL_TROUBLES: Final = (
     _pool("crowded", "F34", {"code": 1012}, once=True),
     # series go and come back, all of a venue at once
     _pool("swapped", "F62", once=True),
-    # much of the past is wanted while the store is slow
-    Trouble(place="store", name="backlog", tag="F53", details={"wait_s": 40.0}, most_min=6.0),
 )
+
+BACKLOG: Final = Trouble(place="store", name="backlog", tag="F53", details={"wait_s": 40.0}, most_min=6.0)
+"""Much of the past is wanted while the store is slow."""
 
 REPLACED: Final = Trouble(place="calm", name="rotate", tag="F43", once=True, settles_min=2.0)
 DEAF: Final = Trouble(place="calm", name="deaf", tag="F47", once=True, settles_min=4.0)

@@ -10,7 +10,7 @@ import attrs
 
 from tests.simulation.catalogue import CATALOGUE
 from tests.simulation.harbour_server import HABITS
-from tests.simulation.pools import DEAF, POOL_TROUBLES, REPLACED, narrowed
+from tests.simulation.pools import BACKLOG, DEAF, POOL_TROUBLES, REPLACED, narrowed
 from tests.simulation.trouble import Trouble
 from wickwire import Series, Timeframe, parse_instant
 
@@ -223,8 +223,8 @@ def _of_pools(length_s: float, venues: Sequence[str], rng: random.Random) -> lis
     """Draw what befalls one connection among others, and in the calm at the end what nobody may notice."""
     acts: list[Act] = []
     streamed = any(venue != "yahoo" for venue in venues)
-    for _ in range(POOL_ACTS):
-        trouble = rng.choice(POOL_TROUBLES)
+    backlog = [BACKLOG] if rng.random() < 1 / 3 else []
+    for trouble in [*rng.choices(POOL_TROUBLES, k=POOL_ACTS), *backlog]:
         last_s = length_s - trouble.settles_min * 60.0
         if last_s > WARM_UP_MIN * 60.0 and streamed:
             acts.append(_act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), trouble, length_s, rng))
