@@ -98,3 +98,9 @@ def test_nobody_opens_a_connection_while_the_venue_wants_peace(status: int) -> N
     """It told one of them when to come back, and the others still had data."""
     acts = (5, 9, f"pool:turned_away status={status} retry_after_s=45"), (5.2, 5.2, "pool:swapped")
     assert [] == play(50, *acts, series=["harbour:BTC/USD@1m", "harbour:ETH/USD@1m", "harbour:SOL/USD@1m"])
+
+
+def test_the_latest_of_a_series_is_not_what_ran_before_the_clock_was_set_back() -> None:
+    """By such a clock a bucket that was closed since still runs (seed 2, in 1.2 hours)."""
+    series = ["yahoo:BTC/USD@1m", "yahoo:SOL/USD@1m"]
+    assert [] == play(50, (5, 20, "clock:jumps by_s=-4000.0"), series=series)
