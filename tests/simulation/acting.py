@@ -165,6 +165,7 @@ class Acting:
         life = self._stage.life
         for name in names:
             self._stage.series.pop(name, None)
+            self._stage.gone.append((name, self._stage.true.now_ns()))
             if life is not None and life.begun.is_set():
                 self._note_absence(life, name)
                 await life.collector.remove(name)

@@ -225,7 +225,7 @@ def _row(candle: Candle | SeriesCandle) -> list[Any]:
 
 
 def _detours(stage: Stage, name: str, ended_ns: int) -> list[list[int]]:
-    """Return from when until when a series was polled that has a stream; a new process starts anew."""
+    """Return from when until when a series was polled that has a stream; who comes back starts anew."""
     if stage.planned[name] == "poll":
         return []
     deaths = [
@@ -233,6 +233,7 @@ def _detours(stage: Stage, name: str, ended_ns: int) -> list[list[int]]:
         for act in stage.script.acts
         if act.trouble.place == "process" and act.number in stage.spans
     ]
+    deaths += [(at_ns, "") for gone, at_ns in stage.gone if gone == name]
     turns = [(at_ns, route) for at_ns, series, route in stage.heard.switches if series == name]
     found: list[list[int]] = []
     since_ns: int | None = None

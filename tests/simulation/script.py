@@ -43,6 +43,7 @@ LATE_IN_HARBOUR: Final = 3
 POOL_ACTS: Final = 3
 """How many troubles of pools a run has at least."""
 
+MOOD_S: Final = 660.0
 CALM_ROTATIONS: Final = 10
 CALM_LAST_S: Final = 660.0
 CALM_ENDS_S: Final = 240.0
@@ -127,6 +128,7 @@ def drawn(
         acts = (_storms if seed % 2 else _by_lot)(length_s, venues, rng)
         acts += _silent(length_s, venues, random.Random(f"silent/{seed}"))
         acts += _of_pools(length_s, venues, random.Random(f"pools/{seed}"))
+        acts += _moods(length_s, venues, random.Random(f"moods/{seed}"))
     lots = random.Random(f"habits/{seed}")
     return Script(
         seed=seed,
@@ -233,6 +235,16 @@ def _of_pools(length_s: float, venues: Sequence[str], rng: random.Random) -> lis
             at_s = rng.uniform(length_s - CALM_LAST_S, length_s - CALM_ENDS_S)
             acts.append(_act(0, at_s, trouble, length_s, rng))
     return acts
+
+
+def _moods(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
+    """Let Harbour lie now and then in half of the runs, for so long that it might be trusted meanwhile."""
+    moods = [one for one in CATALOGUE if one.name == "moody" and one.place in venues]
+    last_s = length_s - MOOD_S - max((one.settles_min * 60.0 for one in moods), default=0.0)
+    if not moods or rng.random() < 1 / 2 or last_s < WARM_UP_MIN * 60.0:
+        return []
+    act = _act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), rng.choice(moods), length_s, rng)
+    return [attrs.evolve(act, until_s=act.since_s + MOOD_S)]
 
 
 def _while_it_lives(acts: Sequence[Act]) -> list[Act]:

@@ -75,6 +75,7 @@ class Stage:
         open_at_last: Where streams lead that were open when all was left.
         claims: Which buckets the store called empty, and when.
         reads: What was read of history: series, since when, from when until when that took, and what came.
+        gone: Which series was not wanted any more, for a while, and since when.
         rotated: What came of each replacement while all was well: when, where, whether it was done, how many
             topics were interrupted, and why.
         acting: What plays the troubles.
@@ -106,6 +107,7 @@ class Stage:
     left: list[tuple[str, int, int]] = attrs.field(factory=list)
     open_at_last: list[str] = attrs.field(factory=list)
     reads: list[tuple[str, int, int, int, Sequence[int]]] = attrs.field(factory=list)
+    gone: list[tuple[str, int]] = attrs.field(factory=list)
     rotated: list[tuple[int, str, bool, int, str]] = attrs.field(factory=list)
     acting: Acting = attrs.field(init=False)
     _tasks: asyncio.TaskGroup | None = None
