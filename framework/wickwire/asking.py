@@ -58,6 +58,9 @@ far the process before had compared what it closed, and half a page costs a venu
 REREAD_BUCKETS: Final = 2
 """How many closed buckets each poll reads again: it costs no request more."""
 
+TRIAL_BUCKETS: Final = 10
+"""How far back a stream on trial is compared with history where that could not be asked meanwhile."""
+
 QUARANTINE_S: Final = 600.0
 """How long a symbol that the venue does not know is left alone, as on a stream."""
 
@@ -143,7 +146,7 @@ class Asking:
         self._held_s = -math.inf
         self._tried: list[Hole] = []  # where pages healed nothing
         self._heal_before_ns: int | None = None
-        self._compared_ns = 0
+        self._compared_ns = self._answered_ns = 0
         self._refresh_s = now.s
         self._reach_ns = _reach_ns(ledger.support, ledger.buckets.size_ns)
         self._audit_every_s = AUDIT_S if streamed else AUDIT_POLLED_S
@@ -280,7 +283,9 @@ class Asking:
         over_ns = ledger.buckets.over_by(due_ns, ledger.frontier_ns)
         if on_trial and self._compared_ns < over_ns <= ledger.frontier_ns:
             self._compared_ns = over_ns
-            return known_from(ledger, due_ns, ledger.frontier_ns - ledger.buckets.size_ns)
+            size_ns = ledger.buckets.size_ns  # also what a question that failed should have compared
+            since_ns = max(self._answered_ns, ledger.frontier_ns - TRIAL_BUCKETS * size_ns)
+            return known_from(ledger, due_ns, min(since_ns, ledger.frontier_ns - size_ns))
         return None
 
     def _is_to_be_audited(self, due_ns: int) -> bool:
@@ -335,6 +340,8 @@ class Asking:
             self._postpone(want, LONGEST_UNRESOLVED_S, now)
         if want.first and self._unheard:  # the adapter knew without asking the venue, and told no time
             self._postpone(want, min(self._ledger.buckets.size_ns / SECOND_NS, LONGEST_UNRESOLVED_S), now)
+        if want.known or forward:
+            self._answered_ns = max(self._answered_ns, min(want.until_ns, self._ledger.frontier_ns))
         if want.known or want.first:
             return
         if forward:

@@ -41,7 +41,7 @@ def shown(ledger: Ledger, now_ns: int) -> Candle | None:
     if ledger.forming is not None and not unfit(ledger):
         return ledger.forming
     running = ledger.running
-    if running is None or running.open_ns < ledger.frontier_ns:  # it was closed since, whatever our clock says
+    if running is None or running.open_ns < ledger.frontier_ns:  # closed since, whatever our clock says
         return None
     return running if running.close_ns > now_ns else None
 
