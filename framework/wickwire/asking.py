@@ -283,9 +283,8 @@ class Asking:
         over_ns = ledger.buckets.over_by(due_ns, ledger.frontier_ns)
         if on_trial and self._compared_ns < over_ns <= ledger.frontier_ns:
             self._compared_ns = over_ns
-            size_ns = ledger.buckets.size_ns  # also what a question that failed should have compared
-            since_ns = max(self._answered_ns, ledger.frontier_ns - TRIAL_BUCKETS * size_ns)
-            return known_from(ledger, due_ns, min(since_ns, ledger.frontier_ns - size_ns))
+            newest_ns = ledger.frontier_ns - ledger.buckets.size_ns
+            return known_from(ledger, due_ns, self._trial_since_ns(newest_ns, over_ns))
         return None
 
     def _is_to_be_audited(self, due_ns: int) -> bool:
@@ -314,13 +313,22 @@ class Asking:
     def since_ns(self, want: Want) -> int:
         """Return from when on to ask for *want*: a polled series reads its last buckets again.
 
-        Not one that has a stream: there the same candle would be compared with it twice.
+        Not one that has a stream: while that is on trial, only what could not be compared with it before.
         """
-        if self._streamed or not want.live:
+        if not want.live:
             return want.since_ns
+        if self._streamed:
+            on_trial = self.polled and self._ledger.epoch
+            return self._trial_since_ns(want.since_ns, want.until_ns) if on_trial else want.since_ns
         size_ns = self._ledger.buckets.size_ns
         again_ns = max(want.since_ns - REREAD_BUCKETS * size_ns, self._ledger.origin_ns)
         return min(want.since_ns, max(again_ns, want.until_ns - page_ns(self._ledger)))
+
+    def _trial_since_ns(self, since_ns: int, until_ns: int) -> int:
+        """Return from when on a stream on trial is compared: what could not be asked before *since_ns* too."""
+        ledger = self._ledger
+        back_ns = min(TRIAL_BUCKETS * ledger.buckets.size_ns, page_ns(ledger))
+        return min(since_ns, max(self._answered_ns, until_ns - back_ns, ledger.origin_ns))
 
     # ------------------------------------------------------------------------------- what came of it
 

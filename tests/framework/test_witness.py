@@ -21,6 +21,13 @@ def test_rows_with_the_same_values_agree() -> None:
     assert (1, []) == witness.compare([row(0, 100), row(1, 999)], None)
 
 
+def test_a_row_that_is_read_again_does_not_agree_twice() -> None:
+    witness = begun()
+    witness.saw(row(0, 100))
+    assert (1, []) == witness.compare([row(0, 100)], None)
+    assert (0, []) == witness.compare([row(0, 100)], None)
+
+
 def test_a_whole_bucket_with_other_values_contradicts_the_stream() -> None:
     witness = begun()
     witness.saw(row(0, 100))
