@@ -325,7 +325,7 @@ class Asking:
         return min(want.since_ns, max(again_ns, want.until_ns - page_ns(self._ledger)))
 
     def _trial_since_ns(self, since_ns: int, until_ns: int) -> int:
-        """Return from when on a stream on trial is compared: what could not be asked before *since_ns* too."""
+        """Return from when on a stream on trial is compared: *since_ns*, or what failed to be before that."""
         ledger = self._ledger
         back_ns = min(TRIAL_BUCKETS * ledger.buckets.size_ns, page_ns(ledger))
         return min(since_ns, max(self._answered_ns, until_ns - back_ns, ledger.origin_ns))
