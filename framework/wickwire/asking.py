@@ -58,6 +58,9 @@ far the process before had compared what it closed, and half a page costs a venu
 REREAD_BUCKETS: Final = 2
 """How many closed buckets each poll reads again: it costs no request more."""
 
+TRIAL_BUCKETS: Final = 10
+"""How far back a stream on trial is compared with history where that could not be asked meanwhile."""
+
 QUARANTINE_S: Final = 600.0
 """How long a symbol that the venue does not know is left alone, as on a stream."""
 
@@ -156,7 +159,7 @@ class Asking:
         self._held_s = -math.inf
         self._tried: list[Hole] = []  # where pages healed nothing
         self._heal_before_ns: int | None = None
-        self._compared_ns = 0
+        self._compared_ns = self._answered_ns = 0
         self._refresh_s = now.s
         self._reach_ns = _reach_ns(ledger.support, ledger.buckets.size_ns)
         self._audit_every_s = AUDIT_S if streamed else AUDIT_POLLED_S
@@ -297,7 +300,8 @@ class Asking:
         over_ns = ledger.buckets.over_by(due_ns, ledger.frontier_ns)
         if on_trial and self._compared_ns < over_ns <= ledger.frontier_ns:
             self._compared_ns = over_ns
-            return known_from(ledger, due_ns, ledger.frontier_ns - ledger.buckets.size_ns)
+            newest_ns = ledger.frontier_ns - ledger.buckets.size_ns
+            return known_from(ledger, due_ns, self._trial_since_ns(newest_ns, over_ns))
         return None
 
     def _is_to_be_audited(self, due_ns: int) -> bool:
@@ -326,13 +330,22 @@ class Asking:
     def since_ns(self, want: Want) -> int:
         """Return from when on to ask for *want*: a polled series reads its last buckets again.
 
-        Not one that has a stream: there the same candle would be compared with it twice.
+        Not one that has a stream: while that is on trial, only what could not be compared with it before.
         """
-        if self._streamed or not want.live:
+        if not want.live:
             return want.since_ns
+        if self._streamed:
+            on_trial = self.polled and self._ledger.epoch
+            return self._trial_since_ns(want.since_ns, want.until_ns) if on_trial else want.since_ns
         size_ns = self._ledger.buckets.size_ns
         again_ns = max(want.since_ns - REREAD_BUCKETS * size_ns, self._ledger.origin_ns)
         return min(want.since_ns, max(again_ns, want.until_ns - page_ns(self._ledger)))
+
+    def _trial_since_ns(self, since_ns: int, until_ns: int) -> int:
+        """Return from when on a stream on trial is compared: *since_ns*, or what failed to be before that."""
+        ledger = self._ledger
+        back_ns = min(TRIAL_BUCKETS * ledger.buckets.size_ns, page_ns(ledger))
+        return min(since_ns, max(self._answered_ns, until_ns - back_ns, ledger.origin_ns))
 
     # ------------------------------------------------------------------------------- what came of it
 
@@ -354,6 +367,8 @@ class Asking:
             self._postpone(want, LONGEST_UNRESOLVED_S, now)
         if want.first and self._unheard:  # the adapter knew without asking the venue, and told no time
             self._postpone(want, min(self._ledger.buckets.size_ns / SECOND_NS, LONGEST_UNRESOLVED_S), now)
+        if want.known or forward:
+            self._answered_ns = max(self._answered_ns, min(want.until_ns, self._ledger.frontier_ns))
         if want.known or want.first:
             return
         if forward:

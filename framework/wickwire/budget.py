@@ -291,7 +291,8 @@ class Budget:
         """Wait until a new connection may be opened, which the block does.
 
         A refusal because there were too many holds for all who have not opened theirs yet: they wait, and
-        then one alone finds out. Those that are refused together count once.
+        then one alone finds out. Those that are refused together count once. So does any other refusal with
+        which the venue says when to come back: it says so to the account, whoever heard it.
         """
         loop = asyncio.get_running_loop()
         async with self._connects.through(1, Priority.LIVE):
@@ -299,10 +300,13 @@ class Budget:
             try:
                 yield
             except VenueError as exc:
+                asked = asked_s(exc)
                 if exc.kind is FaultKind.WAIT:
                     self._refused += began_s >= self._refused_s
                     self._refused_s = loop.time()
-                    self._connects.pause(max(pause_s(self._refused), asked_s(exc) or 0.0))
+                    self._connects.pause(max(pause_s(self._refused), asked or 0.0))
+                elif asked is not None:
+                    self._connects.pause(asked)
                 raise
             self._refused = 0
 

@@ -40,9 +40,10 @@ def shown(ledger: Ledger, now_ns: int) -> Candle | None:
     """Return the row of the running bucket: the stream's, or as history showed it last."""
     if ledger.forming is not None and not unfit(ledger):
         return ledger.forming
-    if ledger.running is None:
+    running = ledger.running
+    if running is None or running.open_ns < ledger.frontier_ns:  # closed since, whatever our clock says
         return None
-    return ledger.running if ledger.running.close_ns > now_ns else None
+    return running if running.close_ns > now_ns else None
 
 
 @attrs.frozen(kw_only=True)

@@ -17,7 +17,7 @@ import attrs
 
 from wickwire.description import Limits
 from wickwire.errors import WickwireError
-from wickwire.retry import Advice, Backoff, Retries, advise, concerns_venue
+from wickwire.retry import Advice, Backoff, Retries, advise, asked_s, concerns_venue
 
 __all__ = ["Attempt", "Connections", "Dialing"]
 
@@ -141,7 +141,7 @@ class Dialing:
             return
         now_s = asyncio.get_running_loop().time()
         self._healthy_s = max(self._healthy_s, healthy_s)
-        if advise(error) is Advice.WAIT:  # that is said to the account, whatever else flows
+        if advise(error) is Advice.WAIT or asked_s(error):  # that is said to the account, whatever else flows
             self._closed_until_s = max(self._closed_until_s, now_s + wait_s)
         if self._flowing or attempt.began_s < self._failed_s:  # its own trouble, or known already
             return

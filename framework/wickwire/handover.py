@@ -236,7 +236,8 @@ class Overlap(Through):
             return Proof.DATA if self._has_brought(due) else Proof.NONE
         if self._brings:
             return Proof.DATA
-        return Proof.SILENCE if now_s >= confirmed_s + QUIET_S else Proof.NONE
+        quiet = due is None and now_s >= confirmed_s + QUIET_S  # what came a moment ago has to come here too
+        return Proof.SILENCE if quiet else Proof.NONE
 
     def _has_brought(self, due: Event) -> bool:
         """Say whether the new connection is as far as the old one was when it told *due*."""

@@ -67,11 +67,14 @@ class PageOutcome:
         closed: Candles that the page closed first.
         agreed: Buckets that the stream had brought in this epoch, with the same values.
         missed: Open times that history holds and the stream, though subscribed, had not brought (whole).
+        contradicted: When the newest bucket opens that the stream brought whole, and with other values than
+            this page has or one before; 0 for none.
     """
 
     closed: int = 0
     agreed: int = 0
     missed: Sequence[int] = ()
+    contradicted: int = 0
 
 
 @attrs.define(eq=False)
@@ -346,7 +349,7 @@ class Ledger(Knowledge):
         for each in lacking:
             if self.origin_ns <= each.open_ns < self.frontier_ns:
                 self.reopen(each.open_ns, each.close_ns)
-        return PageOutcome(self.closed_count - before, agreed, missed)
+        return PageOutcome(self.closed_count - before, agreed, missed, self._witness.contradicted_ns)
 
     def evidence_of(self, row: Candle) -> Evidence:
         """Return what a row of history proves once its bucket is over and settled."""

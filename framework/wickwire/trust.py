@@ -1,7 +1,8 @@
 """Which route one candle series is trusted to, the stream's or history's, and when that changes.
 
 A stream that is lost, refused or silent makes the series polled: it falls. From then on its stream is on
-trial, and two candles on which stream and history agree make the series streamed again.
+trial, and two candles on which stream and history agree make the series streamed again, with none between
+them on which they differ, or which the stream left out.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Trust:
         self._clock = clock
         self._tell = tell
         self._agreed = 0
+        self._contradicted_ns = 0
 
     def planned(self, plan: Plan) -> None:
         """Go on by the route of another plan."""
@@ -148,6 +150,9 @@ class Trust:
                 missed = iso(outcome.missed[-1])
                 self._switch(Rung.POLL, f"history holds {missed}, which the stream did not bring")
             return True
+        if outcome.contradicted > self._contradicted_ns:  # each counts once, however often it is read again
+            self._contradicted_ns, self._agreed = outcome.contradicted, 0
+            return False
         self._agreed += outcome.agreed
         if self.rung is Rung.POLL and self._agreed >= AGREEMENTS:
             self._switch(self.plan.rung, f"stream and history agree on {self._agreed} candles")

@@ -20,10 +20,14 @@ class Witness:
         since_ns: Buckets that open from then on should have come; None while there is no subscription.
         begun_ns: When the subscription was confirmed, by the venue's clock where that is known; None
             while there is none.
+        contradicted_ns: When the newest bucket opens that it brought whole, in whatever epoch, and with other
+            values than history has; 0 for none.
     """
 
     since_ns: int | None = None
     begun_ns: int | None = None
+    contradicted_ns: int = 0
+    _agreed_ns: int = -1
     _rows: dict[int, Candle] = attrs.field(factory=dict)
 
     def begin(self, now_ns: int) -> None:
@@ -65,6 +69,13 @@ class Witness:
             if self.since_ns is not None:
                 self.since_ns = max(self.since_ns, forgotten.close_ns)  # not to be held against the stream
 
+    def _agrees(self, row: Candle, seen: Candle) -> bool:
+        """Say whether the stream brought the same; each candle counts once, and none before one that did."""
+        if row.open_ns <= self._agreed_ns or not seen.same_values(row):
+            return False
+        self._agreed_ns = row.open_ns
+        return True
+
     def compare(self, over: Iterable[Candle], forming: Candle | None) -> tuple[int, list[int]]:
         """Compare what history holds with what the stream brought.
 
@@ -73,15 +84,18 @@ class Witness:
             forming: The stream's row of the bucket that it has not ended yet.
 
         Returns:
-            How many rows agree, and the open times that the stream should have brought and did not.
+            How many rows agree that were not counted before, and the open times that the stream should have
+            brought and did not.
         """
         agreed, missed = 0, []
         for row in over:
             seen = self._rows.get(row.open_ns)
             if seen is not None:
-                agreed += seen.same_values(row)
+                agreed += self._agrees(row, seen)
+                if not seen.same_values(row) and self.begun_ns is not None and row.open_ns >= self.begun_ns:
+                    self.contradicted_ns = max(self.contradicted_ns, row.open_ns)
             elif forming is not None and forming.open_ns == row.open_ns and forming.same_values(row):
-                agreed += 1
+                agreed += self._agrees(row, forming)
             elif self.since_ns is not None and row.open_ns >= self.since_ns:
                 missed.append(row.open_ns)
         return agreed, missed

@@ -330,6 +330,19 @@ def test_each_candle_of_a_stream_on_trial_is_compared_once() -> None:
     assert [(0, 1), (1, 2), (2, 3)] == [asked[1:] for asked in made.asked]
 
 
+def test_what_could_not_be_asked_of_a_stream_on_trial_is_compared_with_the_next_candle() -> None:
+    made = case(polled=False)
+    made.asking.polled = True
+    made.ledger.subscribed(1, T0)
+    for minute in range(4):
+        made.away = minute == 1
+        made.ledger.row(row(minute))
+        made.ledger.row(row(minute + 1))
+        made.ledger.take()
+        made.ask(60.0 * (minute + 1) + WAIT_S)
+    assert [(0, 1), (1, 2), (1, 3), (3, 4)] == [asked[1:] for asked in made.asked]
+
+
 def test_a_stream_is_on_trial_also_after_our_clock_was_ahead() -> None:
     """What was asked by that clock reaches far beyond what there is, and nothing of it was compared."""
     made = case(polled=False)

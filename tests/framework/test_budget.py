@@ -200,6 +200,24 @@ def test_a_connection_that_is_refused_as_one_too_many_holds_back_those_that_were
     spending(test, connects=Rate(3, 5.0))
 
 
+def test_a_venue_that_is_down_and_says_for_how_long_is_left_alone_by_those_that_were_let_through() -> None:
+    async def test(budget: Budget) -> None:
+        tried: list[float] = []
+
+        async def one() -> None:
+            with suppress(VenueError):
+                async with budget.connect():
+                    tried.append(now_s())
+                    raise VenueError(FaultKind.OUTAGE, "503", retry_after_s=45.0)
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(one())
+        assert [0.0, 45.0, 90.0] == pytest.approx([at_s - tried[0] for at_s in tried], abs=0.5)
+
+    spending(test, connects=Rate(1, 1.0))
+
+
 def test_what_lies_behind_gets_a_turn_in_ten_however_much_is_live() -> None:
     went: list[tuple[Priority, float]] = []
 

@@ -20,7 +20,7 @@ from tests.framework.scripted import MINUTE, MINUTE_NS, SERIES, TOPIC
 from wickwire import SECOND_NS, Candle, Condition, Finality, OhlcvSupport, Page, Rung, Utc
 from wickwire.asking import Asking, Moment
 from wickwire.candle_route import CandleRoute
-from wickwire.clock import CLOCKS_AGREE_S, Comparison, loop_s
+from wickwire.clock import CLOCKS_AGREE_S, loop_s
 from wickwire.condition import LIVE_S, Standing, present_ns, shown, unfit
 from wickwire.correspondent import Correspondent
 from wickwire.ledger import Ledger, Want
@@ -28,6 +28,7 @@ from wickwire.planner import Plan
 from wickwire.retry import Backoff
 from wickwire.simulate.loops import VirtualLoop, run_virtual, running_clock
 from wickwire.trust import Trust
+from wickwire.venue_time import VenueTime
 
 ROOT = Path(__file__).resolve().parents[2]
 GRACE_S = 2.0
@@ -252,7 +253,7 @@ async def test_what_came_before_the_machine_slept_is_of_unknown_age_and_the_next
         correspondent,
         stage.asking,
         clock,
-        Comparison(),
+        VenueTime(),
         notice=lambda: None,
         wake=lambda: None,
     )
@@ -464,9 +465,9 @@ SECONDS = st.integers(-(10**5), 10**5)
 @given(SECONDS, SECONDS, st.integers(0, 10**5))
 def test_the_present_is_never_earlier_than_either_clock_says(ahead_s: int, set_s: int, later_s: int) -> None:
     """A clock that was set back would make old data look new, and so would one that stood still."""
-    clocks, venue_ns, now_s = Comparison(), 1_800_000_000 * SECOND_NS, 1_000.0
+    clocks, venue_ns, now_s = VenueTime(), 1_800_000_000 * SECOND_NS, 1_000.0
     told_ns = venue_ns + ahead_s * SECOND_NS
-    clocks.heard(venue_ns, told_ns, now_s)
+    clocks.served.heard(venue_ns, told_ns, now_s)
     wall_ns = told_ns + (later_s + set_s) * SECOND_NS
 
     present = present_ns(clocks, wall_ns, now_s + later_s)

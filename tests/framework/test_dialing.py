@@ -204,6 +204,17 @@ def test_too_many_connections_is_said_to_all_of_them() -> None:
     dialled(test)
 
 
+def test_when_to_come_back_is_said_to_all_of_them() -> None:
+    async def test(dialing: Dialing) -> None:
+        async with dialing.turn() as first, dialing.turn() as second:
+            first.flows()
+            second.failed(VenueError(FaultKind.OUTAGE, "HTTP 503", retry_after_s=45.0), 0.0, 45.0, 1)
+            async with dialing.turn() as third:
+                assert 45.0 == third.began_s
+
+    dialled(test)
+
+
 @pytest.mark.parametrize("kind", [FaultKind.SYMBOL, FaultKind.REQUEST, FaultKind.ENTITLEMENT])
 def test_what_is_about_one_topic_concerns_no_other_connection(kind: FaultKind) -> None:
     async def test(dialing: Dialing) -> None:

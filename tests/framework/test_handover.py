@@ -341,6 +341,16 @@ def test_what_was_refused_on_a_connection_that_ended_may_be_granted_on_the_next(
     assert both.overlap.refusal is None
 
 
+def test_what_the_old_connection_brought_a_moment_ago_is_no_silence() -> None:
+    both = Both()
+    both.confirms(0.0)
+    both.brings_old(QUIET_S - LAG_S / 2, trade(1))
+    assert Proof.NONE is both.overlap.proof(QUIET_S)
+    assert Proof.NONE is both.overlap.proof(QUIET_S + LAG_S)
+    both.brings_new(QUIET_S + LAG_S, trade(1))
+    assert Proof.DATA is both.overlap.proof(QUIET_S + LAG_S)
+
+
 def test_a_new_connection_that_is_lost_begins_anew() -> None:
     both = Both()
     both.confirms(0.0)

@@ -21,6 +21,32 @@ def test_rows_with_the_same_values_agree() -> None:
     assert (1, []) == witness.compare([row(0, 100), row(1, 999)], None)
 
 
+def test_a_row_that_is_read_again_does_not_agree_twice() -> None:
+    witness = begun()
+    witness.saw(row(0, 100))
+    assert (1, []) == witness.compare([row(0, 100)], None)
+    assert (0, []) == witness.compare([row(0, 100)], None)
+
+
+def test_a_whole_bucket_with_other_values_contradicts_the_stream() -> None:
+    witness = begun()
+    witness.saw(row(0, 100))
+    witness.saw(row(1, 101))
+    witness.compare([row(0, 100)], None)
+    assert 0 == witness.contradicted_ns
+    witness.compare([row(1, 999)], None)
+    assert MINUTE_NS == witness.contradicted_ns
+    witness.compare([row(0, 999)], None)
+    assert MINUTE_NS == witness.contradicted_ns
+
+
+def test_a_bucket_that_began_before_the_subscription_contradicts_nothing() -> None:
+    witness = begun(1)
+    witness.saw(row(0, 100))
+    witness.compare([row(0, 999)], None)
+    assert 0 == witness.contradicted_ns
+
+
 def test_what_the_stream_should_have_brought_and_did_not_is_missed() -> None:
     witness = begun(5)
     assert (0, [5 * MINUTE_NS]) == witness.compare([row(4), row(5)], None)

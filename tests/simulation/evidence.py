@@ -7,8 +7,22 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from tests.simulation.excuses import (
+    DETOUR_S,
+    FEED_BEGINS_S,
+    around,
+    breaks_feed,
+    excused,
+    hidden,
+    is_compared,
+    lies,
+    lost_in_time,
+    misleads,
+    misled,
+    troubled,
+)
 from tests.simulation.life import SECRETS
-from tests.simulation.script import AUDITED_S, Act, Way
+from tests.simulation.script import AUDITED_S, Way
 from tests.simulation.stage import Stage
 from wickwire import SECOND_NS, Account, Candle, Rate, Series, SeriesCandle, Timeframe
 from wickwire_sqlite.store import SqliteStore
@@ -18,31 +32,15 @@ __all__ = ["evidence"]
 LIVE_S: Final = 60.0
 PROOF_S: Final = 3.0
 """What a new connection brings waits for a proof when it takes over, and counts from when it is told."""
-MISLED_BEFORE_S: Final = 120.0
-MISLED_AFTER_S: Final = 240.0
-WAKING_S: Final = 120.0
-"""How long a machine that slept may take until a venue tells it what time it is."""
-HIDDEN_S: Final = 30.0
-"""So long after a silence began a bucket may begin of which a first row still came."""
-BACK_S: Final = 480.0
-"""How long after a trouble that stops everything an attempt may still be waited for."""
 AUDITED_POLLED_S: Final = 6_000.0
 """What a venue changes without a word is found by the next comparison with history: within 23 minutes while
 the process is awake and the stream is there, and within an hour and a half where there is none."""
-RETURN_S: Final = 180.0
-"""So long after a trouble a stream is there again, and its trial begins."""
-QUARANTINE_S: Final = 600.0
-"""How long a symbol that the venue does not know is left alone."""
-FEED_BEGINS_S: Final = 60.0
 FEED_ENDS_S: Final = 30.0
 """How long after its start, and before its end, a feed may lack trades."""
-YOUNG_S: Final = 1_200.0
-DROPPED_S: Final = 600.0
-"""A candle that a stream drops is the next that begins: so long after it is over, for five minutes."""
 UNEASE_S: Final = 36.0
 """How much later than it has settled a candle may be told while all is well: calls may wait for others."""
-DETOUR_S: Final = 60.0
-"""How much later a candle may be told that comes by history because its stream is in trouble."""
+READ_S: Final = 300.0
+"""What ended so shortly before it was read may be on its way, and troubles that were so near may matter."""
 FOREVER_NS: Final = 2**62
 
 STORE_LINES: Final = (
@@ -71,7 +69,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
     health = {str(one.series): one for one in stage.sampler.last.series}
     ended_ns = stage.sampler.last.at_ns
     series: dict[str, Any] = {}
-    lost = _lost_in_time(stage)
+    lost = lost_in_time(stage)
     prompted = any(act.trouble.name == "prioritise" for act in stage.script.acts)
     for name in stage.script.series:
         one = Series.parse(name)
@@ -112,39 +110,39 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "planned": stage.planned[name],
             "detours": _detours(stage, name, ended_ns),
             "wrong": [
-                _troubled(act, *stage.spans[act.number])
+                troubled(act, *stage.spans[act.number])
                 for act in stage.script.acts
                 if act.number in stage.spans
-                and act.trouble.place in {one.venue, "line", "clock", "machine", "process", "roster"}
-                and stage.venue_of(act) in {one.venue, ""}
+                and act.trouble.place in {one.venue, "line", "clock", "machine", "process", "roster", "pool"}
+                and stage.acting.venue_of(act) in {one.venue, ""}
                 and act.trouble.name != "late_trade"
             ],
             "prompt": prompted or stage.script.ways.get(name, Way()).priority,
             "misled": [
-                _misled(act, *stage.spans[act.number])
+                misled(act, *stage.spans[act.number])
                 for act in stage.script.acts
-                if _misleads(stage, act, one) and act.number in stage.spans
+                if misleads(stage, act, one) and act.number in stage.spans
             ]
             + [
-                _hidden(stage.spans[act.number][0])
+                hidden(stage.spans[act.number][0])
                 for act in stage.script.acts
                 if act.trouble.hides and act.trouble.place == one.venue and act.number in stage.spans
             ]
             + lost,
             "unaudited": [
-                _misled(act, *stage.spans[act.number])
+                misled(act, *stage.spans[act.number])
                 for act in stage.script.acts
                 if act.trouble.name == "late_trade"
                 and act.trouble.place == one.venue
                 and (
                     stage.script.hours * 3_600.0 < act.until_s + audited_s
-                    or not _is_compared(stage, act, name)
+                    or not is_compared(stage, act, name)
                 )
             ],
             "excused": [
-                _excused(act, one.venue, *stage.spans[act.number])
+                excused(act, one.venue, *stage.spans[act.number])
                 for act in stage.script.acts
-                if act.number in stage.spans and stage.venue_of(act) in {one.venue, ""}
+                if act.number in stage.spans and stage.acting.venue_of(act) in {one.venue, ""}
             ]
             + [[0, stage.script.starts_ns, None]]
             + [[0, FOREVER_NS, DETOUR_S]] * (one.venue == "harbour"),  # its connections end all the time
@@ -172,12 +170,28 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         ],
         "bare": [one for one in stage.sampler.bare if one[1] in series],  # feeds have no other route
         "switches": stage.heard.switches,
-        "lies": _lies(stage),
+        "lies": lies(stage),
         "ends": _by_venue(stage, stage.books.ends),
         "failed": {f"{host} in life {life}": times for (host, life), times in stage.books.failed.items()},
         "forlorn": {f"{host} in life {life}": times for (host, life), times in stage.books.forlorn.items()},
         "in_vain": {f"{host} in life {life}": times for (host, life), times in stage.books.in_vain.items()},
         "refusals": {f"{host} in life {life}": told for (host, life), told in stage.books.refusals.items()},
+        "turned_away": {
+            f"{host} in life {life}": told for (host, life), told in stage.books.turned_away.items()
+        },
+        "sent_away": {f"{host} in life {life}": told for (host, life), told in stage.books.sent_away.items()},
+        "own_failures": {
+            f"{who} in life {life}": times for (who, life), times in stage.books.own_failures.items()
+        },
+        "knocks": {f"{host} in life {life}": times for (host, life), times in stage.books.connects.items()},
+        "reads": _reads(stage),
+        "rotated": stage.rotated,
+        "latest": stage.sampler.latest,
+        "carried": {
+            venue: [most, stage.script.narrow[venue]]
+            for venue, most in stage.sampler.carried.items()
+            if venue in stage.script.narrow
+        },
         "asked": {f"{host} in life {life}": times for (host, life), times in stage.books.requests.items()},
         "connects": _by_venue(stage, stage.books.connects),
         "requests": _by_venue(stage, stage.books.requests),
@@ -212,7 +226,7 @@ def _row(candle: Candle | SeriesCandle) -> list[Any]:
 
 
 def _detours(stage: Stage, name: str, ended_ns: int) -> list[list[int]]:
-    """Return from when until when a series was polled that has a stream; a new process starts anew."""
+    """Return from when until when a series was polled that has a stream; who comes back starts anew."""
     if stage.planned[name] == "poll":
         return []
     deaths = [
@@ -220,6 +234,7 @@ def _detours(stage: Stage, name: str, ended_ns: int) -> list[list[int]]:
         for act in stage.script.acts
         if act.trouble.place == "process" and act.number in stage.spans
     ]
+    deaths += [(at_ns, "") for gone, at_ns in stage.gone if gone == name]
     turns = [(at_ns, route) for at_ns, series, route in stage.heard.switches if series == name]
     found: list[list[int]] = []
     since_ns: int | None = None
@@ -232,108 +247,29 @@ def _detours(stage: Stage, name: str, ended_ns: int) -> list[list[int]]:
     return found
 
 
-def _troubled(act: Act, since_ns: int, until_ns: int) -> list[int]:
-    """Return for how long a trouble keeps a series from its planned route: what is refused is left alone."""
-    longer_s = QUARANTINE_S if act.trouble.name == "refuse" and act.trouble.place != "line" else 0.0
-    return [since_ns, until_ns + round((RETURN_S + longer_s) * SECOND_NS)]
-
-
 def _is_thin(stage: Stage, one: Series, until_ns: int) -> bool:
     """Say whether buckets of a series are often empty: those are waited for, as many as usual."""
     since_ns = until_ns - 20 * one.timeframe.nominal_ns
     return len(stage.venues.truth(str(one), since_ns, until_ns)) < 20
 
 
-def _misleads(stage: Stage, act: Act, one: Series) -> bool:
-    """Say whether a trouble shows a part of a series as the whole.
-
-    What a stream leaves out is noticed by what it usually brings, which a young process has not learnt yet.
-    """
-    begun_s = [0.0, *(each.since_s for each in stage.script.acts if each.trouble.place == "process")]
-    young = any(-DROPPED_S <= act.since_s - at_s < YOUNG_S for at_s in begun_s)
-    left_out = young and act.trouble.name == "drop_candle"
-    return (act.trouble.misleads or left_out) and stage.venue_of(act) in {one.venue, ""}
-
-
-def _misled(act: Act, since_ns: int, until_ns: int) -> list[int]:
-    if act.trouble.name == "drop_candle":
-        until_ns += round(DROPPED_S * SECOND_NS)
-    return [since_ns - round(MISLED_BEFORE_S * SECOND_NS), until_ns + round(MISLED_AFTER_S * SECOND_NS)]
-
-
-def _hidden(since_ns: int) -> list[int]:
-    return [since_ns, since_ns + round(HIDDEN_S * SECOND_NS)]
-
-
-def _excused(act: Act, venue: str, since_ns: int, until_ns: int) -> list[int | float | None]:
-    """Return between which ends of buckets these may be told later because of an act, and by how much.
-
-    What ends every connection takes the history of DXLink with it, which comes over one.
-    """
-    until_ns += round(BACK_S * SECOND_NS)
-    leaves_history = act.trouble.leaves_history and (venue != "dxlink" or act.trouble.fault is not None)
-    detour = leaves_history or act.trouble.place == "clock"
-    return [since_ns, until_ns, DETOUR_S if detour else None]
-
-
-def _is_compared(stage: Stage, act: Act, name: str) -> bool:
-    """Say whether any process lived long enough to compare with history what an act changed of a series."""
-    every_s = 3_600.0 if stage.planned[name] == "poll" else 900.0
-    ago_s = float(act.trouble.details["ago_s"])
-    length_s = Series.parse(name).timeframe.nominal_ns / SECOND_NS
-    reach_s = max(1.4 * every_s, min(300, stage.supports[name].page_rows) * length_s - WAKING_S)
-    deaths = [each for each in stage.script.acts if each.trouble.place == "process"]
-    starts_s = [0.0, *(each.since_s + each.trouble.details["away_s"] for each in deaths)]
-    ends_s = [*(each.since_s for each in deaths), stage.script.hours * 3_600.0]
-    slept_s = {
-        start_s: sum(
-            each.trouble.details["for_s"]
-            for each in stage.script.acts
-            if each.trouble.name == "asleep" and act.since_s <= each.since_s <= start_s
+def _reads(stage: Stage) -> list[dict[str, Any]]:
+    """Return what was read of history, and what the venue had, where nothing but the store was in trouble."""
+    found: list[dict[str, Any]] = []
+    for name, since_ns, called_ns, ended_ns, opens in stage.reads:
+        one = Series.parse(name)
+        disturbed = any(
+            begun_ns - READ_S * SECOND_NS < ended_ns and called_ns < healed_ns + READ_S * SECOND_NS
+            for act in stage.script.acts
+            if act.number in stage.spans
+            and (act.trouble.place not in {"store", "host", "calm"} or act.trouble.name == "load_fails")
+            and stage.acting.venue_of(act) in {one.venue, ""}
+            for begun_ns, healed_ns in [stage.spans[act.number]]
         )
-        for start_s in starts_s
-    }
-    return any(
-        end_s - start_s > 0.5 * every_s + WAKING_S
-        and start_s + slept_s[start_s] - (act.since_s - ago_s) < reach_s
-        if start_s > act.since_s
-        else end_s - act.since_s > 1.5 * every_s + WAKING_S
-        for start_s, end_s in zip(starts_s, ends_s, strict=True)
-    )
-
-
-def _lies(stage: Stage) -> list[list[int | str]]:
-    """Return where and between when streams contradict history; the first that is healed heals the others."""
-    spans: dict[str, list[tuple[int, int]]] = {}
-    for act in stage.script.acts:
-        if act.trouble.name == "doubles" and act.number in stage.spans:
-            spans.setdefault(act.trouble.place, []).append(stage.spans[act.number])
-    return [
-        [place, since_ns, min(until_ns for _, until_ns in lies if until_ns > since_ns)]
-        for place, lies in spans.items()
-        for since_ns, _ in lies
-    ]
-
-
-def _lost_in_time(stage: Stage) -> list[list[int]]:
-    """Return when the machine had just woken while its clock was set back: nobody knows how long it slept.
-
-    Where both are as long no time seems to be gone at all.
-    """
-    set_by = [act for act in stage.script.acts if act.trouble.place == "clock" and act.number in stage.spans]
-    found: list[list[int]] = []
-    for act in stage.script.acts:
-        if act.trouble.name != "asleep" or act.number not in stage.spans:
-            continue
-        fell_ns = stage.spans[act.number][0]
-        woke_ns = fell_ns + round(act.trouble.details["for_s"] * SECOND_NS)
-        off_s = sum(
-            each.trouble.details["by_s"]
-            for each in set_by
-            if stage.spans[each.number][0] <= fell_ns <= stage.spans[each.number][1]
-        )
-        if off_s < 0:
-            found.append([fell_ns, woke_ns + round(WAKING_S * SECOND_NS)])
+        if not disturbed:
+            until_ns = called_ns - round(READ_S * SECOND_NS)
+            truth = [candle.open_ns for candle in stage.venues.truth(name, since_ns, until_ns)]
+            found.append({"series": name, "at_ns": ended_ns, "truth": truth, "opens": list(opens)})
     return found
 
 
@@ -366,32 +302,13 @@ def _trades(stage: Stage) -> dict[str, Any]:
                 [0, begin_ns + round(FEED_BEGINS_S * SECOND_NS)],
                 [end_ns - round(FEED_ENDS_S * SECOND_NS), FOREVER_NS],
                 *(
-                    _around(act, *stage.spans[act.number])
+                    around(stage, act, *stage.spans[act.number])
                     for act in stage.script.acts
-                    if act.number in stage.spans and _breaks_feed(stage, act, one)
+                    if act.number in stage.spans and breaks_feed(stage, act, one)
                 ),
             ],
         }
     return found
-
-
-def _breaks_feed(stage: Stage, act: Act, one: Series) -> bool:
-    """Say whether trades of a feed may be lost or come twice because of an act.
-
-    Nobody stores them. A connection is replaced without a loss where the venue allows another beside it.
-    """
-    if act.trouble.name == "rotate":
-        return one.venue == "alpaca"
-    breaks = act.trouble.fault is not None or act.trouble.place in {"line", "machine", "process", "roster"}
-    return breaks and stage.venue_of(act) in {one.venue, ""}
-
-
-def _around(act: Act, since_ns: int, until_ns: int) -> list[int]:
-    if act.trouble.name == "duplicate_trades":  # it repeats what was long before
-        since_ns = 0
-    if act.trouble.name == "refuse" and act.trouble.place != "line":
-        until_ns += round(QUARANTINE_S * SECOND_NS)
-    return [since_ns - round(FEED_BEGINS_S * SECOND_NS), until_ns + round(BACK_S * SECOND_NS)]
 
 
 def _limits(stage: Stage) -> list[dict[str, Any]]:

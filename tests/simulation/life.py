@@ -14,14 +14,14 @@ import attrs
 from tests.simulation.journal import Journal
 from tests.simulation.passage import Passage
 from tests.simulation.shelf import Shelf
-from wickwire import Account, Series, SeriesCandle, StoreError, Trade
+from wickwire import Account, Limits, Series, SeriesCandle, StoreError, Trade
 from wickwire.closer import Switch
 from wickwire.collector import Collector
 from wickwire.logs import told
 from wickwire.model import Feed
 from wickwire.registry import Registry
 
-__all__ = ["ACCOUNTS", "SECRETS", "Heard", "Life", "Listening"]
+__all__ = ["ACCOUNTS", "SECRETS", "Heard", "Life", "Listening", "accounts_of", "made"]
 
 SECRETS: Final = ("PKTEST", "hush-hush-alpaca", "invented-client", "invented-refresh")
 """What must never be seen again, in no log line and in no store."""
@@ -30,6 +30,16 @@ ACCOUNTS: Final = {
     "alpaca": Account(secrets={"key": SECRETS[0], "secret": SECRETS[1]}),
     "dxlink": Account(secrets={"client_secret": SECRETS[2], "refresh_token": SECRETS[3]}),
 }
+
+
+def accounts_of(narrow: Mapping[str, int]) -> Mapping[str, Account]:
+    """Return the accounts, those of some venues cut down to so many topics on a connection."""
+    narrowed = {
+        venue: attrs.evolve(ACCOUNTS.get(venue, Account()), limits=Limits(topics_per_connection=topics))
+        for venue, topics in narrow.items()
+    }
+    return {**ACCOUNTS, **narrowed}
+
 
 _life: contextvars.ContextVar[Life | None] = contextvars.ContextVar("life", default=None)
 
@@ -205,13 +215,14 @@ def made(
     rng: random.Random,
     *,
     ways: Mapping[str, Mapping[str, Any]],
+    accounts: Mapping[str, Account],
 ) -> Life:
     """Return a life that has not begun."""
     collector = Collector(
         shelf,
         registry=registry,
         transport=passage,
-        accounts=ACCOUNTS,
+        accounts=accounts,
         clock=clock,
         rng=rng,
         world="a simulated run",

@@ -10,12 +10,15 @@ from urllib.parse import urlsplit
 import attrs
 
 from tests.simulation.journal import Journal
+from tests.simulation.pools import SENT_AWAY
 from wickwire import Series, Timeframe
 from wickwire.conversation import HttpReply, HttpRequest
 from wickwire.endpoint import Endpoint
-from wickwire.errors import WickwireError
+from wickwire.errors import StreamClosed, WickwireError
 from wickwire.simulate.memory import MemoryTransport
 from wickwire.transport import Stream
+from wickwire.transport.failures import refused_stream
+from wickwire.transport.origins import STREAM_SCHEMES, Address
 
 __all__ = ["Ledgers", "Passage", "Sight", "sights_of"]
 
@@ -29,6 +32,8 @@ MANY_FAILURES: Final = 3
 """After so many failures in a row, all who want something of a host share what they know of it."""
 FORLORN_S: Final = 15.0
 """After so long without any open stream to a host, all who want one share what they know of it."""
+KNOCK_S: Final = 0.1
+"""How long it takes until a no is heard at the door."""
 CONFIRMED: Final = " confirmed"
 """What a venue confirms is counted from then on, before anything of it came."""
 
@@ -54,6 +59,10 @@ class Ledgers:
         tries: Attempts by venue: when in true nanoseconds, whether it went well, whether it was for a stream.
         seen_ns: When a frame of something was handed over last.
         first_ns: By venue, when data of it was handed over first since `mark`.
+        door: What who wants to open a stream is told, where that is no: host, status and seconds to wait.
+        turned_away: When that was told, and for how long the venue wanted peace, by host and life.
+        sent_away: When a stream was ended with the wish that all come back later, and after how long.
+        own_failures: When one that keeps a connection failed to open it, on end, by its task and life.
     """
 
     journal: Journal
@@ -73,6 +82,10 @@ class Ledgers:
     seen_ns: dict[str, int] = attrs.field(factory=dict)
     first_ns: dict[str, int] = attrs.field(factory=dict)
     _failures: dict[tuple[str, int], int] = attrs.field(factory=dict)
+    door: dict[int, tuple[str, int, int | None]] = attrs.field(factory=dict)
+    turned_away: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
+    sent_away: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
+    own_failures: dict[tuple[str, int], list[list[float]]] = attrs.field(factory=dict)
 
     def mark(self) -> None:
         """Look for the first data of each venue from now on."""
@@ -82,8 +95,14 @@ class Ledgers:
         """Note how one attempt to reach a venue ended."""
         self.tries.setdefault(self.venue_of.get(host, host), []).append((began_ns, well, stream))
 
+    def opened(self, life: int) -> None:
+        """Note that whoever asks now has a stream: what failed before is another matter."""
+        self.own_failures.setdefault((_asker(), life), []).append([])
+
     def not_opened(self, where: tuple[str, int], began_s: float) -> None:
         """Note that an attempt to open a stream failed."""
+        own = self.own_failures.setdefault((_asker(), where[1]), [[]])
+        own[-1].append(began_s)
         self.failed.setdefault(where, []).append(_now_s())
         if began_s - self.there_s.get(where, -FORLORN_S) >= FORLORN_S:
             self.forlorn.setdefault(where, []).append(_now_s())
@@ -143,6 +162,7 @@ class Passage:
         if any(stream.host == host for stream in self.streams):
             self.books.there_s[host, self.life] = began_s
         try:
+            await self._knock(host)
             inner = await self.inner.open(endpoint)
         except WickwireError as exc:
             await self._hang()
@@ -155,12 +175,26 @@ class Passage:
             await inner.aclose()
         await self._hang()
         self.books.journal.note("connect", host, "open")
+        self.books.opened(self.life)
         self.books.tried(host, at_ns, well=True, stream=True)
         self.books.there_s[host, self.life] = _now_s()
         self.books.seen_ns[f"stream {stream.venue}"] = self.books.now_ns()
         self.books.sent.append((host, stream.sent))
         self.streams[stream] = None
         return stream
+
+    async def _knock(self, host: str) -> None:
+        """Let the venue say no where it does."""
+        told = next((told for told in self.books.door.values() if told[0] == host), None)
+        if told is None:
+            return
+        _, status, retry_after_s = told
+        await asyncio.sleep(KNOCK_S)
+        asked_s = 0.0 if retry_after_s is None else float(retry_after_s)
+        self.books.turned_away.setdefault((host, self.life), []).append((_now_s(), asked_s))
+        headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        origin = Address.parse(f"wss://{host}", STREAM_SCHEMES).origin
+        raise refused_stream(origin, status, headers, self.books.now_ns())
 
     async def request(self, request: HttpRequest) -> HttpReply:
         host, at_ns, began_s = urlsplit(request.url).netloc, self.books.now_ns(), _now_s()
@@ -226,11 +260,14 @@ class PassedStream:
     async def receive(self) -> bytes:
         try:
             frame = await self.inner.receive()
-        except WickwireError:
+        except WickwireError as exc:
             if self in self.passage.streams:
                 del self.passage.streams[self]
-                self.passage.books.there_s[self.host, self.passage.life] = _now_s()
-                self.passage.books.ends.setdefault((self.host, self.passage.life), []).append(_now_s())
+                books, where = self.passage.books, (self.host, self.passage.life)
+                books.there_s[where] = _now_s()
+                books.ends.setdefault(where, []).append(_now_s())
+                if isinstance(exc, StreamClosed) and exc.code in SENT_AWAY:
+                    books.sent_away.setdefault(where, []).append((_now_s(), SENT_AWAY[exc.code]))
             await self.passage._hang()
             raise
         await self.passage._hang()
@@ -312,6 +349,12 @@ def _coinbase(one: Series, here: dict[str, Sequence[bytes]]) -> None:
 
 def _first(error: Exception) -> str:
     return " ".join(str(error).split())[:60]
+
+
+def _asker() -> str:
+    """Return who asks: each connection has a task that keeps it open."""
+    task = asyncio.current_task()
+    return "" if task is None else task.get_name()
 
 
 def _now_s() -> float:

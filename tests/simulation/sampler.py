@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from wickwire import Feed, Rung, Series
+from wickwire import SECOND_NS, Feed, Rung, Series, SeriesCandle, StoreError, Timeframe, UsageError
 from wickwire.health import Health, SeriesHealth
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ EVERY_S: Final = 11.0
 
 BARE_SAMPLES: Final = 9
 """Where a venue has no open stream for so many samples on end, nothing is collected by one any more."""
+
+FIRST_S: Final = 99.0
+"""So long whoever came may wait for the first connection, while others were waiting before."""
 
 Sample = tuple[int, str, str, str, int | None]
 """When, series, condition, route, and when data of it was handed over last."""
@@ -37,6 +41,8 @@ class Sampler:
             those that it stored without an answer.
         frames: Frames that were handed over on each open stream, and that health counts, at the end.
         bare: What was said to come by a stream while the venue had none, for longer than that is borne.
+        carried: The most topics that one connection carried, by venue.
+        latest: What was known last of a series when it was asked: when, which, and when that bucket opens.
         last: What health said at the end.
         text: All that health ever showed that was new, for whoever looks for secrets.
     """
@@ -46,8 +52,11 @@ class Sampler:
     committed: tuple[int, int, int] = (0, 0, 0)
     frames: tuple[list[int], list[int]] = ((), ())  # type: ignore[assignment]  # filled at the end
     bare: list[tuple[int, str]] = attrs.field(factory=list)
+    carried: dict[str, int] = attrs.field(factory=dict)
+    latest: list[tuple[int, str, int]] = attrs.field(factory=list)
     last: Health | None = None
     text: dict[str, None] = attrs.field(factory=dict)
+    _asked: int = 0
     _sights: dict[tuple[Series, Rung], str] = attrs.field(factory=dict)
     _without: Counter[tuple[int, str]] = attrs.field(factory=Counter)
 
@@ -56,6 +65,7 @@ class Sampler:
         while True:
             await asyncio.sleep(EVERY_S)
             self.take(stage)
+            await self._ask_for_the_latest(stage)
 
     def take(self, stage: Stage) -> None:
         """Ask once."""
@@ -66,7 +76,9 @@ class Sampler:
         at_ns = stage.true.now_ns()
         self._look_for_streams(life, {one.series.venue for one in health.series})
         for one in health.series:
-            if one.rung is Rung.STREAM and self._without[life.number, one.series.venue] > BARE_SAMPLES:
+            young = at_ns - seen.get(f"added {one.series}", 0) < FIRST_S * SECOND_NS
+            bare = self._without[life.number, one.series.venue] > BARE_SAMPLES
+            if one.rung is Rung.STREAM and bare and not young:
                 self.bare.append((at_ns, str(one.series)))
             came_ns = seen.get(self._sight(one))
             if one.rung is Rung.POLL:  # a stream that is on trial brings closes too
@@ -79,9 +91,28 @@ class Sampler:
             self.text.update({one.trouble: None, one.why: None})
         for venue in health.venues:
             self.text[venue.trouble] = None
+            for link in venue.links:
+                carried = max(self.carried.get(venue.venue, 0), len(link.subscriptions))
+                self.carried[venue.venue] = carried
         self._peak("tasks", len(asyncio.all_tasks()))
         self._peak("streams", len(stage.line.open_streams))
         self._peak("unread frames", max((stream.unread for stream in stage.line.open_streams), default=0))
+
+    async def _ask_for_the_latest(self, stage: Stage) -> None:
+        """Ask what is known last of one series after the other."""
+        life, names = (
+            stage.life,
+            [name for name in stage.series if isinstance(Series.parse(name).what, Timeframe)],
+        )
+        if life is None or not life.begun.is_set() or not names:
+            return
+        name, at_ns = names[self._asked % len(names)], stage.true.now_ns()
+        self._asked += 1
+        with contextlib.suppress(UsageError, StoreError, TimeoutError):
+            async with asyncio.timeout(EVERY_S / 2):
+                told = await life.collector.latest(name)
+            if isinstance(told, SeriesCandle):
+                self.latest.append((at_ns, name, told.open_ns))
 
     async def at_the_end(self, stage: Stage) -> None:
         """Ask for all that is compared when nothing moves any more."""

@@ -8,8 +8,10 @@ from typing import Final
 
 import attrs
 
-from tests.simulation.catalogue import CATALOGUE, Trouble
-from tests.simulation.harbour import HABITS
+from tests.simulation.catalogue import CATALOGUE
+from tests.simulation.harbour_server import HABITS
+from tests.simulation.pools import BACKLOG, DEAF, POOL_TROUBLES, REPLACED, narrowed
+from tests.simulation.trouble import Trouble
 from wickwire import Series, Timeframe, parse_instant
 
 __all__ = ["AUDITED_S", "CALM_MIN", "Act", "Script", "Way", "drawn"]
@@ -35,6 +37,17 @@ TRADED: Final = ("kraken", "coinbase", "alpaca", "dxlink")
 AUDITED_S: Final = 2_400.0
 """So long before the end a venue changes at least one candle without a word: an audit has to find it."""
 ROTATIONS: Final = 12
+LATE_IN_HARBOUR: Final = 3
+"""Harbour answers in short pages, and refuses some: an audit of it takes several, and may fail in between."""
+
+POOL_ACTS: Final = 3
+"""How many troubles of pools a run has at least."""
+
+MOOD_S: Final = 660.0
+CALM_ROTATIONS: Final = 10
+CALM_LAST_S: Final = 660.0
+CALM_ENDS_S: Final = 240.0
+"""How long before the end connections are replaced while all is well, and how long before it no more."""
 
 LOGIN_OFF_S: Final = 120.0
 """By how much the clock of a host that serves no candles may be wrong; in every second run it is."""
@@ -84,6 +97,8 @@ class Script:
         ways: How what is collected is wanted, where that is not the usual way.
         habits: What Harbour is like.
         login_ahead_s: How far the clock of the host that grants DXLink's tokens is ahead of its feed's.
+        narrow: How many topics a connection carries, by venue, where that is fewer than the venue allows.
+        balanced: What connections carry is evened out, however little it is.
     """
 
     seed: int
@@ -94,6 +109,8 @@ class Script:
     ways: Mapping[str, Way] = attrs.field(factory=dict)
     habits: frozenset[str] = frozenset()
     login_ahead_s: float = 0.0
+    narrow: Mapping[str, int] = attrs.field(factory=dict)
+    balanced: bool = False
 
 
 def drawn(
@@ -115,6 +132,8 @@ def drawn(
     if troubles:
         acts = (_storms if seed % 2 else _by_lot)(length_s, venues, rng)
         acts += _silent(length_s, venues, random.Random(f"silent/{seed}"))
+        acts += _of_pools(length_s, venues, random.Random(f"pools/{seed}"))
+        acts += _moods(length_s, venues, random.Random(f"moods/{seed}"))
     lots, logins = random.Random(f"habits/{seed}"), random.Random(f"login/{seed}")
     return Script(
         seed=seed,
@@ -125,6 +144,8 @@ def drawn(
         ways=_ways(series, random.Random(f"ways/{seed}")),
         habits=frozenset(habit for habit in HABITS if troubles and lots.random() < 1 / 3),
         login_ahead_s=logins.uniform(-LOGIN_OFF_S, LOGIN_OFF_S) if logins.random() < 1 / 2 else 0.0,
+        narrow=narrowed(venues, random.Random(f"narrow/{seed}")) if troubles else {},
+        balanced=troubles and lots.random() < 1 / 2,
     )
 
 
@@ -199,7 +220,37 @@ def _silent(length_s: float, venues: Sequence[str], rng: random.Random) -> list[
     if late and length_s > AUDITED_S + WARM_UP_MIN * 60.0:
         at_s = rng.uniform(WARM_UP_MIN * 60.0, length_s - AUDITED_S)
         acts.append(_act(0, at_s, rng.choice(late), length_s, rng))
+        for trouble in [one for one in late if one.place == "harbour"] * LATE_IN_HARBOUR:
+            acts.append(
+                _act(0, rng.uniform(WARM_UP_MIN * 60.0, length_s - AUDITED_S), trouble, length_s, rng)
+            )
     return acts
+
+
+def _of_pools(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
+    """Draw what befalls one connection among others, and in the calm at the end what nobody may notice."""
+    acts: list[Act] = []
+    streamed = any(venue != "yahoo" for venue in venues)
+    backlog = [BACKLOG] if rng.random() < 1 / 3 else []
+    for trouble in [*rng.choices(POOL_TROUBLES, k=POOL_ACTS), *backlog]:
+        last_s = length_s - trouble.settles_min * 60.0
+        if last_s > WARM_UP_MIN * 60.0 and streamed:
+            acts.append(_act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), trouble, length_s, rng))
+    if streamed and length_s > CALM_MIN * 60.0:
+        for trouble in [REPLACED] * CALM_ROTATIONS + [DEAF]:
+            at_s = rng.uniform(length_s - CALM_LAST_S, length_s - CALM_ENDS_S)
+            acts.append(_act(0, at_s, trouble, length_s, rng))
+    return acts
+
+
+def _moods(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
+    """Let Harbour lie now and then in half of the runs, for so long that it might be trusted meanwhile."""
+    moods = [one for one in CATALOGUE if one.name == "moody" and one.place in venues]
+    last_s = length_s - MOOD_S - max((one.settles_min * 60.0 for one in moods), default=0.0)
+    if not moods or rng.random() < 1 / 2 or last_s < WARM_UP_MIN * 60.0:
+        return []
+    act = _act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), rng.choice(moods), length_s, rng)
+    return [attrs.evolve(act, until_s=act.since_s + MOOD_S)]
 
 
 def _while_it_lives(acts: Sequence[Act]) -> list[Act]:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 import tempfile
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
@@ -15,29 +15,31 @@ from urllib.parse import urlsplit
 import attrs
 
 from tests.simulation import harbour
-from tests.simulation.catalogue import Trouble
+from tests.simulation.acting import LATENCY_S, Acting
 from tests.simulation.claims import Claims
 from tests.simulation.clocks import TrueClock, WallClock
+from tests.simulation.harbour_server import HarbourServer
 from tests.simulation.journal import Journal
-from tests.simulation.life import Heard, Life, Listening, made
+from tests.simulation.life import Heard, Life, Listening, accounts_of, made
 from tests.simulation.passage import Ledgers, Passage, sights_of
+from tests.simulation.pools import BALANCED
 from tests.simulation.sampler import Sampler, sight_of
-from tests.simulation.script import Act, Script, Way
+from tests.simulation.script import Script, Way
 from tests.simulation.shelf import Shelf, Weather
 from tests.simulation.venues import Venues
-from wickwire import DAY_NS, SECOND_NS, Series, UsageError
+from wickwire import DAY_NS, SECOND_NS, Series, room
 from wickwire.description import OhlcvSupport
 from wickwire.registry import Registry
 from wickwire.simulate import DEFAULT_LISTINGS, SeededMarket
-from wickwire.simulate.loops import VirtualLoop, running_clock
+from wickwire.simulate.loops import running_clock
 from wickwire.simulate.memory import MemoryTransport
 from wickwire_sqlite.store import SqliteStore
 
 __all__ = ["LATENCY_S", "Stage", "acted"]
 
-LATENCY_S: Final = 0.05
-APART_S: Final = 0.8
-"""How much slower one connection may be than another to the same venue."""
+APART_S: Final = 1.8
+"""How much slower one connection may be than another to the same venue; a little less than a topic has to be
+on both before it changes, so that nothing that is told on either may be lost."""
 
 OFF_S: Final = (-3.0, 2.0, 4.0)
 """By how much the clock of every fifth machine is wrong all the time."""
@@ -72,6 +74,11 @@ class Stage:
         left: What was left at the end, when, and when data of it came last.
         open_at_last: Where streams lead that were open when all was left.
         claims: Which buckets the store called empty, and when.
+        reads: What was read of history: series, since when, from when until when that took, and what came.
+        gone: Which series was not wanted any more, for a while, and since when.
+        rotated: What came of each replacement while all was well: when, where, whether it was done, how many
+            topics were interrupted, and why.
+        acting: What plays the troubles.
     """
 
     script: Script
@@ -99,9 +106,16 @@ class Stage:
     unanswered: int = 0
     left: list[tuple[str, int, int]] = attrs.field(factory=list)
     open_at_last: list[str] = attrs.field(factory=list)
+    reads: list[tuple[str, int, int, int, Sequence[int]]] = attrs.field(factory=list)
+    gone: list[tuple[str, int]] = attrs.field(factory=list)
+    rotated: list[tuple[int, str, bool, int, str]] = attrs.field(factory=list)
+    acting: Acting = attrs.field(init=False)
     _tasks: asyncio.TaskGroup | None = None
-    _rng: random.Random = attrs.field(factory=random.Random)
-    _busy: asyncio.Lock = attrs.field(factory=asyncio.Lock)
+    _errands: list[asyncio.Task[None]] = attrs.field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        """Let somebody play the troubles."""
+        self.acting = Acting(self)
 
     async def play(self) -> None:
         """Play the whole script; the last life still lives afterwards."""
@@ -109,7 +123,7 @@ class Stage:
         began_s = loop.time()
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            await self._begin()
+            await self.begin()
             await self._note_plans()
             self.healed_ns = self.true.now_ns()
             sampling = tasks.create_task(self.sampler.run(self), name="sampler")
@@ -121,15 +135,16 @@ class Stage:
             for at_s, _, act, begins in moments:
                 await asyncio.sleep(max(0.0, began_s + at_s - loop.time()))
                 began_ns = self.true.now_ns()
-                await (self._befall(act) if begins else self._heal(act))
-                self.healed_ns = self.true.now_ns()
-                self.books.mark()
-                self.spans[act.number] = (self.spans.get(act.number, (began_ns, 0))[0], self.healed_ns)
+                await (self.acting.befall(act) if begins else self.acting.heal(act))
+                if not act.trouble.is_quiet:
+                    self.healed_ns = self.true.now_ns()
+                    self.books.mark()
+                self.spans[act.number] = (self.spans.get(act.number, (began_ns, 0))[0], self.true.now_ns())
             await asyncio.sleep(max(0.0, began_s + self.script.hours * 3_600.0 - loop.time()))
             sampling.cancel()
             await self.sampler.at_the_end(self)
             await self._part()
-            await self._leave()
+            await self.leave()
 
     async def _part(self) -> None:
         """Leave one series of each venue, then the others: nothing of them shall be asked for any more."""
@@ -164,7 +179,7 @@ class Stage:
 
     # ---------------------------------------------------------------------------------------- lives
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
         """Let a collector begin to live."""
         self.lives += 1
         store = SqliteStore(self.file, inline=True, power_safe=False)
@@ -173,7 +188,8 @@ class Stage:
         passage = Passage(self.line, self.books, self.lives)
         ways = {name: self._given(way) for name, way in self.script.ways.items()}
         where = shelf, passage, self.heard, self.registry, self.wall, rng
-        life = made(self.lives, self.series, *where, ways=ways)
+        accounts = accounts_of(self.script.narrow)
+        life = made(self.lives, self.series, *where, ways=ways, accounts=accounts)
         self.journal.note("life", self.lives)
         assert self._tasks is not None
         life.task = self._tasks.create_task(_ended(life), name=f"life {self.lives}")
@@ -188,7 +204,7 @@ class Stage:
             given["since"] = self.script.starts_ns - round(way.past_min * 60.0 * SECOND_NS)
         return given
 
-    async def _leave(self) -> None:
+    async def leave(self) -> None:
         """Stop the collector in order."""
         life, loop = self.life, asyncio.get_running_loop()
         assert life is not None
@@ -202,7 +218,8 @@ class Stage:
         self.journal.note("left", life.number)
         self._bury(life)
 
-    async def _kill(self) -> None:
+    async def kill(self) -> None:
+        """End the collector as SIGKILL would."""
         life = self.life
         assert life is not None
         assert life.task is not None
@@ -210,147 +227,18 @@ class Stage:
         self.journal.note("killed", life.number)
         self._bury(life)
 
+    def run_errand(self, errand: Coroutine[Any, Any, None], name: str) -> None:
+        """Do something beside all the rest, for as long as the collector lives that lives now."""
+        assert self._tasks is not None
+        self._errands = [task for task in self._errands if not task.done()]
+        self._errands.append(self._tasks.create_task(errand, name=name))
+
     def _bury(self, life: Life) -> None:
+        for task in self._errands:
+            task.cancel()
         self.news += life.shelf.news
         self.unanswered += life.shelf.unanswered
         self.life = None
-
-    # -------------------------------------------------------------------------------------- troubles
-
-    async def _befall(self, act: Act) -> None:
-        trouble = act.trouble
-        self.journal.note("fault", act.number, trouble)
-        match trouble.place:
-            case "line":
-                self._disturb(act)
-            case "store":
-                details = dict(trouble.details)
-                if trouble.name == "one_series":
-                    details["series"] = self._lot_of(act, list(self.script.series))
-                self.weather.on[trouble.name] = details
-            case "clock":
-                self.wall.wrong_ns = round(trouble.details["by_s"] * SECOND_NS)
-            case "machine":
-                self._halt(trouble)
-            case "process":
-                await (self._kill() if trouble.name == "killed" else self._leave())
-                await asyncio.sleep(trouble.details["away_s"])
-                await self._begin()
-            case "roster":
-                name = self._lot_of(act, list(self.script.series))
-                self.series.pop(name, None)
-                if self.life is not None and self.life.begun.is_set():
-                    await self.life.collector.remove(name)
-            case "host" | "connections":
-                self._be_asked(act)
-            case _:
-                assert trouble.fault is not None
-                self.venues.inject(trouble.fault)
-
-    async def _heal(self, act: Act) -> None:
-        trouble = act.trouble
-        self.journal.note("healed", act.number, trouble.tag)
-        match trouble.place:
-            case "line":
-                self._calm(act)
-            case "store":
-                self.weather.on.pop(trouble.name, None)
-            case "clock":
-                self.wall.wrong_ns = 0
-            case "roster":
-                name = self._lot_of(act, list(self.script.series))
-                self.series[name] = None
-                if self.life is not None and self.life.begun.is_set():
-                    assert self._tasks is not None
-                    self.books.seen_ns[f"added {name}"] = self.true.now_ns()
-                    self._tasks.create_task(_added(self.life, name), name=f"add {name}")
-            case "host":
-                self.heard.raises &= trouble.name != "raises"
-                self.heard.pause_s = 0.0 if trouble.name == "slow_reader" else self.heard.pause_s
-            case _:
-                assert trouble.fault is not None
-                self.venues.heal(trouble.fault)
-
-    def _be_asked(self, act: Act) -> None:
-        """Let the host be as hosts are, or ask for what should harm nobody."""
-        life = self.life
-        if act.trouble.name == "raises":
-            self.heard.raises = True
-        elif act.trouble.name == "slow_reader":
-            self.heard.pause_s = 5.0
-        elif life is None or not life.begun.is_set():
-            pass
-        elif act.trouble.name == "rotate":
-            assert self._tasks is not None
-            venues = [one.venue for one in life.collector.health().venues]
-            rotating = life.collector.rotate(self._lot_of(act, venues))
-            self._tasks.create_task(_asked(rotating), name="rotate")
-        else:
-            name = self._lot_of(act, list(self.series))
-            with contextlib.suppress(UsageError):  # it is being added just now
-                life.collector.prioritise(name, on=bool(act.lot % 2))
-
-    def _disturb(self, act: Act) -> None:
-        trouble, origin = act.trouble, self._origin_of(act)
-        match trouble.name:
-            case "cut":
-                self.line.cut(self._stream_of(act), code=trouble.details["code"])
-            case "cut_all":
-                self.line.cut()
-            case "half_open":
-                self.line.strand(self._stream_of(act))
-            case "refuse":
-                self.line.refuse(origin)
-                self.line.cut(origin)
-            case "mute":
-                self.line.mute(origin)
-            case _:
-                self.line.latency_s = trouble.details["latency_s"]
-
-    def _calm(self, act: Act) -> None:
-        match act.trouble.name:
-            case "refuse":
-                self.line.refuse(self._origin_of(act), refused=False)
-            case "mute":
-                self.line.mute(self._origin_of(act), muted=False)
-            case _:
-                self.line.latency_s = LATENCY_S
-
-    def _halt(self, trouble: Trouble) -> None:
-        """Let time pass without the collector: asleep, its sockets are gone then; stopped, they live."""
-        seconds = trouble.details["for_s"]
-        if trouble.name == "asleep":  # the loop's clock stands still, as CLOCK_MONOTONIC does
-            self.true.slept_ns += round(seconds * SECOND_NS)
-            self.line.cut()
-        else:
-            loop = asyncio.get_running_loop()
-            assert isinstance(loop, VirtualLoop)
-            loop.leap(seconds)
-
-    def venue_of(self, act: Act) -> str:
-        """Return which venue a trouble concerns; empty where it is all of them."""
-        if act.trouble.fault is not None:
-            return act.trouble.place
-        if act.trouble.place == "roster":
-            return Series.parse(self._lot_of(act, list(self.script.series))).venue
-        if act.trouble.name in {"cut", "half_open"}:
-            return self.books.venue_of[urlsplit(self._stream_of(act)).netloc]
-        if act.trouble.name in {"refuse", "mute"}:
-            return self.books.venue_of[urlsplit(self._origin_of(act)).netloc]
-        return ""
-
-    def _origin_of(self, act: Act) -> str:
-        servers = self.venues.servers.values()
-        origins = [origin for one in servers for origin in (*one.stream_origins, *one.rest_origins)]
-        return str(self._lot_of(act, origins))
-
-    def _stream_of(self, act: Act) -> str:
-        servers = self.venues.servers.values()
-        return str(self._lot_of(act, [origin for one in servers for origin in one.stream_origins[:1]]))
-
-    @staticmethod
-    def _lot_of(act: Act, choices: list[str]) -> str:
-        return choices[act.lot % len(choices)]
 
 
 async def _ended(life: Life) -> None:
@@ -362,13 +250,15 @@ async def _ended(life: Life) -> None:
             raise
 
 
-async def _asked(asking: Awaitable[object]) -> None:
-    await asking
-
-
-async def _added(life: Life, name: str) -> None:
-    with contextlib.suppress(Exception):
-        await life.add(name)
+@contextlib.contextmanager
+def _balanced(script: Script) -> Iterator[None]:
+    """Even out connections that carry little, where the script says so: here nothing ever carries much."""
+    usual = room.LEAST_MOVED
+    room.LEAST_MOVED = BALANCED if script.balanced else usual  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        room.LEAST_MOVED = usual  # type: ignore[misc]
 
 
 @contextlib.asynccontextmanager
@@ -397,7 +287,7 @@ async def acted(
         make = registry.load(venue).simulate
         assert make is not None
         server = servers[venue] = make(market)
-        if isinstance(server, harbour.HarbourServer):
+        if isinstance(server, HarbourServer):
             server.habits = script.habits
         if venue == "dxlink" and script.login_ahead_s:
             server.inject("login_clock", ahead_s=script.login_ahead_s)
@@ -433,7 +323,8 @@ async def acted(
                 sampler=Sampler(),
                 claims=Claims(true.now_ns),
             )
-            await stage.play()
+            with _balanced(script):
+                await stage.play()
             yield stage
     finally:
         logger.removeHandler(listening)

@@ -7,11 +7,12 @@ import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from tests.simulation import checker
+from tests.simulation import checker, judging, manners, recovery
 
 S = 1_000_000_000
 MINUTE = 60 * S
@@ -82,6 +83,8 @@ def whole() -> dict[str, Any]:
         "requests": {"kraken in life 1": [0.0, 60.0]},
         "left": [[NAME, OPENS[-1], OPENS[-1] + 9 * S]],
         "open_at_last": [],
+        **{what: {} for what in ("knocks", "turned_away", "sent_away", "own_failures", "carried")},
+        **{what: [] for what in ("reads", "rotated", "latest")},
         "tries": {
             "kraken": [
                 [OPENS[0], True, True],
@@ -316,6 +319,10 @@ def _unexplained_error(run: dict[str, Any]) -> None:
     run["log"].append([OPENS[5], "ERROR", "error: venue failed why=KeyError"])
 
 
+def _the_latest_is_old(run: dict[str, Any]) -> None:
+    run["latest"] = [[OPENS[9], NAME, OPENS[9]], [OPENS[-1], NAME, OPENS[2]]]
+
+
 def _by_no_stream(run: dict[str, Any]) -> None:
     run["bare"].append([OPENS[5], NAME])
 
@@ -333,6 +340,7 @@ BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I1", _a_trade_is_lost),
     ("I2", _a_trade_is_told_twice),
     ("I4", _went_back),
+    ("I4", _the_latest_is_old),
     ("I4", _stored_is_older),
     ("I5", _says_live),
     ("I5", _says_live_of_nothing),
@@ -441,13 +449,12 @@ def test_the_schedule_of_a_venue_is_compared_event_by_event(
     assert differing == len(checker.differing(one, others))
 
 
-def test_it_imports_nothing_of_wickwire() -> None:
-    tree = ast.parse(Path(checker.__file__).read_text(encoding="utf-8"))
-    imported = {
-        name.name.split(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import)
-        for name in node.names
-    } | {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+@pytest.mark.parametrize("part", [checker, judging, manners, recovery], ids=lambda one: one.__name__)
+def test_it_imports_nothing_of_wickwire(part: ModuleType) -> None:
+    tree = ast.parse(Path(str(part.__file__)).read_text(encoding="utf-8"))
+    imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    ours = {f"tests.simulation.{name}" for name in ("judging", "manners", "recovery")}
+    pure = {"__future__", "collections", "collections.abc", "decimal", "itertools", "math", "typing"}
 
-    assert {"__future__", "collections", "decimal", "math", "typing"} == imported
+    assert imported <= ours | pure

@@ -84,3 +84,23 @@ def test_connections_that_end_with_their_buckets_close_none_with_what_it_was_in_
     instants = [minute - before_s / 60 for minute in range(5, 30)]
     acts = [(instant, instant, "line:cut code=1006") for instant in instants]
     assert [] == play(32, *acts, series=["harbour:BTC/USD@1m", "harbour:XRP/USD@1m"], habits=["recalls"])
+
+
+@pytest.mark.parametrize("how", ["hides", "doubles"])
+def test_a_stream_that_lies_about_every_second_bucket_does_not_come_back(how: str) -> None:
+    """Two candles that agree are no proof where what came between them did not."""
+    acts = ((5, 17, f"harbour:moody how={how}"),)
+    assert [] == play(45, *acts, series=["harbour:BTC/USD@1m", "harbour:ETH/USD@1m"])
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_nobody_opens_a_connection_while_the_venue_wants_peace(status: int) -> None:
+    """It told one of them when to come back, and the others still had data."""
+    acts = (5, 9, f"pool:turned_away status={status} retry_after_s=45"), (5.2, 5.2, "pool:swapped")
+    assert [] == play(50, *acts, series=["harbour:BTC/USD@1m", "harbour:ETH/USD@1m", "harbour:SOL/USD@1m"])
+
+
+def test_the_latest_of_a_series_is_not_what_ran_before_the_clock_was_set_back() -> None:
+    """By such a clock a bucket that was closed since still runs (seed 2, in 1.2 hours)."""
+    series = ["yahoo:BTC/USD@1m", "yahoo:SOL/USD@1m"]
+    assert [] == play(50, (5, 20, "clock:jumps by_s=-4000.0"), series=series)

@@ -1,0 +1,110 @@
+"""The judge objects to bad manners towards a venue that is reached over several connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.simulation import checker
+from tests.simulation.test_checker import NAME, OPENS, whole
+
+HOST = "ws.kraken.com in life 1"
+
+Spoil = Callable[[dict[str, Any]], None]
+
+
+def _knocks_though_told_when_to_come_back(run: dict[str, Any]) -> None:
+    run["turned_away"], run["knocks"] = {HOST: [[100.0, 45.0]]}, {HOST: [99.9, 143.0]}
+
+
+def _knocks_though_there_were_too_many(run: dict[str, Any]) -> None:
+    run["turned_away"], run["knocks"] = {HOST: [[100.0, 0.0]]}, {HOST: [99.9, 108.0]}
+
+
+def _comes_back_too_soon_to_who_sent_all_away(run: dict[str, Any]) -> None:
+    run["sent_away"], run["knocks"] = {HOST: [[100.0, 5.0]]}, {HOST: [20.0, 103.2]}
+
+
+def _all_knock_after_a_pause(run: dict[str, Any]) -> None:
+    run["turned_away"] = {HOST: [[100.0, 0.0], [100.1, 0.0], [111.0, 0.0], [111.2, 0.0]]}
+
+
+def _tries_for_ever_at_one_pace(run: dict[str, Any]) -> None:
+    run["own_failures"] = {"link kraken 2 in life 1": [[], [10.0 * number for number in range(20)]]}
+
+
+def _carries_too_much(run: dict[str, Any]) -> None:
+    run["carried"] = {"kraken": [3, 2]}
+
+
+def _reads_a_part(run: dict[str, Any]) -> None:
+    run["reads"] = [{"series": NAME, "at_ns": OPENS[-1], "truth": OPENS, "opens": OPENS[3:]}]
+
+
+def _is_not_replaced(run: dict[str, Any]) -> None:
+    run["rotated"] = [[OPENS[-1], "kraken", False, 0, "nothing came of it in time"]]
+
+
+def _is_interrupted(run: dict[str, Any]) -> None:
+    run["rotated"] = [[OPENS[-1], "kraken", True, 1, "1 of 3 topics were not proven in time"]]
+
+
+@pytest.mark.parametrize(
+    ("number", "spoil"),
+    [
+        ("I10", _knocks_though_told_when_to_come_back),
+        ("I10", _knocks_though_there_were_too_many),
+        ("I10", _comes_back_too_soon_to_who_sent_all_away),
+        ("I10", _all_knock_after_a_pause),
+        ("I10", _tries_for_ever_at_one_pace),
+        ("I10", _carries_too_much),
+        ("I1", _reads_a_part),
+        ("I6", _is_not_replaced),
+        ("I6", _is_interrupted),
+    ],
+    ids=lambda one: getattr(one, "__name__", one),
+)
+def test_what_is_broken_is_named_by_its_number(number: str, spoil: Spoil) -> None:
+    run = whole()
+    spoil(run)
+
+    assert [number] == [line.split()[0] for line in checker.judge(run)]
+
+
+def _comes_back_when_told(run: dict[str, Any]) -> None:
+    run["turned_away"], run["knocks"] = {HOST: [[100.0, 45.0]]}, {HOST: [99.9, 145.0]}
+
+
+def _was_under_way(run: dict[str, Any]) -> None:
+    run["turned_away"], run["knocks"] = {HOST: [[100.0, 45.0], [100.3, 45.0]]}, {HOST: [99.9, 100.2]}
+
+
+def _had_been_let_through_before_all_were_sent_away(run: dict[str, Any]) -> None:
+    run["sent_away"], run["knocks"] = {HOST: [[100.0, 5.0]]}, {HOST: [102.5, 106.0]}
+
+
+def _one_alone_finds_out(run: dict[str, Any]) -> None:
+    run["turned_away"] = {HOST: [[100.0, 0.0], [100.1, 0.0], [111.0, 0.0], [133.0, 0.0]]}
+
+
+def _tries_ever_more_rarely(run: dict[str, Any]) -> None:
+    run["own_failures"] = {"link kraken 2 in life 1": [[2.0**number for number in range(8)], [300.0] * 9]}
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        _comes_back_when_told,
+        _was_under_way,
+        _had_been_let_through_before_all_were_sent_away,
+        _one_alone_finds_out,
+        _tries_ever_more_rarely,
+    ],
+)
+def test_good_manners_are_no_offence(behave: Spoil) -> None:
+    run = whole()
+    behave(run)
+
+    assert [] == checker.judge(run)
