@@ -29,6 +29,8 @@ class Level(enum.IntEnum):
     """What the adapter says of itself, before anything is said to it."""
     PARSE = 2
     """What it makes of frames and replies."""
+    DIALOGUE = 3
+    """How it behaves on streams of its simulated venue that are disturbed and made again."""
 
     @property
     def word(self) -> str:

@@ -66,6 +66,7 @@ class Playing:
 
     Attributes:
         now_ns: When everything begins.
+        market: What is traded there: the truth.
         server: The simulated venue that answers requests; None where the adapter has none.
         troubles: What kept dialogues from being held.
     """
@@ -86,8 +87,8 @@ class Playing:
         self._adapter = adapter
         self._accounts = accounts
         self._given = symbols
-        self._market = SeededMarket(seed, NOW_NS // DAY_NS * DAY_NS - HISTORY_NS)
-        self.server = None if adapter.simulate is None else adapter.simulate(self._market)
+        self.market = SeededMarket(seed, NOW_NS // DAY_NS * DAY_NS - HISTORY_NS)
+        self.server = None if adapter.simulate is None else adapter.simulate(self.market)
 
     @functools.cached_property
     def accounts(self) -> Sequence[Account]:
@@ -107,7 +108,7 @@ class Playing:
 
     def _found(self, account: Account) -> Sequence[str]:
         found: list[str] = []
-        candidates = [*map(self._adapter.canonical, self._given)] or self._market.symbols[:MOST_TRIED]
+        candidates = [*map(self._adapter.canonical, self._given)] or self.market.symbols[:MOST_TRIED]
         for symbol in candidates:
             offered = self._offered(symbol, account)
             if offered and self._exists(symbol, offered[0], account):
@@ -174,7 +175,7 @@ class Playing:
     def _sat(self, account: Account, topics: Sequence[Topic]) -> Sitting | None:
         assert self._adapter.simulate is not None
         # a venue of its own: a connection is never told to be gone, so its place would stay taken
-        server = self._adapter.simulate(self._market)
+        server = self._adapter.simulate(self.market)
         sitting, error = outcome_of(lambda: Sitting(self._adapter, account, server, self.now_ns, topics))
         if sitting is None:
             self.troubles.append(f"connect(): {type(error).__name__}: {error}")
@@ -254,7 +255,7 @@ class Playing:
         def answer(request: Any) -> object:
             if isinstance(request, StreamRequest):
                 assert self._adapter.simulate is not None
-                fresh = self._adapter.simulate(self._market)
+                fresh = self._adapter.simulate(self.market)
                 return streamed(request, self._adapter, account, fresh, self.now_ns)
             return replied(request, server, self.now_ns)
 

@@ -1,4 +1,4 @@
-"""Lantern, an invented venue: candles over a WebSocket that speaks in `|`, history as lines of text.
+"""Lantern, an invented venue: a WebSocket that speaks in `|` of candles and trades, history as lines of text.
 
 <  HELLO|lantern 1
  > SUB|1|glow-usd|60
@@ -9,6 +9,10 @@
  > SUB|2|gloom-usd|60
 <  NO|2|no such lamp
 <  BEAT|1795237085
+ > SUB|3|glow-usd|TICK
+<  OK|3
+<  TICK|glow-usd|1041|1795237085123456000|95.3|0.25|B             numbered one by one; B or S, who took
+<  BYE|this evening is over                                       nothing more comes: open another stream
 """
 
 from __future__ import annotations
@@ -27,7 +31,9 @@ from wickwire import (
     Description,
     Endpoint,
     Event,
+    Fault,
     FaultKind,
+    Feed,
     Finality,
     Heartbeat,
     HttpReply,
@@ -43,11 +49,13 @@ from wickwire import (
     Refused,
     Released,
     Send,
+    Side,
     SnapshotDone,
     Stopped,
     StreamHistory,
     Timeframe,
     Topic,
+    Trade,
     Utc,
     VenueError,
     WireError,
@@ -63,6 +71,8 @@ TIMEFRAMES: Final = {seconds: timeframe for timeframe, seconds in SECONDS.items(
 STREAMED: Final = (Timeframe.parse("1m"), Timeframe.parse("5m"))
 PAGE_ROWS: Final = 200
 FLAGS: Final = {"F": Finality.FORMING, "C": Finality.CLOSED}
+SIDES: Final = {"B": Side.BUY, "S": Side.SELL}
+TICK: Final = "TICK"
 REFUSALS: Final = {404: FaultKind.SYMBOL, 429: FaultKind.WAIT}
 OK: Final = 200
 SERVER_ERROR: Final = 500
@@ -76,10 +86,10 @@ def describe() -> Description:
     return Description(
         title="Lantern",
         documents=("Lantern protocol 1 (invented)",),
-        channels=("BAR",),
+        channels=("BAR", TICK),
         timeframes=tuple(SECONDS),
         limits=Limits(connections=2, topics_per_connection=20, connects=Rate(5, 10.0), rest=Rate(5)),
-        feeds=(),
+        feeds=(Feed.TRADES,),
     )
 
 
@@ -134,11 +144,11 @@ def subscribe(asks: Sequence[Ask], removed: Sequence[Topic], memory: dict[str, A
 
 def _question(word: str, topic: Topic, memory: dict[str, Any]) -> str:
     """Return one question, and remember it by its number, since the answer says nothing else."""
-    assert isinstance(topic.what, Timeframe)
+    what = SECONDS[topic.what] if isinstance(topic.what, Timeframe) else TICK
     number = str(memory.get("last", 0) + 1)
     memory["last"] = int(number)
     memory[number] = (word, topic)
-    return f"{word}|{number}|{to_venue(topic.symbol)}|{SECONDS[topic.what]}"
+    return f"{word}|{number}|{to_venue(topic.symbol)}|{what}"
 
 
 @hookimpl
@@ -155,6 +165,8 @@ def _meaning(fields: list[str], memory: dict[str, Any]) -> Sequence[Event]:
             return (_candle(from_venue(lamp), TIMEFRAMES[int(seconds)], numbers, flag, snapshot=True),)
         case ["BAR", lamp, seconds, *numbers, flag]:
             return (_candle(from_venue(lamp), TIMEFRAMES[int(seconds)], numbers, flag),)
+        case ["TICK", lamp, number, *said]:
+            return _ticks(lamp, int(number), said, memory)
         case ["BEAT", seconds]:
             return (Heartbeat(int(seconds) * SECOND_NS),)
         case ["HELLO", _]:
@@ -167,8 +179,23 @@ def _meaning(fields: list[str], memory: dict[str, Any]) -> Sequence[Event]:
             return (Refused((topic,), FaultKind.SYMBOL, text),) if word == "SUB" else (Released((topic,)),)
         case ["END", lamp, seconds]:
             return (SnapshotDone(Topic(from_venue(lamp), TIMEFRAMES[int(seconds)])),)
+        case ["BYE", text]:
+            return (Fault(FaultKind.RESTART, text),)
         case _:
             raise ValueError("unknown message")
+
+
+def _ticks(lamp: str, number: int, said: Sequence[str], memory: dict[str, Any]) -> Sequence[Event]:
+    """Return the trade, unless it was there already, and what its number says of those before it."""
+    at, price, size, side = said
+    trade = Trade(from_venue(lamp), str(number), _number(price), _number(size), SIDES[side], int(at))
+    last = memory.get(lamp, number - 1)
+    if number <= last:
+        return ()
+    memory[lamp] = number
+    lost = number - last - 1
+    gap = [Fault(FaultKind.GAP, f"lantern: {lost} trades of {trade.symbol} are missing")] if lost else []
+    return (*gap, trade)
 
 
 def _candle(
