@@ -84,8 +84,9 @@ def fetch_ohlcv(query: OhlcvQuery) -> Conversation:
     rows, bad = rows_of(raw, length_ns, at)
     opens = opens_of([*(row.open_s * SECOND_NS for row in rows), *bad], length_ns, reply)
     covered, stopped = covered_by(query, opens, length_ns)
+    last_words = {row.open_s: row for row in rows if is_wanted(query, row)}  # of a bucket that is there twice
     return Page(
-        candles=[candle(query, row, length_ns, opens[-1]) for row in rows if is_wanted(query, row)],
+        candles=[candle(query, row, length_ns, opens[-1]) for row in last_words.values()],
         covered=covered,
         stopped=stopped,
         bad_rows=[

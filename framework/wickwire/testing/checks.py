@@ -31,6 +31,8 @@ class Level(enum.IntEnum):
     """What it makes of frames and replies."""
     DIALOGUE = 3
     """How it behaves on streams of its simulated venue that are disturbed and made again."""
+    HISTORY = 4
+    """What it makes of ranges and of pages that are short, cut, repeated and out of order."""
 
     @property
     def word(self) -> str:
@@ -48,6 +50,7 @@ class Need(enum.Enum):
     SYMBOLS = "a symbol"
     FRAMES = "frames"
     DIALOGUES = "simulate(), and a symbol that the simulated venue knows"
+    SERVED = "simulate(), and a symbol of which the simulated venue serves history"
     PAGES = "answers to fetch_ohlcv()"
     REPLIES = "HTTP replies to fetch_ohlcv()"
     SECRETS = "secrets: describe() names none"

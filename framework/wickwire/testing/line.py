@@ -46,7 +46,7 @@ LONGEST_IDLE_NS: Final = 300 * SECOND_NS
 def stays_alive(material: Material) -> None:
     for dialogue in material.dialogues:
         material.count()
-        sitting = _connected(material, dialogue, _server(material))
+        sitting = _connected(material, dialogue, material.playing.another_server())
         endpoint = sitting.endpoint
         limit_ns = round(endpoint.silence_limit_s * SECOND_NS)
         began_ns = sitting.now_ns
@@ -66,13 +66,13 @@ def stays_alive(material: Material) -> None:
 
 @LINES("D11", "A gap in what the venue numbers is told.", Need.STREAM, Need.DIALOGUES)
 def gaps_are_told(material: Material) -> None:
-    faults = [one for one in LOSING if one in _server(material).faults]
+    faults = [one for one in LOSING if one in material.playing.another_server().faults]
     if not faults:
         raise Skipped(f"its simulated venue has none of the faults {' and '.join(LOSING)}")
     for dialogue in material.dialogues[:1]:
         for fault in faults:
             material.count()
-            server = _server(material)
+            server = material.playing.another_server()
             sitting = _subscribed(material, dialogue, server)
             sitting.until(sitting.now_ns + FOR_A_WHILE_NS, most=MOST_FRAMES)
             before = len(sitting.told)
@@ -91,13 +91,13 @@ def gaps_are_told(material: Material) -> None:
     "D12", "A token or session that ends, or is refused, is told as just that.", Need.STREAM, Need.DIALOGUES
 )
 def endings_are_told(material: Material) -> None:
-    faults = _server(material).faults
+    faults = material.playing.another_server().faults
     if not any(one in faults for one in (ENDING, *REFUSING)):
         raise Skipped(f"its simulated venue has none of the faults {', '.join((ENDING, *REFUSING))}")
     for dialogue in material.dialogues[:1]:
         if ENDING in faults:
             material.count()
-            server = _server(material)
+            server = material.playing.another_server()
             sitting = _subscribed(material, dialogue, server)
             before = len(sitting.told)
             server.inject(ENDING)
@@ -109,7 +109,7 @@ def endings_are_told(material: Material) -> None:
             )
         for fault in (one for one in REFUSING if one in faults):
             material.count()
-            server = _server(material)
+            server = material.playing.another_server()
             server.inject(fault)
             kinds = list(_refused(material, dialogue, server))
             refused = FaultKind.CREDENTIALS in kinds
@@ -127,12 +127,6 @@ def _refused(material: Material, dialogue: Dialogue, server: VenueServer) -> Ite
         yield from _kinds(sitting.told)
         ready = any(isinstance(one, Ready) for one in sitting.told)
         require(not ready, "the venue took no token, and the connection counts as ready")
-
-
-def _server(material: Material) -> VenueServer:
-    simulate = material.adapter.simulate
-    assert simulate is not None
-    return simulate(material.playing.market)
 
 
 def _connected(material: Material, dialogue: Dialogue, server: VenueServer) -> Sitting:

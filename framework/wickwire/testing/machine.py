@@ -99,55 +99,50 @@ def _machine(  # noqa: C901 - one short rule for each thing that may happen
     disturbed: bool,
     strangers: bool,
 ) -> type[RuleBasedStateMachine]:
-    from hypothesis import strategies as st  # noqa: PLC0415 - an extra
-    from hypothesis.stateful import (  # noqa: PLC0415 - as above
-        RuleBasedStateMachine,
-        initialize,
-        precondition,
-        rule,
-    )
+    from hypothesis import stateful  # noqa: PLC0415 - an extra
+    from hypothesis import strategies as st  # noqa: PLC0415 - as above
 
     everybody = parties(material)
 
     def some(topics: Sequence[Topic]) -> st.SearchStrategy[tuple[Topic, ...]]:
         return st.lists(st.sampled_from(topics), min_size=1, max_size=4, unique=True).map(tuple)
 
-    class Game(RuleBasedStateMachine):
+    class Game(stateful.RuleBasedStateMachine):
         """A client connects, changes its wishes, listens, and is disturbed."""
 
         client: Subscriber
 
-        @initialize(party=st.sampled_from(everybody))
+        @stateful.initialize(party=st.sampled_from(everybody))
         def connect(self, party: Party) -> None:
             material.count()
             self.client = Subscriber(material.adapter, material.playing.market, party)
             shown[:] = [self.client]
 
-        @precondition(lambda self: bool(self.unwanted))
-        @rule(data=st.data())
+        @stateful.precondition(lambda self: bool(self.unwanted))
+        @stateful.rule(data=st.data())
         def subscribe(self, data: Any) -> None:
             self.client.do(Deed(Word.SUBSCRIBE, data.draw(some(self.unwanted))))
 
-        @precondition(lambda self: strangers and bool(self.strangers))
-        @rule(data=st.data())
+        @stateful.precondition(lambda self: strangers and bool(self.strangers))
+        @stateful.rule(data=st.data())
         def ask_for_what_is_not_there(self, data: Any) -> None:
             self.client.do(Deed(Word.SUBSCRIBE, (data.draw(st.sampled_from(self.strangers)),)))
 
-        @precondition(lambda self: bool(self.client.wanted))
-        @rule(data=st.data())
+        @stateful.precondition(lambda self: bool(self.client.wanted))
+        @stateful.rule(data=st.data())
         def leave(self, data: Any) -> None:
             self.client.do(Deed(Word.LEAVE, data.draw(some(tuple(self.client.wanted)))))
 
-        @rule(seconds=st.sampled_from(LISTENS_S))
+        @stateful.rule(seconds=st.sampled_from(LISTENS_S))
         def listen(self, seconds: int) -> None:
             self.client.do(Deed(Word.LISTEN, amount=seconds))
 
-        @rule()
+        @stateful.rule()
         def reconnect(self) -> None:
             self.client.do(Deed(Word.RECONNECT))
 
-        @precondition(lambda _: disturbed)
-        @rule(frames=st.integers(1, MOST_TWICE))
+        @stateful.precondition(lambda _: disturbed)
+        @stateful.rule(frames=st.integers(1, MOST_TWICE))
         def say_twice(self, frames: int) -> None:
             self.client.do(Deed(Word.TWICE, amount=frames))
             self.client.do(Deed(Word.LISTEN, amount=TWICE_S))

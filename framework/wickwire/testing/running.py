@@ -21,7 +21,9 @@ from wickwire.testing.deviations import Deviation
 from wickwire.testing.dialogue import DIALOGUES
 from wickwire.testing.line import LINES
 from wickwire.testing.material import Material
+from wickwire.testing.paging import PAGING
 from wickwire.testing.parsing import PARSING
+from wickwire.testing.ranges import RANGES
 from wickwire.testing.replies import REPLIES
 from wickwire.testing.search import blamed
 from wickwire.testing.static import STATIC
@@ -40,7 +42,9 @@ __all__ = [
     "run_one",
 ]
 
-CHECKS: Final = Checks.joined((STATIC, PARSING, VALUES, REPLIES, BOUNDS, DIALOGUES, TRUTHS, LINES))
+CHECKS: Final = Checks.joined(
+    (STATIC, PARSING, VALUES, REPLIES, BOUNDS, DIALOGUES, TRUTHS, LINES, RANGES, PAGING)
+)
 """Every check there is, shallow ones first."""
 DEFAULT_EFFORT: Final = 50
 """Examples that a check tries, if it does not say otherwise."""

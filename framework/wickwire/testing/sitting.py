@@ -85,6 +85,8 @@ def conversed(
 ) -> R:
     """Run a conversation to its end, and return what it returns; *kept* takes what was said.
 
+    Where *answer* raises a TransportError no reply came, and the conversation is told so.
+
     Raises:
         TransportError: It asks for something that is no request, or without end.
         Exception: What the adapter raises.
@@ -94,7 +96,11 @@ def conversed(
         for _ in range(MOST_REQUESTS):
             if not isinstance(asked, HttpRequest | StreamRequest):
                 raise TransportError(f"a conversation asked for a {type(asked).__name__}")
-            reply = answer(asked)
+            try:
+                reply = answer(asked)
+            except TransportError as exc:
+                asked = talk.throw(exc)
+                continue
             kept.append(Exchange(asked, reply))
             asked = talk.send(reply)
     except StopIteration as end:
@@ -278,5 +284,6 @@ def streamed(
     sitting.until(sitting.now_ns + 5 * SECOND_NS)
     told = sitting.told
     candles = [one for one in told if isinstance(one, Candle) and topic_of(one) == request.topic]
-    complete = any(isinstance(one, SnapshotDone) and one.topic == request.topic for one in told)
+    ends = [one for one in told if isinstance(one, SnapshotDone) and one.topic == request.topic]
+    complete = any(not one.truncated for one in ends)
     return StreamHistory(candles=candles, complete=complete)

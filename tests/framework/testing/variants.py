@@ -27,7 +27,7 @@ def lantern() -> ModuleType:
     return module
 
 
-def edited(*edits: tuple[str, str], simulator: tuple[tuple[str, str], ...] = ()) -> Adapter:
+def edited(*edits: tuple[str, ...], simulator: tuple[tuple[str, ...], ...] = ()) -> Adapter:
     """Lantern whose source says something else, and its simulated venue's too."""
     lantern()  # for what is not edited
     if simulator:
@@ -35,7 +35,7 @@ def edited(*edits: tuple[str, str], simulator: tuple[tuple[str, str], ...] = ())
     return bind("lantern", _made("edited_lantern", LANTERN / "wickwire_lantern" / "__init__.py", edits))
 
 
-def _made(name: str, file: Path, edits: tuple[tuple[str, str], ...]) -> ModuleType:
+def _made(name: str, file: Path, edits: tuple[tuple[str, ...], ...]) -> ModuleType:
     """Return the module of *file*, edited, under *name*."""
     source = file.read_text()
     for old, new in edits:

@@ -227,25 +227,40 @@ def _number(text: str) -> Decimal:
 
 @hookimpl
 def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
-    reply = yield HttpRequest(
-        url=BARS_URL,
-        params={
-            "lamp": to_venue(query.symbol),
-            "seconds": str(SECONDS[query.timeframe]),
-            "from": str(-(-query.since_ns // SECOND_NS)),
-            "to": str(-(-query.until_ns // SECOND_NS)),
-        },
+    candles: dict[int, Candle] = {}
+    from_s, to_s = (-(-ns // SECOND_NS) for ns in (query.since_ns, query.until_ns))
+    while from_s < to_s:
+        reply = yield HttpRequest(
+            url=BARS_URL,
+            params={
+                "lamp": to_venue(query.symbol),
+                "seconds": str(SECONDS[query.timeframe]),
+                "from": str(from_s),
+                "to": str(to_s),
+            },
+        )
+        assert not isinstance(reply, StreamHistory)
+        rows, more_s = _rows(query, _body(reply, query.now_ns))
+        candles |= {row.open_ns: row for row in rows}
+        if more_s is None:
+            break
+        if more_s <= from_s:
+            raise WireError(
+                f"lantern: the page from {from_s} is continued by one from {more_s}", frame=reply.body
+            )
+        from_s = more_s
+    return Page(
+        candles=list(candles.values()), covered=(query.since_ns, query.until_ns), stopped=Stopped.UNTIL
     )
-    assert not isinstance(reply, StreamHistory)
-    candles = _rows(query, _body(reply, query.now_ns))
-    return Page(candles=candles, covered=(query.since_ns, query.until_ns), stopped=Stopped.UNTIL)
 
 
-def _rows(query: OhlcvQuery, body: str) -> list[Candle]:
+def _rows(query: OhlcvQuery, body: str) -> tuple[list[Candle], int | None]:
+    """Return the rows, and from which second on there are more."""
     try:
         rows = [line.split(",") for line in body.splitlines()]
-        return [_candle(query.symbol, query.timeframe, numbers, flag) for *numbers, flag in rows]
-    except (ValueError, KeyError, ArithmeticError) as exc:
+        more_s = int(rows.pop()[1]) if rows and rows[-1][0] == "more" else None
+        return [_candle(query.symbol, query.timeframe, numbers, flag) for *numbers, flag in rows], more_s
+    except (ValueError, KeyError, ArithmeticError, IndexError) as exc:
         raise WireError(f"lantern: {type(exc).__name__}: {exc}", frame=body.encode()) from exc
 
 

@@ -14,6 +14,7 @@ LAMPS: Final = {"glow-usd": "ETH/USD", "ember-usd": "XMR/USD"}
 """Lantern trades invented things: each burns like something that the market knows."""
 BEAT_NS: Final = 5 * SECOND_NS
 MOST_ROWS: Final = 200
+SHORT_ROWS: Final = 5
 GRID: Final = Utc()
 TIMEFRAMES: Final = {"60": Timeframe.parse("1m"), "300": Timeframe.parse("5m"), "3600": Timeframe.parse("1h")}
 TICK: Final = "TICK"
@@ -21,6 +22,7 @@ FAULTS: Final = {
     "mute": "Subscribed lamps stay dark: no more bars and ticks, heartbeats go on.",
     "expire": "Every open stream is told once that its evening is over.",
     "lose_trades": "The next trade of every lamp is missing.",
+    "short_pages": "Replies hold 5 bars at most, and say where the next one begins.",
 }
 
 
@@ -34,6 +36,7 @@ class LanternServer:
         self.market = market
         self.muted = False
         self.evenings = self.lost = 0
+        self.most_rows = MOST_ROWS
 
     @property
     def faults(self) -> Mapping[str, str]:
@@ -47,6 +50,8 @@ class LanternServer:
                 self.evenings += 1
             case "lose_trades":
                 self.lost += 1
+            case "short_pages":
+                self.most_rows = SHORT_ROWS
             case _:
                 self.muted = bool(details.get("on", True))
 
@@ -77,7 +82,8 @@ class LanternServer:
         # a bar that opens in the range is told whole, also where the range ends inside of it
         whole_ns = timeframe.close_of(timeframe.open_at(until_ns - 1, GRID), GRID)
         candles = self.market.candles(lamp, timeframe, since_ns, min(whole_ns, now_ns), grid=GRID)
-        lines = [",".join(_fields(one, now_ns)) for one in candles[:MOST_ROWS]]
+        lines = [",".join(_fields(one, now_ns)) for one in candles[: self.most_rows]]
+        lines += [f"more,{one.open_ns // SECOND_NS}" for one in candles[self.most_rows :][:1]]
         return Answer(body="\n".join(lines).encode(), content_type="text/plain")
 
 
