@@ -33,6 +33,8 @@ class Level(enum.IntEnum):
     """How it behaves on streams of its simulated venue that are disturbed and made again."""
     HISTORY = 4
     """What it makes of ranges and of pages that are short, cut, repeated and out of order."""
+    CAPABILITIES = 5
+    """Whether what it says of its venue is what comes."""
 
     @property
     def word(self) -> str:

@@ -21,7 +21,17 @@ from wickwire.testing.truth import known
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-__all__ = ["RANGES", "Served", "brought", "false_proof", "inside", "served", "some_served"]
+__all__ = [
+    "RANGES",
+    "Served",
+    "agree",
+    "brought",
+    "depth_of",
+    "false_proof",
+    "inside",
+    "served",
+    "some_served",
+]
 
 RANGES: Final = Checks(Level.HISTORY)
 
@@ -40,6 +50,10 @@ class Served:
     timeframe: Timeframe
     account: Account
     support: OhlcvSupport
+
+    def has_settled(self, row: Candle, query: OhlcvQuery) -> bool:
+        """Say whether a bucket was over so long before *query* that it changes no more."""
+        return row.close_ns + round(self.support.settle_s * SECOND_NS) <= query.now_ns
 
     def __str__(self) -> str:
         """Return `BTC/USD@1m`."""
@@ -131,8 +145,9 @@ def forming_rows_say_so(material: Material) -> None:
             running = row.close_ns > query.now_ns
             wrong = f"ends at {iso(row.close_ns)} and says {row.finality}; it is {iso(query.now_ns)}"
             require(is_forming or not running, f"{one}: a row {wrong}", shown=repr(row))
-            settled = row.close_ns + round(one.support.settle_s * SECOND_NS) <= query.now_ns
-            require(not is_forming or not settled, f"{one}: a row {wrong}", shown=repr(row))
+            require(
+                not is_forming or not one.has_settled(row, query), f"{one}: a row {wrong}", shown=repr(row)
+            )
 
 
 @RANGES(
@@ -178,7 +193,7 @@ def _before_all(material: Material, one: Served) -> OhlcvQuery:
 def nothing_false_is_proven(material: Material) -> None:
     looked = 0
     for one in served(material):
-        depth_ns = _depth_ns(one)
+        depth_ns = depth_of(one)
         for query in () if depth_ns is None else _around(material, one, depth_ns):
             fetched = material.playing.fetch(query, one.account)
             if fetched.page is not None:
@@ -195,7 +210,8 @@ def nothing_false_is_proven(material: Material) -> None:
         raise Skipped(why)
 
 
-def _depth_ns(one: Served) -> int | None:
+def depth_of(one: Served) -> int | None:
+    """Return how far back history reaches, in nanoseconds; None where nothing is said of it."""
     support = one.support
     if support.depth_rows is not None:
         return support.depth_rows * one.timeframe.nominal_ns
@@ -251,8 +267,7 @@ def false_proof(material: Material, one: Served, query: OhlcvQuery, page: Page) 
     told = {row.open_ns for row in page.candles} | {row.open_ns for row in page.bad_rows}
     since_ns, until_ns = page.covered
     for true in _true(material, one, query):
-        over = true.close_ns <= query.now_ns
-        if over and since_ns <= true.open_ns < until_ns and true.open_ns not in told:
+        if one.has_settled(true, query) and since_ns <= true.open_ns < until_ns and true.open_ns not in told:
             return f"the bucket of {iso(true.open_ns)} is covered and not there; it was {true!r:.300}"
     return ""
 
@@ -269,9 +284,9 @@ def _true(material: Material, one: Served, query: OhlcvQuery) -> Sequence[Candle
 
 def _untrue(material: Material, one: Served, query: OhlcvQuery, page: Page) -> str:
     """Return which row is not what the market did, or nothing."""
-    true = {row.open_ns: row for row in _true(material, one, query) if row.close_ns <= query.now_ns}
+    true = {row.open_ns: row for row in _true(material, one, query)}
     truth = known(material, one.symbol).candles
-    rows = [row for row in inside(query, page).values() if row.close_ns <= query.now_ns]
+    rows = [row for row in inside(query, page).values() if one.has_settled(row, query)]
     if truth is None or one.account.feed:
         return ""
     # a venue may count its volume in another unit, but then in every row
@@ -284,6 +299,11 @@ def _untrue(material: Material, one: Served, query: OhlcvQuery, page: Page) -> s
         if not same:
             return f"{row!r:.300} was {whole!r:.300}"
     return ""
+
+
+def agree(row: Candle, other: Candle) -> bool:
+    """Say whether two tell the same of a bucket, as far as 32-bit floats go."""
+    return row.same_values(other) or (_near(row, other) and row.volume == other.volume)
 
 
 def _near(row: Candle, whole: Candle) -> bool:

@@ -17,6 +17,7 @@ from wickwire.errors import ConfigError, PluginError, UsageError
 from wickwire.registry import Registry
 from wickwire.testing.bounds import BOUNDS
 from wickwire.testing.checks import PROFILE, Broken, Check, Checks, Skipped
+from wickwire.testing.claims import CAPABILITIES
 from wickwire.testing.deviations import Deviation
 from wickwire.testing.dialogue import DIALOGUES
 from wickwire.testing.line import LINES
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 CHECKS: Final = Checks.joined(
-    (STATIC, PARSING, VALUES, REPLIES, BOUNDS, DIALOGUES, TRUTHS, LINES, RANGES, PAGING)
+    (STATIC, PARSING, VALUES, REPLIES, BOUNDS, DIALOGUES, TRUTHS, LINES, RANGES, PAGING, CAPABILITIES)
 )
 """Every check there is, shallow ones first."""
 DEFAULT_EFFORT: Final = 50

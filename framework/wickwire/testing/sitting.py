@@ -40,6 +40,7 @@ __all__ = [
 R = TypeVar("R")
 
 MOST_REQUESTS: Final = 100
+NEVER_NS: Final = 2**62
 TRAVEL_NS: Final = 20_000_000
 """How long a message takes, each way."""
 
@@ -188,6 +189,10 @@ class Sitting:
         )
         self.memory: Any = self.endpoint.memory()
         self.ready = self.endpoint.ready is Readiness.ON_OPEN
+        keepalive = self.endpoint.keepalive
+        says = keepalive is not None and keepalive.frame is not None
+        self._ping_every_ns = round(keepalive.every_s * SECOND_NS) if keepalive and says else NEVER_NS
+        self._next_ping_ns = now_ns + self._ping_every_ns
         self._said: deque[Send] = deque()
         self._line = self._opened()
         self._hear(self._line.opened(self.now_ns))
@@ -218,18 +223,15 @@ class Sitting:
     def until(self, at_ns: int, *, most: int = 100_000) -> None:
         """Let time pass: whatever the venue says by *at_ns* comes in, frames of *most* at most."""
         begun = len(self.steps)
-        keepalive = self.endpoint.keepalive
-        frame = None if keepalive is None else keepalive.frame
-        every_ns = round(keepalive.every_s * SECOND_NS) if keepalive else 0
-        next_ping_ns = self.now_ns + every_ns if frame is not None else at_ns
+        frame = None if self.endpoint.keepalive is None else self.endpoint.keepalive.frame
         while self.over is None and self.error is None and len(self.steps) - begun < most:
-            next_ns = min(self._line.next_ns(self.now_ns), next_ping_ns)
+            next_ns = min(self._line.next_ns(self.now_ns), self._next_ping_ns)
             if next_ns >= at_ns:
                 break
             self.now_ns = max(self.now_ns + 1, next_ns)
-            if frame is not None and self.now_ns >= next_ping_ns:
+            if frame is not None and self.now_ns >= self._next_ping_ns:
                 self._said.append(Send(frame))
-                next_ping_ns = self.now_ns + every_ns
+                self._next_ping_ns = self.now_ns + self._ping_every_ns
             self._hear(self._line.due(self.now_ns))
             self._settle()
         self.now_ns = max(self.now_ns, at_ns)

@@ -65,6 +65,11 @@ class Dialogue:
         )
 
     @property
+    def ended_ns(self) -> int:
+        """When its last frame came; 0 where none did."""
+        return max((step.at_ns for step in self.steps if isinstance(step, Parsed)), default=0)
+
+    @property
     def stages(self) -> Iterator[Stage]:
         """Every frame of it."""
         for place, step in enumerate(self.steps):

@@ -97,7 +97,7 @@ def true_rows(material: Material) -> None:
     looked = 0
     for dialogue in _plain(material):
         last: dict[tuple[Topic, int], tuple[Candle, bytes]] = {}
-        end_ns = max((one.at_ns for one in dialogue.steps if isinstance(one, Parsed)), default=0)
+        end_ns = dialogue.ended_ns
         for step, row in _rows(dialogue):
             truth = known(material, row.symbol).candles
             if truth is None or unlawful(material, row, dialogue.account):

@@ -76,6 +76,7 @@ TICK: Final = "TICK"
 REFUSALS: Final = {404: FaultKind.SYMBOL, 429: FaultKind.WAIT}
 OK: Final = 200
 SERVER_ERROR: Final = 500
+LAST_NS: Final = 2**63
 
 
 # ------------------------------------------------------------------------------------------- what there is
@@ -168,7 +169,7 @@ def _meaning(fields: list[str], memory: dict[str, Any]) -> Sequence[Event]:
         case ["TICK", lamp, number, *said]:
             return _ticks(lamp, int(number), said, memory)
         case ["BEAT", seconds]:
-            return (Heartbeat(int(seconds) * SECOND_NS),)
+            return (Heartbeat(_instant(int(seconds) * SECOND_NS)),)
         case ["HELLO", _]:
             return (Ready(),)
         case ["OK", number]:
@@ -188,7 +189,9 @@ def _meaning(fields: list[str], memory: dict[str, Any]) -> Sequence[Event]:
 def _ticks(lamp: str, number: int, said: Sequence[str], memory: dict[str, Any]) -> Sequence[Event]:
     """Return the trade, unless it was there already, and what its number says of those before it."""
     at, price, size, side = said
-    trade = Trade(from_venue(lamp), str(number), _number(price), _number(size), SIDES[side], int(at))
+    trade = Trade(
+        from_venue(lamp), str(number), _number(price), _number(size), SIDES[side], _instant(int(at))
+    )
     last = memory.get(lamp, number - 1)
     if number <= last:
         return ()
@@ -215,6 +218,12 @@ def _candle(
     )
 
 
+def _instant(ns: int) -> int:
+    if not 0 <= ns < LAST_NS:
+        raise ValueError(f"not an instant: {ns} ns")
+    return ns
+
+
 def _number(text: str) -> Decimal:
     number = Decimal(text)
     if not number.is_finite():
@@ -227,6 +236,8 @@ def _number(text: str) -> Decimal:
 
 @hookimpl
 def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
+    if query.timeframe not in SECONDS:
+        raise VenueError(FaultKind.REQUEST, f"lantern: there are no {query.timeframe} candles")
     candles: dict[int, Candle] = {}
     from_s, to_s = (-(-ns // SECOND_NS) for ns in (query.since_ns, query.until_ns))
     while from_s < to_s:
