@@ -19,6 +19,7 @@ from wickwire import (
     SECOND_NS,
     BadRow,
     Conversation,
+    FaultKind,
     HttpReply,
     HttpRequest,
     OhlcvQuery,
@@ -28,6 +29,7 @@ from wickwire import (
     Trade,
     TradePage,
     TradeQuery,
+    VenueError,
     WireError,
     hookimpl,
 )
@@ -74,7 +76,10 @@ _pair: Final = msgspec.json.Decoder(Pair).decode
 @hookimpl
 def fetch_ohlcv(query: OhlcvQuery) -> Conversation:
     """Bring candles with one request: Kraken answers from `since` on up to the running bucket."""
-    minutes = MINUTES[query.timeframe]
+    minutes = MINUTES.get(query.timeframe)
+    if minutes is None:
+        known = " ".join(map(str, MINUTES))
+        raise VenueError(FaultKind.REQUEST, f"kraken: no {query.timeframe} candles; there are {known}")
     length_ns = minutes * MINUTE_NS
     after_s = max(0, (query.since_ns - length_ns) // SECOND_NS)  # `since` is exclusive
     reply = yield request("OHLC", query.symbol, interval=str(minutes), since=str(after_s))
@@ -84,8 +89,9 @@ def fetch_ohlcv(query: OhlcvQuery) -> Conversation:
     rows, bad = rows_of(raw, length_ns, at)
     opens = opens_of([*(row.open_s * SECOND_NS for row in rows), *bad], length_ns, reply)
     covered, stopped = covered_by(query, opens, length_ns)
+    last_words = {row.open_s: row for row in rows if is_wanted(query, row)}  # of a bucket that is there twice
     return Page(
-        candles=[candle(query, row, length_ns, opens[-1]) for row in rows if is_wanted(query, row)],
+        candles=[candle(query, row, length_ns, opens[-1]) for row in last_words.values()],
         covered=covered,
         stopped=stopped,
         bad_rows=[

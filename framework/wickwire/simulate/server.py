@@ -26,6 +26,7 @@ __all__ = [
     "MarketQuote",
     "MarketTrade",
     "Outgoing",
+    "TradeTruth",
     "Truth",
     "VenueServer",
 ]
@@ -115,6 +116,15 @@ class Truth(Protocol):
         self, symbol: str, timeframe: Timeframe, since_ns: int, until_ns: int, *, grid: Grid
     ) -> Sequence[Candle]:
         """Return the candles that open in `[since_ns, until_ns)`; see `Market.candles`."""
+        ...
+
+
+@runtime_checkable
+class TradeTruth(Protocol):
+    """Who knows which trades are true: the market, or a server that trades things under names of its own."""
+
+    def trades(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[MarketTrade]:
+        """Return the trades in `[since_ns, until_ns)`, oldest first."""
         ...
 
 

@@ -29,6 +29,12 @@ class Level(enum.IntEnum):
     """What the adapter says of itself, before anything is said to it."""
     PARSE = 2
     """What it makes of frames and replies."""
+    DIALOGUE = 3
+    """How it behaves on streams of its simulated venue that are disturbed and made again."""
+    HISTORY = 4
+    """What it makes of ranges and of pages that are short, cut, repeated and out of order."""
+    CAPABILITIES = 5
+    """Whether what it says of its venue is what comes."""
 
     @property
     def word(self) -> str:
@@ -46,6 +52,7 @@ class Need(enum.Enum):
     SYMBOLS = "a symbol"
     FRAMES = "frames"
     DIALOGUES = "simulate(), and a symbol that the simulated venue knows"
+    SERVED = "simulate(), and a symbol of which the simulated venue serves history"
     PAGES = "answers to fetch_ohlcv()"
     REPLIES = "HTTP replies to fetch_ohlcv()"
     SECRETS = "secrets: describe() names none"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, final
 
-from wickwire.conversation import HttpReply, OhlcvQuery, StreamRequest
+from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, StreamHistory, StreamRequest
 from wickwire.description import Account, OhlcvSupport
 from wickwire.endpoint import Ask, Topic
 from wickwire.model import DAY_NS, MINUTE_NS, SECOND_NS, Feed, Timeframe, Unknown, Utc, parse_instant
@@ -19,6 +19,7 @@ from wickwire.testing.stages import Dialogue
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
+    from wickwire.simulate.server import VenueServer
 
 __all__ = ["Playing", "is_had", "topics_of"]
 
@@ -66,7 +67,8 @@ class Playing:
 
     Attributes:
         now_ns: When everything begins.
-        server: The simulated venue that answers requests; None where the adapter has none.
+        market: What is traded there: the truth.
+        server: The simulated venue, to be asked what it is; None where the adapter has none.
         troubles: What kept dialogues from being held.
     """
 
@@ -86,8 +88,8 @@ class Playing:
         self._adapter = adapter
         self._accounts = accounts
         self._given = symbols
-        self._market = SeededMarket(seed, NOW_NS // DAY_NS * DAY_NS - HISTORY_NS)
-        self.server = None if adapter.simulate is None else adapter.simulate(self._market)
+        self.market = SeededMarket(seed, NOW_NS // DAY_NS * DAY_NS - HISTORY_NS)
+        self.server = None if adapter.simulate is None else adapter.simulate(self.market)
 
     @functools.cached_property
     def accounts(self) -> Sequence[Account]:
@@ -107,7 +109,7 @@ class Playing:
 
     def _found(self, account: Account) -> Sequence[str]:
         found: list[str] = []
-        candidates = [*map(self._adapter.canonical, self._given)] or self._market.symbols[:MOST_TRIED]
+        candidates = [*map(self._adapter.canonical, self._given)] or self.market.symbols[:MOST_TRIED]
         for symbol in candidates:
             offered = self._offered(symbol, account)
             if offered and self._exists(symbol, offered[0], account):
@@ -131,7 +133,7 @@ class Playing:
                 if self._adapter.support_for(symbol, one, account).rest
             ]
             for one in rest[:1]:
-                fetched = self._fetch(self._query(symbol, one, ROWS, 0), account)
+                fetched = self.fetch(self.query(symbol, one, ROWS, 0), account)
                 return fetched.bug is not None or (fetched.page is not None and bool(fetched.page.candles))
         sitting = self._sat(account, [Topic(symbol, timeframe)])
         return sitting is not None and not sitting.unanswered([Topic(symbol, timeframe)])
@@ -172,9 +174,8 @@ class Playing:
                 yield Dialogue.of(sitting, f"simulate() for {who}", group)
 
     def _sat(self, account: Account, topics: Sequence[Topic]) -> Sitting | None:
-        assert self._adapter.simulate is not None
-        # a venue of its own: a connection is never told to be gone, so its place would stay taken
-        server = self._adapter.simulate(self._market)
+        # a connection is never told to be gone, so its place would stay taken
+        server = self.another_server()
         sitting, error = outcome_of(lambda: Sitting(self._adapter, account, server, self.now_ns, topics))
         if sitting is None:
             self.troubles.append(f"connect(): {type(error).__name__}: {error}")
@@ -217,12 +218,12 @@ class Playing:
                 rest = [one for one in told if self._adapter.support_for(symbol, one, account).rest]
                 for timeframe in few(rest)[: None if account == self._accounts[0] else 1]:
                     found += [
-                        self._fetch(self._query(symbol, timeframe, rows, back), account)
+                        self.fetch(self.query(symbol, timeframe, rows, back), account)
                         for rows, back in ((ROWS, 0), (3, 2))
                     ]
         return found
 
-    def _query(
+    def query(
         self, symbol: str, timeframe: Timeframe, rows: int, back: int, *, now_ns: int | None = None
     ) -> OhlcvQuery:
         """Ask for *rows* buckets, of which the last is *back* before the running one."""
@@ -247,18 +248,27 @@ class Playing:
             now_ns=now_ns,
         )
 
-    def _fetch(self, query: OhlcvQuery, account: Account) -> Fetched:
-        server = self.server
-        assert server is not None
-
-        def answer(request: Any) -> object:
-            if isinstance(request, StreamRequest):
-                assert self._adapter.simulate is not None
-                fresh = self._adapter.simulate(self._market)
-                return streamed(request, self._adapter, account, fresh, self.now_ns)
-            return replied(request, server, self.now_ns)
-
+    def fetch(self, query: OhlcvQuery, account: Account, server: VenueServer | None = None) -> Fetched:
+        """Let the adapter ask for *query*, answered by *server*, or by one that was asked nothing before."""
+        answer = self.answering(query, account, server or self.another_server())
         return asked_with(self._adapter, query, account, answer, "simulate()", simulated=True)
+
+    def answering(
+        self, query: OhlcvQuery, account: Account, server: VenueServer
+    ) -> Callable[[HttpRequest | StreamRequest], HttpReply | StreamHistory]:
+        """Return what answers the requests for *query*."""
+
+        def answer(request: HttpRequest | StreamRequest) -> HttpReply | StreamHistory:
+            if isinstance(request, StreamRequest):
+                return streamed(request, self._adapter, account, server, query.now_ns)
+            return replied(request, server, query.now_ns)
+
+        return answer
+
+    def another_server(self) -> VenueServer:
+        """Return a simulated venue of its own over the same market."""
+        assert self._adapter.simulate is not None
+        return self._adapter.simulate(self.market)
 
     def of_bodies(
         self, bodies: Sequence[tuple[str, bytes, int | None]], symbols: Sequence[str]
@@ -278,7 +288,7 @@ class Playing:
         for symbol in symbols or (NOBODY,):
             for timeframe in self._offered(symbol, account) or (Timeframe.parse("1m"),):
                 rows = self._adapter.support_for(symbol, timeframe, account).page_rows
-                query = self._query(symbol, timeframe, min(rows, MOST_ROWS), 0, now_ns=now_ns)
+                query = self.query(symbol, timeframe, min(rows, MOST_ROWS), 0, now_ns=now_ns)
                 fetched = asked_with(self._adapter, query, account, lambda _: reply, name)
                 first = first or fetched
                 if fetched.page is not None and fetched.page.candles:

@@ -17,12 +17,18 @@ from wickwire.errors import ConfigError, PluginError, UsageError
 from wickwire.registry import Registry
 from wickwire.testing.bounds import BOUNDS
 from wickwire.testing.checks import PROFILE, Broken, Check, Checks, Skipped
+from wickwire.testing.claims import CAPABILITIES
 from wickwire.testing.deviations import Deviation
+from wickwire.testing.dialogue import DIALOGUES
+from wickwire.testing.line import LINES
 from wickwire.testing.material import Material
+from wickwire.testing.paging import PAGING
 from wickwire.testing.parsing import PARSING
+from wickwire.testing.ranges import RANGES
 from wickwire.testing.replies import REPLIES
 from wickwire.testing.search import blamed
 from wickwire.testing.static import STATIC
+from wickwire.testing.truth import TRUTHS
 from wickwire.testing.values import VALUES
 
 __all__ = [
@@ -37,7 +43,9 @@ __all__ = [
     "run_one",
 ]
 
-CHECKS: Final = Checks.joined((STATIC, PARSING, VALUES, REPLIES, BOUNDS))
+CHECKS: Final = Checks.joined(
+    (STATIC, PARSING, VALUES, REPLIES, BOUNDS, DIALOGUES, TRUTHS, LINES, RANGES, PAGING, CAPABILITIES)
+)
 """Every check there is, shallow ones first."""
 DEFAULT_EFFORT: Final = 50
 """Examples that a check tries, if it does not say otherwise."""

@@ -11,11 +11,13 @@ from wickwire.binding import described
 from wickwire.testing.checks import Broken, Skipped
 
 if TYPE_CHECKING:
+    from hypothesis import settings
+    from hypothesis.stateful import RuleBasedStateMachine
     from hypothesis.strategies import SearchStrategy
 
     from wickwire.testing.material import Material
 
-__all__ = ["blamed", "presented", "search"]
+__all__ = ["blamed", "play", "presented", "search"]
 
 T = TypeVar("T")
 
@@ -45,7 +47,7 @@ def search(
         Broken: With the smallest value that was found, and why.
         Skipped: What *look* raised so.
     """
-    from hypothesis import HealthCheck, Phase, Verbosity, errors, given, seed, settings  # noqa: PLC0415 - an extra
+    from hypothesis import given, seed  # noqa: PLC0415 - an extra
 
     last: list[T] = []
 
@@ -60,31 +62,72 @@ def search(
             if not forgiving:
                 raise
 
-    trial = seed(material.seed)(
-        settings(
-            database=None,
-            deadline=None,
-            max_examples=max(1, round(material.effort * share)),
-            phases=(Phase.generate, Phase.shrink),
-            suppress_health_check=list(HealthCheck),
-            report_multiple_bugs=False,
-            print_blob=False,
-            verbosity=Verbosity.quiet,
-            derandomize=False,
-        )(given(strategy)(tried))
+    trial = seed(material.seed)(_settings(material, share)(given(strategy)(tried)))
+    _run(material, trial, lambda: show(last[0]) if last else None)
+
+
+def play(
+    material: Material,
+    machine: type[RuleBasedStateMachine],
+    shown: Callable[[], str | None],
+    *,
+    share: float,
+    steps: int,
+) -> None:
+    """Let *machine* play as often as *share* of the run's effort says, repeatably by its seed.
+
+    Args:
+        material: Whose seed and effort count.
+        machine: Its rules play, and raise where they find that a promise is broken.
+        shown: How the last game is shown to people; None before the first.
+        share: How much of the effort.
+        steps: How many moves a game has at most.
+
+    Raises:
+        Broken: With the shortest game that was found, and why.
+        Skipped: What *machine* raised so.
+    """
+    from hypothesis import seed, settings  # noqa: PLC0415 - an extra
+    from hypothesis.stateful import run_state_machine_as_test  # noqa: PLC0415 - as above
+
+    seeded = seed(material.seed)(machine)
+    rules = settings(_settings(material, share), stateful_step_count=steps)
+    _run(material, lambda: run_state_machine_as_test(seeded, settings=rules), shown)
+
+
+def _settings(material: Material, share: float) -> settings:
+    from hypothesis import HealthCheck, Phase, Verbosity, settings  # noqa: PLC0415 - an extra
+
+    return settings(
+        database=None,
+        deadline=None,
+        max_examples=max(1, round(material.effort * share)),
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        print_blob=False,
+        verbosity=Verbosity.quiet,
+        derandomize=False,
     )
+
+
+def _run(material: Material, trial: Callable[[], None], shown: Callable[[], str | None]) -> None:
+    """Run *trial*, and tell what it finds with the smallest input that was found last."""
+    from hypothesis import errors  # noqa: PLC0415 - an extra
+
     try:
         trial()
     except Broken as exc:
-        raise Broken(exc.why, shown=exc.shown or presented(show(last[0]))) from exc
+        raise Broken(exc.why, shown=exc.shown or presented(shown() or "")) from exc
     except errors.Flaky as exc:
-        raise Broken("the same input does not do the same twice", shown=presented(show(last[0]))) from exc
-    except (errors.HypothesisException, AssertionError):
+        raise Broken("the same input does not do the same twice", shown=presented(shown() or "")) from exc
+    except (errors.HypothesisException, AssertionError, Skipped):
         raise
     except Exception as exc:
-        if not last:
+        last = shown()
+        if last is None:
             raise
-        raise Broken(blamed(exc, material.code), shown=presented(show(last[0]))) from exc
+        raise Broken(blamed(exc, material.code), shown=presented(last)) from exc
 
 
 def presented(text: str) -> str:

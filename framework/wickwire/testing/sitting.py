@@ -40,6 +40,7 @@ __all__ = [
 R = TypeVar("R")
 
 MOST_REQUESTS: Final = 100
+NEVER_NS: Final = 2**62
 TRAVEL_NS: Final = 20_000_000
 """How long a message takes, each way."""
 
@@ -85,6 +86,8 @@ def conversed(
 ) -> R:
     """Run a conversation to its end, and return what it returns; *kept* takes what was said.
 
+    Where *answer* raises a TransportError no reply came, and the conversation is told so.
+
     Raises:
         TransportError: It asks for something that is no request, or without end.
         Exception: What the adapter raises.
@@ -94,7 +97,11 @@ def conversed(
         for _ in range(MOST_REQUESTS):
             if not isinstance(asked, HttpRequest | StreamRequest):
                 raise TransportError(f"a conversation asked for a {type(asked).__name__}")
-            reply = answer(asked)
+            try:
+                reply = answer(asked)
+            except TransportError as exc:
+                asked = talk.throw(exc)
+                continue
             kept.append(Exchange(asked, reply))
             asked = talk.send(reply)
     except StopIteration as end:
@@ -182,6 +189,10 @@ class Sitting:
         )
         self.memory: Any = self.endpoint.memory()
         self.ready = self.endpoint.ready is Readiness.ON_OPEN
+        keepalive = self.endpoint.keepalive
+        says = keepalive is not None and keepalive.frame is not None
+        self._ping_every_ns = round(keepalive.every_s * SECOND_NS) if keepalive and says else NEVER_NS
+        self._next_ping_ns = now_ns + self._ping_every_ns
         self._said: deque[Send] = deque()
         self._line = self._opened()
         self._hear(self._line.opened(self.now_ns))
@@ -212,18 +223,15 @@ class Sitting:
     def until(self, at_ns: int, *, most: int = 100_000) -> None:
         """Let time pass: whatever the venue says by *at_ns* comes in, frames of *most* at most."""
         begun = len(self.steps)
-        keepalive = self.endpoint.keepalive
-        frame = None if keepalive is None else keepalive.frame
-        every_ns = round(keepalive.every_s * SECOND_NS) if keepalive else 0
-        next_ping_ns = self.now_ns + every_ns if frame is not None else at_ns
+        frame = None if self.endpoint.keepalive is None else self.endpoint.keepalive.frame
         while self.over is None and self.error is None and len(self.steps) - begun < most:
-            next_ns = min(self._line.next_ns(self.now_ns), next_ping_ns)
+            next_ns = min(self._line.next_ns(self.now_ns), self._next_ping_ns)
             if next_ns >= at_ns:
                 break
             self.now_ns = max(self.now_ns + 1, next_ns)
-            if frame is not None and self.now_ns >= next_ping_ns:
+            if frame is not None and self.now_ns >= self._next_ping_ns:
                 self._said.append(Send(frame))
-                next_ping_ns = self.now_ns + every_ns
+                self._next_ping_ns = self.now_ns + self._ping_every_ns
             self._hear(self._line.due(self.now_ns))
             self._settle()
         self.now_ns = max(self.now_ns, at_ns)
@@ -278,5 +286,6 @@ def streamed(
     sitting.until(sitting.now_ns + 5 * SECOND_NS)
     told = sitting.told
     candles = [one for one in told if isinstance(one, Candle) and topic_of(one) == request.topic]
-    complete = any(isinstance(one, SnapshotDone) and one.topic == request.topic for one in told)
+    ends = [one for one in told if isinstance(one, SnapshotDone) and one.topic == request.topic]
+    complete = any(not one.truncated for one in ends)
     return StreamHistory(candles=candles, complete=complete)

@@ -65,6 +65,11 @@ class Dialogue:
         )
 
     @property
+    def ended_ns(self) -> int:
+        """When its last frame came; 0 where none did."""
+        return max((step.at_ns for step in self.steps if isinstance(step, Parsed)), default=0)
+
+    @property
     def stages(self) -> Iterator[Stage]:
         """Every frame of it."""
         for place, step in enumerate(self.steps):
@@ -79,13 +84,14 @@ class Stage:
     Attributes:
         dialogue: Where it belongs.
         step: The frame, and what it was taken for.
+        place: Which of the dialogue's steps that is.
     """
 
     def __init__(self, dialogue: Dialogue, place: int, step: Parsed) -> None:
         """Remember where in *dialogue* it is."""
         self.dialogue = dialogue
         self.step = step
-        self._place = place
+        self.place = place
         self._kept: Any = None
         self._copies: bool | None = None
 
@@ -100,7 +106,7 @@ class Stage:
     def rebuilt(self, adapter: Adapter) -> Any:
         """Return a memory in which everything before the frame was said again."""
         memory: Any = self.dialogue.endpoint.memory()
-        for step in self.dialogue.steps[: self._place]:
+        for step in self.dialogue.steps[: self.place]:
             repeated(adapter, step, memory)
         return memory
 

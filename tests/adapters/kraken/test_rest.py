@@ -166,6 +166,17 @@ def test_rows_without_trades_are_left_out_and_proven_empty():
     assert page.covered == (OPEN_NS - 2 * MINUTE_NS, OPEN_NS)
 
 
+def test_a_row_that_is_there_twice_is_one_candle_with_its_last_words():
+    made = rows(-1, 0).body.replace(
+        b"]],", b'],[%d,"2","4","1","3.5","2.5","8.00",6]],' % (OPEN_NS // SECOND_NS - 60)
+    )
+
+    _, page = candles(ok(made))
+
+    closes = {one.open_ns: one.close for one in page.candles}
+    assert (2, Decimal("3.5")) == (len(page.candles), closes[OPEN_NS - MINUTE_NS])
+
+
 def test_only_what_was_asked_for_is_returned():
     _, page = candles(rows(-3, -2, -1, 0), since_ns=OPEN_NS - 2 * MINUTE_NS, until_ns=OPEN_NS - MINUTE_NS)
 

@@ -27,14 +27,21 @@ def lantern() -> ModuleType:
     return module
 
 
-def edited(*edits: tuple[str, str]) -> Adapter:
-    """Lantern whose source says something else."""
-    source = (LANTERN / "wickwire_lantern" / "__init__.py").read_text()
+def edited(*edits: tuple[str, ...], simulator: tuple[tuple[str, ...], ...] = ()) -> Adapter:
+    """Lantern whose source says something else, and its simulated venue's too."""
+    lantern()  # for what is not edited
+    if simulator:
+        _made("wickwire_lantern.simulator", LANTERN / "wickwire_lantern" / "simulator.py", simulator)
+    return bind("lantern", _made("edited_lantern", LANTERN / "wickwire_lantern" / "__init__.py", edits))
+
+
+def _made(name: str, file: Path, edits: tuple[tuple[str, ...], ...]) -> ModuleType:
+    """Return the module of *file*, edited, under *name*."""
+    source = file.read_text()
     for old, new in edits:
         assert old in source, old
         source = source.replace(old, new)
-    lantern()  # the simulator is imported by its name
-    module = ModuleType("edited_lantern")
-    sys.modules["edited_lantern"] = module  # values look up their own module while they are made
-    exec(compile(source, "edited_lantern.py", "exec"), vars(module))
-    return bind("lantern", module)
+    module = ModuleType(name)
+    sys.modules[name] = module  # values look up their own module while they are made
+    exec(compile(source, f"{name}.py", "exec"), vars(module))
+    return module

@@ -1,4 +1,4 @@
-"""Lantern, an invented venue: candles over a WebSocket that speaks in `|`, history as lines of text.
+"""Lantern, an invented venue: a WebSocket that speaks in `|` of candles and trades, history as lines of text.
 
 <  HELLO|lantern 1
  > SUB|1|glow-usd|60
@@ -9,6 +9,10 @@
  > SUB|2|gloom-usd|60
 <  NO|2|no such lamp
 <  BEAT|1795237085
+ > SUB|3|glow-usd|TICK
+<  OK|3
+<  TICK|glow-usd|1041|1795237085123456000|95.3|0.25|B             numbered one by one; B or S, who took
+<  BYE|this evening is over                                       nothing more comes: open another stream
 """
 
 from __future__ import annotations
@@ -27,7 +31,9 @@ from wickwire import (
     Description,
     Endpoint,
     Event,
+    Fault,
     FaultKind,
+    Feed,
     Finality,
     Heartbeat,
     HttpReply,
@@ -43,11 +49,13 @@ from wickwire import (
     Refused,
     Released,
     Send,
+    Side,
     SnapshotDone,
     Stopped,
     StreamHistory,
     Timeframe,
     Topic,
+    Trade,
     Utc,
     VenueError,
     WireError,
@@ -63,9 +71,12 @@ TIMEFRAMES: Final = {seconds: timeframe for timeframe, seconds in SECONDS.items(
 STREAMED: Final = (Timeframe.parse("1m"), Timeframe.parse("5m"))
 PAGE_ROWS: Final = 200
 FLAGS: Final = {"F": Finality.FORMING, "C": Finality.CLOSED}
+SIDES: Final = {"B": Side.BUY, "S": Side.SELL}
+TICK: Final = "TICK"
 REFUSALS: Final = {404: FaultKind.SYMBOL, 429: FaultKind.WAIT}
 OK: Final = 200
 SERVER_ERROR: Final = 500
+LAST_NS: Final = 2**63
 
 
 # ------------------------------------------------------------------------------------------- what there is
@@ -76,10 +87,10 @@ def describe() -> Description:
     return Description(
         title="Lantern",
         documents=("Lantern protocol 1 (invented)",),
-        channels=("BAR",),
+        channels=("BAR", TICK),
         timeframes=tuple(SECONDS),
         limits=Limits(connections=2, topics_per_connection=20, connects=Rate(5, 10.0), rest=Rate(5)),
-        feeds=(),
+        feeds=(Feed.TRADES,),
     )
 
 
@@ -134,11 +145,11 @@ def subscribe(asks: Sequence[Ask], removed: Sequence[Topic], memory: dict[str, A
 
 def _question(word: str, topic: Topic, memory: dict[str, Any]) -> str:
     """Return one question, and remember it by its number, since the answer says nothing else."""
-    assert isinstance(topic.what, Timeframe)
+    what = SECONDS[topic.what] if isinstance(topic.what, Timeframe) else TICK
     number = str(memory.get("last", 0) + 1)
     memory["last"] = int(number)
     memory[number] = (word, topic)
-    return f"{word}|{number}|{to_venue(topic.symbol)}|{SECONDS[topic.what]}"
+    return f"{word}|{number}|{to_venue(topic.symbol)}|{what}"
 
 
 @hookimpl
@@ -155,8 +166,10 @@ def _meaning(fields: list[str], memory: dict[str, Any]) -> Sequence[Event]:
             return (_candle(from_venue(lamp), TIMEFRAMES[int(seconds)], numbers, flag, snapshot=True),)
         case ["BAR", lamp, seconds, *numbers, flag]:
             return (_candle(from_venue(lamp), TIMEFRAMES[int(seconds)], numbers, flag),)
+        case ["TICK", lamp, number, *said]:
+            return _ticks(lamp, int(number), said, memory)
         case ["BEAT", seconds]:
-            return (Heartbeat(int(seconds) * SECOND_NS),)
+            return (Heartbeat(_instant(int(seconds) * SECOND_NS)),)
         case ["HELLO", _]:
             return (Ready(),)
         case ["OK", number]:
@@ -167,8 +180,25 @@ def _meaning(fields: list[str], memory: dict[str, Any]) -> Sequence[Event]:
             return (Refused((topic,), FaultKind.SYMBOL, text),) if word == "SUB" else (Released((topic,)),)
         case ["END", lamp, seconds]:
             return (SnapshotDone(Topic(from_venue(lamp), TIMEFRAMES[int(seconds)])),)
+        case ["BYE", text]:
+            return (Fault(FaultKind.RESTART, text),)
         case _:
             raise ValueError("unknown message")
+
+
+def _ticks(lamp: str, number: int, said: Sequence[str], memory: dict[str, Any]) -> Sequence[Event]:
+    """Return the trade, unless it was there already, and what its number says of those before it."""
+    at, price, size, side = said
+    trade = Trade(
+        from_venue(lamp), str(number), _number(price), _number(size), SIDES[side], _instant(int(at))
+    )
+    last = memory.get(lamp, number - 1)
+    if number <= last:
+        return ()
+    memory[lamp] = number
+    lost = number - last - 1
+    gap = [Fault(FaultKind.GAP, f"lantern: {lost} trades of {trade.symbol} are missing")] if lost else []
+    return (*gap, trade)
 
 
 def _candle(
@@ -188,6 +218,12 @@ def _candle(
     )
 
 
+def _instant(ns: int) -> int:
+    if not 0 <= ns < LAST_NS:
+        raise ValueError(f"not an instant: {ns} ns")
+    return ns
+
+
 def _number(text: str) -> Decimal:
     number = Decimal(text)
     if not number.is_finite():
@@ -200,25 +236,42 @@ def _number(text: str) -> Decimal:
 
 @hookimpl
 def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
-    reply = yield HttpRequest(
-        url=BARS_URL,
-        params={
-            "lamp": to_venue(query.symbol),
-            "seconds": str(SECONDS[query.timeframe]),
-            "from": str(-(-query.since_ns // SECOND_NS)),
-            "to": str(-(-query.until_ns // SECOND_NS)),
-        },
+    if query.timeframe not in SECONDS:
+        raise VenueError(FaultKind.REQUEST, f"lantern: there are no {query.timeframe} candles")
+    candles: dict[int, Candle] = {}
+    from_s, to_s = (-(-ns // SECOND_NS) for ns in (query.since_ns, query.until_ns))
+    while from_s < to_s:
+        reply = yield HttpRequest(
+            url=BARS_URL,
+            params={
+                "lamp": to_venue(query.symbol),
+                "seconds": str(SECONDS[query.timeframe]),
+                "from": str(from_s),
+                "to": str(to_s),
+            },
+        )
+        assert not isinstance(reply, StreamHistory)
+        rows, more_s = _rows(query, _body(reply, query.now_ns))
+        candles |= {row.open_ns: row for row in rows}
+        if more_s is None:
+            break
+        if more_s <= from_s:
+            raise WireError(
+                f"lantern: the page from {from_s} is continued by one from {more_s}", frame=reply.body
+            )
+        from_s = more_s
+    return Page(
+        candles=list(candles.values()), covered=(query.since_ns, query.until_ns), stopped=Stopped.UNTIL
     )
-    assert not isinstance(reply, StreamHistory)
-    candles = _rows(query, _body(reply, query.now_ns))
-    return Page(candles=candles, covered=(query.since_ns, query.until_ns), stopped=Stopped.UNTIL)
 
 
-def _rows(query: OhlcvQuery, body: str) -> list[Candle]:
+def _rows(query: OhlcvQuery, body: str) -> tuple[list[Candle], int | None]:
+    """Return the rows, and from which second on there are more."""
     try:
         rows = [line.split(",") for line in body.splitlines()]
-        return [_candle(query.symbol, query.timeframe, numbers, flag) for *numbers, flag in rows]
-    except (ValueError, KeyError, ArithmeticError) as exc:
+        more_s = int(rows.pop()[1]) if rows and rows[-1][0] == "more" else None
+        return [_candle(query.symbol, query.timeframe, numbers, flag) for *numbers, flag in rows], more_s
+    except (ValueError, KeyError, ArithmeticError, IndexError) as exc:
         raise WireError(f"lantern: {type(exc).__name__}: {exc}", frame=body.encode()) from exc
 
 

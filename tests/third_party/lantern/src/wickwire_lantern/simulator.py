@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from wickwire import SECOND_NS, Candle, Timeframe, Utc
-from wickwire.simulate.server import Answer, Connection, Incoming, Market, Outgoing, VenueServer
+import attrs
+
+from wickwire import SECOND_NS, Candle, Grid, Side, Timeframe, Utc
+from wickwire.simulate.server import Answer, Connection, Incoming, Market, MarketTrade, Outgoing, VenueServer
 
 LAMPS: Final = {"glow-usd": "ETH/USD", "ember-usd": "XMR/USD"}
 """Lantern trades invented things: each burns like something that the market knows."""
 BEAT_NS: Final = 5 * SECOND_NS
 MOST_ROWS: Final = 200
+SHORT_ROWS: Final = 5
 GRID: Final = Utc()
 TIMEFRAMES: Final = {"60": Timeframe.parse("1m"), "300": Timeframe.parse("5m"), "3600": Timeframe.parse("1h")}
-FAULTS: Final = {"mute": "Subscribed lamps stay dark: no more bars, heartbeats go on."}
+TICK: Final = "TICK"
+FAULTS: Final = {
+    "mute": "Subscribed lamps stay dark: no more bars and ticks, heartbeats go on.",
+    "expire": "Every open stream is told once that its evening is over.",
+    "lose_trades": "The next trade of every lamp is missing.",
+    "short_pages": "Replies hold 5 bars at most, and say where the next one begins.",
+}
 
 
 class LanternServer:
@@ -26,6 +35,8 @@ class LanternServer:
     def __init__(self, market: Market) -> None:
         self.market = market
         self.muted = False
+        self.evenings = self.lost = 0
+        self.most_rows = MOST_ROWS
 
     @property
     def faults(self) -> Mapping[str, str]:
@@ -34,7 +45,26 @@ class LanternServer:
     def inject(self, fault: str, **details: object) -> None:
         if fault not in FAULTS:
             raise ValueError(f"no fault {fault!r}; there are {', '.join(FAULTS)}")
-        self.muted = bool(details.get("on", True))
+        match fault:
+            case "expire":
+                self.evenings += 1
+            case "lose_trades":
+                self.lost += 1
+            case "short_pages":
+                self.most_rows = SHORT_ROWS
+            case _:
+                self.muted = bool(details.get("on", True))
+
+    def candles(
+        self, symbol: str, timeframe: Timeframe, since_ns: int, until_ns: int, *, grid: Grid
+    ) -> Sequence[Candle]:
+        """Tell the truth, by the lamp's own name: this makes the server a `Truth`."""
+        true = self.market.candles(_known(symbol), timeframe, since_ns, until_ns, grid=grid)
+        return [attrs.evolve(one, symbol=symbol) for one in true]
+
+    def trades(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[MarketTrade]:
+        """Tell the truth of trades."""
+        return self.market.trades(_known(symbol), since_ns, until_ns)
 
     def accept(self, incoming: Incoming, now_ns: int) -> Connection | Answer:
         if incoming.path != "/v1":
@@ -52,8 +82,13 @@ class LanternServer:
         # a bar that opens in the range is told whole, also where the range ends inside of it
         whole_ns = timeframe.close_of(timeframe.open_at(until_ns - 1, GRID), GRID)
         candles = self.market.candles(lamp, timeframe, since_ns, min(whole_ns, now_ns), grid=GRID)
-        lines = [",".join(_fields(one, now_ns)) for one in candles[:MOST_ROWS]]
+        lines = [",".join(_fields(one, now_ns)) for one in candles[: self.most_rows]]
+        lines += [f"more,{one.open_ns // SECOND_NS}" for one in candles[self.most_rows :][:1]]
         return Answer(body="\n".join(lines).encode(), content_type="text/plain")
+
+
+def _known(symbol: str) -> str:
+    return LAMPS[symbol.replace("/", "-").lower()]
 
 
 class _Lamp:
@@ -61,7 +96,8 @@ class _Lamp:
 
     def __init__(self, native: str, seconds: str, now_ns: int) -> None:
         self.native, self.seconds, self.timeframe = native, seconds, TIMEFRAMES[seconds]
-        self.open_ns = self.timeframe.open_at(now_ns, GRID)
+        # the snapshot begins with the bar before the running one
+        self.open_ns = self.timeframe.open_at(self.timeframe.open_at(now_ns, GRID) - 1, GRID)
         self.said = ""
 
     def news(self, market: Market, now_ns: int, mark: str = "") -> list[str]:
@@ -75,12 +111,33 @@ class _Lamp:
         return lines
 
 
+class _Ticks:
+    """One subscription: what was told so far."""
+
+    def __init__(self, native: str, now_ns: int, lost: int) -> None:
+        self.native, self.told_ns, self.lost = native, now_ns, lost
+
+    def news(self, server: LanternServer, now_ns: int) -> list[str]:
+        lines = []
+        for trade in server.market.trades(LAMPS[self.native], self.told_ns, now_ns):
+            if self.lost < server.lost:
+                self.lost += 1
+                continue
+            side = "B" if trade.side is Side.BUY else "S"
+            numbers = (str(trade.number), str(trade.time_ns), f"{trade.price:f}", f"{trade.size:f}")
+            lines.append("|".join((TICK, self.native, *numbers, side)))
+        self.told_ns = now_ns
+        return lines
+
+
 class _Wire:
     """A `Connection`."""
 
     def __init__(self, server: LanternServer, now_ns: int) -> None:
         self.server = server
         self.lamps: dict[tuple[str, str], _Lamp] = {}
+        self.ticks: dict[tuple[str, str], _Ticks] = {}
+        self.evenings = server.evenings
         self.beat_ns = now_ns + BEAT_NS
 
     def opened(self, now_ns: int) -> Sequence[Outgoing]:
@@ -92,7 +149,12 @@ class _Wire:
                 lamp = self.lamps[native, seconds] = _Lamp(native, seconds, now_ns)
                 news = lamp.news(self.server.market, now_ns, "|S")
                 return [f"OK|{number}", *news, f"END|{native}|{seconds}"]
-            case ["OFF", number, native, seconds] if self.lamps.pop((native, seconds), None):
+            case ["SUB", number, native, "TICK"] if native in LAMPS:
+                self.ticks[native, TICK] = _Ticks(native, now_ns, self.server.lost)
+                return [f"OK|{number}"]
+            case ["OFF", number, native, what] if (native, what) in {**self.lamps, **self.ticks}:
+                self.lamps.pop((native, what), None)
+                self.ticks.pop((native, what), None)
                 return [f"OK|{number}"]
             case [_, number, *_]:
                 return [f"NO|{number}|no such lamp"]
@@ -107,6 +169,11 @@ class _Wire:
         if not self.server.muted:
             for lamp in self.lamps.values():
                 said += lamp.news(self.server.market, now_ns)
+            for ticks in self.ticks.values():
+                said += ticks.news(self.server, now_ns)
+        if self.evenings < self.server.evenings:
+            self.evenings = self.server.evenings
+            said.append("BYE|this evening is over")
         return said
 
     def next_ns(self, now_ns: int) -> int:

@@ -1,0 +1,333 @@
+"""Level 4, ranges: whether a page of history is what the venue's market did in the range asked for."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from wickwire.conversation import OhlcvQuery, Page
+from wickwire.description import Account, OhlcvSupport
+from wickwire.model import DAY_NS, SECOND_NS, Candle, Finality, Timeframe, Unknown, Utc, iso
+from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
+from wickwire.testing.material import Material
+from wickwire.testing.playing import few
+from wickwire.testing.search import blamed, search
+from wickwire.testing.truth import known
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+__all__ = [
+    "RANGES",
+    "Served",
+    "agree",
+    "brought",
+    "depth_of",
+    "false_proof",
+    "inside",
+    "served",
+    "some_served",
+]
+
+RANGES: Final = Checks(Level.HISTORY)
+
+ROWS: Final = 12
+BEYOND_ROWS: Final = 6
+SNIPPING: Final = "snip"
+"""A fault, by the name that a simulated venue may have it under: it cuts snapshots after so many `rows`."""
+SNIPPED_ROWS: Final = 5
+
+
+@attrs.frozen
+class Served:
+    """A series of which history is served, for an account."""
+
+    symbol: str
+    timeframe: Timeframe
+    account: Account
+    support: OhlcvSupport
+
+    def has_settled(self, row: Candle, query: OhlcvQuery) -> bool:
+        """Say whether a bucket was over so long before *query* that it changes no more."""
+        return row.close_ns + round(self.support.settle_s * SECOND_NS) <= query.now_ns
+
+    def __str__(self) -> str:
+        """Return `BTC/USD@1m`."""
+        return f"{self.symbol}@{self.timeframe}"
+
+
+def served(material: Material, *, all_timeframes: bool = False) -> Iterator[Served]:
+    """Yield the series of the first symbol that the simulated venue knows, of few timeframes or of all."""
+    playing = material.playing
+    for account in playing.accounts:
+        for symbol in playing.known(account)[:1]:
+            told = material.described(account).timeframes
+            support = {one: material.adapter.support_for(symbol, one, account) for one in told}
+            rest = [one for one in told if support[one].rest]
+            if account != playing.accounts[0]:
+                rest = list(few(rest)[:1])
+            elif not all_timeframes:
+                rest = list(few(rest))
+            yield from (Served(symbol, one, account, support[one]) for one in rest)
+
+
+@RANGES(
+    "H01",
+    "History is the market's own, of every timeframe: what `covered` holds is there, and nothing else is.",
+    Need.HISTORY,
+    Need.SERVED,
+)
+def true_history(material: Material) -> None:
+    looked = 0
+    for one in served(material, all_timeframes=True):
+        for rows, back in ((ROWS, 0), (ROWS, 2)):
+            query = material.playing.query(one.symbol, one.timeframe, rows, back)
+            page = brought(material, one, query)
+            wrong = false_proof(material, one, query, page) or _untrue(material, one, query, page)
+            require(not wrong, f"{one}: {wrong}", shown=repr(query))
+            looked += 1
+    material.count(looked)
+    if not looked:
+        raise Skipped("supports_ohlcv() says of no timeframe that history is served")
+
+
+@RANGES(
+    "H02", "A range that is asked for in two pieces brings what the whole brings.", Need.HISTORY, Need.SERVED
+)
+def pieces_make_the_whole(material: Material) -> None:
+    def look(drawn: tuple[Served, int]) -> None:
+        one, cut = drawn
+        query, *pieces = _cut(material, one, cut)
+        whole = inside(query, brought(material, one, query))
+        parts = [inside(piece, brought(material, one, piece)) for piece in pieces]
+        joined = {open_ns: row for part in parts for open_ns, row in part.items()}
+        lost = next((row for open_ns, row in whole.items() if open_ns not in joined), None)
+        require(lost is None, f"the pieces lack {lost!r:.300}")
+        other = next((row for open_ns, row in joined.items() if whole.get(open_ns) != row), None)
+        require(other is None, f"the whole has not {other!r:.300}")
+
+    def show(drawn: tuple[Served, int]) -> str:
+        one, cut = drawn
+        return f"{one}: {_cut(material, one, cut)[0]}, cut after {cut} buckets"
+
+    search(material, _cuts(material), look, share=0.6, show=show)
+
+
+def _cuts(material: Material) -> SearchStrategy[tuple[Served, int]]:
+    from hypothesis import strategies as st  # noqa: PLC0415 - an extra
+
+    return st.tuples(st.sampled_from(some_served(material)), st.integers(1, ROWS - 1))
+
+
+def _cut(material: Material, one: Served, cut: int) -> tuple[OhlcvQuery, OhlcvQuery, OhlcvQuery]:
+    """Return a range that is over, and its two pieces."""
+    query = material.playing.query(one.symbol, one.timeframe, ROWS, 2)
+    later = material.playing.query(one.symbol, one.timeframe, ROWS - cut, 2)
+    return query, attrs.evolve(query, until_ns=later.since_ns), later
+
+
+@RANGES(
+    "H03",
+    "A row of a bucket that is not over is marked forming, and one that has settled is not.",
+    Need.HISTORY,
+    Need.SERVED,
+)
+def forming_rows_say_so(material: Material) -> None:
+    for one in served(material, all_timeframes=True):
+        query = material.playing.query(one.symbol, one.timeframe, ROWS, 0)
+        for row in brought(material, one, query).candles:
+            material.count()
+            is_forming = row.finality is Finality.FORMING
+            running = row.close_ns > query.now_ns
+            wrong = f"ends at {iso(row.close_ns)} and says {row.finality}; it is {iso(query.now_ns)}"
+            require(is_forming or not running, f"{one}: a row {wrong}", shown=repr(row))
+            require(
+                not is_forming or not one.has_settled(row, query), f"{one}: a row {wrong}", shown=repr(row)
+            )
+
+
+@RANGES(
+    "H04",
+    "What lies ahead, or before the market began, holds no candle.",
+    Need.HISTORY,
+    Need.SERVED,
+)
+def nothing_out_of_time(material: Material) -> None:
+    for one in served(material):
+        # where history comes over a stream it comes up to now: only the longest buckets are few enough
+        early = not one.support.over_stream or one.timeframe.nominal_ns >= DAY_NS
+        for query in (_ahead(material, one), *([_before_all(material, one)] if early else [])):
+            material.count()
+            fetched = material.playing.fetch(query, one.account)
+            if fetched.bug is not None:
+                raise Broken(f"{one}: {blamed(fetched.bug, material.code)}", shown=repr(query))
+            rows = [] if fetched.page is None else list(inside(query, fetched.page).values())
+            require(not rows, f"{one}: it is {iso(query.now_ns)}, and there is {rows[:1]}", shown=repr(query))
+
+
+def _ahead(material: Material, one: Served) -> OhlcvQuery:
+    query = material.playing.query(one.symbol, one.timeframe, 1, 0)
+    length_ns = one.timeframe.nominal_ns
+    return attrs.evolve(query, since_ns=query.until_ns, until_ns=query.until_ns + 3 * length_ns)
+
+
+def _before_all(material: Material, one: Served) -> OhlcvQuery:
+    """Ask for some buckets that ended before anything was traded, as long ago as history may reach."""
+    grid = one.support.grid
+    at_ns = material.playing.market.start_ns - 3 * one.timeframe.nominal_ns
+    open_ns = one.timeframe.open_at(at_ns, Utc() if isinstance(grid, Unknown) else grid)
+    query = material.playing.query(one.symbol, one.timeframe, 1, 0)
+    return attrs.evolve(query, since_ns=open_ns - 3 * one.timeframe.nominal_ns, until_ns=open_ns)
+
+
+@RANGES(
+    "H05",
+    "What lies beyond the depth of history, or was cut off, is not proven empty.",
+    Need.HISTORY,
+    Need.SERVED,
+)
+def nothing_false_is_proven(material: Material) -> None:
+    looked = 0
+    for one in served(material):
+        depth_ns = depth_of(one)
+        for query in () if depth_ns is None else _around(material, one, depth_ns):
+            fetched = material.playing.fetch(query, one.account)
+            if fetched.page is not None:
+                looked += 1
+                wrong = false_proof(material, one, query, fetched.page)
+                require(not wrong, f"{one}: {wrong}", shown=repr(query))
+        for query, page in _snipped(material, one):
+            looked += 1
+            wrong = false_proof(material, one, query, page)
+            require(not wrong, f"{one}: of a snapshot that the venue cut: {wrong}", shown=repr(query))
+    material.count(looked)
+    if not looked:
+        why = f"its simulated venue knows no more than its history reaches back, and has no fault {SNIPPING}"
+        raise Skipped(why)
+
+
+def depth_of(one: Served) -> int | None:
+    """Return how far back history reaches, in nanoseconds; None where nothing is said of it."""
+    support = one.support
+    if support.depth_rows is not None:
+        return support.depth_rows * one.timeframe.nominal_ns
+    return None if support.depth_s is None else round(support.depth_s * SECOND_NS)
+
+
+def _around(material: Material, one: Served, depth_ns: int) -> Iterator[OhlcvQuery]:
+    """Yield a range that lies beyond the depth of history, and one of which a part does."""
+    query = material.playing.query(one.symbol, one.timeframe, 1, 0)
+    length_ns = one.timeframe.nominal_ns
+    edge_ns = query.since_ns - depth_ns
+    if edge_ns - 2 * BEYOND_ROWS * length_ns > material.playing.market.start_ns:
+        for until_ns in (edge_ns - BEYOND_ROWS * length_ns, edge_ns + BEYOND_ROWS * length_ns):
+            yield attrs.evolve(query, since_ns=until_ns - 2 * BEYOND_ROWS * length_ns, until_ns=until_ns)
+
+
+def _snipped(material: Material, one: Served) -> Iterator[tuple[OhlcvQuery, Page]]:
+    """Yield what comes of a snapshot that the venue cuts after a few rows, where it can."""
+    server = material.playing.another_server()
+    if not one.support.over_stream or SNIPPING not in server.faults:
+        return
+    server.inject(SNIPPING, rows=SNIPPED_ROWS)
+    query = material.playing.query(one.symbol, one.timeframe, ROWS, 2)
+    fetched = material.playing.fetch(query, one.account, server)
+    if fetched.page is not None:
+        yield query, fetched.page
+
+
+# ---------------------------------------------------------------------------------------- what is compared
+
+
+def brought(material: Material, one: Served, query: OhlcvQuery) -> Page:
+    """Return the page that the simulated venue's answers make.
+
+    Raises:
+        Broken: There is none, though history is said to be served.
+    """
+    fetched = material.playing.fetch(query, one.account)
+    if fetched.bug is not None:
+        raise Broken(f"{one}: {blamed(fetched.bug, material.code)}", shown=repr(query))
+    if fetched.page is None:
+        raise Broken(f"{one}: {fetched.error}", shown=repr(query))
+    return fetched.page
+
+
+def inside(query: OhlcvQuery, page: Page) -> dict[int, Candle]:
+    """Return the rows that were asked for, by their open time."""
+    return {row.open_ns: row for row in page.candles if query.since_ns <= row.open_ns < query.until_ns}
+
+
+def false_proof(material: Material, one: Served, query: OhlcvQuery, page: Page) -> str:
+    """Return which bucket *page* proves empty though it is not, or nothing."""
+    told = {row.open_ns for row in page.candles} | {row.open_ns for row in page.bad_rows}
+    since_ns, until_ns = page.covered
+    for true in _true(material, one, query):
+        if one.has_settled(true, query) and since_ns <= true.open_ns < until_ns and true.open_ns not in told:
+            return f"the bucket of {iso(true.open_ns)} is covered and not there; it was {true!r:.300}"
+    return ""
+
+
+def _true(material: Material, one: Served, query: OhlcvQuery) -> Sequence[Candle]:
+    truth = known(material, one.symbol).candles
+    if truth is None or one.account.feed:
+        return ()
+    grid = Utc() if isinstance(one.support.grid, Unknown) else one.support.grid
+    until_ns = min(query.until_ns + one.timeframe.nominal_ns, query.now_ns)
+    found = truth.candles(one.symbol, one.timeframe, query.since_ns, until_ns, grid=grid)
+    return [true for true in found if true.open_ns < query.until_ns]
+
+
+def _untrue(material: Material, one: Served, query: OhlcvQuery, page: Page) -> str:
+    """Return which row is not what the market did, or nothing."""
+    true = {row.open_ns: row for row in _true(material, one, query)}
+    truth = known(material, one.symbol).candles
+    rows = [row for row in inside(query, page).values() if one.has_settled(row, query)]
+    if truth is None or one.account.feed:
+        return ""
+    # a venue may count its volume in another unit, but then in every row
+    counts = any(row.open_ns in true and row.volume == true[row.open_ns].volume for row in rows)
+    for row in rows:
+        whole = true.get(row.open_ns)
+        if whole is None:
+            return f"{row!r:.300} never was"
+        same = row.same_values(whole) or (_near(row, whole) and (not counts or row.volume == whole.volume))
+        if not same:
+            return f"{row!r:.300} was {whole!r:.300}"
+    return ""
+
+
+def agree(row: Candle, other: Candle) -> bool:
+    """Say whether two tell the same of a bucket, as far as 32-bit floats go."""
+    return row.same_values(other) or (_near(row, other) and row.volume == other.volume)
+
+
+def _near(row: Candle, whole: Candle) -> bool:
+    """Say whether prices agree as far as 32-bit floats go: some venues keep no more."""
+    pairs = (
+        (row.open, whole.open),
+        (row.high, whole.high),
+        (row.low, whole.low),
+        (row.close, whole.close),
+    )
+    return all(_float32(one) == _float32(other) for one, other in pairs)
+
+
+def _float32(number: Decimal) -> bytes:
+    return struct.pack("<f", number)
+
+
+def some_served(material: Material) -> Sequence[Served]:
+    """Return what `served` yields of few timeframes.
+
+    Raises:
+        Skipped: Nothing.
+    """
+    found = list(served(material))
+    if not found:
+        raise Skipped("supports_ohlcv() says of no timeframe that history is served")
+    return found

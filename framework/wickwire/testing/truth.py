@@ -1,0 +1,244 @@
+"""Level 3, the truth: whether what is streamed is what the simulated venue's market really did."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from decimal import Decimal
+from typing import Final
+
+import attrs
+
+from wickwire.endpoint import Topic
+from wickwire.model import (
+    SECOND_NS,
+    Candle,
+    Feed,
+    Finality,
+    Grid,
+    Quote,
+    Timeframe,
+    Trade,
+    TradeAction,
+    Unknown,
+    Utc,
+    iso,
+)
+from wickwire.simulate.server import Market, MarketTrade, TradeTruth, Truth
+from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
+from wickwire.testing.material import Material
+from wickwire.testing.sitting import Parsed
+from wickwire.testing.stages import Dialogue
+from wickwire.testing.values import unlawful
+
+__all__ = ["TRUTHS", "Known", "known"]
+
+TRUTHS: Final = Checks(Level.DIALOGUE)
+
+UNITS_NS: Final = (1, 1_000, 1_000_000, SECOND_NS)
+"""What the time of a trade may be cut to: it is exact to one of these, the same one for all."""
+DELAY_NS: Final = 70 * SECOND_NS
+"""So old may a row be at most when it comes: some venues tell the running day once a minute."""
+
+
+@attrs.frozen
+class Known:
+    """What is known of the market behind one simulated venue.
+
+    Attributes:
+        candles: Who knows the candles; None where nobody does.
+        trades: Who knows the trades; None where nobody does.
+        market: Who knows the quotes; None where the venue trades things under names of its own.
+    """
+
+    candles: Truth | None
+    trades: TradeTruth | None
+    market: Market | None
+
+
+def known(material: Material, symbol: str) -> Known:
+    """Return what is known of *symbol*."""
+    market = material.playing.market
+    server: object = material.playing.server
+    listed = market if market.instrument(symbol) is not None else None
+    return Known(
+        server if isinstance(server, Truth) else listed,
+        server if isinstance(server, TradeTruth) else listed,
+        listed,
+    )
+
+
+@TRUTHS(
+    "D08",
+    "A trade or quote is the market's own: price, size, side, time and id, and none is left out.",
+    Need.STREAM,
+    Need.DIALOGUES,
+)
+def true_trades(material: Material) -> None:
+    looked = 0
+    for dialogue in _plain(material):
+        for topic in dialogue.topics:
+            truth = known(material, topic.symbol)
+            if topic.what is Feed.TRADES and truth.trades is not None:
+                looked += _check_trades(material, dialogue, topic, truth.trades)
+            elif topic.what is Feed.QUOTES and truth.market is not None and truth.trades is not None:
+                looked += _check_quotes(dialogue, topic, truth.market)
+    material.count(looked)
+    if not looked:
+        raise Skipped("no trade or quote came of which the truth is known")
+
+
+@TRUTHS(
+    "D09",
+    "Every candle row is what the market's trades add up to, and the last of a bucket is the whole of it.",
+    Need.STREAM,
+    Need.DIALOGUES,
+)
+def true_rows(material: Material) -> None:
+    looked = 0
+    for dialogue in _plain(material):
+        last: dict[tuple[Topic, int], tuple[Candle, bytes]] = {}
+        end_ns = dialogue.ended_ns
+        for step, row in _rows(dialogue):
+            truth = known(material, row.symbol).candles
+            if truth is None or unlawful(material, row, dialogue.account):
+                continue  # that is for another check to say
+            looked += 1
+            grid = _grid(material, dialogue, row.symbol, row.timeframe)
+            wrong = _untrue(truth, known(material, row.symbol).trades, row, step.at_ns, grid)
+            require(not wrong, wrong, shown=repr(step.frame))
+            last[Topic(row.symbol, row.timeframe), row.open_ns] = row, step.frame
+        for (topic, _), (row, frame) in last.items():
+            truth = known(material, topic.symbol).candles
+            support = material.adapter.support_for(topic.symbol, row.timeframe, dialogue.account)
+            if truth is not None and row.close_ns + round(support.grace_s * SECOND_NS) < end_ns - SECOND_NS:
+                whole = _whole(truth, row, _grid(material, dialogue, row.symbol, row.timeframe))
+                fits = whole is not None and row.same_values(whole)
+                require(
+                    fits,
+                    f"the last row of its bucket is {row!r:.300}, the whole is {whole!r:.300}",
+                    shown=repr(frame),
+                )
+    material.count(looked)
+    if not looked:
+        raise Skipped("no candle came of which the truth is known")
+
+
+def _plain(material: Material) -> Iterator[Dialogue]:
+    """Yield what was said on the default variant: of others the market does not know what they leave out."""
+    for dialogue in material.dialogues:
+        if not dialogue.account.feed and dialogue.error is None:
+            yield dialogue
+
+
+def _events(dialogue: Dialogue) -> Iterator[tuple[Parsed, object]]:
+    for step in dialogue.steps:
+        if isinstance(step, Parsed):
+            for event in step.events:
+                yield step, event
+
+
+# --------------------------------------------------------------------------------------------------- trades
+
+
+def _check_trades(material: Material, dialogue: Dialogue, topic: Topic, truth: TradeTruth) -> int:
+    """Compare all trades of one topic with the true ones; return how many there were."""
+    told: dict[tuple[str, int, Decimal, Decimal], tuple[Trade, bytes]] = {}
+    for step, event in _events(dialogue):
+        if isinstance(event, Trade) and event.symbol == topic.symbol and event.action is TradeAction.NEW:
+            told.setdefault((event.id, event.time_ns, event.price, event.size), (event, step.frame))
+    if not told:
+        return 0
+    times = [one.time_ns for one, _ in told.values()]
+    true = truth.trades(topic.symbol, min(times) - SECOND_NS, max(times) + SECOND_NS + 1)
+    unit_ns = min(UNITS_NS, key=lambda unit: sum(_found(one, true, unit) is None for one, _ in told.values()))
+    numbers: dict[int, str] = {}
+    for trade, frame in told.values():
+        match = _found(trade, true, unit_ns, known=numbers.keys())
+        if match is None:
+            nearest = min(true, key=lambda one: abs(one.time_ns - trade.time_ns), default=None)
+            raise Broken(f"{trade!r:.300} never happened; nearest is {nearest}", shown=repr(frame))
+        numbers[match.number] = trade.id
+    missing = [one for one in true if min(numbers) < one.number < max(numbers) and one.number not in numbers]
+    require(not missing, f"of {topic} was left out: {missing[:1]}")
+    ids = [one for one in numbers.values() if one]
+    require(len(ids) == len({*ids}), f"two trades of {topic} have one id")
+    numbered = any(
+        material.adapter.support_for(topic.symbol, one, dialogue.account).numbered
+        for one in material.described(dialogue.account).timeframes[:1]
+    )
+    if numbered:
+        offsets = {int(name) - number for number, name in numbers.items()}
+        require(len(offsets) == 1, f"ids of {topic} do not count its trades one by one")
+    return len(told)
+
+
+def _found(
+    trade: Trade, true: Sequence[MarketTrade], unit_ns: int, known: Collection[int] = ()
+) -> MarketTrade | None:
+    """Return the true trade that *trade* tells, its time cut to *unit_ns*; one that is not *known* yet."""
+    for one in true:
+        same = one.price == trade.price and one.size == trade.size and trade.side in (None, one.side)
+        if same and one.time_ns // unit_ns * unit_ns == trade.time_ns and one.number not in known:
+            return one
+    return None
+
+
+def _check_quotes(dialogue: Dialogue, topic: Topic, market: Market) -> int:
+    """Compare each quote with those of the minute before it came."""
+    looked = 0
+    for step, event in _events(dialogue):
+        if not isinstance(event, Quote) or event.symbol != topic.symbol:
+            continue
+        looked += 1
+        trades = market.trades(topic.symbol, step.at_ns - DELAY_NS, step.at_ns + 1)
+        true = [market.quote(topic.symbol, at_ns) for at_ns in (step.at_ns, *(one.time_ns for one in trades))]
+        fits = any(
+            event.bid in (None, one.bid)
+            and event.bid_size in (None, one.bid_size)
+            and event.ask in (None, one.ask)
+            and event.ask_size in (None, one.ask_size)
+            for one in true
+        )
+        require(fits, f"{event!r:.300} was never so; at that time it was {true[0]}", shown=repr(step.frame))
+    return looked
+
+
+# -------------------------------------------------------------------------------------------------- candles
+
+
+def _rows(dialogue: Dialogue) -> Iterator[tuple[Parsed, Candle]]:
+    for step, event in _events(dialogue):
+        if isinstance(event, Candle):
+            yield step, event
+
+
+def _untrue(truth: Truth, trades: TradeTruth | None, row: Candle, at_ns: int, grid: Grid) -> str:
+    """Return what is wrong with a row that came at *at_ns*, or nothing."""
+    whole = _whole(truth, row, grid) if row.close_ns <= at_ns else None
+    if whole is not None and row.same_values(whole):
+        return ""
+    if row.finality is Finality.CLOSED:
+        return f"{row!r:.300} is marked closed; the whole bucket is {whole!r:.300}"
+    cuts = [*(one.time_ns + 1 for one in _recent(trades, row, at_ns)), at_ns + 1]
+    for cut_ns in reversed(cuts):
+        for one in truth.candles(row.symbol, row.timeframe, row.open_ns, cut_ns, grid=grid)[:1]:
+            if one.open_ns == row.open_ns and row.same_values(one):
+                return ""
+    return f"{row!r:.300} is nothing that trades before {iso(at_ns)} add up to"
+
+
+def _recent(trades: TradeTruth | None, row: Candle, at_ns: int) -> Sequence[MarketTrade]:
+    if trades is None:
+        return ()
+    return trades.trades(row.symbol, max(row.open_ns, min(at_ns, row.close_ns) - DELAY_NS), at_ns + 1)
+
+
+def _whole(truth: Truth, row: Candle, grid: Grid) -> Candle | None:
+    """Return what the bucket of *row* holds once it is over."""
+    found = truth.candles(row.symbol, row.timeframe, row.open_ns, row.close_ns, grid=grid)
+    return next((one for one in found if one.open_ns == row.open_ns), None)
+
+
+def _grid(material: Material, dialogue: Dialogue, symbol: str, timeframe: Timeframe) -> Grid:
+    grid = material.adapter.support_for(symbol, timeframe, dialogue.account).grid
+    return Utc() if isinstance(grid, Unknown) else grid
