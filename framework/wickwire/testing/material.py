@@ -175,7 +175,7 @@ class Material:
     @functools.cached_property
     def _sampled_bare(self) -> Sequence[Stage]:
         """The single frames of the samples, each on a connection that has not asked for anything."""
-        endpoint = self.endpoint
+        endpoint = self.endpoint if self.samples.frames else None
         if endpoint is None:
             return ()
         bare = [
@@ -187,7 +187,7 @@ class Material:
     @functools.cached_property
     def recorded(self) -> Sequence[Dialogue]:
         """The recorded connections, and each single frame on one that waits for answers."""
-        endpoint = self.endpoint
+        endpoint = self.endpoint if self.samples.frames or self.samples.talks else None
         if endpoint is None:
             return ()
         found = []

@@ -19,6 +19,7 @@ from wickwire.simulate.server import Answer, Incoming, VenueServer
 from wickwire.testing.checks import Broken, Checks, Level
 from wickwire.testing.foreign import outcome_of
 from wickwire.testing.material import Material
+from wickwire.testing.playing import NOW_NS
 
 __all__ = ["UNFINISHED", "is_unfinished", "still_to_do"]
 
@@ -100,18 +101,17 @@ def _question(error: BaseException) -> str:
 
 def _hooks(material: Material) -> Iterator[Callable[[], object]]:
     adapter, account, topic = material.adapter, Account(), Topic(SYMBOL, MINUTE)
-    now_ns = material.playing.now_ns
-    open_ns = MINUTE.open_at(now_ns, Utc())
+    open_ns = MINUTE.open_at(NOW_NS, Utc())
     close_ns = MINUTE.close_of(open_ns, Utc())
-    query = OhlcvQuery(symbol=SYMBOL, timeframe=MINUTE, since_ns=open_ns, until_ns=close_ns, now_ns=now_ns)
-    trades = TradeQuery(symbol=SYMBOL, since_ns=open_ns, until_ns=close_ns, now_ns=now_ns)
+    query = OhlcvQuery(symbol=SYMBOL, timeframe=MINUTE, since_ns=open_ns, until_ns=close_ns, now_ns=NOW_NS)
+    trades = TradeQuery(symbol=SYMBOL, since_ns=open_ns, until_ns=close_ns, now_ns=NOW_NS)
     yield partial(adapter.describe, account)
     yield partial(adapter.supports_ohlcv, SYMBOL, MINUTE, account)
     yield partial(adapter.to_venue, SYMBOL)
     yield partial(adapter.from_venue, SYMBOL)
     yield partial(adapter.lane, topic)
     if adapter.streams:
-        yield partial(_begun, partial(adapter.connect, account, (), now_ns))
+        yield partial(_begun, partial(adapter.connect, account, (), NOW_NS))
         yield partial(adapter.subscribe, [Ask(topic)], [], {})
         yield partial(adapter.parse, b"{}", {})
     if adapter.serves_history:
@@ -132,13 +132,15 @@ def _begun(call: Callable[[], Any]) -> None:
 
 def _simulated(material: Material) -> Iterator[Callable[[], object]]:
     """Yield calls of the simulated venue, and then all that is said to it, each with what came of it."""
-    server, now_ns = material.playing.server, material.playing.now_ns
+    yield lambda: material.playing
+    playing, _ = outcome_of(lambda: material.playing)
+    server = None if playing is None else playing.server
     if server is None:
         return
     yield lambda: server.stream_origins
     yield lambda: server.rest_origins
-    yield partial(server.answer, REQUEST, now_ns)
-    yield from _line(server, now_ns)
+    yield partial(server.answer, REQUEST, NOW_NS)
+    yield from _line(server, NOW_NS)
     yield lambda: _reraised(one.error for one in material.playing.dialogues)
     yield lambda: _reraised(one.bug for one in material.playing.fetched)
 
