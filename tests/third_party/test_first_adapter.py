@@ -6,6 +6,7 @@ First by a stranger who has nothing but wickwire's wheel, then in this process, 
 from __future__ import annotations
 
 import asyncio
+import csv
 import importlib
 import os
 import random
@@ -33,7 +34,7 @@ from wickwire.testing.running import CHECKS
 
 PROJECT = "wickwire-binance"
 FAILS = (
-    *("wickwire check binance", "wickwire check binance --level 1 --symbol BTC/USDT"),
+    *("wickwire check binance", "wickwire check binance --level 1 --effort 10 --symbol BTC/USDT"),
     *("wickwire check binance --only S12", "wickwire check harbour --config wickwire.toml"),
     "wickwire collect binance:NOSUCH/USDT@1m --simulate --speed 60 --for 10s --store memory:",
 )
@@ -99,7 +100,9 @@ def test_the_list_gets_shorter(done):
     assert re.search(r"^  5 things are still to do$", left, re.MULTILINE)
     assert 5 == len(re.findall(r"^  simulator.py, line", left, re.MULTILINE))
     rows = re.findall(
-        r"^(S\d\d) +failed", done["wickwire check binance --level 1 --symbol BTC/USDT"].stdout, re.MULTILINE
+        r"^(S\d\d) +failed",
+        done["wickwire check binance --level 1 --effort 10 --symbol BTC/USDT"].stdout,
+        re.MULTILINE,
     )
     assert ["S12"] == rows
 
@@ -117,6 +120,8 @@ def test_it_is_planned_and_collected_whole(done):
     rows = [line.split() for line in gaps.splitlines()[1:]]
     assert {"binance:BTC/USDT@1m", "binance:ETH/BTC@5m"} == {row[0] for row in rows}
     assert {("0", "whole")} == {(row[4], row[5]) for row in rows}
+    exported = done["wickwire export binance:BTC/USDT@1m --store sqlite:try.db"].stdout
+    assert "venue" in {row["evidence"] for row in csv.DictReader(exported.splitlines())}
 
 
 def test_a_pair_that_does_not_exist_is_told_of_by_history(done):
