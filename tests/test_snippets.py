@@ -18,12 +18,13 @@ from wickwire import News
 
 ROOT = Path(__file__).parent.parent
 PAGES = (
-    *("README.md", "docs/python.md", "docs/simulation.md", "docs/hooks.md", "docs/first-adapter.md"),
-    "docs/conformance.md",
+    *("README.md", "docs/python.md", "docs/simulation.md", "docs/hooks.md", "docs/adapters.md"),
+    *("docs/first-adapter.md", "docs/conformance.md"),
 )
 ELSEWHERE = {
     "docs/hooks.md": "tests/framework/test_hookspecs.py",
-    "docs/first-adapter.md": "tests/framework/test_first_adapter.py",
+    "docs/adapters.md": "tests/framework/test_adapters_page.py",
+    "docs/first-adapter.md": "tests/third_party/test_first_adapter.py",
     "docs/conformance.md": "tests/framework/testing/test_kit.py",
 }
 """Pages whose Python is taken apart by a test of its own."""

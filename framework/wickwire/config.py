@@ -27,11 +27,11 @@ from wickwire.errors import ConfigError, UsageError
 from wickwire.model import Rung, Series
 from wickwire.planner import PINS, unpinnable
 from wickwire.retry import PRESETS, Backoff
+from wickwire.series import is_venue_name
 from wickwire.watchdog import HungHook
 
 __all__ = ["CollectorConfig", "Config", "PluginsConfig", "VenueConfig", "parse_config", "read_config"]
 
-_VENUE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _VARIABLE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _LOOPBACK: Final = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -67,7 +67,7 @@ class PluginsConfig:
     def __attrs_post_init__(self) -> None:
         """Refuse names that no series could be written with."""
         for name in self.local:
-            if not _VENUE.fullmatch(name):
+            if not is_venue_name(name):
                 raise _Unfit(_key("local", name), "expected lower-case letters, digits and _, a letter first")
 
 
@@ -153,7 +153,7 @@ class Config:
         if self.store is not None and not self.store.strip():
             raise _Unfit("store", "is empty; write sqlite:wickwire.db or memory:, or leave it out")
         for name, venue in self.venues.items():
-            if not _VENUE.fullmatch(name):
+            if not is_venue_name(name):
                 raise _Unfit(
                     _key("venues", name), "expected lower-case letters, digits and _, a letter first"
                 )

@@ -11,7 +11,7 @@ import attrs
 from wickwire.errors import UsageError
 from wickwire.timeframe import Timeframe
 
-__all__ = ["Feed", "Series", "What", "Word", "scope_of"]
+__all__ = ["Feed", "Series", "What", "Word", "is_venue_name", "scope_of"]
 
 
 class Word(enum.Enum):
@@ -37,6 +37,11 @@ _SYMBOL: Final = re.compile(r"(?!.*(?:\.\.|//))(?!\.$)[A-Za-z0-9^./$:=&+@_#-]{1,
 _SHAPE: Final = (
     "write venue:symbol@what, such as kraken:BTC/USD@1m, alpaca.sip:AAPL@1d or kraken:BTC/USD@trades"
 )
+
+
+def is_venue_name(text: str) -> bool:
+    """Say whether a venue, or a variant of one, may be called *text*."""
+    return _NAME.fullmatch(text) is not None
 
 
 def scope_of(venue: str, variant: str) -> str:
@@ -70,7 +75,7 @@ class Series:
         if not colon or not at:
             raise UsageError(f"not a series: {text!r}; {_SHAPE}")
         for part, name in ((venue, "venue"), (variant, "variant") if dot else (venue, "venue")):
-            if not _NAME.fullmatch(part):
+            if not is_venue_name(part):
                 raise UsageError(
                     f"not a series: {text!r}; the {name} {part!r} has to be lower-case letters, digits "
                     "and _, starting with a letter"

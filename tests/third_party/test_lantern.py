@@ -6,13 +6,9 @@ In-repo adapters ride in our own metadata, so only this proves that the seam hol
 import asyncio
 import importlib
 import json
-import os
 import random
 import re
-import subprocess
 import sys
-import sysconfig
-import venv
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.third_party.environment import Installed, built, ran
 from wickwire import (
     SECOND_NS,
     Account,
@@ -171,60 +168,18 @@ def test_its_simulated_venue_is_collected_completely(lantern, name, rung):
 # ------------------------------------------------------------------------------- in an environment of its own
 
 
-@attrs.frozen
-class Installed:
-    """A clean environment that holds two wheels, and a folder to work in."""
-
-    python: Path
-    folder: Path
-
-    def wickwire(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line as a person does: outside the checkout, with nothing inherited."""
-        environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(self.folder), "LC_ALL": "C.UTF-8"}
-        return subprocess.run(
-            [self.python.parent / "wickwire", *words],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Build both wheels and install them, without any index: all else is lent by this environment."""
-    if not (ROOT / "pyproject.toml").is_file():
-        pytest.skip("the checkout is not here, so there is nothing to build wickwire's wheel from")
-    folder = tmp_path_factory.mktemp("third_party")
-    for project in (ROOT, LANTERN):
-        run(project, sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "wheels"))
-    venv.create(folder / "venv", with_pip=False)
-    python = folder / "venv" / "bin" / "python"
-    wheels = [str(wheel) for wheel in sorted((folder / "wheels").glob("*.whl"))]
-    offline = ("--no-deps", "--no-index", "--no-cache-dir", "--disable-pip-version-check", "--quiet")
-    run(folder, sys.executable, "-m", "pip", "--python", str(python), "install", *offline, *wheels)
-    # a path named in a .pth comes after the environment's own, and .pth files in it are not read: the
-    # wheels win over an editable wickwire that may be installed there
-    own = run(folder, python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
-    (Path(own) / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    work = folder / "work"
-    work.mkdir()
-    return Installed(python, work)
-
-
-def run(folder: Path, *command: str | Path) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def installed(wickwire_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Both wheels in an environment of their own."""
+    folder = tmp_path_factory.mktemp("lantern")
+    return Installed.of([wickwire_wheel, built(LANTERN, folder)], folder)
 
 
 def test_the_wheels_are_what_is_imported(installed):
     """Or all that follows would prove nothing."""
     code = "import wickwire, wickwire_lantern; print(wickwire.__file__); print(wickwire_lantern.__file__)"
 
-    for line in run(installed.folder, installed.python, "-I", "-c", code).splitlines():
+    for line in ran(installed.folder, installed.python, "-I", "-c", code).splitlines():
         assert line.startswith(str(installed.python.parent.parent))
 
 
@@ -282,7 +237,7 @@ def test_it_is_collected_from(installed):
 
 def test_one_file_is_a_plugin_too(installed):
     """The page's own adapter, named in a config: no package, no installation."""
-    page = (ROOT / "docs" / "first-adapter.md").read_text()
+    page = (ROOT / "docs" / "adapters.md").read_text()
     [adapter, *_] = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     (installed.folder / "beacon.py").write_text(adapter)
     config = installed.folder / "wickwire.toml"

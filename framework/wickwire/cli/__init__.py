@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "record": ("record", "Record what a venue says to a file."),
     "replay": ("serving", "Serve recordings on loopback as if they were the venue."),
     "simulate": ("serving", "Serve simulated venues on loopback."),
+    "new-adapter": ("new_adapter", "Write a skeleton for the venue NAME, and say what to do next."),
     "check": ("check", "Check the adapter NAME against the promises that every adapter keeps."),
     "adapters": ("listing", "List the venues that are installed, and whether they work."),
     "doctor": ("doctor", "Look for what is wrong with this installation."),
@@ -56,7 +57,7 @@ class Commands(click.Group):
         """Import the module of a command, or ask the plugins that were loaded for one of their own."""
         if cmd_name in COMMANDS:
             module = importlib.import_module(f"wickwire.cli.{COMMANDS[cmd_name][0]}")
-            command: click.Command = getattr(module, cmd_name)
+            command: click.Command = getattr(module, cmd_name.replace("-", "_"))
             return command
         return super().get_command(ctx, cmd_name)
 

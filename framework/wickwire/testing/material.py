@@ -175,19 +175,19 @@ class Material:
     @functools.cached_property
     def _sampled_bare(self) -> Sequence[Stage]:
         """The single frames of the samples, each on a connection that has not asked for anything."""
-        endpoint = self.endpoint
+        endpoint = self.endpoint if self.samples.frames else None
         if endpoint is None:
             return ()
-        return [
-            stage
+        bare = [
+            followed(self.adapter, self.account, endpoint, name, [frame])
             for name, frame in self.samples.frames
-            for stage in followed(self.adapter, self.account, endpoint, name, [frame]).stages
         ]
+        return [stage for one in _written(bare) for stage in one.stages]
 
     @functools.cached_property
     def recorded(self) -> Sequence[Dialogue]:
         """The recorded connections, and each single frame on one that waits for answers."""
-        endpoint = self.endpoint
+        endpoint = self.endpoint if self.samples.frames or self.samples.talks else None
         if endpoint is None:
             return ()
         found = []
@@ -201,7 +201,7 @@ class Material:
         for name, frame in self.samples.frames if topics else ():
             asked: list[Asked | bytes] = [*asks_of(topics, endpoint), frame]
             found.append(followed(self.adapter, self.account, endpoint, name, asked))
-        return found
+        return _written(found)
 
     @property
     def sampled(self) -> Sequence[Stage]:
@@ -211,7 +211,7 @@ class Material:
     @property
     def dialogues(self) -> Sequence[Dialogue]:
         """What was said with the simulated venue, of which something was asked that exists."""
-        return self.playing.dialogues
+        return _written(self.playing.dialogues)
 
     @functools.cached_property
     def stages(self) -> Sequence[Stage]:
@@ -228,7 +228,7 @@ class Material:
         if not self.adapter.streams:  # then they can be nothing else
             bodies += [(name, frame, None) for name, frame in self.samples.frames]
         sampled = self.playing.of_bodies(bodies, self.symbols[:3])
-        found = [*sampled, *self.playing.fetched]
+        found = [one for one in (*sampled, *self.playing.fetched) if not _is_unwritten(one.bug)]
         return sorted(found, key=lambda one: not (one.page is not None and one.page.candles))
 
     @property
@@ -274,6 +274,15 @@ class Material:
         if need is Need.SYMBOLS:
             return "; name one with --symbol"
         return "; give --samples DIR, or implement simulate()"
+
+
+def _written(dialogues: Sequence[Dialogue]) -> Sequence[Dialogue]:
+    """Return those that did not come upon code that is still to be written; S12 tells of the others."""
+    return [one for one in dialogues if not _is_unwritten(one.error)]
+
+
+def _is_unwritten(error: Exception | None) -> bool:
+    return isinstance(error, NotImplementedError)
 
 
 def secrets_of(told: Description) -> Mapping[str, str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wickwire.adapter import Adapter
     from wickwire.simulate.server import VenueServer
 
-__all__ = ["Playing", "is_had", "topics_of"]
+__all__ = ["NOW_NS", "Playing", "is_had", "topics_of"]
 
 NOW_NS: Final = parse_instant("2026-11-20T15:00:20Z")
 """A Friday on which shares and currencies are traded, so that any venue has something to say."""
@@ -180,7 +180,8 @@ class Playing:
         if sitting is None:
             self.troubles.append(f"connect(): {type(error).__name__}: {error}")
             return None
-        sitting.error = sitting.error or outcome_of(lambda: self._converse(sitting, topics))[1]
+        raised = outcome_of(lambda: self._converse(sitting, topics))[1]
+        sitting.error = sitting.error or raised  # what parse() raised is noted while they converse
         return sitting
 
     def _converse(self, sitting: Sitting, topics: Sequence[Topic]) -> None:

@@ -215,6 +215,8 @@ class Sitting:
         wanted, left = list(asks), tuple(removed)
         self.asked |= dict.fromkeys(ask.topic for ask in wanted)
         for batch in batches(wanted, self.endpoint) or [()]:
+            if self.error is not None:
+                return
             self.steps.append(Asked(batch, left))
             self._said.extend(self._adapter.subscribe(batch, left, self.memory))
             left = ()

@@ -27,7 +27,7 @@ from wickwire.testing.running import CHECKS, State, chosen, excused, material_of
 from wickwire.testing.seal import sealed
 
 TODAY = date(2026, 11, 22)
-PAGE = (ROOT / "docs" / "first-adapter.md").read_text()
+PAGE = (ROOT / "docs" / "adapters.md").read_text()
 BEACON = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[0]
 BARS = {"pair": "BTC/USD", "bar": "1min", "bars": [[1795237080000, "95.1", "95.4", "95.0", "95.2", "3.25"]]}
 BY_ID = {one.id: one for one in CHECKS}
@@ -108,6 +108,17 @@ def test_what_lacks_is_skipped_with_the_reason():
         found.state,
         found.why,
     )
+
+
+def test_what_a_hook_raises_in_the_midst_of_a_dialogue_is_found():
+    """Over a frame that the venue really sent, and not only over a damaged one."""
+    line = "            word, topic = memory.pop(number)\n            return (Accepted"
+    adapter = edited((line, f'            raise LookupError("who asked?")\n{line}'))
+
+    found = outcome("P02", adapter, symbols=["GLOW/USD"])
+
+    assert (State.FAILED, "b'OK|1'") == (found.state, found.shown)
+    assert "raised LookupError: who asked?" in found.why
 
 
 # ----------------------------------------------------------------------------------- what importing it does

@@ -1,4 +1,4 @@
-"""docs/first-adapter.md is all that a stranger reads: its code runs, and its messages are the real ones."""
+"""docs/adapters.md is all that a stranger reads: its code runs, and its messages are the real ones."""
 
 import json
 import re
@@ -46,7 +46,7 @@ from wickwire.config import parse_config
 from wickwire.planner import plan
 from wickwire.registry import Registry
 
-PAGE = (Path(__file__).parents[2] / "docs" / "first-adapter.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "adapters.md").read_text()
 PYTHON = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 TOML = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 MINUTE = Timeframe.parse("1m")
