@@ -32,7 +32,8 @@ What is compared:
 * `peaks` and `bounds`: by name, what there was at most, and what is allowed.
 * `switches`: `[at_ns, series, route]`; `connects` and `requests`: by venue and life, when in seconds; `ends`:
   the same of streams that the other side ended, or nobody.
-* `lies`: `[venue, since_ns, until_ns]` in which its streams say what history contradicts, once they are back.
+* `lies`: `[venue or series, since_ns, until_ns]` in which streams say what history contradicts, once they are
+  back.
 * `asked`: by host and life, when a request was sent in seconds, `in_vain` those that failed after several
   in a row had, `failed` when a stream was not opened, and
   `forlorn` where for long there had been none; `refusals`: by the same `[at_s, asked_s]` of answers that

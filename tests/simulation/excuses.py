@@ -114,11 +114,28 @@ def lies(stage: Stage) -> list[list[int | str]]:
         if act.trouble.name in {"doubles", "moody"} and act.number in stage.spans:
             where = act.trouble.place, act.trouble.name
             spans.setdefault(where, []).append(stage.spans[act.number])
-    return [
-        [place, since_ns, min(until_ns for _, until_ns in lies if until_ns > since_ns)]
-        for (place, _), lies in spans.items()
-        for since_ns, _ in lies
+    told = [
+        (place, name, since_ns, min(until_ns for _, until_ns in others if until_ns > since_ns))
+        for (place, name), others in spans.items()
+        for since_ns, _ in others
     ]
+    found: list[list[int | str]] = [[place, *span] for place, name, *span in told if name != "moody"]
+    for place, _, since_ns, until_ns in [one for one in told if one[1] == "moody"]:
+        found += [
+            [name, since_ns, until_ns]
+            for name in stage.script.series
+            if Series.parse(name).venue == place and _is_lied_about(stage, name, since_ns, until_ns)
+        ]
+    return found
+
+
+def _is_lied_about(stage: Stage, name: str, since_ns: int, until_ns: int) -> bool:
+    """Say whether something was traded in every second bucket: of others there is nothing to lie about."""
+    size_ns = Series.parse(name).timeframe.nominal_ns
+    opens = {candle.open_ns for candle in stage.venues.truth(name, since_ns, until_ns)}
+    first_ns = -(-since_ns // size_ns) * size_ns
+    seconds = [ns for ns in range(first_ns, until_ns - size_ns, size_ns) if ns // size_ns % 2]
+    return opens.issuperset(seconds)
 
 
 def lost_in_time(stage: Stage) -> list[list[int]]:

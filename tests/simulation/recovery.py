@@ -113,7 +113,9 @@ def calm(run: Run) -> list[str]:
         f"I6 {name}: went back to {route} at {at_ns}, which lies"
         for at_ns, name, route in run["switches"]
         for venue, since_ns, until_ns in run["lies"]
-        if route != "poll" and name.startswith(f"{venue}:") and since_ns + TRIAL_S * S < at_ns < until_ns
+        if route != "poll"
+        and name.startswith(f"{venue}:" if ":" not in venue else venue)
+        and since_ns + TRIAL_S * S < at_ns < until_ns
     ]
     return lines[:MOST_NAMED]
 
