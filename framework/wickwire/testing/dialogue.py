@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from wickwire.endpoint import Topic
 from wickwire.events import Event, Fault, Refused, Released, Removed, SnapshotDone
 from wickwire.model import SECOND_NS, Candle, Trade
 from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
-from wickwire.testing.machine import games
 from wickwire.testing.material import Material
 from wickwire.testing.playing import LASTS_NS
 from wickwire.testing.search import search
@@ -176,6 +175,19 @@ def snapshots_end(material: Material) -> None:
             _check_snapshots(connected)
 
     games(material, look, disturbed=True, strangers=False)
+
+
+def games(
+    material: Material,
+    look: Callable[[Subscriber], None],
+    *,
+    disturbed: bool = False,
+    strangers: bool = True,
+) -> None:
+    """Play games; see `wickwire.testing.machine`, which needs Hypothesis."""
+    from wickwire.testing import machine  # noqa: PLC0415 - an extra
+
+    machine.games(material, look, disturbed=disturbed, strangers=strangers)
 
 
 def _check_snapshots(connected: Connected) -> None:

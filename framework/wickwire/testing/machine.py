@@ -1,63 +1,33 @@
-"""Games of a client with a simulated venue: the rules by which Hypothesis plays them."""
+"""Games of a client with a simulated venue: the rules by which Hypothesis plays them.
+
+This module needs Hypothesis, which is an extra, so it is imported where games are played.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, ClassVar, Final
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from wickwire.description import Account
 from wickwire.endpoint import Topic
 from wickwire.testing.checks import Skipped
+from wickwire.testing.material import Material
 from wickwire.testing.search import play
 from wickwire.testing.subscriber import Deed, Party, Subscriber, Word
 
-if TYPE_CHECKING:
-    from hypothesis.stateful import RuleBasedStateMachine
-
-    from wickwire.testing.material import Material
-
-__all__ = ["games", "parties"]
+__all__ = ["games"]
 
 NOBODY: Final = ("NOSUCH/USD", "NOSUCH")
-STEPS: Final = 9
-LISTENS_S: Final = (1, 20, 75)
+STEPS: Final = 7
+LISTENS_S: Final = (5, 30, 75)
 """Some are long enough for a bucket of a minute to end."""
-MOST_TWICE: Final = 4
+MOST_TWICE: Final = 12
 TWICE_S: Final = 30
-LAST_S: Final = 3
-SHARE: Final = 3.0
-
-
-def parties(material: Material) -> Sequence[Party]:
-    """Return who may be a client: one for each connection that the topics of an account need.
-
-    Raises:
-        Skipped: There is nobody.
-    """
-    found = []
-    for dialogue in material.dialogues:
-        topics, now_ns = tuple(dialogue.topics), material.playing.now_ns
-        strange = [one for one in _strangers(material, dialogue.account) if _fits(material, one, topics)]
-        found.append(Party(dialogue.account, topics, tuple(strange), now_ns))
-    if not found:
-        raise Skipped("no stream could be opened")
-    return found
-
-
-def _strangers(material: Material, account: Account) -> Sequence[Topic]:
-    """Return topics that do not exist, though they are written as if they did."""
-    found = []
-    for symbol in NOBODY:
-        told = material.described(account).timeframes
-        streamed = [one for one in told if material.adapter.support_for(symbol, one, account).stream]
-        found += [Topic(symbol, one) for one in streamed]
-    return found
-
-
-def _fits(material: Material, topic: Topic, topics: Sequence[Topic]) -> bool:
-    """Say whether *topic* is of a kind that *topics* have, and may ride with them."""
-    lane_of = material.adapter.lane_of
-    return topic.what in [one.what for one in topics] and lane_of(topic).key == lane_of(topics[0]).key
+LAST_S: Final = 15
+SHARE: Final = 2.0
 
 
 def games(
@@ -79,89 +49,156 @@ def games(
         Broken: With the shortest game that was found.
         Skipped: There is nobody to play.
     """
-    shown: list[Subscriber] = []
-    machine = _machine(material, look, shown, disturbed=disturbed, strangers=strangers)
-    play(material, machine, lambda: told(shown[-1]) if shown else None, share=SHARE, steps=STEPS)
+    last: list[Subscriber] = []
+
+    class Played(Game):
+        """A game of this adapter."""
+
+    Played.material, Played.last, Played.look = material, last, staticmethod(look)
+    Played.everybody, Played.disturbed, Played.asks_strangers = _parties(material), disturbed, strangers
+    play(material, Played, lambda: _told(last[0]) if last else None, share=SHARE, steps=STEPS)
 
 
-def told(subscriber: Subscriber) -> str:
+def _told(client: Subscriber) -> str:
     """Return how a game is shown: who played, and each deed."""
-    account = subscriber.party.account
+    account = client.party.account
     variant = f".{account.feed}" if account.feed else ""
-    return f"{account.environment}{variant}: {'; '.join(str(subscriber).splitlines())}"
+    return f"{account.environment}{variant}: {'; '.join(str(client).splitlines())}"
 
 
-def _machine(  # noqa: C901 - one short rule for each thing that may happen
-    material: Material,
-    look: Callable[[Subscriber], None],
-    shown: list[Subscriber],
-    *,
-    disturbed: bool,
-    strangers: bool,
-) -> type[RuleBasedStateMachine]:
-    from hypothesis import stateful  # noqa: PLC0415 - an extra
-    from hypothesis import strategies as st  # noqa: PLC0415 - as above
+def _some(topics: Sequence[Topic]) -> st.SearchStrategy[tuple[Topic, ...]]:
+    return st.lists(st.sampled_from(topics), min_size=1, max_size=4, unique=True).map(tuple)
 
-    everybody = parties(material)
 
-    def some(topics: Sequence[Topic]) -> st.SearchStrategy[tuple[Topic, ...]]:
-        return st.lists(st.sampled_from(topics), min_size=1, max_size=4, unique=True).map(tuple)
+class Game(RuleBasedStateMachine):
+    """A client connects, changes its wishes, listens, and is disturbed.
 
-    class Game(stateful.RuleBasedStateMachine):
-        """A client connects, changes its wishes, listens, and is disturbed."""
+    Attributes:
+        material: Of the adapter.
+        everybody: Who may be the client.
+        look: What looks at the game when it is over.
+        last: Takes the client of the last game.
+        disturbed: Whether frames may be said twice.
+        asks_strangers: Whether something may be asked for that does not exist.
+        client: Who plays; from `connect` on.
+    """
 
-        client: Subscriber
+    material: ClassVar[Material]
+    everybody: ClassVar[Sequence[Party]]
+    look: ClassVar[Callable[[Subscriber], None]]
+    last: ClassVar[list[Subscriber]]
+    disturbed: ClassVar[bool]
+    asks_strangers: ClassVar[bool]
+    client: Subscriber | None = None
 
-        @stateful.initialize(party=st.sampled_from(everybody))
-        def connect(self, party: Party) -> None:
-            material.count()
-            self.client = Subscriber(material.adapter, material.playing.market, party)
-            shown[:] = [self.client]
+    @initialize(data=st.data())
+    def connect(self, data: Any) -> None:
+        """Connect for the first time, and want something."""
+        self.material.count()
+        party = data.draw(st.sampled_from(self.everybody))
+        self.client = Subscriber(self.material.adapter, self.material.playing.market, party)
+        self.last[:] = [self.client]
+        self._do(Deed(Word.SUBSCRIBE, data.draw(_some(party.topics))))
 
-        @stateful.precondition(lambda self: bool(self.unwanted))
-        @stateful.rule(data=st.data())
-        def subscribe(self, data: Any) -> None:
-            self.client.do(Deed(Word.SUBSCRIBE, data.draw(some(self.unwanted))))
+    @precondition(lambda self: bool(self.unwanted))
+    @rule(data=st.data())
+    def subscribe(self, data: Any) -> None:
+        """Want some topics more."""
+        self._do(Deed(Word.SUBSCRIBE, data.draw(_some(self.unwanted))))
 
-        @stateful.precondition(lambda self: strangers and bool(self.strangers))
-        @stateful.rule(data=st.data())
-        def ask_for_what_is_not_there(self, data: Any) -> None:
-            self.client.do(Deed(Word.SUBSCRIBE, (data.draw(st.sampled_from(self.strangers)),)))
+    @precondition(lambda self: self.asks_strangers and bool(self.strangers))
+    @rule(data=st.data())
+    def ask_for_what_is_not_there(self, data: Any) -> None:
+        """Want something that does not exist."""
+        self._do(Deed(Word.SUBSCRIBE, (data.draw(st.sampled_from(self.strangers)),)))
 
-        @stateful.precondition(lambda self: bool(self.client.wanted))
-        @stateful.rule(data=st.data())
-        def leave(self, data: Any) -> None:
-            self.client.do(Deed(Word.LEAVE, data.draw(some(tuple(self.client.wanted)))))
+    @precondition(lambda self: bool(self.wanted))
+    @rule(data=st.data())
+    def leave(self, data: Any) -> None:
+        """Want some topics no more."""
+        self._do(Deed(Word.LEAVE, data.draw(_some(self.wanted))))
 
-        @stateful.rule(seconds=st.sampled_from(LISTENS_S))
-        def listen(self, seconds: int) -> None:
-            self.client.do(Deed(Word.LISTEN, amount=seconds))
+    @rule(seconds=st.sampled_from(LISTENS_S))
+    def listen(self, seconds: int) -> None:
+        """Let time pass."""
+        self._do(Deed(Word.LISTEN, amount=seconds))
 
-        @stateful.rule()
-        def reconnect(self) -> None:
-            self.client.do(Deed(Word.RECONNECT))
+    @rule()
+    def reconnect(self) -> None:
+        """Lose the connection, and make another one."""
+        self._do(Deed(Word.RECONNECT))
 
-        @stateful.precondition(lambda _: disturbed)
-        @stateful.rule(frames=st.integers(1, MOST_TWICE))
-        def say_twice(self, frames: int) -> None:
-            self.client.do(Deed(Word.TWICE, amount=frames))
-            self.client.do(Deed(Word.LISTEN, amount=TWICE_S))
+    @precondition(lambda self: self.disturbed)
+    @rule(frames=st.integers(1, MOST_TWICE))
+    def say_twice(self, frames: int) -> None:
+        """Hear the next frames twice."""
+        self._do(Deed(Word.TWICE, amount=frames))
+        self._do(Deed(Word.LISTEN, amount=TWICE_S))
 
-        def teardown(self) -> None:
-            if not hasattr(self, "client"):
-                return
-            self.client.do(Deed(Word.LISTEN, amount=LAST_S))
-            error = self.client.now.sitting.error
-            if error is not None:
-                raise error
-            look(self.client)
+    def teardown(self) -> None:
+        """Look at the game."""
+        if self.client is None:
+            return
+        self._do(Deed(Word.LISTEN, amount=LAST_S))
+        error = self.client.now.sitting.error
+        if error is not None:
+            raise error
+        type(self).look(self.client)
 
-        @property
-        def unwanted(self) -> list[Topic]:
-            return [one for one in self.client.party.topics if one not in self.client.wanted]
+    @property
+    def wanted(self) -> Sequence[Topic]:
+        """What the client wants."""
+        return () if self.client is None else tuple(self.client.wanted)
 
-        @property
-        def strangers(self) -> list[Topic]:
-            return [one for one in self.client.party.nobody if one not in self.client.strange]
+    @property
+    def unwanted(self) -> Sequence[Topic]:
+        """What it might want more."""
+        return (
+            () if self.client is None else [one for one in self.client.party.topics if one not in self.wanted]
+        )
 
-    return Game
+    @property
+    def strangers(self) -> Sequence[Topic]:
+        """What it might want though it does not exist."""
+        client = self.client
+        return () if client is None else [one for one in client.party.nobody if one not in client.strange]
+
+    def _do(self, deed: Deed) -> None:
+        assert self.client is not None
+        self.client.do(deed)
+
+
+# --------------------------------------------------------------------------------------------- who may play
+
+
+def _parties(material: Material) -> Sequence[Party]:
+    """Return who may be a client: one for each connection that the topics of an account need.
+
+    Raises:
+        Skipped: There is nobody.
+    """
+    found = []
+    for dialogue in material.dialogues:
+        topics, now_ns = tuple(dialogue.topics), material.playing.now_ns
+        strange = [one for one in _strangers(material, dialogue.account) if _fits(material, one, topics)]
+        found.append(Party(dialogue.account, topics, tuple(strange), now_ns))
+    if not found:
+        raise Skipped("no stream could be opened")
+    return found
+
+
+def _strangers(material: Material, account: Account) -> Sequence[Topic]:
+    """Return topics that do not exist, though they are written as if they did."""
+    told, adapter = material.described(account).timeframes, material.adapter
+    return [
+        Topic(symbol, one)
+        for symbol in NOBODY
+        for one in told
+        if adapter.support_for(symbol, one, account).stream
+    ]
+
+
+def _fits(material: Material, topic: Topic, topics: Sequence[Topic]) -> bool:
+    """Say whether *topic* is of a kind that *topics* have, and may ride with them."""
+    lane_of = material.adapter.lane_of
+    return topic.what in [one.what for one in topics] and lane_of(topic).key == lane_of(topics[0]).key
