@@ -26,7 +26,7 @@ AGAIN_S: Final = 60.0
 
 
 class CandleRoute:
-    """What the stream of one series is told to. See `subscriptions.Route`.
+    """What the stream of one series is told to. See `topic_route.Route`.
 
     Attributes:
         ledger: Where rows go.
@@ -75,6 +75,7 @@ class CandleRoute:
         self._rhythm = Rhythm()
         self._turned_at = (0, loop_s())
         self._ahead_s = clock.now_ns() / SECOND_NS - loop_s()
+        self._slept_s = -math.inf
         self._again_s = -math.inf
 
     # ------------------------------------------------------------------------------------------------- rows
@@ -136,6 +137,17 @@ class CandleRoute:
         """Forget a row that the venue withdrew."""
         self.ledger.removed(open_ns)
 
+    def aged_row_s(self, now_ns: int, now_s: float) -> float:
+        """Return when the last row came, in the loop's time; minus infinity where nobody knows.
+
+        That time stands still while a machine sleeps, so what came before is older than it looks. A clock
+        that was set looks like a sleep.
+        """
+        ahead_s = now_ns / SECOND_NS - now_s
+        if abs(ahead_s - self._ahead_s) > MARGIN_S:
+            self._ahead_s, self._slept_s = ahead_s, now_s
+        return self.row_s if self.row_s > self._slept_s else -math.inf
+
     # ------------------------------------------------------------------------------------- its subscription
 
     def subscribed(self, session: Session) -> None:
@@ -144,10 +156,7 @@ class CandleRoute:
         self._trust.subscribed()
         self._correspondent.works("stream")
         now_ns, now_s = self._clock.now_ns(), loop_s()
-        ahead_s = now_ns / SECOND_NS - now_s
-        if abs(ahead_s - self._ahead_s) > MARGIN_S:  # the machine slept: how old is the last row?
-            self.row_s = -math.inf
-        self._ahead_s = ahead_s
+        self.row_s = self.aged_row_s(now_ns, now_s)
         self.subscribed_s = now_s
         sure_s = UNTOLD_S if self._clocks.venue_ns(now_s) is None else MARGIN_S
         begun_ns = self._clocks.at_venue_ns(now_ns, now_s) + round(sure_s * SECOND_NS)

@@ -311,10 +311,10 @@ class Closer:
 
     @property
     def away(self) -> str:
-        """Why the stream that it lives on is not there, once that lasts; empty while it is."""
-        trust = self._trust
-        lasts = trust.rung.streams and self.ledger.epoch == 0 and loop_s() - trust.lost_s >= LIVE_S
-        return trust.lost_why if lasts else ""
+        """Why the stream that it lives on is not there: it was lost, or takes long to come."""
+        trust, ledger = self._trust, self.ledger
+        is_lost = ledger.epoch_count > 0 or loop_s() - trust.lost_s >= LIVE_S
+        return trust.lost_why if trust.rung.streams and ledger.epoch == 0 and is_lost else ""
 
     @property
     def verified(self) -> bool:
@@ -342,7 +342,7 @@ class Closer:
             trust=self._trust,
             verified=self.verified,
             hopeless=isinstance(self.hopeless, VenueError),
-            row_s=self.route.row_s,
+            row_s=self.route.aged_row_s(wall_ns, now_s),
             started_ns=self._started_ns,
             now_ns=present_ns(self._clocks, wall_ns, now_s),
             wall_ns=wall_ns,

@@ -388,6 +388,6 @@ class Collector(Outlet):
             store_trouble=writer.trouble,
             alarm="" if alarm is None else str(alarm),
             holds=self._watchdog.holds,
-            consumers=[of_consumer(reader) for reader in self._audience.readers],
+            consumers=[of_consumer(reader, now_s) for reader in self._audience.readers],
             events=dict(self._newsroom.counts),
         )

@@ -56,7 +56,7 @@ class Standing:
         trust: How it is collected.
         verified: The venue answered for it since the start.
         hopeless: History fails, and asking again will not help.
-        row_s: When the stream's last row came, in the loop's time.
+        row_s: When the stream's last row came, in the loop's time; minus infinity where nobody knows.
         started_ns: Since when it is collected.
         now_ns: The present, as `present_ns` says.
         wall_ns: The present, by our clock.
@@ -79,18 +79,17 @@ class Standing:
         """How the series is doing, as long as somebody drives it."""
         ledger, trust = self.ledger, self.trust
         if not self.verified:
-            return self._waiting(refused=bool(trust.refusal) or self.hopeless)
+            return self._starting(refused=bool(trust.refusal) or self.hopeless)
         if self._is_in_vain:
             return Condition.STALE
         if trust.rung is Rung.POLL:
             return self._polled
         if ledger.epoch == 0:
-            return self._waiting(refused=bool(trust.refusal))
-        forms = ledger.forming is not None and ledger.forming.close_ns > self.now_ns - self.asking.wait_ns()
-        if self._is_live(forms=forms):
+            return self._away
+        if self._is_live:
             return Condition.LIVE
-        patience_ns = ledger.patience.buckets * ledger.series.timeframe.nominal_ns
-        return Condition.QUIET if forms or self._left_ns + patience_ns > 0 else Condition.STALE
+        forms = ledger.forming is not None and ledger.forming.close_ns > self.now_ns - self.asking.wait_ns()
+        return Condition.QUIET if forms or not self._is_overdue else Condition.STALE
 
     @property
     def _polled(self) -> Condition:
@@ -115,10 +114,26 @@ class Standing:
         due_ns = ledger.buckets.due(ledger.frontier_ns, self.asking.asked_ns)
         return due_ns + self._slack_ns - self.now_ns
 
-    def _waiting(self, *, refused: bool) -> Condition:
+    @property
+    def _is_overdue(self) -> bool:
+        """Whether the next bucket should be known by now, however rarely the series is traded."""
+        ledger = self.ledger
+        return self._left_ns + ledger.patience.buckets * ledger.series.timeframe.nominal_ns <= 0
+
+    def _starting(self, *, refused: bool) -> Condition:
+        """How it is doing before its stream was ever there."""
         if refused:
             return Condition.REFUSED
         return Condition.STARTING if self.now_s - self.trust.lost_s < LIVE_S else Condition.STALE
+
+    @property
+    def _away(self) -> Condition:
+        """How it is doing while its stream is not there."""
+        refused = bool(self.trust.refusal)
+        if refused or self.ledger.epoch_count == 0:
+            return self._starting(refused=refused)
+        is_brief = self.now_s - self.trust.lost_s < LIVE_S
+        return Condition.RECONNECTING if is_brief and not self._is_overdue else Condition.STALE
 
     @property
     def _is_in_vain(self) -> bool:
@@ -126,12 +141,21 @@ class Standing:
         in_vain = self.ledger.refused_in_vain > 0 and self.ledger.closed_count == 0
         return bool(unfit(self.ledger)) or (in_vain and shown(self.ledger, self.wall_ns) is None)
 
-    def _is_live(self, *, forms: bool) -> bool:
-        silent_s, newest = self.now_s - self.row_s, self.ledger.last_close
-        if self.ledger.forming is None and newest is not None and newest.finality is Finality.CLOSED:
+    @property
+    def _is_live(self) -> bool:
+        """Whether the stream brought a row of the present within the limit.
+
+        That its bucket was closed meanwhile, by whatever evidence, makes the row no older: the next bucket
+        has its first row when somebody trades again.
+        """
+        ledger, limit_s = self.ledger, LIVE_S
+        forming, newest = ledger.forming, ledger.last_close
+        if forming is None and newest is not None and newest.finality is Finality.CLOSED:
             # such a venue says nothing of the running bucket: one row a bucket is all that there can be
-            return silent_s < self.ledger.series.timeframe.nominal_ns / SECOND_NS + LIVE_S
-        return forms and silent_s < LIVE_S
+            limit_s += ledger.series.timeframe.nominal_ns / SECOND_NS
+        newest_ns = max((row.close_ns for row in (forming, newest) if row is not None), default=0)
+        is_present = newest_ns + self.asking.wait_ns() > self.now_ns - round(limit_s * SECOND_NS)
+        return is_present and self.now_s - self.row_s < limit_s
 
     @property
     def _closed_lately(self) -> bool:

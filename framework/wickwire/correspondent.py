@@ -1,20 +1,20 @@
 """Tells what becomes of one candle series, as news and in the log: its holes, its refused rows, what fails.
 
-The same trouble is told once, however often it comes.
+The same trouble is told once, however often it comes, and rarely again while it lasts: see `repeats`.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-from typing import Final, Literal
+from typing import Literal
 
-from wickwire.clock import Clock
+from wickwire.clock import Clock, loop_s
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind
 from wickwire.holes import difference
 from wickwire.ledger import Ledger
 from wickwire.news import Doubted, HistoryFailed, HoleFound, HoleHealed, Rescaled, RowRefused, Tell
+from wickwire.repeats import Repeats, without_numbers
 
 __all__ = ["Correspondent"]
 
@@ -22,8 +22,6 @@ log = logging.getLogger(__name__)
 
 Source = Literal["stream", "history"]
 """Where rows come from."""
-
-_NUMBER: Final = re.compile(r"[-+\d.,]+(?:[eE][-+]?\d+)?")
 
 
 class Correspondent:
@@ -40,8 +38,9 @@ class Correspondent:
         self._clock = clock
         self._tell = tell
         self._told_holes = [*ledger.holes]
-        self._told_why = ""
         self._failing: dict[Source, object] = {}
+        self._failures = Repeats()
+        self._refusals = Repeats()
 
     def tell_holes(self) -> None:
         """Tell which holes are new, which are of another kind, and which are none any more."""
@@ -57,7 +56,7 @@ class Correspondent:
             self._tell(HoleHealed(series=series, at_ns=at_ns, hole=hole))
 
     def tell_refused(self) -> None:
-        """Say that rows are refused once, and again when they are for another reason.
+        """Say that rows are refused, once for each reason.
 
         What differs only in its numbers is the same reason: each row has others.
         """
@@ -65,11 +64,10 @@ class Correspondent:
         if ledger.refused == self.refused:
             return
         self.refused = ledger.refused
-        why = _NUMBER.sub("", ledger.refusal_why)
-        if why != self._told_why:
-            self._told_why = why
+        times = self._refusals.failed(without_numbers(ledger.refusal_why), loop_s())
+        if times:
             refusal, at_ns = ledger.last_refusal, self._clock.now_ns()
-            said = {"series": str(ledger.series), "why": refusal}
+            said = {"series": str(ledger.series), "why": refusal, **_counted(times)}
             log.warning("a row of the venue is no candle", extra=said)
             self._tell(RowRefused(series=ledger.series, at_ns=at_ns, why=refusal))
 
@@ -85,15 +83,27 @@ class Correspondent:
         self._tell(Doubted(venue=venue, topics=(topic,), at_ns=at_ns, why=why))
 
     def fails(self, where: Source, kind: object, why: str) -> None:
-        """Say what fails once: the same trouble in other words, or from the other side too, is no news."""
-        series = self._ledger.series
-        if kind not in self._failing.values():
-            log.warning("%s failed", where, extra={"series": str(series), "why": why})
-        if where == "history" and self._failing.get(where) != kind:
+        """Say what fails once: the same trouble in other words, or from the other side too, is no news.
+
+        Nor is one that comes again after another; that has a line for those who want to know everything.
+        """
+        series, times = self._ledger.series, self._failures.failed(kind, loop_s())
+        is_other = self._failing.get(where) != kind
+        if times or (is_other and where == "history"):
+            level = logging.WARNING if times else logging.INFO
+            log.log(level, "%s failed", where, extra={"series": str(series), "why": why, **_counted(times)})
+        if where == "history" and is_other:
             fault, at_ns = kind if isinstance(kind, FaultKind) else None, self._clock.now_ns()
             self._tell(HistoryFailed(series=series, at_ns=at_ns, kind=fault, why=why))
         self._failing[where] = kind
 
     def works(self, where: Source) -> None:
-        """Note that something works: when it fails again, that is news."""
+        """Note that something works: when it fails after a while in which all did, that is news."""
         self._failing.pop(where, None)
+        if not self._failing:
+            self._failures.works(loop_s())
+
+
+def _counted(times: int) -> dict[str, int]:
+    """Return how often it came since it was told last, where that is more than once."""
+    return {"times": times} if times > 1 else {}

@@ -36,9 +36,13 @@ class Reader(AsyncIterator[T], Generic[T]):
     Attributes:
         name: Shown in health and in the log.
         policy: What happens when the consumer is too slow.
-        bound: How many items wait for it at most.
+        bound: How many items wait for it in memory at most.
         spilled: How often it fell behind and went on from the store.
+        unread: How many it has to read back from the store: of what was committed since it began to listen,
+            and at most, as a candle that was revised meanwhile is counted for each time.
     """
+
+    unread: int = 0
 
     def __init__(self, policy: Policy, bound: int, name: str) -> None:
         """Start empty.
@@ -65,6 +69,10 @@ class Reader(AsyncIterator[T], Generic[T]):
     def waiting(self) -> int:
         """How many items wait in memory."""
         return len(self._queue)
+
+    def behind_s(self, now_s: float) -> float | None:  # noqa: ARG002 - who reads a store knows it
+        """Return for how many seconds something has waited for it without a pause, where that is known."""
+        return None
 
     @property
     def dropped(self) -> int:
@@ -147,24 +155,47 @@ class CandleReader(Reader[SeriesCandle]):
         self._loses_none = policy in {Policy.SPILL, Policy.WAIT}
         self._behind = True  # something may have been committed since
         self._left = False
+        self._told: tuple[int, int] | None = None  # the first and the last `seq` that it was told of
+        self._waits_since_s = 0.0
 
     def deliver(self, news: Sequence[SeriesCandle]) -> None:
         """Take what was just committed; never blocks."""
         if self._stopped:
             return
         self._more.set()
+        wanted = [candle for candle in news if candle.seq > self._seq and self._wants(candle)]
+        if wanted and not self.waiting and not self.unread:
+            self._waits_since_s = asyncio.get_running_loop().time()
         if self.policy is Policy.WAIT:
             self._behind = True
         if self._behind:
+            self._leave_unread(wanted)
             return
-        wanted = [candle for candle in news if candle.seq > self._seq and self._wants(candle)]
         if self._loses_none and len(self._queue) + len(wanted) > self.bound:
             self._behind = True
             self.spilled += 1
+            self._leave_unread(wanted)
             return
         for candle in wanted:
             self.put(candle.series, candle)
             self._seq = candle.seq
+
+    def _leave_unread(self, wanted: Sequence[SeriesCandle]) -> None:
+        """Count what was committed for it and stays in the store."""
+        if wanted:
+            self._told = wanted[0].seq if self._told is None else self._told[0], wanted[-1].seq
+            self.unread += len(wanted)
+
+    def _note_read(self, row: SeriesCandle) -> None:
+        """Count what is in the store for it no more, now that it went on to *row*."""
+        if self._told is not None and self._told[0] <= row.seq:
+            self.unread -= self._wants(row)
+            if row.seq >= self._told[1]:
+                self._told, self.unread = None, 0
+
+    def behind_s(self, now_s: float) -> float | None:
+        """Return for how many seconds something has waited without a pause; None where nothing does."""
+        return now_s - self._waits_since_s if self.waiting or self.unread else None
 
     def leave(self) -> None:
         """Let the iteration stop once everything was read that can be: the store is closed."""
@@ -174,7 +205,7 @@ class CandleReader(Reader[SeriesCandle]):
     def stop(self) -> None:
         """Let the iteration stop at once; what waits is forgotten, and nothing is taken any more."""
         super().stop()
-        self._behind = False
+        self._behind, self.unread = False, 0
 
     def _wants(self, candle: SeriesCandle) -> bool:
         return self._series is None or candle.series in self._series
@@ -204,13 +235,14 @@ class CandleReader(Reader[SeriesCandle]):
         if self._stopped:  # meanwhile
             return
         if not rows and not self._more.is_set():
-            self._behind = False
+            self._behind, self._told, self.unread = False, None, 0
         for row in rows:
             if self._wants(row):
                 if self._loses_none and len(self._queue) == self.bound:
                     break
                 self.put(row.series, row)
             self._seq = row.seq
+            self._note_read(row)
 
 
 class FeedReader(Reader[E], Generic[E]):
@@ -238,7 +270,7 @@ def _shown(policy: Policy) -> str:
 
 
 class FeedRoute(Generic[E]):
-    """The route of a trades or quotes series: to every reader that listens. See `subscriptions.Route`.
+    """The route of a trades or quotes series: to every reader that listens. See `topic_route.Route`.
 
     Attributes:
         series: Which series.
@@ -247,6 +279,7 @@ class FeedRoute(Generic[E]):
         heard_s: When it came, or else when the subscription was confirmed, in the loop's time.
         dropped: Events for which a reader that was too slow lost an older one.
         live: Whether the subscription is confirmed.
+        lost_s: When it ended, in the loop's time; None before the first time.
         refusal: Why the venue refuses it; empty when it does not.
         why: Why it is not live, or what was doubted last.
         doubts: How often something may have been lost.
@@ -265,6 +298,7 @@ class FeedRoute(Generic[E]):
         self.heard_s = 0.0
         self.dropped = 0
         self.live = False
+        self.lost_s: float | None = None
         self.refusal = ""
         self.why = "not subscribed yet"
         self.stopped = False
@@ -334,6 +368,8 @@ class FeedRoute(Generic[E]):
     def lost(self, why: str) -> None:
         """Note why it does not live."""
         self._session = None
+        if self.live:
+            self.lost_s = asyncio.get_running_loop().time()
         self.live, self.why = False, why
 
     def refused(self, kind: FaultKind, why: str) -> None:

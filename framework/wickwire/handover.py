@@ -19,7 +19,7 @@ import attrs
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind
 from wickwire.model import Candle, Finality, Quote, Trade
-from wickwire.subscriptions import Route, Through
+from wickwire.topic_route import Route, Through
 
 if TYPE_CHECKING:
     from wickwire.session import Session
@@ -57,7 +57,7 @@ class Proof(enum.Enum):
 @final
 @attrs.define(eq=False)
 class Overlap(Through):
-    """A topic on two connections at once. It is the `subscriptions.Route` of the topic on the new one.
+    """A topic on two connections at once. It is the `topic_route.Route` of the topic on the new one.
 
     Attributes:
         topic: What is handed over.
@@ -274,7 +274,7 @@ class Overlap(Through):
 @final
 @attrs.define(eq=False)
 class Departure(Through):
-    """The `subscriptions.Route` of a topic on the connection that it leaves: all goes on, and is noted."""
+    """The `topic_route.Route` of a topic on the connection that it leaves: all goes on, and is noted."""
 
     route: Route
     overlap: Overlap

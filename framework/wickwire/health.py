@@ -41,7 +41,7 @@ class SeriesHealth:
 
     Attributes:
         series: Which one.
-        condition: Starting, live, quiet, polled, stale, refused or stopped.
+        condition: Starting, live, quiet, polled, reconnecting, stale, refused or stopped.
         rung: How it is collected now.
         why: Why so.
         last_close: The newest closed candle, where it carries candles.
@@ -184,8 +184,12 @@ class ConsumerHealth:
     Attributes:
         name: The one it was given, or what it consumes and a number.
         policy: What happens when it is too slow.
-        bound: How many items wait for it at most.
-        waiting: How many wait for it in memory.
+        bound: How many items wait for it in memory at most.
+        waiting: How many wait for it, in memory and in the store.
+        unread: How many of them it has to read back from the store, at most: a candle that was revised
+            meanwhile is counted for each time. What was there before it began to listen is not counted.
+        behind_s: For how many seconds something has waited for it without a pause; None where nothing does,
+            and for trades, quotes and events.
         dropped: How many it lost.
         conflated: How many were replaced by a newer one of their series.
         spilled: How often it fell behind and went on from the store.
@@ -195,6 +199,8 @@ class ConsumerHealth:
     policy: Policy
     bound: int
     waiting: int
+    unread: int = 0
+    behind_s: float | None = None
     dropped: int = 0
     conflated: int = 0
     spilled: int = 0
@@ -286,16 +292,20 @@ def condition_of(route: AnyFeedRoute, now_s: float) -> Condition:
         return Condition.LIVE if now_s - route.heard_s < LIVE_S else Condition.QUIET
     if route.refusal:
         return Condition.REFUSED
-    return Condition.STALE if route.received else Condition.STARTING
+    if route.lost_s is None:
+        return Condition.STARTING
+    return Condition.RECONNECTING if now_s - route.lost_s < LIVE_S else Condition.STALE
 
 
-def of_consumer(reader: Reader[Any]) -> ConsumerHealth:
-    """Return how a consumer is doing."""
+def of_consumer(reader: Reader[Any], now_s: float) -> ConsumerHealth:
+    """Return how a consumer is doing at *now_s*, in the loop's time."""
     return ConsumerHealth(
         name=reader.name,
         policy=reader.policy,
         bound=reader.bound,
-        waiting=reader.waiting,
+        waiting=reader.waiting + reader.unread,
+        unread=reader.unread,
+        behind_s=reader.behind_s(now_s),
         dropped=reader.dropped,
         conflated=reader.conflated,
         spilled=reader.spilled,

@@ -49,12 +49,15 @@ class Condition(Word):
     """How a series is doing, decided when it is read."""
 
     STARTING = "starting"
+    """Nothing came yet."""
     LIVE = "live"
     QUIET = "quiet"
     """Nothing comes, and history, or a connection that lives, says that nothing happened."""
     POLLED = "polled"
+    RECONNECTING = "reconnecting"
+    """Its stream was lost a moment ago, and is subscribed to again."""
     STALE = "stale"
-    """Nothing verified is newer than its limit."""
+    """Nothing verified is newer than its limit, or its stream stays away."""
     REFUSED = "refused"
     STOPPED = "stopped"
 
@@ -153,7 +156,7 @@ class HistoryFailed:
 
 @attrs.frozen(kw_only=True)
 class RowRefused:
-    """The venue sends rows that are no candles. Told once for each reason, not for each row.
+    """The venue sends rows that are no candles. Told once for each reason, and rarely again; not for each.
 
     Attributes:
         series: Which one.

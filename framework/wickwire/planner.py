@@ -1,7 +1,7 @@
 """How each series is to be collected, decided before anything connects, and why. Pure.
 
 The ladder is stream, resample, build, poll, refuse: the first rung that the venue offers and its limits
-carry is taken. What each rung offers is told in `ladder`; what series leave each other, in `places`.
+carry is taken. What each rung offers is told in `ladder`; what series leave each other, in `room`.
 """
 
 from __future__ import annotations
@@ -124,6 +124,7 @@ class Judged:
         ladder: What each rung offers, or why it does not.
         known: The venue's timeframes or feeds, for a refusal.
         limits: What the venue allows the account.
+        wish: What of that the user lowered.
         lane_of: Which connection a topic may ride.
     """
 
@@ -131,6 +132,7 @@ class Judged:
     ladder: Mapping[Rung, Offer | str] = attrs.field(factory=dict)
     known: str = ""
     limits: Limits = attrs.field(factory=Limits)
+    wish: Limits = attrs.field(factory=Limits)
     lane_of: Callable[[Topic], Lane] = attrs.field(default=lambda _topic: Lane())
 
     def climb(self, pin: Rung | None, taken: Mapping[Rung, str]) -> Plan:
@@ -242,6 +244,7 @@ def judge(series: Series, adapter: Adapter, account: Account) -> Judged:
         known=_known(case),
         lane_of=adapter.lane_of,
         limits=effective_limits(venue.limits, account.limits, where=f"venues.{series.venue}.limits"),
+        wish=account.limits or Limits(),
     )
 
 

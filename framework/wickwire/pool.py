@@ -10,23 +10,30 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import attrs
 
+from wickwire.clock import loop_s
 from wickwire.dialing import Attempt, Connections, Dialing
 from wickwire.endpoint import Lane, Topic
 from wickwire.errors import WickwireError
 from wickwire.handover import Departure, Overlap
 from wickwire.model import Series
+from wickwire.repeats import Repeats, without_numbers
 from wickwire.retry import Backoff, Retries
 from wickwire.routes import Riders
 from wickwire.session import Session, SessionState
-from wickwire.subscriptions import Route
+from wickwire.topic_route import Route
 from wickwire.words import Words
 
 __all__ = ["Link", "Pool"]
 
 log = logging.getLogger(__name__)
+
+ENDS_CALM_S: Final = 3_600.0
+"""How long data has to flow until the end of a connection is news again, if for a reason that was told: some
+venues end each every few minutes."""
 
 
 @attrs.define(eq=False)
@@ -44,6 +51,7 @@ class Link:
         trouble: Why the last one ended; empty while it lives.
         error: The same as it was raised.
         spare: It is to replace another one, and does not yet.
+        told: Which reasons of its ends stand in the log as warnings.
     """
 
     number: int
@@ -57,6 +65,7 @@ class Link:
     error: WickwireError | None = None
     spare: bool = False
     task: asyncio.Task[None] | None = None
+    told: Repeats = attrs.field(factory=lambda: Repeats(ENDS_CALM_S))
 
 
 class Pool:
@@ -239,7 +248,7 @@ class Pool:
                 except WickwireError as exc:
                     wait_s = retries.failed(exc, session.healthy_s)
                     attempt.failed(exc, session.healthy_s, wait_s, retries.attempt)
-                    self._note_end(link, exc, wait_s)
+                    self._note_end(link, exc, wait_s, session.healthy_s)
                     given_up = retries.given_up(exc, link.trouble)
                     if given_up is not None and not link.spare:  # another one goes on
                         raise given_up from exc
@@ -258,12 +267,16 @@ class Pool:
         link.attempts += 1
         return session
 
-    def _note_end(self, link: Link, error: WickwireError, wait_s: float) -> None:
-        why = self._words.of(error)
+    def _note_end(self, link: Link, error: WickwireError, wait_s: float, healthy_s: float) -> None:
+        why, now_s = self._words.of(error), loop_s()
+        if healthy_s > 0.0:
+            link.told.works(now_s - healthy_s)
+        times = link.told.failed(without_numbers(why), now_s)
+        said = {"venue": self.scope, "link": link.number, "why": why, "wait_s": round(wait_s, 3)}
         log.log(
-            logging.INFO if why == link.trouble else logging.WARNING,
+            logging.WARNING if times else logging.INFO,
             "stream ended",
-            extra={"venue": self.scope, "link": link.number, "why": why, "wait_s": round(wait_s, 3)},
+            extra={**said, **({"times": times} if times > 1 else {})},
         )
         link.trouble, link.session, link.error = why, None, error
         self._lost(link, wait_s)

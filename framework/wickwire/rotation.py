@@ -24,8 +24,8 @@ from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, VenueError, WickwireError
 from wickwire.handover import Overlap, Proof
 from wickwire.news import Rotation, Tell
-from wickwire.places import Move
 from wickwire.pool import Link, Pool
+from wickwire.room import Move
 from wickwire.session import Session, SessionState
 from wickwire.subscriptions import TopicPhase
 

@@ -16,7 +16,8 @@ from wickwire.errors import FaultKind
 from wickwire.handover import Departure, Overlap
 from wickwire.model import Candle, Quote, Series, Trade, TradeAction
 from wickwire.session import Session
-from wickwire.subscriptions import Route, Through, TopicPhase
+from wickwire.subscriptions import TopicPhase
+from wickwire.topic_route import Route, Through
 
 __all__ = ["MadeRoute", "Riders"]
 
@@ -27,7 +28,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 
 @final
 class MadeRoute:
-    """Makes candles of what a topic brings, for the route of their series. See `subscriptions.Route`."""
+    """Makes candles of what a topic brings, for the route of their series. See `topic_route.Route`."""
 
     def __init__(self, route: CandleRoute, maker: Maker, clock: Clock) -> None:
         """Bring what *maker* makes to *route*."""

@@ -33,7 +33,8 @@ from wickwire.news import Doubted, Tell
 from wickwire.outbox import Outbox
 from wickwire.scope import unwrapped
 from wickwire.series import scope_of
-from wickwire.subscriptions import Route, Subscriptions, TopicPhase
+from wickwire.subscriptions import Subscriptions, TopicPhase
+from wickwire.topic_route import Route
 from wickwire.transport import Stream, Transport
 
 __all__ = ["Session", "SessionState"]

@@ -26,17 +26,17 @@ from wickwire.history_stream import HistoryStream
 from wickwire.ledger import Ledger
 from wickwire.model import Feed, Quote, Rung, Series, Trade
 from wickwire.news import ConnectionLost, StatusChanged, Tell
-from wickwire.places import Move
 from wickwire.planner import Plan
 from wickwire.pool import Link, Pool
 from wickwire.probing import Probing
 from wickwire.retry import Backoff
+from wickwire.room import Move
 from wickwire.rotation import Rotator
 from wickwire.routes import MadeRoute
 from wickwire.scope import unwrapped
 from wickwire.series import scope_of
 from wickwire.session import Session
-from wickwire.subscriptions import Route
+from wickwire.topic_route import Route
 from wickwire.transport import Transport
 
 __all__ = ["Access", "Venue"]

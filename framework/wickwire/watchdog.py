@@ -9,24 +9,31 @@ nobody's fault.
 
 from __future__ import annotations
 
-import asyncio
 import enum
 import logging
 import os
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from itertools import accumulate, chain, repeat, starmap
-from pathlib import Path
+from contextlib import contextmanager
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import attrs
 
 from wickwire.clock import SystemClock
+from wickwire.threads import (
+    ThreadClock,
+    frames_of,
+    innermost,
+    line_of,
+    module_of,
+    package_of,
+    place_of,
+    stack_of,
+    waits,
+)
 
 if TYPE_CHECKING:
     from wickwire.registry import Registry
@@ -56,12 +63,8 @@ NAME: Final = "wickwire watchdog"
 
 _KEPT: Final = 20
 _DEEPEST: Final = 20
-_STEP: Final = asyncio.Handle._run.__code__  # noqa: SLF001 - each step of asyncio's loops runs in a new frame of it
-_TURN: Final = asyncio.BaseEventLoop._run_once.__code__  # type: ignore[attr-defined]  # noqa: SLF001 - and each turn here
-_SELECTORS: Final = ("selectors", "wickwire.simulate.loops")
 _SIMULATED: Final = "wickwire.simulate."
 _LOOPS: Final = "wickwire.simulate.loops"
-_PASSING_ON: Final = "wickwire.binding"
 _IMPORTING: Final = ("importlib._bootstrap", "_frozen_importlib")
 
 
@@ -213,7 +216,7 @@ class Watchdog:
             if not frames:
                 return
             try:
-                if _waits(frames):
+                if waits(frames):
                     self.rest()
                 else:
                     self.look(frames, clock.busy_s(2 * self._pause_s))
@@ -243,7 +246,7 @@ class Watchdog:
         self._read_s = now_s, busy_s
         wall_s = min(now_s - last_s, 2 * self._pause_s)  # a machine that was asleep counts little
         more_s = busy_s - last_busy_s, wall_s
-        stack, begins = _stack(frames)
+        stack, begins = stack_of(frames)
         step = stack[begins - 1 : begins]
         goes_on = self._step is not None and self._step.goes_on(step)
         self._step = self._timed(self._step, step, more_s)
@@ -278,7 +281,7 @@ class Watchdog:
             if owner.plugin and self._hung_hook is HungHook.EXIT and timed.wall_s >= self._deadline_s:
                 self._give_up(timed.hold)
             return
-        importing = any(_module(one) in _IMPORTING for one in inside)
+        importing = any(module_of(one) in _IMPORTING for one in inside)
         too_long = timed.busy_s >= LIMIT_S and not importing
         explained = self._call is not None and self._call is not timed and self._call.hold is not None
         if explained or not (too_long or timed.wall_s >= LONGEST_S):
@@ -287,8 +290,8 @@ class Watchdog:
             plugin=owner.plugin,
             who=owner.who,
             hook=owner.hook,
-            where=_place(_innermost(inside)),
-            stack=tuple(_line(one) for one in reversed(inside[-_DEEPEST:])),
+            where=place_of(innermost(inside)),
+            stack=tuple(line_of(one) for one in reversed(inside[-_DEEPEST:])),
             at_ns=SystemClock().now_ns(),
             held_s=timed.wall_s,
         )
@@ -356,7 +359,7 @@ class Watchdog:
                 return hooks[one.f_code], place
         packages = self._registry.packages
         for place, one in enumerate(inside):
-            found = packages.get(_package(one))
+            found = packages.get(package_of(one))
             if found is not None:
                 return _Owner(found.name, str(found), one.f_code.co_qualname), place
         return None, 0
@@ -378,104 +381,13 @@ def _is(one: object, other: object) -> bool:
     return one is other
 
 
-def frames_of(ident: int) -> list[FrameType]:
-    """Return the frames of another thread, the innermost first; none when it has ended.
-
-    The other thread must not run meanwhile: it would leave its frames, and what `f_back` then leads to may be
-    freed memory. Threads change places between two steps of bytecode, so all of this is one: `extend` takes
-    the innermost frame and walks outwards inside of the interpreter, until None has no `f_back`.
-    """
-    now = starmap(sys._current_frames, ((),))  # noqa: SLF001 - documented, in spite of its name
-    walk: Iterator[Any] = chain(map(dict.get, now, (ident,)), repeat("f_back"))
-    frames: list[FrameType] = []
-    with suppress(AttributeError):
-        frames.extend(accumulate(walk, getattr))
-    return frames[:-1]  # the last is the None
-
-
-def _stack(frames: Sequence[FrameType]) -> tuple[list[FrameType], int]:
-    """Return the frames of a thread, the outermost first, and where its present step of the loop begins.
-
-    That is 0 outside of any step: the loop waits, or it is none of asyncio's own.
-    """
-    stack = [*reversed(frames)]
-    steps = [place for place, one in enumerate(stack) if one.f_code is _STEP]
-    return stack, steps[-1] + 1 if steps else 0
-
-
-def _waits(frames: Sequence[FrameType]) -> bool:
-    """Say whether a thread with these *frames* is in the selector of one of asyncio's loops."""
-    outer = next((one for one in frames if _module(one) not in _SELECTORS), None)
-    return outer is not None and outer.f_code is _TURN
-
-
-def _module(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", ""))
-
-
-def _package(frame: FrameType) -> str:
-    return _module(frame).partition(".")[0]
-
-
 def _simulates(frame: FrameType) -> bool:
     """Say whether this is a simulated venue's shell, below which an adapter's simulator does not count."""
-    module = _module(frame)
+    module = module_of(frame)
     return module.startswith(_SIMULATED) and module != _LOOPS
-
-
-def _innermost(inside: Sequence[FrameType]) -> FrameType:
-    """Return the innermost frame that is neither the standard library's nor that of a call passed on."""
-    for one in reversed(inside):
-        if _package(one) not in sys.stdlib_module_names and _module(one) != _PASSING_ON:
-            return one
-    return inside[-1]
 
 
 def _stranger(inside: Sequence[FrameType]) -> _Owner:
     """Return whose code it is where it is no plugin's."""
-    at = _innermost(inside)
-    return _Owner("", _package(at), at.f_code.co_qualname)
-
-
-def _place(frame: FrameType) -> str:
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-
-
-def _line(frame: FrameType) -> str:
-    return f"{_place(frame)} in {frame.f_code.co_qualname}"
-
-
-class ThreadClock:
-    """How long a thread has computed, or slept: all but the time for which it waited for a processor.
-
-    Where the system does not tell, all time counts.
-    """
-
-    def __init__(self, thread: threading.Thread) -> None:
-        """Read the clock of *thread*."""
-        assert thread.ident is not None
-        self._state = Path(f"/proc/self/task/{thread.native_id}/stat")
-        told = getattr(time, "pthread_getcpuclockid", None)
-        self._clock: int | None = None if told is None else told(thread.ident)
-        self._busy_s = 0.0
-        self._computed_s, self._wall_s = self._read()
-
-    def _read(self) -> tuple[float, float]:
-        return 0.0 if self._clock is None else time.clock_gettime(self._clock), time.monotonic()
-
-    def busy_s(self, most_s: float) -> float:
-        """Return the seconds so far; of those asleep since the last call at most *most_s* count."""
-        computed_s, wall_s = self._read()
-        if computed_s > self._computed_s:
-            self._busy_s += computed_s - self._computed_s
-        elif not self._waits_for_a_processor():
-            self._busy_s += min(wall_s - self._wall_s, most_s)
-        self._computed_s, self._wall_s = computed_s, wall_s
-        return self._busy_s
-
-    def _waits_for_a_processor(self) -> bool:
-        """Say whether it is ready to run (state R), though it did not."""
-        try:
-            return self._state.read_text().rpartition(")")[2].split()[0] == "R"
-        except (OSError, IndexError):
-            return False
+    at = innermost(inside)
+    return _Owner("", package_of(at), at.f_code.co_qualname)

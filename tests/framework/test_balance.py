@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tests.framework.scripted import adapter
 from wickwire import Account, Limits, Rung, Series, Topic
-from wickwire.places import LEAST_MOVED, MOST_MOVES, MOST_UNEVEN, Move, Places
+from wickwire.places import Places
 from wickwire.planner import Plan
+from wickwire.room import LEAST_MOVED, MOST_MOVES, MOST_UNEVEN, Move
 
 
 def placed(places: Places, count: int, limits: Limits, **knobs: Any) -> list[Plan]:

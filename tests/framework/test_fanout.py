@@ -87,6 +87,8 @@ def test_who_goes_on_from_the_store_gets_everything_once_in_order_and_holds_litt
                 consumer.deliver(news)
                 model += [one for one in news if one.series in WANTED]
             assert consumer.waiting <= bound
+            assert len(model) == consumer.waiting + consumer.unread, "what waits is known, wherever it does"
+            assert bool(model) == (consumer.behind_s(0.0) is not None)
         assert (0, 0) == (consumer.dropped, consumer.conflated)
         consumer.end()
         assert model == [one async for one in consumer]
@@ -151,7 +153,9 @@ def test_what_is_committed_while_the_store_is_read_is_neither_doubled_nor_out_of
             async for one in consumer:
                 seen.append(one)
                 assert consumer.waiting <= bound
+                assert 0 <= consumer.unread <= len(store.rows)
                 await asyncio.sleep(slowness / 10)
+        assert 0 == consumer.unread
         wanted = [one for one in store.rows if one.series in WANTED]
         if policy in WHOLE:
             assert wanted == seen
@@ -195,6 +199,42 @@ def test_who_waits_is_handed_nothing_before_it_took_what_it_has() -> None:
         assert reads == store.reads, "who keeps up needs no store"
         assert store.rows[0] == await taken(waiting)
         assert reads < store.reads
+
+    run_virtual(main())
+
+
+def test_for_how_long_something_has_waited_is_counted_from_when_nothing_did() -> None:
+    async def main() -> None:
+        store, loop = Log(), asyncio.get_running_loop()
+        consumer = reader(store, Policy.WAIT, 2)
+        assert consumer.behind_s(loop.time()) is None
+        for waits_s in (10.0, 20.0, 30.0):
+            consumer.deliver(store.add(SERIES[0]))
+            await asyncio.sleep(10)
+            assert waits_s == consumer.behind_s(loop.time())
+        for left in (2, 1):
+            await anext(consumer)
+            assert (left, 30.0) == (consumer.waiting + consumer.unread, consumer.behind_s(loop.time()))
+        await anext(consumer)
+        assert consumer.behind_s(loop.time()) is None, "what it has in hand waits for nothing"
+        consumer.deliver(store.add(SERIES[2]))
+        assert consumer.behind_s(loop.time()) is None, "others' candles are not waited with"
+
+    run_virtual(main())
+
+
+def test_a_candle_that_is_revised_while_it_waits_is_counted_for_each_time_until_it_is_read() -> None:
+    """The store shows the last version alone; whoever reads past it knows that nothing else waits."""
+
+    async def main() -> None:
+        store = Log()
+        consumer = reader(store, Policy.WAIT, 4)
+        consumer.deliver(store.add(SERIES[0]))
+        consumer.deliver(store.add(SERIES[0]))
+        del store.rows[0]
+        assert 2 == consumer.unread
+        assert store.rows[0] == await anext(consumer)
+        assert (0, 0) == (consumer.waiting, consumer.unread)
 
     run_virtual(main())
 

@@ -196,6 +196,45 @@ def test_another_trouble_is_warned_about_and_so_is_the_same_one_after_it_passed(
     assert ["status 404", "unreachable", "status 404"] == [vars(record)["why"] for record in caplog.records]
 
 
+def test_a_day_of_two_troubles_in_turn_is_a_handful_of_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    """History says now this and now that, and the connection too; each is told, and then ever more rarely."""
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add(SERIES)
+        await asyncio.sleep(1)
+        world.stream.hang_up()
+        for number in range(24 * 60):
+            world.down, world.status = number % 4 < 2, 503
+            why = "refused the connection" if number % 2 else "has no address"
+            world.transport.refuse = TransportError(f"scripted.test {why}")
+            await asyncio.sleep(60)
+
+    with caplog.at_level(logging.INFO, logger="wickwire"):
+        play(test)
+    told = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert {"stream ended", "history failed"} == {record.getMessage() for record in told}
+    assert {"closed with 1006", "unreachable", "status 503"} <= {vars(record)["why"] for record in told}
+    assert 5 <= len(told) <= 3 * 5, [vars(record)["why"] for record in told]
+    assert any(vars(record).get("times", 1) > 10 for record in told), "it is said that it lasts"
+    assert len([record for record in caplog.records if record.getMessage() == "stream ended"]) > 100
+
+
+def test_rows_that_break_two_laws_in_turn_are_two_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add(SERIES)
+        await asyncio.sleep(1)
+        world.stream.say({"accepted": ["BTC/USD@1m"]})
+        for minute in range(60):
+            wrong = {"low": 101} if minute % 2 else {"volume": -1}
+            world.stream.say({"candle": {"minute": world.minute, "close": 100, **wrong}})
+            await world.next_minute(1)
+        assert 2 == collector.health().events["RowRefused"]
+
+    play(test, World(plugin=Scripted(rest=False, endpoint={"silence_limit_s": 1_000.0})))
+    refused = [one for one in warnings(caplog) if one == "a row of the venue is no candle"]
+    assert 2 == len(refused)
+
+
 def test_a_refused_stream_that_is_polled_well_is_warned_about_once(caplog: pytest.LogCaptureFixture) -> None:
     """Each page that comes is no reason to say the same again of the stream."""
 

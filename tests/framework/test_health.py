@@ -77,6 +77,33 @@ def test_a_feed_without_a_subscription_has_no_age() -> None:
     play(test)
 
 
+def test_what_was_there_and_is_lost_is_reconnecting_for_a_minute_and_then_stale() -> None:
+    """Trades and candles alike, with the reason; what never was there is starting."""
+
+    async def test(world: World, collector: Collector) -> None:
+        await subscribed(world, collector)
+        await collector.add("scripted:BTC/USD@1m", route="stream")
+        await asyncio.sleep(1)
+        world.stream.say({"accepted": ["BTC/USD@1m"]})
+        world.trade(100)
+        await asyncio.sleep(1)
+        world.transport.refuse = TransportError("scripted.test refused the connection")
+        world.stream.hang_up()
+        await asyncio.sleep(0.01)
+        await collector.add("scripted:ETH/USD@trades")
+
+        trades, candles, never = collector.health().series
+        assert (Condition.RECONNECTING, "closed with 1006") == (trades.condition, trades.trouble)
+        assert (Condition.RECONNECTING, "closed with 1006") == (candles.condition, candles.trouble)
+        assert Condition.STARTING is never.condition
+
+        await asyncio.sleep(LIVE_S)
+        words = [one.condition for one in collector.health().series]
+        assert [Condition.STALE, Condition.STALE, Condition.STARTING] == words
+
+    play(test)
+
+
 def test_what_a_slow_reader_lost_is_told_also_when_the_reader_is_gone() -> None:
     async def test(world: World, collector: Collector) -> None:
         await subscribed(world, collector)

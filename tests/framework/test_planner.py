@@ -24,6 +24,7 @@ from wickwire import (
     Rung,
     Series,
     Timeframe,
+    Utc,
     VenueError,
     hookimpl,
     load_adapter,
@@ -348,7 +349,8 @@ def test_series_share_connections_up_to_what_is_allowed():
     assert [Rung.STREAM] * 4 + [Rung.POLL] == [one.rung for one in plans]
     assert [1, 0, 1, 0, 0] == [one.cost.connections for one in plans]
     assert plans[4].why == (
-        "no place is left on the 2 connections allowed; polled over REST 5 s after each close"
+        "no place is left on the 2 connections allowed (limit connections) for one topic more: "
+        "each carries 2 and may no more (limit topics_per_connection); polled over REST 5 s after each close"
     )
 
 
@@ -366,18 +368,96 @@ def test_each_endpoint_has_places_of_its_own():
     plans = plan_all([Series.parse(name) for name in names], {"lantern": adapter}, {})
 
     assert [Rung.STREAM] * 3 + [Rung.POLL] == [one.rung for one in plans]
-    assert plans[3].why.startswith("no place is left on the 1 connection allowed to this endpoint; polled")
+    assert plans[3].why.startswith(
+        "no place is left on the 1 connection allowed to this endpoint (limit connections_per_lane)"
+    )
 
 
 def test_a_series_that_can_only_be_streamed_is_refused_by_name_when_no_place_is_left():
+    """Which limits stand against it, how much they allow, what was asked, and what to do."""
     plans = together(
         "lantern:A/USD@1h", "lantern:B/USD@1h", limits=Limits(connections=1, topics_per_connection=1)
     )
 
     assert explain(plans[1]) == (
-        "lantern:B/USD@1h: refuse: no place is left on the 1 connection allowed, "
-        "and Lantern does not serve 1h candles over REST"
+        "lantern:B/USD@1h: refuse: no place is left on the 1 connection allowed (limit connections) for one "
+        "topic more: each carries 1 and may no more (limit topics_per_connection), and Lantern does not "
+        "serve 1h candles over REST; collect fewer series of lantern"
     )
+
+
+def test_a_limit_that_the_user_lowered_is_named_as_what_may_be_raised():
+    own = Account(limits=Limits(topics_per_connection=1, messages=Rate(1, 1)))
+    plans = together(
+        "lantern:A/USD@1h", "lantern:B/USD@1h", limits=Limits(connections=1, rest=Rate(9, 1)), account=own
+    )
+
+    assert plans[1].why.endswith(
+        "; collect fewer series of lantern, or raise venues.lantern.limits.topics_per_connection"
+    )
+
+
+def test_a_full_venue_says_why_a_free_place_on_a_connection_does_not_help():
+    """Topics that exclude each other, as Kraken's intervals do; and a connection to another endpoint."""
+    excluded = together(
+        *("lantern:A/USD@1m", "lantern:A/USD@1h"),
+        limits=Limits(connections=1, topics_per_connection=9),
+        lane=lambda topic: Lane(alone=topic.symbol),
+    )
+    elsewhere = together(
+        *("lantern:A/USD@1m", "lantern:A/USD@1h"),
+        limits=Limits(connections=1),
+        lane=lambda topic: Lane(str(topic.what)),
+    )
+
+    assert "(limit connections) for one topic more: what rides there excludes A/USD@1h" in excluded[1].why
+    assert "(limit connections) for one topic more: none of them leads to its endpoint" in elsewhere[1].why
+
+
+@pytest.mark.parametrize(
+    ("pin", "limits", "instead"),
+    [
+        (Rung.STREAM, Limits(connections=1, topics_per_connection=1), "; without the pin it would be polled"),
+        (Rung.BUILD, Limits(connections=1, topics_per_connection=1), "; without the pin it would be polled"),
+        (Rung.POLL, Limits(rest=Rate(60, 3600)), "; without the pin it would be streamed"),
+        (
+            Rung.STREAM,
+            Limits(connections=1, topics_per_connection=1, rest=Rate(1, 3600)),
+            "(limit topics_per_connection); collect",
+        ),
+    ],
+)
+def test_what_a_pinned_series_would_be_instead_has_a_place(pin, limits, instead):
+    """A rung that is offered and has no room is not what it would be: trades need a connection too."""
+    first = Rung.POLL if pin is Rung.POLL else Rung.STREAM
+    plans = together(
+        *("lantern:A/USD@1m", "lantern:B/USD@1m"),
+        limits=limits,
+        support={M1: OhlcvSupport(stream=True, trades=True, rest=True, grid=Utc())},
+        pins={Series.parse("lantern:A/USD@1m"): first, Series.parse("lantern:B/USD@1m"): pin},
+    )
+
+    assert [first, Rung.REFUSE] == [one.rung for one in plans]
+    assert plans[1].why.startswith(f"pinned to {pin.value}, but ")
+    assert instead in plans[1].why
+    assert plans[1].why.endswith("; collect fewer series of lantern")
+
+
+@given(st.lists(st.sampled_from(["stream", "build", "poll", "refuse", ""]), max_size=8), st.integers(1, 3))
+def test_a_refused_pin_takes_no_place_of_what_it_would_be_instead(pins, topics):
+    """The plans of the others are as if nobody had asked for what was refused."""
+    support = {M1: OhlcvSupport(stream=True, trades=True, rest=True, grid=Utc())}
+    limits = Limits(connections=1, topics_per_connection=topics, rest=Rate(120, 3600))
+    names = [f"lantern:{symbol}/USD@1m" for symbol, _ in zip("ABCDEFGH", pins, strict=False)]
+    pinned = {Series.parse(name): Rung(pin) for name, pin in zip(names, pins, strict=True) if pin}
+
+    plans = together(*names, limits=limits, support=support, pins=pinned)
+    kept = [one for one in plans if one.rung is not Rung.REFUSE]
+
+    again = together(*(str(one.series) for one in kept), limits=limits, support=support, pins=pinned)
+    assert [(one.series, one.rung, one.line) for one in kept] == [
+        (one.series, one.rung, one.line) for one in again
+    ]
 
 
 def test_what_stands_against_several_rungs_is_said_once():
@@ -419,7 +499,8 @@ def test_polls_are_refused_beyond_the_rate():
 
     assert [Rung.POLL, Rung.POLL, Rung.REFUSE] == [one.rung for one in plans]
     assert plans[2].why == (
-        "Lantern does not stream 5m candles, and the 30 REST calls an hour that are allowed are taken"
+        "Lantern does not stream 5m candles, and the 30 REST calls an hour that are allowed are taken "
+        "(limit rest): 24 by others, and 12 more were asked for; collect fewer series of lantern"
     )
 
 

@@ -272,7 +272,7 @@ async def moving(world: Answering, collector: Collector) -> None:
 
 @pytest.fixture
 def anything_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wickwire.places.LEAST_MOVED", 0.1)
+    monkeypatch.setattr("wickwire.room.LEAST_MOVED", 0.1)
 
 
 @pytest.mark.usefixtures("anything_moves")

@@ -119,5 +119,11 @@ def test_who_is_quick_gets_everything_when_it_comes_whoever_is_slow_beside_it() 
     assert by_name["hangs: drop_oldest"].dropped > 0
     assert by_name["hangs: conflate"].conflated > 0
     assert by_name["hangs: spill"].spilled == 1
+    taken = 1  # it hangs in the first
+    for policy in (Policy.SPILL, Policy.WAIT):
+        told = by_name[f"hangs: {policy}"]
+        assert (len(beside.candles) - taken, True) == (told.waiting, told.unread > 0), policy
+        assert MINUTES - 3 <= (told.behind_s or 0) / 60 <= MINUTES
+    assert (0, None) == (by_name["quick candles"].waiting, by_name["quick candles"].behind_s)
     assert {"slow", "stuck", "hangs: drop_oldest"} == {one.consumer for one in beside.losses}
     assert 3 == len(beside.losses), "once each: they never caught up"

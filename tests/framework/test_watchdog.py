@@ -23,6 +23,7 @@ from wickwire.cli.door import ExitCode
 from wickwire.collector import Collector
 from wickwire.registry import Registry
 from wickwire.simulate.loops import ScaledLoop, run_virtual
+from wickwire.threads import ThreadClock, frames_of, waits
 from wickwire.watchdog import (
     CLOSELY_S,
     EXIT_STATUS,
@@ -32,10 +33,7 @@ from wickwire.watchdog import (
     NAME,
     RED_S,
     HungHook,
-    ThreadClock,
     Watchdog,
-    _waits,
-    frames_of,
 )
 
 QUERY = OhlcvQuery(symbol="BTC/USD", timeframe=Timeframe.parse("1m"), since_ns=0, until_ns=1, now_ns=2)
@@ -249,7 +247,7 @@ def test_a_loop_that_waits_for_its_sockets_is_known_as_such(loop: Any) -> None:
     thread = threading.Thread(target=lambda: runner.run(wait()))
     thread.start()
     begun.wait(60)
-    while not _waits(frames_of(thread.ident or 0)):
+    while not waits(frames_of(thread.ident or 0)):
         """Until it does."""
     runner.get_loop().call_soon_threadsafe(end.set)
     thread.join(60)

@@ -37,7 +37,9 @@ def recovered(name: str, series: Run, run: Run) -> list[str]:
         lines.append(f"I6 {name}: {behind_s:.0f} s behind at the end; {series['late_s']:.0f} are allowed")
     holes = [hole for hole in series["holes"] if hole[2] != "unreachable"]
     lines += few(holes, lambda hole: f"I6 {name}: a hole is left that history could heal: {hole}")
-    well = WELL | ({"stale"} if series["shut"] else set()) | ({"starting"} if series["restless"] else set())
+    well = (
+        WELL | ({"stale"} if series["shut"] else set()) | ({"reconnecting"} if series["restless"] else set())
+    )
     if series["condition"] not in well:
         lines.append(f"I6 {name}: {series['condition']} at the end: {series['trouble']}")
     since = [row for row in series["truth"] if row[0] >= run["healed_ns"]]

@@ -212,7 +212,7 @@ def test_busy_topics_move_to_connections_that_carry_less_and_nobody_notices(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Four busy ones share a connection, two quiet ones the other."""
-    monkeypatch.setattr("wickwire.places.LEAST_MOVED", 0.1)
+    monkeypatch.setattr("wickwire.room.LEAST_MOVED", 0.1)
     series = [f"kraken:{symbol}/USD@{what}" for symbol in ("BTC", "ETH") for what in ("trades", "quotes")]
     series += [f"kraken:{symbol}/USD@1m" for symbol in ("SOL", "XRP")]
     narrow = {"kraken": Account(limits=Limits(topics_per_connection=4))}

@@ -24,6 +24,7 @@ from wickwire.simulate.loops import VIRTUAL_START_NS
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 21))
 def test_nothing_breaks_whatever_happens(seed: int) -> None:
     assert () == tuple(run(seed, 0.9, each=2).broken)
@@ -33,15 +34,14 @@ def test_nothing_breaks_whatever_happens(seed: int) -> None:
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("hundred", range(20, 40))
 def test_nothing_breaks_whatever_happens_in_thousands_of_runs(hundred: int) -> None:
-    broken = {
-        seed: run(seed, 1.5, each=2 + seed % 3).broken for seed in range(hundred * 100, hundred * 100 + 100)
-    }
+    seeds = range(hundred * 100, hundred * 100 + 100)
+    broken = {seed: run(seed, 1.0, each=2 + (seed % 10 == 0)).broken for seed in seeds}
     assert {} == {seed: lines for seed, lines in broken.items() if lines}
 
 
 # --------------------------------------------------------------------------------------- the same again
 
-SHORT = ("--seed", "3", "--hours", "0.9", "--each", "2")
+SHORT = ("--seed", "3", "--hours", "0.6", "--each", "2")
 
 
 def _line(tmp_path: Path, hash_seed: str) -> tuple[str, bytes]:
@@ -65,14 +65,14 @@ def test_a_seed_is_one_run_byte_for_byte_in_every_process(tmp_path: Path) -> Non
 
 
 def test_another_seed_is_another_run() -> None:
-    one, other = (run(seed, 0.7, each=1).hash for seed in (5, 6))
+    one, other = (run(seed, 0.3, each=1).hash for seed in (5, 6))
     assert one != other
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1_200)
 def test_a_seed_is_one_run_a_hundred_times() -> None:
-    assert 1 == len({run(11, 0.9).hash for _ in range(100)})
+    assert 1 == len({run(11, 0.6, each=2).hash for _ in range(100)})
 
 
 def test_the_command_says_one_line_a_run(capsys: pytest.CaptureFixture[str]) -> None:

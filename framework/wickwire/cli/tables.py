@@ -55,6 +55,7 @@ _COLORS: Final = {
     Condition.LIVE: "green",
     Condition.QUIET: "cyan",
     Condition.POLLED: "cyan",
+    Condition.RECONNECTING: "yellow",
     Condition.STALE: "bold red",
     Condition.REFUSED: "bold red",
     Condition.STOPPED: "dim",

@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+
+from tests.framework.cli import forked
 
 FIVE_MINUTES = ("--at", "2026-11-20T15:00:00Z", "--until", "2026-11-20T15:05:00Z")
 """Of simulated time, in which shares are traded; however long they take on the wall."""
@@ -42,16 +45,24 @@ class Shell:
 
     def run(self, *arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
         """Run to the end and check the exit status; a traceback is never right."""
+        done = self._done(list(map(str, arguments)))
+        assert "Traceback" not in done.stdout + done.stderr, done.stderr
+        assert status == done.returncode, f"{arguments}: {done.stdout}\n{done.stderr}"
+        return done
+
+    def _done(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+        if forked.is_possible(self.environment):
+            with TemporaryDirectory() as scratch:
+                return forked.run(
+                    arguments, folder=self.folder, environment=self.environment, scratch=Path(scratch)
+                )
         with self.start(*arguments) as process:
             try:
-                out, err = process.communicate(timeout=60)
+                out, err = process.communicate(timeout=forked.PATIENCE_S)
             except BaseException:
                 process.kill()
                 raise
-        done = subprocess.CompletedProcess(process.args, process.returncode, out, err)
-        assert "Traceback" not in out + err, err
-        assert status == done.returncode, f"{arguments}: {out}\n{err}"
-        return done
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def json(self, *arguments: object, status: int = 0):
         return json.loads(self.run(*arguments, "--json", status=status).stdout)
