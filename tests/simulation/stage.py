@@ -27,7 +27,7 @@ from tests.simulation.sampler import Sampler, sight_of
 from tests.simulation.script import Script, Way
 from tests.simulation.shelf import Shelf, Weather
 from tests.simulation.venues import Venues
-from wickwire import DAY_NS, SECOND_NS, Series, places
+from wickwire import DAY_NS, SECOND_NS, Series, room
 from wickwire.description import OhlcvSupport
 from wickwire.registry import Registry
 from wickwire.simulate import DEFAULT_LISTINGS, SeededMarket
@@ -253,12 +253,12 @@ async def _ended(life: Life) -> None:
 @contextlib.contextmanager
 def _balanced(script: Script) -> Iterator[None]:
     """Even out connections that carry little, where the script says so: here nothing ever carries much."""
-    usual = places.LEAST_MOVED
-    places.LEAST_MOVED = BALANCED if script.balanced else usual  # type: ignore[misc]
+    usual = room.LEAST_MOVED
+    room.LEAST_MOVED = BALANCED if script.balanced else usual  # type: ignore[misc]
     try:
         yield
     finally:
-        places.LEAST_MOVED = usual  # type: ignore[misc]
+        room.LEAST_MOVED = usual  # type: ignore[misc]
 
 
 @contextlib.asynccontextmanager
