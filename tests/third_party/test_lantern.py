@@ -108,6 +108,31 @@ def test_junk_is_refused_by_name(adapter, frame):
     assert isinstance(events, tuple)
 
 
+def test_ticks_that_are_lost_late_or_said_twice_are_told_or_dropped(adapter):
+    memory: dict[str, Any] = {}
+
+    def told(number):
+        frame = f"TICK|glow-usd|{number}|1795237085123456000|95.3|0.25|B".encode()
+        return [getattr(event, "kind", getattr(event, "id", None)) for event in adapter.parse(frame, memory)]
+
+    assert [["7"], ["8"], [], [FaultKind.GAP, "11"], [FaultKind.GAP]] == [told(at) for at in (7, 8, 8, 11, 6)]
+
+
+def test_pages_are_read_on_until_the_last_one(adapter):
+    query = OhlcvQuery(
+        symbol="GLOW/USD", timeframe=MINUTE, since_ns=0, until_ns=180 * SECOND_NS, now_ns=200 * SECOND_NS
+    )
+    talk = adapter.fetch_ohlcv(query, Account())
+    next(talk)
+
+    second = talk.send(HttpReply(status=200, body=b"0,1,2,1,2,5,3,C\nmore,60"))
+    with pytest.raises(StopIteration) as end:
+        talk.send(HttpReply(status=200, body=b"60,1,2,1,2,5,3,C\n120,1,2,1,2,5,3,C"))
+
+    assert "60" == second.params["from"]
+    assert [0, 60, 120] == [one.open_ns // SECOND_NS for one in end.value.value.candles]
+
+
 def test_a_history_that_is_refused_says_how(adapter):
     query = OhlcvQuery(symbol="GLOW/USD", timeframe=MINUTE, since_ns=0, until_ns=60 * SECOND_NS, now_ns=1)
     talk = adapter.fetch_ohlcv(query, Account())

@@ -1,6 +1,7 @@
 """What the deeper levels of the kit stand on: sittings, relays, games, and the rows of a reply."""
 
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -31,6 +32,11 @@ PONG = (
 )
 
 
+def venue(adapter):
+    assert adapter.simulate is not None
+    return adapter.simulate(MARKET)
+
+
 def outcome(check, adapter, effort=20):
     return run_one(Material(adapter, symbols=["GLOW/USD"], effort=effort), BY_ID[check])
 
@@ -49,7 +55,7 @@ def client(adapter, *deeds):
 @pytest.mark.parametrize("step_s", [7, 49, 98])
 def test_a_keepalive_goes_out_however_time_is_cut(step_s):
     adapter = edited(KEEPING, simulator=(PONG,))
-    sitting = Sitting(adapter, Account(), adapter.simulate(MARKET), NOW_NS)
+    sitting = Sitting(adapter, Account(), venue(adapter), NOW_NS)
     for at_s in range(step_s, 99, step_s):
         sitting.until(NOW_NS + at_s * SECOND_NS)
 
@@ -58,7 +64,7 @@ def test_a_keepalive_goes_out_however_time_is_cut(step_s):
 
 def test_a_relay_says_so_many_frames_twice_and_says_which():
     adapter = edited()
-    relay = Relay(adapter.simulate(MARKET))
+    relay = Relay(venue(adapter))
     sitting = Sitting(adapter, Account(), relay, NOW_NS)
     relay.twice = 2
     sitting.subscribe([Ask(GLOW)])
@@ -139,7 +145,8 @@ def asked(read):
             opens = read(reply.body)
         except (ValueError, KeyError, IndexError):
             return None
-        rows = [Candle("A", MINUTE, int(at), int(at) + 60, 1, 1, 1, 1, 1) for at in opens]
+        one = Decimal(1)
+        rows = [Candle("A", MINUTE, int(at), int(at) + 60, one, one, one, one, one) for at in opens]
         return Page(candles=rows, covered=(0, 0))
 
     return ask
@@ -168,6 +175,7 @@ def test_rows_are_found_in_whatever_they_are_written(name):
     ask = asked(read)
     table = table_of(HttpReply(status=200, body=body), ask)
 
+    assert table is not None
     page = ask(table.with_rows([2, 0, 0]))
 
     assert 3 == table.count

@@ -192,10 +192,12 @@ def _ticks(lamp: str, number: int, said: Sequence[str], memory: dict[str, Any]) 
     trade = Trade(
         from_venue(lamp), str(number), _number(price), _number(size), SIDES[side], _instant(int(at))
     )
-    last = memory.get(lamp, number - 1)
+    first, last = memory.get(lamp, (number, number - 1))
+    if number < first:  # it was overtaken by the first one that came, so nobody waits for it
+        return (Fault(FaultKind.GAP, f"lantern: trade {number} of {trade.symbol} came too late"),)
     if number <= last:
         return ()
-    memory[lamp] = number
+    memory[lamp] = first, number
     lost = number - last - 1
     gap = [Fault(FaultKind.GAP, f"lantern: {lost} trades of {trade.symbol} are missing")] if lost else []
     return (*gap, trade)
