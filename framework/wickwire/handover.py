@@ -10,6 +10,7 @@ each; of running candles and quotes only the newest matters.
 from __future__ import annotations
 
 import enum
+import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Final, final
@@ -88,6 +89,8 @@ class Overlap(Through):
     _due: Event | None = None
     _due_s: float = 0.0
     _met: bool = False
+    _before: set[Hashable] = attrs.field(factory=set)
+    _behind_s: float = -math.inf
 
     # ------------------------------------------------------------------------------- what the old one brings
 
@@ -101,7 +104,9 @@ class Overlap(Through):
             self._told_rows[data.open_ns] = data
         elif isinstance(data, Quote):
             self._told_quote = data
-        if self._due is None and self._confirmed_s is not None and now_s > self._confirmed_s + LAG_S:
+        if key is not None and key in self._before:
+            self._behind_s = now_s  # the old one is still telling what was before the subscription
+        elif self._due is None and self._confirmed_s is not None and now_s > self._confirmed_s + LAG_S:
             self._due, self._due_s = data, now_s
 
     # ------------------------------------------------------------------------------- what the new one brings
@@ -131,9 +136,12 @@ class Overlap(Through):
                 self._limit(len(self._rows))
                 return
             self._rows.pop(data.open_ns, None)  # it runs no more
-        if data.snapshot:  # it was before the subscription, when the old connection was there alone
-            return
         key = _key(data)
+        if data.snapshot:  # it was before the subscription, when the old connection was there alone
+            self._before.add(key)
+            if self._due is not None and key == _key(self._due):
+                self._due, self._behind_s = None, self._due_s
+            return
         self._brought[key] += 1
         self._met = self._met or key in self._told
         self._waiting.append(data)
@@ -208,6 +216,8 @@ class Overlap(Through):
             self._settle()
             return
         self._confirmed_s, self._due, self._met, self._brings = None, None, False, 0
+        self._behind_s = -math.inf
+        self._before.clear()
         self._brought.clear()
         self._waiting.clear()
         self._rows.clear()
@@ -228,15 +238,17 @@ class Overlap(Through):
 
     def proof(self, now_s: float) -> Proof:
         """Say what is known of the new connection: whether it brings everything from here on."""
-        confirmed_s = self._confirmed_s
-        if self.trouble or confirmed_s is None or now_s < confirmed_s + 2 * LAG_S:
+        if self.trouble or self._confirmed_s is None:
+            return Proof.NONE
+        since_s = max(self._confirmed_s, self._behind_s)
+        if now_s < since_s + 2 * LAG_S:
             return Proof.NONE
         due = self._due
         if due is not None and self._due_s <= now_s - LAG_S:
             return Proof.DATA if self._has_brought(due) else Proof.NONE
         if self._brings:
             return Proof.DATA
-        quiet = due is None and now_s >= confirmed_s + QUIET_S  # what came a moment ago has to come here too
+        quiet = due is None and now_s >= since_s + QUIET_S  # what came a moment ago has to come here too
         return Proof.SILENCE if quiet else Proof.NONE
 
     def _has_brought(self, due: Event) -> bool:

@@ -351,6 +351,33 @@ def test_what_the_old_connection_brought_a_moment_ago_is_no_silence() -> None:
     assert Proof.DATA is both.overlap.proof(QUIET_S + LAG_S)
 
 
+@pytest.mark.parametrize("first", ["the picture", "the old one"])
+def test_what_the_old_one_tells_late_is_not_missed_where_the_picture_has_it(first: str) -> None:
+    """The old connection is behind by more than a second, and then nobody trades for long (seed 12)."""
+    both = Both()
+    both.confirms(10.0)
+    if first == "the picture":
+        both.brings_new(10.1, trade(7, snapshot=True))
+    both.brings_old(11.5, trade(7))
+    if first == "the old one":
+        both.brings_new(11.7, trade(7, snapshot=True))
+
+    assert Proof.NONE is both.overlap.proof(11.5 + 2 * LAG_S - 0.1), "more may be on its way on the old one"
+    assert Proof.DATA is both.overlap.proof(11.5 + 2 * LAG_S)
+
+
+def test_who_is_behind_once_has_to_show_the_next_event_all_the_same() -> None:
+    both = Both()
+    both.confirms(10.0)
+    both.brings_new(10.1, trade(7, snapshot=True))
+    both.brings_old(11.5, trade(7))
+    both.brings_old(14.0, trade(8))
+
+    assert Proof.NONE is both.overlap.proof(14.0 + 2 * LAG_S)
+    both.brings_new(16.5, trade(8))
+    assert Proof.DATA is both.overlap.proof(16.5)
+
+
 def test_a_new_connection_that_is_lost_begins_anew() -> None:
     both = Both()
     both.confirms(0.0)

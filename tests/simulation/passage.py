@@ -34,6 +34,8 @@ FORLORN_S: Final = 15.0
 """After so long without any open stream to a host, all who want one share what they know of it."""
 KNOCK_S: Final = 0.1
 """How long it takes until a no is heard at the door."""
+LINK: Final = "link "
+"""How the tasks are called that keep connections open."""
 CONFIRMED: Final = " confirmed"
 """What a venue confirms is counted from then on, before anything of it came."""
 
@@ -114,7 +116,8 @@ class Ledgers:
     def asked(self, where: tuple[str, int], began_s: float, *, was_down: bool, well: bool) -> None:
         """Note how a request ended that was sent when several in a row had failed, or not."""
         self._failures[where] = 0 if well else self._failures.get(where, 0) + 1
-        if was_down and not well:
+        is_login = _asker().startswith(LINK)  # it is tried as often as its connection
+        if was_down and not well and not is_login:
             self.in_vain.setdefault(where, []).append(began_s)
 
     def reached_ns(self, venue: str) -> int:
