@@ -28,8 +28,9 @@ CROWDED_S: Final = 3.2
 """After so long series that were left are wanted again; the latter is after all that may have been on its way
 to the venue when it sent somebody away, and before anybody should come back."""
 
-BACKLOG_NS: Final = 18 * HOUR_NS
-"""How far back history is wanted while the store is slow: more buckets than may wait for it at once."""
+BACKLOG_NS: Final = 30 * HOUR_NS
+"""How far back history is wanted while the store is slow: a page is with the store already, more than may
+wait for it come behind, and then there is some left."""
 
 LONG_PAST: Final = ("coinbase:SOL/USD@1m", "coinbase:ETH/USD@1m")
 """Of what it is wanted, collected or not: its pages are shorter than what may wait."""
@@ -254,7 +255,10 @@ class Acting:
             stage.run_errand(self._swap(act, CROWDED_S), "swap")
 
     async def _swap(self, act: Act, back_s: float) -> None:
-        """Want nothing of a venue but its first series for a while, and then all again."""
+        """Want nothing of a venue but its first series for a while, and then all again.
+
+        Where nothing else befalls its connections, they are being replaced meanwhile.
+        """
         stage, venue = self._stage, self.venue_of(act)
         series = [Series.parse(name) for name in stage.script.series]
         names = [
@@ -263,6 +267,10 @@ class Acting:
             if one.venue == venue and isinstance(one.what, Timeframe) and str(one) in stage.series
         ][1:]
         await asyncio.sleep(LATENCY_S)
+        life = stage.life
+        if act.trouble.name == "swapped" and names and life is not None and life.begun.is_set():
+            stage.run_errand(_asked(life.collector.rotate(venue)), f"rotate {venue}")
+            await asyncio.sleep(SWAPPED_S)
         await self._take_off(names)
         await asyncio.sleep(back_s)
         self._put_back(names)
@@ -342,8 +350,11 @@ class Acting:
         return str(self._lot_of(act, [origin for one in servers for origin in one.stream_origins[:1]]))
 
     def _origin_of_pool(self, act: Act) -> str:
-        """Return where streams of a venue lead that has several, where one has."""
+        """Return where streams of a venue lead that has several, or one that several series share."""
         servers, narrow = self._stage.venues.servers, self._stage.script.narrow
+        shared = [venue for venue in POOLED if venue in servers and narrow.get(venue) != 1]
+        if act.trouble.name == "swapped" and shared:
+            return str(servers[self._lot_of(act, shared)].stream_origins[0])
         several = [venue for venue in servers if venue == "harbour" or narrow.get(venue) == 1]
         streamed = [venue for venue in servers if servers[venue].stream_origins]
         return str(servers[self._lot_of(act, several or streamed)].stream_origins[0])

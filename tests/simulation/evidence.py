@@ -179,7 +179,11 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         "turned_away": {
             f"{host} in life {life}": told for (host, life), told in stage.books.turned_away.items()
         },
-        "sent_away": {f"{host} in life {life}": told for (host, life), told in stage.books.sent_away.items()},
+        "sent_away": {  # who logs in at DXLink on the way was let through long before
+            f"{host} in life {life}": told
+            for (host, life), told in stage.books.sent_away.items()
+            if stage.books.venue_of[host] != "dxlink"
+        },
         "own_failures": {
             f"{who} in life {life}": times for (who, life), times in stage.books.own_failures.items()
         },
@@ -262,7 +266,8 @@ def _reads(stage: Stage) -> list[dict[str, Any]]:
             begun_ns - READ_S * SECOND_NS < ended_ns and called_ns < healed_ns + READ_S * SECOND_NS
             for act in stage.script.acts
             if act.number in stage.spans
-            and (act.trouble.place not in {"store", "host", "calm"} or act.trouble.name == "load_fails")
+            and not act.trouble.leaves_history
+            and (act.trouble.place not in {"store", "host"} or act.trouble.name == "load_fails")
             and stage.acting.venue_of(act) in {one.venue, ""}
             for begun_ns, healed_ns in [stage.spans[act.number]]
         )

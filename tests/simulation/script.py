@@ -231,7 +231,7 @@ def _of_pools(length_s: float, venues: Sequence[str], rng: random.Random) -> lis
     """Draw what befalls one connection among others, and in the calm at the end what nobody may notice."""
     acts: list[Act] = []
     streamed = any(venue != "yahoo" for venue in venues)
-    backlog = [BACKLOG] if rng.random() < 1 / 3 else []
+    backlog = [BACKLOG] if rng.random() < 1 / 4 else []
     for trouble in [*rng.choices(POOL_TROUBLES, k=POOL_ACTS), *backlog]:
         last_s = length_s - trouble.settles_min * 60.0
         if last_s > WARM_UP_MIN * 60.0 and streamed:

@@ -41,6 +41,9 @@ APART_S: Final = 1.8
 """How much slower one connection may be than another to the same venue; a little less than a topic has to be
 on both before it changes, so that nothing that is told on either may be lost."""
 
+MARKET_NS: Final = 2 * DAY_NS
+"""So long before the run the market begins."""
+
 OFF_S: Final = (-3.0, 2.0, 4.0)
 """By how much the clock of every fifth machine is wrong all the time."""
 
@@ -281,7 +284,7 @@ async def acted(
         attrs.evolve(listing, trades_per_session=listing.trades_per_session * lively)
         for listing in DEFAULT_LISTINGS
     ]
-    market = SeededMarket(script.seed, true.now_ns() - DAY_NS, listings)
+    market = SeededMarket(script.seed, true.now_ns() - MARKET_NS, listings)
     servers = {}
     for venue in dict.fromkeys(Series.parse(name).venue for name in script.series):
         make = registry.load(venue).simulate
