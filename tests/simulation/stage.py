@@ -257,11 +257,11 @@ async def _ended(life: Life) -> None:
 def _balanced(script: Script) -> Iterator[None]:
     """Even out connections that carry little, where the script says so: here nothing ever carries much."""
     usual = room.LEAST_MOVED
-    room.LEAST_MOVED = BALANCED if script.balanced else usual  # type: ignore[misc]
+    room.LEAST_MOVED = BALANCED if script.balanced else usual  # type: ignore[misc]  # for one run
     try:
         yield
     finally:
-        room.LEAST_MOVED = usual  # type: ignore[misc]
+        room.LEAST_MOVED = usual  # type: ignore[misc]  # as above
 
 
 @contextlib.asynccontextmanager

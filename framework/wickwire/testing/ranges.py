@@ -132,11 +132,11 @@ def _cut(material: Material, one: Served, cut: int) -> tuple[OhlcvQuery, OhlcvQu
 
 @RANGES(
     "H03",
-    "A row of a bucket that is not over is marked forming, and one that has settled is not.",
+    "No row is called closed before its bucket is over, or forming once that has settled.",
     Need.HISTORY,
     Need.SERVED,
 )
-def forming_rows_say_so(material: Material) -> None:
+def calls_no_running_row_closed(material: Material) -> None:
     for one in served(material, all_timeframes=True):
         query = material.playing.query(one.symbol, one.timeframe, ROWS, 0)
         for row in brought(material, one, query).candles:
@@ -144,7 +144,8 @@ def forming_rows_say_so(material: Material) -> None:
             is_forming = row.finality is Finality.FORMING
             running = row.close_ns > query.now_ns
             wrong = f"ends at {iso(row.close_ns)} and says {row.finality}; it is {iso(query.now_ns)}"
-            require(is_forming or not running, f"{one}: a row {wrong}", shown=repr(row))
+            is_closed = row.finality is Finality.CLOSED
+            require(not (running and is_closed), f"{one}: a row {wrong}", shown=repr(row))
             require(
                 not is_forming or not one.has_settled(row, query), f"{one}: a row {wrong}", shown=repr(row)
             )

@@ -261,7 +261,7 @@ def test_a_host_that_cannot_be_reached_is_named(shell, series):
         *NOWHERE,
         *redirected("https://query1.finance.yahoo.com"),
         *redirected("https://query2.finance.yahoo.com"),
-        *("--since", "1h", "--for", "4s"),
+        *("--since", "1h", "--for", "8s"),
     )
 
     done = shell.run("collect", series, *nowhere, "--store", "memory:", status=1)

@@ -65,7 +65,7 @@ def test_nothing_else_fails_but_what_is_wrong_by_itself(skeleton):
         '    return text.replace("-", "/").upper()',
         "    return Endpoint(",
         '    changes = [("OFF", topic) for topic in removed]',
-        "    candles = _rows(query, _body(reply, query.now_ns))\n",
+        "        rows, more_s = _rows(query, _body(reply, query.now_ns))\n",
         "    from wickwire_lantern.simulator import LanternServer",
     ],
 )
