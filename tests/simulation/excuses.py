@@ -35,6 +35,7 @@ RETURN_S: Final = 180.0
 """So long after a trouble a stream is there again, and its trial begins."""
 QUARANTINE_S: Final = 600.0
 """How long a symbol that the venue does not know is left alone."""
+YOUNG_BUCKETS: Final = 3
 YOUNG_S: Final = 1_200.0
 DROPPED_S: Final = 600.0
 """A candle that a stream drops is the next that begins: so long after it is over, for five minutes."""
@@ -122,11 +123,26 @@ def lies(stage: Stage) -> list[list[int | str]]:
     found: list[list[int | str]] = [[place, *span] for place, name, *span in told if name != "moody"]
     for place, _, since_ns, until_ns in [one for one in told if one[1] == "moody"]:
         found += [
-            [name, since_ns, until_ns]
+            [name, *span]
             for name in stage.script.series
             if Series.parse(name).venue == place and _is_lied_about(stage, name, since_ns, until_ns)
+            for span in _settled(stage, name, since_ns, until_ns)
         ]
     return found
+
+
+def _settled(stage: Stage, name: str, since_ns: int, until_ns: int) -> list[list[int]]:
+    """Return the parts of a span in which no connection is young: its first bucket proves nothing."""
+    one = Series.parse(name)
+    young_ns = YOUNG_BUCKETS * one.timeframe.nominal_ns
+    opened = [at_ns for at_ns, well, stream in stage.books.tries.get(one.venue, ()) if well and stream]
+    within = [at_ns for at_ns in opened if since_ns <= at_ns < until_ns]
+    begins = [since_ns, *(at_ns + young_ns for at_ns in within)]
+    return [
+        [begin_ns, end_ns]
+        for begin_ns, end_ns in zip(begins, [*within, until_ns], strict=True)
+        if begin_ns < end_ns
+    ]
 
 
 def _is_lied_about(stage: Stage, name: str, since_ns: int, until_ns: int) -> bool:
