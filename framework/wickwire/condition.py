@@ -38,12 +38,14 @@ def unfit(ledger: Ledger) -> str:
 
 def shown(ledger: Ledger, now_ns: int) -> Candle | None:
     """Return the row of the running bucket: the stream's, or as history showed it last."""
-    if ledger.forming is not None and not unfit(ledger):
-        return ledger.forming
-    running = ledger.running
-    if running is None or running.open_ns < ledger.frontier_ns:  # closed since, whatever our clock says
-        return None
-    return running if running.close_ns > now_ns else None
+    # what was closed since runs no more, whatever our clock says, or a stream on trial that fell behind
+    forming, running = (
+        row if row is not None and row.open_ns >= ledger.frontier_ns else None
+        for row in (ledger.forming, ledger.running)
+    )
+    if forming is not None and not unfit(ledger):
+        return forming
+    return running if running is not None and running.close_ns > now_ns else None
 
 
 @attrs.frozen(kw_only=True)

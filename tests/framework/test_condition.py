@@ -495,6 +495,19 @@ async def test_the_running_row_is_the_streams_or_as_history_showed_it_last() -> 
     assert running is shown(stage.ledger, now_ns)
 
 
+@virtual
+async def test_a_row_whose_bucket_was_closed_by_history_runs_no_more() -> None:
+    """A stream on trial may be behind the history that closes meanwhile (seed 1111)."""
+    stage = Stage()
+    stage.subscribed()
+    stage.row()
+    forming = stage.ledger.forming
+    assert forming is not None
+    stage.ledger.frontier_ns = forming.close_ns
+
+    assert shown(stage.ledger, running_clock().now_ns()) is None
+
+
 @pytest.mark.parametrize("word", [*Condition])
 def test_the_manual_has_each_word(word: Condition) -> None:
     assert f"\n| `{word.value}` |" in (ROOT / "docs" / "cli.md").read_text()

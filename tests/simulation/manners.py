@@ -35,8 +35,9 @@ opened again at once."""
 LET_THROUGH_S: Final = 3.0
 """Who was let through before a stream was sent away may still wait for the venue's pace."""
 STUBBORN_S: Final = 240.0
-MOST_STUBBORN: Final = 16
-"""Waits that double from half a second, by lot, leave room for some ten attempts in four minutes."""
+MOST_STUBBORN: Final = 20
+"""Waits that double from half a second, by lot, leave room for some ten attempts in four minutes, and for
+twice as many where lots are low, or another connection found the venue to be back in between."""
 TOLERANCE: Final = 1e-3
 """Instants of a loop that counts in floats are one when so near, in seconds."""
 

@@ -32,7 +32,7 @@ def _all_knock_after_a_pause(run: dict[str, Any]) -> None:
 
 
 def _tries_for_ever_at_one_pace(run: dict[str, Any]) -> None:
-    run["own_failures"] = {"link kraken 2 in life 1": [[], [10.0 * number for number in range(20)]]}
+    run["own_failures"] = {"link kraken 2 in life 1": [[], [10.0 * number for number in range(24)]]}
 
 
 def _carries_too_much(run: dict[str, Any]) -> None:
