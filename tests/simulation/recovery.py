@@ -18,9 +18,9 @@ help, and a minute for what the venue asked itself."""
 BUCKETS_ON_TRIAL: Final = 6
 """I6: a series is back on its planned route after so many candles: two have to agree."""
 BUCKETS_POLLED: Final = 5
-BUCKETS_BRIEF: Final = 10
+BUCKETS_HARD: Final = 10
 """I6: so many candles with nothing wrong, in one go, are polled at most where a stream is planned; the latter
-where connections end before most buckets do."""
+where connections end before most buckets do, or many questions are refused, each with its comparison."""
 FOREVER_S: Final = 1e9
 CALM_S: Final = 900.0
 """So long after the last trouble no series changes its route any more, except back to the planned one."""
@@ -59,8 +59,9 @@ def returned(name: str, series: Run) -> list[str]:
         (since_ns, sum(since_ns <= open_ns and close_ns <= until_ns for open_ns, close_ns in calm))
         for since_ns, until_ns in series["detours"]
     ]
+    most = BUCKETS_HARD if series["brief"] or series["evasive"] else BUCKETS_POLLED
     return few(
-        [one for one in polled if one[1] > (BUCKETS_BRIEF if series["brief"] else BUCKETS_POLLED)],
+        [one for one in polled if one[1] > most],
         lambda one: f"I6 {name}: polled since {one[0]}, for {one[1]} candles with nothing wrong",
     )
 

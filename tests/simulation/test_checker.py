@@ -50,6 +50,7 @@ def whole() -> dict[str, Any]:
                 "prompt": False,
                 "restless": False,
                 "brief": False,
+                "evasive": False,
                 "by_request": False,
                 "detours": [[OPENS[3], OPENS[10]]],
                 "wrong": [[OPENS[0], OPENS[6]]],
