@@ -17,7 +17,8 @@ What is compared:
   that nothing was traded beyond the frontier in a bucket that could be known by now, *restless* that
   connections end all the time, also at the end of the run, *brief* that few live for a bucket, *evasive* that
   many questions are refused, *by_request* that candles need REST, *detours* are `[since_ns, until_ns]` in
-  which it was polled though a stream is planned, *wrong* those in which something keeps it from its stream, and *misled* are `[since_ns,
+  which it was polled though a stream is planned, *wrong* those in which something keeps
+  it from its stream, and *misled* are `[since_ns,
   until_ns]` in which the venue says what it takes back later, *unaudited* those in which it did so too
   lately for an audit to have come by, and *excused* `[since_ns, until_ns, by_s]` in which buckets that end
   may be told later than *usual_s* after it, by so much (None: by any time).
