@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import wickwire
+from tests.framework.cli import forked
 from wickwire import hookspecs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -251,13 +253,14 @@ def test_the_documented_make_targets_exist():
     assert not named - targets
 
 
-def test_the_documented_commands_exist():
+def test_the_documented_commands_exist(tmp_path):
     """Every `wickwire X` that the docs tell people to type answers --help."""
     named = {line.split()[0] for line in typed_commands("wickwire")}
 
     for command in sorted(name for name in named if re.fullmatch(r"[a-z][a-z-]*", name)):
-        program = [sys.executable, "-c", "from wickwire.cli import main; main()"]
-        helped = subprocess.run([*program, command, "--help"], capture_output=True, check=False, text=True)
+        scratch = tmp_path / command
+        scratch.mkdir()
+        helped = forked.run([command, "--help"], folder=tmp_path, environment=os.environ, scratch=scratch)
         assert helped.returncode == 0, f"wickwire {command}: {helped.stderr}"
 
 
