@@ -8,6 +8,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
@@ -189,7 +190,7 @@ def test_the_documented_query_reads_a_store(tmp_path):
     shell.run("backfill", "kraken:BTC/USD@1m", "--simulate", "--since", "1h")
     [query] = blocks("docs/stores.md", "sql")
 
-    with sqlite3.connect(tmp_path / "wickwire.db") as database:
+    with closing(sqlite3.connect(tmp_path / "wickwire.db")) as database, database:
         assert len(database.execute(query).fetchall()) > 50
 
 

@@ -74,7 +74,10 @@ class Bench:
 
 def breaking(test: Callable[[Bench], Coroutine[Any, Any, None]], backoff: Backoff = EXACT) -> None:
     async def main() -> None:
-        await test(Bench(Breaker("scripted", backoff, running_clock(), random.Random(1))))
+        bench = Bench(Breaker("scripted", backoff, running_clock(), random.Random(1)))
+        await test(bench)
+        while bench.open:  # what is under way ends with the loop that it needs
+            bench.end(0, "canceled")
 
     run_virtual(main())
 
