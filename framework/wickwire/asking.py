@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
 
+from wickwire.audit_schedule import REREAD_BUCKETS, AuditSchedule
+from wickwire.clock import Moment
 from wickwire.description import OhlcvSupport
 from wickwire.errors import FaultKind, RestAway, VenueError, WickwireError
 from wickwire.holes import joined, without
@@ -36,27 +39,10 @@ from wickwire.wants import (
     rescaled,
 )
 
-__all__ = ["Asking", "Moment"]
+__all__ = ["Asking"]
 
 MARGIN_S: Final = 1.0
 """A Date header has whole seconds: a second more makes sure that it lies after the settling time."""
-
-AUDIT_S: Final = 900.0
-"""How often a streamed series re-reads its recent buckets: a stream that stalled across a boundary and
-resumed can be found by nothing else."""
-
-AUDIT_POLLED_S: Final = 3_600.0
-"""How often a polled one does: what is there came from history already, but history may be rewritten."""
-
-AUDIT_BUCKETS: Final = 60
-"""How many buckets an audit reads again at least; more where more have ended since the one before."""
-
-FIRST_AUDIT_BUCKETS: Final = 300
-"""How many buckets the first audit of a process reads again, as far as one page holds them: nobody knows how
-far the process before had compared what it closed, and half a page costs a venue as much as a whole one."""
-
-REREAD_BUCKETS: Final = 2
-"""How many closed buckets each poll reads again: it costs no request more."""
 
 TRIAL_BUCKETS: Final = 10
 """How far back a stream on trial is compared with history where that could not be asked meanwhile."""
@@ -89,19 +75,6 @@ CALLED_S: Final = 60.0
 
 HOLD_S: Final = 5.0
 """How long history is left alone when the store takes nothing."""
-
-
-@attrs.frozen
-class Moment:
-    """One instant, as two clocks tell it.
-
-    Attributes:
-        ns: The wall clock's, which somebody may set, less what it is known to be ahead: buckets end by it.
-        s: The event loop's, which nobody sets: waits are counted in it.
-    """
-
-    ns: int
-    s: float
 
 
 def _reach_ns(support: OhlcvSupport, size_ns: int) -> int | None:
@@ -159,21 +132,15 @@ class Asking:
         self._held_s = -math.inf
         self._tried: list[Hole] = []  # where pages healed nothing
         self._heal_before_ns: int | None = None
-        self._compared_ns = self._answered_ns = 0
+        self._compared_ns = self._answered_ns = 0  # how far a stream on trial was
         self._refresh_s = now.s
         self._reach_ns = _reach_ns(ledger.support, ledger.buckets.size_ns)
-        self._audit_every_s = AUDIT_S if streamed else AUDIT_POLLED_S
-        # the process before may have died before it compared what it closed last: soon, and back to there
-        self._audit_s = now.s + self._audit_every_s * 0.5 * rng.random()
-        self._audited_ns = self._uncompared_ns = now.ns - max(
-            round(1.5 * self._audit_every_s * SECOND_NS),
-            min(FIRST_AUDIT_BUCKETS, ledger.support.page_rows) * ledger.buckets.size_ns,
-        )
+        self._audit = AuditSchedule(ledger, now, rng, streamed=streamed)
 
     def planned(self, *, streamed: bool) -> None:
         """Go on by another plan, which has a stream or has none."""
         self.polled, self._streamed = not streamed, streamed
-        self._audit_every_s = AUDIT_S if streamed else AUDIT_POLLED_S
+        self._audit.planned(streamed=streamed)
 
     # ------------------------------------------------------------------------------------------ when
 
@@ -206,7 +173,7 @@ class Asking:
             if lacking(self._ledger, due_ns) or self._ledger.rescaling.pending:
                 waits_s.append(self._heal.after_s - now.s)
             if self._is_to_be_audited(due_ns):  # also when the next bucket is that of Monday
-                waits_s.append(self._audit_s - now.s)
+                waits_s.append(self._audit.due_s - now.s)
             if self._unheard:
                 waits_s.append(self._look.after_s - now.s)
             if self._is_refreshed(now):
@@ -220,9 +187,6 @@ class Asking:
             return 0
         spread_ns = min(2 * SECOND_NS, self._ledger.buckets.size_ns // 20)
         return self._rng.randrange(spread_ns + 1)
-
-    def _next_audit_s(self, now: Moment) -> float:
-        return now.s + self._audit_every_s * (0.5 + self._rng.random())
 
     @property
     def retrying(self) -> bool:
@@ -253,7 +217,7 @@ class Asking:
         if ledger.waiting > TAIL:  # more would only fill the memory
             for track in (self._live, self._heal, self._look):
                 track.after_s = max(track.after_s, now.s + HOLD_S)
-            self._audit_s = max(self._audit_s, now.s + HOLD_S)
+            self._audit.due_s = max(self._audit.due_s, now.s + HOLD_S)
             self._held_s = now.s + HOLD_S
             return None
         if self._reach_ns is not None:
@@ -294,8 +258,8 @@ class Asking:
         if ledger.rescaling.pending and now.s >= self._heal.after_s:
             return rescaled(ledger)
         resting = ledger.buckets.rest(due_ns) is not None and not self._is_to_be_audited(due_ns)
-        if self.polled != self._streamed and now.s >= self._audit_s and not resting:
-            return self._audit(now, due_ns)
+        if self.polled != self._streamed and now.s >= self._audit.due_s and not resting:
+            return self._audit.next(due_ns, now)
         on_trial = self.polled and self._streamed and ledger.epoch
         over_ns = ledger.buckets.over_by(due_ns, ledger.frontier_ns)
         if on_trial and self._compared_ns < over_ns <= ledger.frontier_ns:
@@ -305,27 +269,8 @@ class Asking:
         return None
 
     def _is_to_be_audited(self, due_ns: int) -> bool:
-        """Say whether a bucket was decided since the last audit, and the route is the planned one.
-
-        One that history left out counts as much as a candle: at the end of a session a venue may be late.
-        """
-        rest = self._ledger.buckets.rest(due_ns)
-        decided_ns = self._ledger.frontier_ns
-        if rest is not None:
-            decided_ns = min(decided_ns, rest[0])
-        return self.polled != self._streamed and decided_ns > max(self._audited_ns, self._ledger.origin_ns)
-
-    def _audit(self, now: Moment, due_ns: int) -> Want | None:
-        """Return the next page of what was not compared yet, so that no bucket slips between two audits."""
-        ledger = self._ledger
-        want = known_from(ledger, due_ns, self._uncompared_ns)
-        if want is not None and want.until_ns < ledger.buckets.over_by(due_ns, ledger.frontier_ns):
-            self._uncompared_ns = want.until_ns
-        else:
-            buckets = min(AUDIT_BUCKETS, ledger.support.page_rows)
-            self._uncompared_ns = due_ns - max(buckets, REREAD_BUCKETS) * ledger.buckets.size_ns
-            self._audited_ns, self._audit_s = due_ns, self._next_audit_s(now)
-        return want
+        """Say whether a bucket was decided since the last audit, and the route is the planned one."""
+        return self.polled != self._streamed and self._audit.is_lacking(due_ns)
 
     def since_ns(self, want: Want) -> int:
         """Return from when on to ask for *want*: a polled series reads its last buckets again.
@@ -349,7 +294,9 @@ class Asking:
 
     # ------------------------------------------------------------------------------- what came of it
 
-    def answered(self, want: Want, as_of_ns: int, now: Moment, *, forward: bool) -> None:
+    def answered(
+        self, want: Want, as_of_ns: int, now: Moment, *, forward: bool, refused: Sequence[int] = ()
+    ) -> None:
         """Note that history answered, and the ledger took the page.
 
         Args:
@@ -357,6 +304,7 @@ class Asking:
             as_of_ns: The venue's time when it answered.
             now: The present.
             forward: The page brought something forward (`Ledger.progress`).
+            refused: Open times of rows that could not be read, or break a law.
         """
         track = self._track(want)
         track.retries.succeeded()
@@ -369,6 +317,8 @@ class Asking:
             self._postpone(want, min(self._ledger.buckets.size_ns / SECOND_NS, LONGEST_UNRESOLVED_S), now)
         if want.known or forward:
             self._answered_ns = max(self._answered_ns, min(want.until_ns, self._ledger.frontier_ns))
+        if want.known:
+            self._audit.answered(want, refused, now)
         if want.known or want.first:
             return
         if forward:
@@ -449,9 +399,7 @@ class Asking:
             wait_s = max(wait_s, QUARANTINE_S)
         self._postpone(want, wait_s, now)
         if want.known and not self._ledger.rescaling.pending:  # nothing was compared
-            self._uncompared_ns = min(want.since_ns, self._uncompared_ns)
-            self._audited_ns = min(want.since_ns, self._audited_ns)
-            self._audit_s = self._heal.after_s
+            self._audit.failed(want, self._heal.after_s)
         return retries
 
     def _postpone(self, want: Want, wait_s: float, now: Moment) -> None:
@@ -473,8 +421,8 @@ class Asking:
     def again(self) -> bool:
         """Ask now for what was not answered as the venue was away; return whether there is anything."""
         waiting = [track for track in (self._live, self._heal, self._look) if track.waits]
-        if self._heal.waits and self._audit_s == self._heal.after_s:  # it was an audit
-            self._audit_s = -math.inf
+        if self._heal.waits and self._audit.due_s == self._heal.after_s:  # it was an audit
+            self._audit.due_s = -math.inf
         for track in waiting:
             track.waits, track.after_s = False, -math.inf
         return bool(waiting)

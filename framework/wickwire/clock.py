@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import attrs
 
-__all__ = ["CLOCKS_AGREE_S", "Clock", "Comparison", "LoopClock", "SystemClock", "loop_s"]
+__all__ = ["CLOCKS_AGREE_S", "Clock", "Comparison", "LoopClock", "Moment", "SystemClock", "loop_s"]
 
 CLOCKS_AGREE_S: Final = 180.0
 """A venue's clock and ours may differ by so much; more is no delay, one of them is wrong."""
@@ -58,6 +58,19 @@ class LoopClock:
     def now_ns(self) -> int:
         """Return the present of that loop; microseconds are exact, since the loop counts in floats."""
         return self.start_ns + round((self.loop.time() - self.start_s) * 1_000_000) * 1_000
+
+
+@attrs.frozen
+class Moment:
+    """One instant, as two clocks tell it.
+
+    Attributes:
+        ns: The wall clock's, which somebody may set, less what it is known to be ahead: buckets end by it.
+        s: The event loop's, which nobody sets: waits are counted in it.
+    """
+
+    ns: int
+    s: float
 
 
 def loop_s() -> float:

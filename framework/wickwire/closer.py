@@ -12,10 +12,10 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from wickwire.asking import MARGIN_S, Asking, Moment
+from wickwire.asking import MARGIN_S, Asking
 from wickwire.budget import Priority
 from wickwire.candle_route import CandleRoute
-from wickwire.clock import Clock, loop_s
+from wickwire.clock import Clock, Moment, loop_s
 from wickwire.condition import LIVE_S, Standing, present_ns, shown, unfit
 from wickwire.conversation import OhlcvQuery
 from wickwire.correspondent import Correspondent
@@ -23,7 +23,7 @@ from wickwire.errors import FaultKind, RestAway, VenueError, WickwireError
 from wickwire.folding import Pages
 from wickwire.history import FetchedPage
 from wickwire.holes import WORK
-from wickwire.ledger import Ledger, Want
+from wickwire.ledger import Ledger, PageOutcome, Want
 from wickwire.model import SECOND_NS, Candle, Rung, Series
 from wickwire.news import Condition, Switch, Tell
 from wickwire.planner import Plan
@@ -195,9 +195,9 @@ class Closer:
         if self.plan.rung is Rung.POLL:
             self._trust.refusal = ""
         before = self.ledger.progress
-        self.take(want, fetched)
+        outcome = self.take(want, fetched)
         forward = self.ledger.progress != before
-        self._asking.answered(want, fetched.as_of_ns, self._now(), forward=forward)
+        self._asking.answered(want, fetched.as_of_ns, self._now(), forward=forward, refused=outcome.refused)
 
     async def fetch(self, want: Want, priority: Priority) -> FetchedPage:
         """Return one page of history; nothing is taken of it yet. Raises as `History.page`."""
@@ -210,7 +210,7 @@ class Closer:
         )
         return await self._history.page(query, priority)
 
-    def take(self, want: Want, fetched: FetchedPage) -> None:
+    def take(self, want: Want, fetched: FetchedPage) -> PageOutcome:
         """Take what a page says that was asked for *want*."""
         scales = self.ledger.rescaling.count
         # what our clock said when it was subscribed may have been wrong
@@ -229,6 +229,7 @@ class Closer:
             self._correspondent.tell_rescaled()
         if self._trust.judge(outcome):
             self.route.again()
+        return outcome
 
     def _priority(self, want: Want) -> Priority:
         """Return who goes first where requests are scarce: what just ended, then holes, then past history."""

@@ -69,12 +69,14 @@ class PageOutcome:
         missed: Open times that history holds and the stream, though subscribed, had not brought (whole).
         contradicted: When the newest bucket opens that the stream brought whole, and with other values than
             this page has or one before; 0 for none.
+        refused: Open times of rows that could not be read, or break a law: nothing was compared with them.
     """
 
     closed: int = 0
     agreed: int = 0
     missed: Sequence[int] = ()
     contradicted: int = 0
+    refused: Sequence[int] = ()
 
 
 @attrs.define(eq=False)
@@ -349,7 +351,13 @@ class Ledger(Knowledge):
         for each in lacking:
             if self.origin_ns <= each.open_ns < self.frontier_ns:
                 self.reopen(each.open_ns, each.close_ns)
-        return PageOutcome(self.closed_count - before, agreed, missed, self._witness.contradicted_ns)
+        return PageOutcome(
+            self.closed_count - before,
+            agreed,
+            missed,
+            self._witness.contradicted_ns,
+            [row.open_ns for row in refused],
+        )
 
     def evidence_of(self, row: Candle) -> Evidence:
         """Return what a row of history proves once its bucket is over and settled."""

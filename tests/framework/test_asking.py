@@ -12,17 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wickwire import Candle, HoleKind, Page, RestAway, Rung, Series, Timeframe, TransportError, Utc
-from wickwire.asking import (
-    AUDIT_BUCKETS,
-    AUDIT_POLLED_S,
-    AUDIT_S,
-    CALLED_S,
-    EARLY_ASKS,
-    HOLD_S,
-    MARGIN_S,
-    Asking,
-    Moment,
-)
+from wickwire.asking import CALLED_S, EARLY_ASKS, HOLD_S, MARGIN_S, Asking
+from wickwire.audit_schedule import AUDIT_BUCKETS, AUDIT_POLLED_S, AUDIT_S, UNREADABLE_AUDITS
+from wickwire.clock import Moment
 from wickwire.description import OhlcvSupport
 from wickwire.ledger import Ledger, Want
 from wickwire.model import DAY_NS, MINUTE_NS, SECOND_NS, Hole, Session
@@ -89,10 +81,10 @@ class Case:
         ]
         page = Page(candles=rows, covered=(T0 + since * MINUTE_NS, T0 + max(since, known) * MINUTE_NS))
         before = self.ledger.progress
-        self.ledger.page(page, want, now(seconds).ns, route=Rung.POLL)
+        refused = self.ledger.page(page, want, now(seconds).ns, route=Rung.POLL).refused
         self.ledger.take()
         forward = self.ledger.progress != before
-        self.asking.answered(want, now(seconds).ns, now(seconds), forward=forward)
+        self.asking.answered(want, now(seconds).ns, now(seconds), forward=forward, refused=refused)
 
     def run(self, since_s: float, until_s: float) -> None:
         """Sleep and ask in turn, as the closer does."""
@@ -285,6 +277,32 @@ def test_an_audit_that_fails_is_made_good() -> None:
     made.away = False
     streamed(made, range(60, 70))
     assert compared(made) >= set(range(30, 60))
+
+
+def test_a_row_that_an_audit_could_not_read_is_where_the_next_one_begins() -> None:
+    """A venue changed the bucket meanwhile, and pages are shorter than two audits apart (seed 17)."""
+    made = case(polled=False, page_rows=10)
+    made.ledger.subscribed(1, T0)
+    made.broken = {12, 39}
+    streamed(made, range(45))
+    assert {12, 39} <= compared(made)
+    audited = made.asked[-1][0]
+    made.asked.clear()
+    made.broken = set()
+    streamed(made, range(45, 75))
+    assert {12, 39} <= compared(made)
+    assert made.asked[0][0] - audited <= 1.5 * AUDIT_S + 60, "no sooner than it is due: it is one row"
+
+
+def test_a_row_that_can_never_be_read_is_left_alone_in_the_end() -> None:
+    made = case(polled=False, page_rows=10)
+    made.ledger.subscribed(1, T0)
+    made.broken = {12}
+    streamed(made, range(300))
+    tries = [at_s for at_s, since, until in made.asked if since <= 12 < until]
+    assert 3 <= len(tries) <= 2 * UNREADABLE_AUDITS + 1
+    assert tries[-1] <= (UNREADABLE_AUDITS + 1) * AUDIT_S + 13 * 60
+    assert compared(made) >= set(range(270))
 
 
 @attrs.frozen

@@ -18,9 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.framework.scripted import MINUTE, MINUTE_NS, SERIES, TOPIC
 from wickwire import SECOND_NS, Candle, Condition, Finality, OhlcvSupport, Page, Rung, Utc
-from wickwire.asking import Asking, Moment
+from wickwire.asking import Asking
 from wickwire.candle_route import CandleRoute
-from wickwire.clock import CLOCKS_AGREE_S, loop_s
+from wickwire.clock import CLOCKS_AGREE_S, Moment, loop_s
 from wickwire.condition import LIVE_S, Standing, present_ns, shown, unfit
 from wickwire.correspondent import Correspondent
 from wickwire.ledger import Ledger, Want

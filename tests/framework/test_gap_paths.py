@@ -15,7 +15,7 @@ from tests.framework.scripted import MINUTE_NS, SERIES, Scripted
 from tests.framework.test_collector import accepted, play
 from tests.framework.test_runtime_history import Venue
 from wickwire import MemoryStore
-from wickwire.asking import AUDIT_POLLED_S, FIRST_AUDIT_BUCKETS
+from wickwire.audit_schedule import AUDIT_POLLED_S, FIRST_AUDIT_BUCKETS
 from wickwire.collector import Collector
 
 Path = Callable[[Venue], Awaitable[None]]

@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.framework.scripted import SERIES, TOPIC
 from wickwire import News, OhlcvSupport, Rung, Switch, Utc
-from wickwire.asking import Asking, Moment
-from wickwire.clock import loop_s
+from wickwire.asking import Asking
+from wickwire.clock import Moment, loop_s
 from wickwire.ledger import Ledger, PageOutcome
 from wickwire.planner import Plan
 from wickwire.retry import Backoff
