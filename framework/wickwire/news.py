@@ -25,6 +25,7 @@ __all__ = [
     "ConnectionLost",
     "ConsumerLoses",
     "Doubted",
+    "FrameRefused",
     "HistoryFailed",
     "HoleFound",
     "HoleHealed",
@@ -207,6 +208,27 @@ class SubscriptionRefused:
     kind: FaultKind
     why: str
     until_ns: int
+
+
+@attrs.frozen(kw_only=True)
+class FrameRefused:
+    """A message on a connection is not what the venue documents: it is counted, and told like the log's line.
+
+    That is the first of each connection, the tenth, the hundredth and so on: many are a new protocol.
+
+    Attributes:
+        venue: Which venue, with its variant.
+        at_ns: When.
+        count: How many they were on this connection, this one included.
+        frames: How many messages came on it in all.
+        why: What is wrong with this one, with its beginning.
+    """
+
+    venue: str
+    at_ns: int
+    count: int
+    frames: int
+    why: str
 
 
 @attrs.frozen(kw_only=True)
@@ -408,6 +430,7 @@ News = (
     | RowRefused
     | Rescaled
     | SubscriptionRefused
+    | FrameRefused
     | Doubted
     | StatusChanged
     | ConnectionChanged

@@ -29,7 +29,7 @@ from wickwire.events import Ready
 from wickwire.history import History
 from wickwire.limits import effective_limits
 from wickwire.model import SECOND_NS, Candle, Quote, Trade
-from wickwire.news import Doubted, Tell
+from wickwire.news import Doubted, FrameRefused, Tell
 from wickwire.outbox import Outbox
 from wickwire.scope import unwrapped
 from wickwire.series import scope_of
@@ -140,6 +140,7 @@ class Session:
         self.frames = 0
         self.frame_s = 0.0
         self.junk = 0
+        self._junk_told = 1  # how many are told of next
         self.last_junk = ""
 
     # ----------------------------------------------------------------------------------- what is wanted
@@ -383,8 +384,15 @@ class Session:
     def _refuse_frame(self, error: WireError) -> None:
         self.junk += 1
         self.last_junk = self._words.of(error)
-        if self.junk == 1:
-            log.warning("frame refused", extra={"venue": self._adapter.name, "why": self.last_junk})
+        if self.junk < self._junk_told:
+            return
+        self._junk_told = 10 * self.junk
+        said = {"venue": self._adapter.name, "why": self.last_junk, "count": self.junk, "frames": self.frames}
+        log.warning("frame refused", extra=said)
+        if self._tell is not None:
+            now_ns, count, why = self._clock.now_ns(), self.junk, self.last_junk
+            refused = FrameRefused(venue=self._scope, at_ns=now_ns, count=count, frames=self.frames, why=why)
+            self._tell(refused)
 
     # -------------------------------------------------------------------------------------- staying alive
 

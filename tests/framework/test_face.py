@@ -31,9 +31,9 @@ HOST = named("""
     load_adapter
 """)
 EVENTS = named("""
-    ConditionChanged ConnectionChanged ConnectionLost ConsumerLoses Doubted HistoryFailed HoleFound HoleHealed
-    PauseChanged Rescaled RestChanged RowRefused StatusChanged StoreChanged SubscriptionRefused
-    VenueFailed
+    ConditionChanged ConnectionChanged ConnectionLost ConsumerLoses Doubted FrameRefused HistoryFailed
+    HoleFound HoleHealed PauseChanged Rescaled RestChanged RowRefused StatusChanged StoreChanged
+    SubscriptionRefused VenueFailed
 """)
 VALUES = named("""
     Candle CandleState DAY_NS Evidence Feed Finality Grid HOUR_NS Hole HoleKind MINUTE_NS MemoryStore

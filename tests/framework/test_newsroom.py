@@ -22,6 +22,7 @@ from wickwire import (
     Doubted,
     FaultKind,
     Feed,
+    FrameRefused,
     GivenUp,
     HistoryFailed,
     Hole,
@@ -146,6 +147,28 @@ def test_a_venue_that_wants_no_requests_is_told_when_it_says_so_and_when_that_is
 
 
 # -------------------------------------------------------------------------- what comes and goes between looks
+
+
+def test_messages_that_are_not_what_the_venue_documents_are_told_ever_more_rarely() -> None:
+    """One is a mishap, a thousand are a protocol of which the adapter knows nothing."""
+
+    async def test(world: World, collector: Collector, told: list[News]) -> None:
+        await collector.add(ONE)
+        await accepted(world)
+        for number in range(1_200):
+            world.stream.say_raw(f"nonsense {number}".encode())
+        await asyncio.sleep(1)
+        world.stream.hang_up()
+        await asyncio.sleep(30)
+        world.stream.say_raw(b"nonsense anew")
+        await asyncio.sleep(1)
+
+        refused = of_kind(told, FrameRefused)
+        assert [1, 10, 100, 1_000, 1] == [one.count for one in refused]
+        assert ["0", "9", "99", "999", "anew"] == [one.why.split()[-1].strip("'\"") for one in refused]
+        assert all(one.venue == "scripted" and one.frames > one.count for one in refused[:4])
+
+    listen(test)
 
 
 def test_a_refusal_says_of_what_by_whom_why_and_until_when_it_is_left_alone() -> None:
@@ -524,6 +547,7 @@ LINES = {
     RowRefused: "a row of the venue is no candle",
     Rescaled: "history rescaled",
     SubscriptionRefused: "subscription refused",
+    FrameRefused: "frame refused",
     Doubted: "data doubted",
     StatusChanged: "symbol status",
     ConnectionChanged: "connection changed",
