@@ -40,11 +40,7 @@ def finished(material: Material) -> None:
 
 def is_unfinished(error: BaseException | None) -> bool:
     """Say whether *error* is, or comes of, what nobody has written yet."""
-    while error is not None:
-        if isinstance(error, NotImplementedError):
-            return True
-        error = error.__cause__
-    return False
+    return _unwritten(error) is not None
 
 
 def still_to_do(material: Material) -> Sequence[str]:
@@ -60,8 +56,7 @@ def still_to_do(material: Material) -> Sequence[str]:
 
 def _sources(material: Material) -> Sequence[Path]:
     """Return the files that the adapter is made of; none where it was not made of files."""
-    own = [*material.code]
-    files = dict.fromkeys(Path(code.co_filename) for code in own)
+    files = dict.fromkeys(Path(code.co_filename) for code in material.code)
     found: dict[Path, None] = {}
     for file in files:
         inside = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
@@ -85,17 +80,22 @@ def _written(sources: Iterable[Path]) -> Iterator[tuple[str, str]]:
 # ----------------------------------------------------------------------------------------- what calls show
 
 
-def _raised(material: Material) -> Iterator[BaseException]:
+def _raised(material: Material) -> Iterator[NotImplementedError]:
     """Yield every NotImplementedError that a hook, or the simulated venue, raises where it is called once."""
     for call in (*_hooks(material), *_simulated(material)):
-        error: BaseException | None = outcome_of(call)[1]
-        while error is not None and not isinstance(error, NotImplementedError):
-            error = error.__cause__
+        error = _unwritten(outcome_of(call)[1])
         if error is not None:
             yield error
 
 
-def _question(error: BaseException) -> str:
+def _unwritten(error: BaseException | None) -> NotImplementedError | None:
+    """Return the NotImplementedError that *error* is or comes of; None where it comes of none."""
+    while error is not None and not isinstance(error, NotImplementedError):
+        error = error.__cause__
+    return error
+
+
+def _question(error: NotImplementedError) -> str:
     return str(error) or f"{type(error).__name__} without a question"
 
 
