@@ -11,13 +11,13 @@ from wickwire.conversation import OhlcvQuery, StreamRequest
 from wickwire.description import Account
 from wickwire.endpoint import Ask, Send, Topic
 from wickwire.errors import VenueError
-from wickwire.model import MINUTE_NS, SECOND_NS, Candle, Feed, Finality, Timeframe, Trade, iso
-from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
+from wickwire.model import MINUTE_NS, SECOND_NS, Feed, Finality, Timeframe, Trade, iso
+from wickwire.testing.checks import Broken, Checks, Level, Need, require
 from wickwire.testing.material import Material
+from wickwire.testing.pages import page_of, require_no_bug
 from wickwire.testing.playing import few
 from wickwire.testing.ranges import Served, agree, brought, depth_of, false_proof, inside, served, some_served
-from wickwire.testing.search import blamed
-from wickwire.testing.sitting import MOST_REQUESTS, Parsed, Sitting
+from wickwire.testing.sitting import MOST_REQUESTS, Sitting
 from wickwire.testing.stages import Dialogue
 from wickwire.testing.subscriber import data_topic
 
@@ -53,9 +53,7 @@ def streams_come(material: Material) -> None:
             came, patience_ns = _first_of(material, account, topic)
             if came is None and patience_ns >= timeframe.nominal_ns:
                 raise Broken(f"{topic} is said to be streamed; in {patience_ns // SECOND_NS} s nothing came")
-    material.count(looked)
-    if not looked:
-        raise Skipped("supports_ohlcv() says of no timeframe that it is streamed")
+    material.count_or_skip(looked, "supports_ohlcv() says of no timeframe that it is streamed")
 
 
 @CAPABILITIES(
@@ -113,9 +111,7 @@ def feeds_come(material: Material) -> None:
             if feed is Feed.TRADES and builds:
                 assert came is not None
                 _check_ids(topic, came, numbered=any(one.numbered for one in builds))
-    material.count(looked)
-    if not looked:
-        raise Skipped("describe() names no feed, and candles cannot be built from trades")
+    material.count_or_skip(looked, "describe() names no feed, and candles cannot be built from trades")
 
 
 def _check_ids(topic: Topic, sitting: Sitting, *, numbered: bool) -> None:
@@ -146,8 +142,7 @@ def denied_is_refused(material: Material) -> None:
             query = material.playing.query(one.symbol, timeframe, 3, 2)
             fetched = material.playing.fetch(query, one.account)
             series = f"{one.symbol}@{timeframe} is denied"
-            if fetched.bug is not None:
-                raise Broken(f"{series}; {blamed(fetched.bug, material.code)}", shown=repr(query))
+            require_no_bug(material, fetched, series)
             came = fetched.error or fetched.page
             require(isinstance(came, VenueError), f"{series}, and became {came!r:.300}", shown=repr(query))
 
@@ -162,7 +157,7 @@ def marks_as_it_says(material: Material) -> None:
     looked = 0
     for dialogue in material.dialogues:
         marked: dict[Topic, bool] = {}
-        for step, row in _rows(dialogue):
+        for step, row in dialogue.rows:
             looked += 1
             topic = Topic(row.symbol, row.timeframe)
             says = material.adapter.support_for(row.symbol, row.timeframe, dialogue.account).marks_closed
@@ -179,9 +174,7 @@ def marks_as_it_says(material: Material) -> None:
         require(
             never is None, f"{dialogue.source}: marks_closed is True, and no row of {never} ever is marked"
         )
-    material.count(looked)
-    if not looked:
-        raise Skipped("no candles are streamed")
+    material.count_or_skip(looked, "no candles are streamed")
 
 
 @CAPABILITIES(
@@ -215,7 +208,7 @@ def settles_as_it_says(material: Material) -> None:
 def stream_and_history_agree(material: Material) -> None:
     looked = 0
     for dialogue in material.dialogues:
-        last = {(Topic(row.symbol, row.timeframe), row.open_ns): row for _, row in _rows(dialogue)}
+        last = {(Topic(row.symbol, row.timeframe), row.open_ns): row for _, row in dialogue.rows}
         for (topic, open_ns), row in last.items():
             support = material.adapter.support_for(row.symbol, row.timeframe, dialogue.account)
             late_ns = round(max(support.grace_s, support.settle_s) * SECOND_NS)
@@ -236,9 +229,7 @@ def stream_and_history_agree(material: Material) -> None:
             require(
                 same, f"streamed, {topic} was {row!r:.300}, and in history {told!r:.300}", shown=repr(query)
             )
-    material.count(looked)
-    if not looked:
-        raise Skipped("no streamed bucket ended of which history is served")
+    material.count_or_skip(looked, "no streamed bucket ended of which history is served")
 
 
 @CAPABILITIES(
@@ -277,16 +268,13 @@ def pages_are_as_long_as_said(material: Material) -> None:
         rows = max(1, min(one.support.page_rows, MOST_PAGE_ROWS, reach_ns // length_ns - MARGIN_ROWS))
         query = material.playing.query(one.symbol, one.timeframe, rows, 2)
         fetched = material.playing.fetch(query, one.account)
-        if fetched.bug is not None:
-            raise Broken(f"{one}: {blamed(fetched.bug, material.code)}", shown=repr(query))
-        require(fetched.page is not None, f"{one}: {fetched.error}", shown=repr(query))
-        assert fetched.page is not None
+        page = page_of(material, fetched, one)
         requests = len(fetched.exchanges)
         require(requests <= MOST_REQUESTS, f"{one}: {rows} rows took {requests} requests", shown=repr(query))
-        wrong = false_proof(material, one, query, fetched.page)
+        wrong = false_proof(material, one, query, page)
         require(not wrong, f"{one}: {wrong}", shown=repr(query))
-        whole = fetched.page.covered == (query.since_ns, query.until_ns)
-        why = f"{one}: page_rows is {one.support.page_rows}; of {rows} rows it covers {fetched.page.covered}"
+        whole = page.covered == (query.since_ns, query.until_ns)
+        why = f"{one}: page_rows is {one.support.page_rows}; of {rows} rows it covers {page.covered}"
         require(whole, why, shown=repr(query))
 
 
@@ -336,13 +324,7 @@ def _said(material: Material, dialogue: Dialogue) -> Iterator[Send]:
     yield from endpoint.hello
     if endpoint.keepalive is not None and endpoint.keepalive.frame is not None:
         yield Send(endpoint.keepalive.frame)
-    for step in dialogue.steps:
-        yield from (one for one in (step.events if isinstance(step, Parsed) else ()) if isinstance(one, Send))
+    yield from (event for _, event in dialogue.events if isinstance(event, Send))
     memory = endpoint.memory()
     for topic in dialogue.topics:
         yield from material.adapter.subscribe([Ask(topic)], (), memory)
-
-
-def _rows(dialogue: Dialogue) -> Iterator[tuple[Parsed, Candle]]:
-    for stage in dialogue.stages:
-        yield from ((stage.step, event) for event in stage.step.events if isinstance(event, Candle))

@@ -17,7 +17,7 @@ from wickwire.description import Account, Description
 from wickwire.endpoint import Endpoint, Topic
 from wickwire.errors import VenueError, WickwireError
 from wickwire.model import Candle, Quote, Trade
-from wickwire.testing.checks import Need
+from wickwire.testing.checks import Need, Skipped
 from wickwire.testing.pages import Fetched
 from wickwire.testing.playing import Playing, topics_of
 from wickwire.testing.samples import Samples, read_samples
@@ -95,6 +95,16 @@ class Material:
     def count(self, examples: int = 1) -> None:
         """Count inputs that were tried."""
         self.examples += examples
+
+    def count_or_skip(self, examples: int, why_none: str) -> None:
+        """Count inputs that were tried.
+
+        Raises:
+            Skipped: There were none; *why_none* says why.
+        """
+        self.count(examples)
+        if not examples:
+            raise Skipped(why_none)
 
     # ------------------------------------------------------------------------------------- what is told
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
@@ -11,10 +11,15 @@ from wickwire.adapter import Adapter
 from wickwire.conversation import HttpReply, OhlcvQuery, Page
 from wickwire.description import Account
 from wickwire.errors import TransportError, VenueError, WireError
+from wickwire.testing.checks import Broken
 from wickwire.testing.foreign import outcome_of
+from wickwire.testing.search import blamed
 from wickwire.testing.sitting import Exchange, conversed
 
-__all__ = ["Fetched", "ask_again", "asked_with"]
+if TYPE_CHECKING:
+    from wickwire.testing.material import Material
+
+__all__ = ["Fetched", "ask_again", "asked_with", "page_of", "require_no_bug"]
 
 R = TypeVar("R")
 
@@ -69,6 +74,24 @@ def asked_with(
     is_allowed = isinstance(raised, VenueError | WireError | TransportError)
     error, bug = (raised, None) if is_allowed else (None, raised)
     return Fetched(source, query, account, tuple(kept), page, error, bug, simulated)
+
+
+def require_no_bug(material: Material, fetched: Fetched, what: object) -> None:
+    """Raise `Broken` where *what*, which was asked for, raised what no contract allows."""
+    if fetched.bug is not None:
+        raise Broken(f"{what}: {blamed(fetched.bug, material.code)}", shown=repr(fetched.query))
+
+
+def page_of(material: Material, fetched: Fetched, what: object) -> Page:
+    """Return the page that *fetched* brought.
+
+    Raises:
+        Broken: It brought none of *what* was asked for.
+    """
+    require_no_bug(material, fetched, what)
+    if fetched.page is None:
+        raise Broken(f"{what}: {fetched.error}", shown=repr(fetched.query))
+    return fetched.page
 
 
 def ask_again(adapter: Adapter, fetched: Fetched, replies: Sequence[object]) -> Page:

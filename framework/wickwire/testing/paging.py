@@ -12,7 +12,7 @@ from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, Page, Stre
 from wickwire.errors import TransportError
 from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
 from wickwire.testing.material import Material
-from wickwire.testing.pages import Fetched, asked_with
+from wickwire.testing.pages import Fetched, asked_with, page_of, require_no_bug
 from wickwire.testing.ranges import Served, brought, false_proof, inside, some_served
 from wickwire.testing.search import blamed, search
 from wickwire.testing.sitting import MOST_REQUESTS
@@ -82,8 +82,6 @@ def every_conversation_ends(material: Material) -> None:
         fetched = _fetched(material, case)
         asked = len(fetched.exchanges)
         require(asked < MOST_REQUESTS, f"it asked {asked} times, and would ask on")
-        if fetched.bug is not None:
-            raise Broken(blamed(fetched.bug, material.code))
         if fetched.page is not None and not _lawless(
             fetched.query, brought(material, case.one, fetched.query)
         ):
@@ -108,7 +106,7 @@ def short_pages_are_joined(material: Material) -> None:
             query = material.playing.query(one.symbol, one.timeframe, rows, 2)
             whole = inside(query, brought(material, one, query))
             fetched = material.playing.fetch(query, one.account, _short_server(material))
-            page = _page_of(material, one, fetched)
+            page = page_of(material, fetched, one)
             since_ns, until_ns = page.covered
             lost = [ns for ns in whole if since_ns <= ns < until_ns and ns not in inside(query, page)]
             shown = repr(query)
@@ -133,7 +131,7 @@ def order_means_nothing(material: Material) -> None:
     def look(drawn: tuple[tuple[Served, Table], Sequence[int]]) -> None:
         (one, table), order = drawn
         query = _query(material, one)
-        page = _page_of_reply(material, one, query, table.with_rows(order))
+        page = _page_from(material, one, query, table.with_rows(order))
         plain = brought(material, one, query)
         if page is not None and not _lawless(query, plain):
             wrong = _lawless(query, page)
@@ -162,8 +160,6 @@ def order_means_nothing(material: Material) -> None:
 def errors_cover_nothing(material: Material) -> None:
     def look(case: Case) -> None:
         fetched = _fetched(material, case)
-        if fetched.bug is not None:
-            raise Broken(blamed(fetched.bug, material.code))
         if fetched.page is not None and len(fetched.exchanges) > case.at:
             wrong = false_proof(material, case.one, fetched.query, fetched.page)
             require(not wrong, wrong)
@@ -177,12 +173,12 @@ def rows_outside_change_nothing(material: Material) -> None:
     for one in some_served(material):
         wide = _query(material, one)
         fetched = material.playing.fetch(wide, one.account)
-        rows = [*inside(wide, _page_of(material, one, fetched))]
+        rows = [*inside(wide, page_of(material, fetched, one))]
         if len(fetched.exchanges) != 1 or len(rows) <= 2 * NARROW:
             continue
         looked += 1
         query = attrs.evolve(wide, since_ns=rows[NARROW], until_ns=rows[-NARROW])
-        page = _page_of_reply(material, one, query, fetched.exchanges[0].reply)
+        page = _page_from(material, one, query, fetched.exchanges[0].reply)
         plain = brought(material, one, query)
         if page is None or _lawless(query, plain) or false_proof(material, one, query, plain):
             continue  # it refuses what it did not ask for, or that is for another check to say
@@ -191,9 +187,7 @@ def rows_outside_change_nothing(material: Material) -> None:
         there, due = inside(query, page), inside(query, plain)
         why = f"{one}: of {len(due)} rows {len(there)} are there"
         require(there == due or not there, why, shown=repr(query))
-    material.count(looked)
-    if not looked:
-        raise Skipped("no range comes in one answer")
+    material.count_or_skip(looked, "no range comes in one answer")
 
 
 # ------------------------------------------------------------------------------------------- what is played
@@ -224,7 +218,7 @@ def _short_server(material: Material) -> VenueServer:
 
 
 def _fetched(material: Material, case: Case) -> Fetched:
-    """Return what comes of a range whose answers are disturbed."""
+    """Return what comes of a range whose answers are disturbed: a page, or an error that is allowed."""
     one, query = case.one, _query(material, case.one)
     plain = material.playing.answering(query, one.account, _short_server(material))
     told: list[Reply] = []
@@ -239,7 +233,10 @@ def _fetched(material: Material, case: Case) -> Fetched:
         told.append(reply)
         return reply
 
-    return asked_with(material.adapter, query, one.account, answer, "simulate()", simulated=True)
+    fetched = asked_with(material.adapter, query, one.account, answer, "simulate()", simulated=True)
+    if fetched.bug is not None:
+        raise Broken(blamed(fetched.bug, material.code))  # which case that was, the search says
+    return fetched
 
 
 def _disturbed(
@@ -259,7 +256,7 @@ def _disturbed(
         case Deed.DOWN | Deed.BUSY if is_http:
             return HttpReply(status=int(case.deed.value), body=b"")
         case Deed.EMPTY | Deed.FIRST | Deed.LAST:
-            table = table_of(reply, lambda other: _page_of_reply(material, case.one, query, other))
+            table = table_of(reply, lambda other: _page_from(material, case.one, query, other))
             if table is None:
                 return reply
             half = table.count // 2
@@ -276,22 +273,13 @@ def _table(material: Material, one: Served) -> Table | None:
     if len(fetched.exchanges) != 1:
         return None
     reply = fetched.exchanges[0].reply
-    return table_of(reply, lambda other: _page_of_reply(material, one, query, other))
+    return table_of(reply, lambda other: _page_from(material, one, query, other))
 
 
-def _page_of_reply(material: Material, one: Served, query: OhlcvQuery, reply: Reply) -> Page | None:
+def _page_from(material: Material, one: Served, query: OhlcvQuery, reply: Reply) -> Page | None:
     """Return the page that *reply* alone makes, whatever is asked; None where it is refused."""
     fetched = asked_with(material.adapter, query, one.account, lambda _: reply, "simulate()", simulated=True)
-    if fetched.bug is not None:
-        raise Broken(f"{one}: {blamed(fetched.bug, material.code)}", shown=repr(query))
-    return fetched.page
-
-
-def _page_of(material: Material, one: Served, fetched: Fetched) -> Page:
-    if fetched.bug is not None:
-        raise Broken(f"{one}: {blamed(fetched.bug, material.code)}", shown=repr(fetched.query))
-    if fetched.page is None:
-        raise Broken(f"{one}: {fetched.error}", shown=repr(fetched.query))
+    require_no_bug(material, fetched, one)
     return fetched.page
 
 

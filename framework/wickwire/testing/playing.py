@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, final
 from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, StreamHistory, StreamRequest
 from wickwire.description import Account, OhlcvSupport
 from wickwire.endpoint import Ask, Topic
-from wickwire.model import DAY_NS, MINUTE_NS, SECOND_NS, Feed, Timeframe, Unknown, Utc, parse_instant
+from wickwire.model import DAY_NS, MINUTE_NS, SECOND_NS, Feed, Grid, Timeframe, Unknown, Utc, parse_instant
 from wickwire.simulate.market import SeededMarket
 from wickwire.testing.foreign import outcome_of
 from wickwire.testing.literals import instants
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wickwire.adapter import Adapter
     from wickwire.simulate.server import VenueServer
 
-__all__ = ["NOW_NS", "Playing", "is_had", "topics_of"]
+__all__ = ["NOW_NS", "Playing", "few", "grid_of", "is_had", "topics_of"]
 
 NOW_NS: Final = parse_instant("2026-11-20T15:00:20Z")
 """A Friday on which shares and currencies are traded, so that any venue has something to say."""
@@ -50,6 +50,11 @@ def few(timeframes: Sequence[Timeframe]) -> Sequence[Timeframe]:
 def is_had(support: OhlcvSupport) -> bool:
     """Say whether candles can be had at all, in any way."""
     return support.stream or support.rest or support.trades
+
+
+def grid_of(support: OhlcvSupport) -> Grid:
+    """Return where candles open, as far as that is known: else they are taken to open as in UTC."""
+    return Utc() if isinstance(support.grid, Unknown) else support.grid
 
 
 def topics_of(adapter: Adapter, symbol: str, account: Account, *, most: int | None = None) -> list[Topic]:
@@ -228,8 +233,7 @@ class Playing:
         self, symbol: str, timeframe: Timeframe, rows: int, back: int, *, now_ns: int | None = None
     ) -> OhlcvQuery:
         """Ask for *rows* buckets, of which the last is *back* before the running one."""
-        grid = self._adapter.support_for(symbol, timeframe, self._accounts[0]).grid
-        grid = Utc() if isinstance(grid, Unknown) else grid
+        grid = grid_of(self._adapter.support_for(symbol, timeframe, self._accounts[0]))
         opens = []
         now_ns = now_ns or self.now_ns
         at_ns = now_ns

@@ -11,11 +11,12 @@ import attrs
 
 from wickwire.conversation import OhlcvQuery, Page
 from wickwire.description import Account, OhlcvSupport
-from wickwire.model import DAY_NS, SECOND_NS, Candle, Finality, Timeframe, Unknown, Utc, iso
-from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
+from wickwire.model import DAY_NS, SECOND_NS, Candle, Finality, Timeframe, iso
+from wickwire.testing.checks import Checks, Level, Need, Skipped, require
 from wickwire.testing.material import Material
-from wickwire.testing.playing import few
-from wickwire.testing.search import blamed, search
+from wickwire.testing.pages import page_of, require_no_bug
+from wickwire.testing.playing import few, grid_of
+from wickwire.testing.search import search
 from wickwire.testing.truth import known
 
 if TYPE_CHECKING:
@@ -90,9 +91,7 @@ def true_history(material: Material) -> None:
             wrong = false_proof(material, one, query, page) or _untrue(material, one, query, page)
             require(not wrong, f"{one}: {wrong}", shown=repr(query))
             looked += 1
-    material.count(looked)
-    if not looked:
-        raise Skipped("supports_ohlcv() says of no timeframe that history is served")
+    material.count_or_skip(looked, "supports_ohlcv() says of no timeframe that history is served")
 
 
 @RANGES(
@@ -164,8 +163,7 @@ def nothing_out_of_time(material: Material) -> None:
         for query in (_ahead(material, one), *([_before_all(material, one)] if early else [])):
             material.count()
             fetched = material.playing.fetch(query, one.account)
-            if fetched.bug is not None:
-                raise Broken(f"{one}: {blamed(fetched.bug, material.code)}", shown=repr(query))
+            require_no_bug(material, fetched, one)
             rows = [] if fetched.page is None else list(inside(query, fetched.page).values())
             require(not rows, f"{one}: it is {iso(query.now_ns)}, and there is {rows[:1]}", shown=repr(query))
 
@@ -178,9 +176,8 @@ def _ahead(material: Material, one: Served) -> OhlcvQuery:
 
 def _before_all(material: Material, one: Served) -> OhlcvQuery:
     """Ask for some buckets that ended before anything was traded, as long ago as history may reach."""
-    grid = one.support.grid
     at_ns = material.playing.market.start_ns - 3 * one.timeframe.nominal_ns
-    open_ns = one.timeframe.open_at(at_ns, Utc() if isinstance(grid, Unknown) else grid)
+    open_ns = one.timeframe.open_at(at_ns, grid_of(one.support))
     query = material.playing.query(one.symbol, one.timeframe, 1, 0)
     return attrs.evolve(query, since_ns=open_ns - 3 * one.timeframe.nominal_ns, until_ns=open_ns)
 
@@ -205,10 +202,8 @@ def nothing_false_is_proven(material: Material) -> None:
             looked += 1
             wrong = false_proof(material, one, query, page)
             require(not wrong, f"{one}: of a snapshot that the venue cut: {wrong}", shown=repr(query))
-    material.count(looked)
-    if not looked:
-        why = f"its simulated venue knows no more than its history reaches back, and has no fault {SNIPPING}"
-        raise Skipped(why)
+    why = f"its simulated venue knows no more than its history reaches back, and has no fault {SNIPPING}"
+    material.count_or_skip(looked, why)
 
 
 def depth_of(one: Served) -> int | None:
@@ -250,12 +245,7 @@ def brought(material: Material, one: Served, query: OhlcvQuery) -> Page:
     Raises:
         Broken: There is none, though history is said to be served.
     """
-    fetched = material.playing.fetch(query, one.account)
-    if fetched.bug is not None:
-        raise Broken(f"{one}: {blamed(fetched.bug, material.code)}", shown=repr(query))
-    if fetched.page is None:
-        raise Broken(f"{one}: {fetched.error}", shown=repr(query))
-    return fetched.page
+    return page_of(material, material.playing.fetch(query, one.account), one)
 
 
 def inside(query: OhlcvQuery, page: Page) -> dict[int, Candle]:
@@ -277,9 +267,8 @@ def _true(material: Material, one: Served, query: OhlcvQuery) -> Sequence[Candle
     truth = known(material, one.symbol).candles
     if truth is None or one.account.feed:
         return ()
-    grid = Utc() if isinstance(one.support.grid, Unknown) else one.support.grid
     until_ns = min(query.until_ns + one.timeframe.nominal_ns, query.now_ns)
-    found = truth.candles(one.symbol, one.timeframe, query.since_ns, until_ns, grid=grid)
+    found = truth.candles(one.symbol, one.timeframe, query.since_ns, until_ns, grid=grid_of(one.support))
     return [true for true in found if true.open_ns < query.until_ns]
 
 

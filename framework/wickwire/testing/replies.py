@@ -11,8 +11,8 @@ from wickwire.errors import FaultKind, TransportError, VenueError, WireError
 from wickwire.testing.checks import Broken, Checks, Level, Need, require
 from wickwire.testing.material import Material
 from wickwire.testing.mutations import mutated
-from wickwire.testing.pages import Fetched, ask_again
-from wickwire.testing.search import blamed, search
+from wickwire.testing.pages import Fetched, ask_again, require_no_bug
+from wickwire.testing.search import search
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -38,8 +38,7 @@ Case = tuple[Fetched, int, HttpReply]
 )
 def page_or_error(material: Material) -> None:
     for fetched in material.fetched:
-        if fetched.bug is not None:
-            raise Broken(f"{fetched.source}: {blamed(fetched.bug, material.code)}", shown=repr(fetched.query))
+        require_no_bug(material, fetched, fetched.source)
 
     def look(case: Case) -> None:
         try:

@@ -14,6 +14,7 @@ from wickwire.description import Account
 from wickwire.endpoint import Ask, Endpoint, Topic
 from wickwire.errors import WireError
 from wickwire.events import Event
+from wickwire.model import Candle
 from wickwire.testing.foreign import outcome_of
 from wickwire.testing.sitting import Asked, Parsed, Sitting, Step, batches, parsed
 from wickwire.testing.trees import shape_of
@@ -68,6 +69,21 @@ class Dialogue:
     def ended_ns(self) -> int:
         """When its last frame came; 0 where none did."""
         return max((step.at_ns for step in self.steps if isinstance(step, Parsed)), default=0)
+
+    @property
+    def events(self) -> Iterator[tuple[Parsed, Event]]:
+        """Every event, with the frame that it came of."""
+        for step in self.steps:
+            if isinstance(step, Parsed):
+                for event in step.events:
+                    yield step, event
+
+    @property
+    def rows(self) -> Iterator[tuple[Parsed, Candle]]:
+        """Those of them that are rows of candles."""
+        for step, event in self.events:
+            if isinstance(event, Candle):
+                yield step, event
 
     @property
     def stages(self) -> Iterator[Stage]:

@@ -9,24 +9,11 @@ from typing import Final
 import attrs
 
 from wickwire.endpoint import Topic
-from wickwire.model import (
-    SECOND_NS,
-    Candle,
-    Feed,
-    Finality,
-    Grid,
-    Quote,
-    Timeframe,
-    Trade,
-    TradeAction,
-    Unknown,
-    Utc,
-    iso,
-)
+from wickwire.model import SECOND_NS, Candle, Feed, Finality, Grid, Quote, Timeframe, Trade, TradeAction, iso
 from wickwire.simulate.server import Market, MarketTrade, TradeTruth, Truth
-from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
+from wickwire.testing.checks import Broken, Checks, Level, Need, require
 from wickwire.testing.material import Material
-from wickwire.testing.sitting import Parsed
+from wickwire.testing.playing import grid_of
 from wickwire.testing.stages import Dialogue
 from wickwire.testing.values import unlawful
 
@@ -82,9 +69,7 @@ def true_trades(material: Material) -> None:
                 looked += _check_trades(material, dialogue, topic, truth.trades)
             elif topic.what is Feed.QUOTES and truth.market is not None and truth.trades is not None:
                 looked += _check_quotes(dialogue, topic, truth.market)
-    material.count(looked)
-    if not looked:
-        raise Skipped("no trade or quote came of which the truth is known")
+    material.count_or_skip(looked, "no trade or quote came of which the truth is known")
 
 
 @TRUTHS(
@@ -98,7 +83,7 @@ def true_rows(material: Material) -> None:
     for dialogue in _plain(material):
         last: dict[tuple[Topic, int], tuple[Candle, bytes]] = {}
         end_ns = dialogue.ended_ns
-        for step, row in _rows(dialogue):
+        for step, row in dialogue.rows:
             truth = known(material, row.symbol).candles
             if truth is None or unlawful(material, row, dialogue.account):
                 continue  # that is for another check to say
@@ -118,9 +103,7 @@ def true_rows(material: Material) -> None:
                     f"the last row of its bucket is {row!r:.300}, the whole is {whole!r:.300}",
                     shown=repr(frame),
                 )
-    material.count(looked)
-    if not looked:
-        raise Skipped("no candle came of which the truth is known")
+    material.count_or_skip(looked, "no candle came of which the truth is known")
 
 
 def _plain(material: Material) -> Iterator[Dialogue]:
@@ -130,20 +113,13 @@ def _plain(material: Material) -> Iterator[Dialogue]:
             yield dialogue
 
 
-def _events(dialogue: Dialogue) -> Iterator[tuple[Parsed, object]]:
-    for step in dialogue.steps:
-        if isinstance(step, Parsed):
-            for event in step.events:
-                yield step, event
-
-
 # --------------------------------------------------------------------------------------------------- trades
 
 
 def _check_trades(material: Material, dialogue: Dialogue, topic: Topic, truth: TradeTruth) -> int:
     """Compare all trades of one topic with the true ones; return how many there were."""
     told: dict[tuple[str, int, Decimal, Decimal], tuple[Trade, bytes]] = {}
-    for step, event in _events(dialogue):
+    for step, event in dialogue.events:
         if isinstance(event, Trade) and event.symbol == topic.symbol and event.action is TradeAction.NEW:
             told.setdefault((event.id, event.time_ns, event.price, event.size), (event, step.frame))
     if not told:
@@ -186,7 +162,7 @@ def _found(
 def _check_quotes(dialogue: Dialogue, topic: Topic, market: Market) -> int:
     """Compare each quote with those of the minute before it came."""
     looked = 0
-    for step, event in _events(dialogue):
+    for step, event in dialogue.events:
         if not isinstance(event, Quote) or event.symbol != topic.symbol:
             continue
         looked += 1
@@ -204,12 +180,6 @@ def _check_quotes(dialogue: Dialogue, topic: Topic, market: Market) -> int:
 
 
 # -------------------------------------------------------------------------------------------------- candles
-
-
-def _rows(dialogue: Dialogue) -> Iterator[tuple[Parsed, Candle]]:
-    for step, event in _events(dialogue):
-        if isinstance(event, Candle):
-            yield step, event
 
 
 def _untrue(truth: Truth, trades: TradeTruth | None, row: Candle, at_ns: int, grid: Grid) -> str:
@@ -240,5 +210,4 @@ def _whole(truth: Truth, row: Candle, grid: Grid) -> Candle | None:
 
 
 def _grid(material: Material, dialogue: Dialogue, symbol: str, timeframe: Timeframe) -> Grid:
-    grid = material.adapter.support_for(symbol, timeframe, dialogue.account).grid
-    return Utc() if isinstance(grid, Unknown) else grid
+    return grid_of(material.adapter.support_for(symbol, timeframe, dialogue.account))
