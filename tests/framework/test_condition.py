@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
-from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,20 +12,19 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from tests.framework.scripted import MINUTE, MINUTE_NS, SERIES, TOPIC
+from tests.framework.series_stage import SeriesStage
+from tests.framework.virtual import VirtualMachine, virtual
 from wickwire import SECOND_NS, Candle, Condition, Finality, OhlcvSupport, Page, Rung, Utc
-from wickwire.asking import Asking
 from wickwire.candle_route import CandleRoute
 from wickwire.clock import CLOCKS_AGREE_S, Moment, loop_s
 from wickwire.condition import LIVE_S, Standing, present_ns, shown, unfit
 from wickwire.correspondent import Correspondent
-from wickwire.ledger import Ledger, Want
+from wickwire.ledger import Want
 from wickwire.planner import Plan
-from wickwire.retry import Backoff
-from wickwire.simulate.loops import VirtualLoop, run_virtual, running_clock
-from wickwire.trust import Trust
+from wickwire.simulate.loops import running_clock
 from wickwire.venue_time import VenueTime
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,26 +37,17 @@ POLLED = attrs.evolve(STREAMED, rung=Rung.POLL, why="it is polled", falls_to=Non
 
 
 @attrs.define
-class Stage:
-    """One series with a stream and history, which do what a test says; time is virtual."""
+class Stage(SeriesStage):
+    """One series with a stream and history, which do what a test says."""
 
     plan: Plan = STREAMED
     hopeless: bool = False
     row_s: float = -math.inf
-    ledger: Ledger = attrs.field(init=False)
-    asking: Asking = attrs.field(init=False)
-    trust: Trust = attrs.field(init=False)
     started_ns: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        clock, support = running_clock(), self.plan.support
-        assert support is not None
-        self.started_ns = clock.now_ns()
-        self.ledger = Ledger.start(SERIES, support, None, self.started_ns)
-        moment, rng = Moment(self.started_ns, loop_s()), random.Random(1)
-        streamed = self.plan.rung.streams
-        self.asking = Asking(self.ledger, moment, rng, backoff=Backoff(), streamed=streamed)
-        self.trust = Trust(self.plan, self.ledger, self.asking, clock, lambda _: None)
+        super().__attrs_post_init__()
+        self.started_ns = running_clock().now_ns()
 
     def says(self) -> Condition:
         now_ns = running_clock().now_ns()
@@ -76,13 +64,13 @@ class Stage:
             now_s=loop_s(),
         ).condition
 
-    def subscribed(self) -> None:
-        self.trust.subscribed()
-        self.ledger.subscribed(self.ledger.epoch_count + 1, running_clock().now_ns())
-
-    def lost(self) -> None:
-        self.trust.lost("closed with 1006")
-        self.ledger.lost()
+    async def stays(self, condition: Condition, seconds: float, *, then: Condition) -> None:
+        """Let *seconds* pass, in which it says *condition* until a second before their end; and *then*."""
+        assert condition is self.says()
+        await asyncio.sleep(seconds - 1)
+        assert condition is self.says()
+        await asyncio.sleep(1)
+        assert then is self.says()
 
     def row(self, *, ago: int = 0, low: int = 100, **changes: Any) -> None:
         """Let a row come of the running bucket, or of one so many buckets ago."""
@@ -120,30 +108,13 @@ async def until_second(second: float) -> None:
     await asyncio.sleep((second - into_s) % 60.0 or 60.0)
 
 
-Test = Callable[[], Coroutine[Any, Any, None]]
-
-
-def virtual(test: Test) -> Callable[[], None]:
-    """Run a test on virtual time."""
-
-    def running() -> None:
-        run_virtual(test())
-
-    running.__name__, running.__doc__ = test.__name__, test.__doc__
-    return running
-
-
 # ----------------------------------------------------------------------------------------------- starting
 
 
 @virtual
 async def test_what_nobody_answered_for_is_starting_for_a_minute_and_then_stale() -> None:
     stage = Stage()
-    assert Condition.STARTING is stage.says()
-    await asyncio.sleep(LIVE_S - 1)
-    assert Condition.STARTING is stage.says()
-    await asyncio.sleep(1)
-    assert Condition.STALE is stage.says()
+    await stage.stays(Condition.STARTING, LIVE_S, then=Condition.STALE)
 
 
 @virtual
@@ -158,9 +129,7 @@ async def test_what_the_venue_will_not_have_is_refused() -> None:
 async def test_a_stream_that_was_never_there_is_starting_though_history_answered() -> None:
     stage = Stage()
     stage.history()
-    assert Condition.STARTING is stage.says()
-    await asyncio.sleep(LIVE_S)
-    assert Condition.STALE is stage.says()
+    await stage.stays(Condition.STARTING, LIVE_S, then=Condition.STALE)
 
 
 # ------------------------------------------------------------------------------------------- live and quiet
@@ -172,11 +141,7 @@ async def test_a_subscription_alone_is_quiet_and_a_row_makes_it_live_for_a_minut
     stage.subscribed()
     assert Condition.QUIET is stage.says()
     stage.row()
-    assert Condition.LIVE is stage.says()
-    await asyncio.sleep(LIVE_S - 1)
-    assert Condition.LIVE is stage.says()
-    await asyncio.sleep(1)
-    assert Condition.QUIET is stage.says()
+    await stage.stays(Condition.LIVE, LIVE_S, then=Condition.QUIET)
 
 
 @virtual
@@ -226,10 +191,7 @@ async def test_a_venue_that_streams_closed_candles_alone_is_live_from_one_to_the
     await asyncio.sleep(60)
     await until_second(1)
     stage.row(ago=1, finality=Finality.CLOSED)
-    await asyncio.sleep(60 + LIVE_S - 1)
-    assert Condition.LIVE is stage.says()
-    await asyncio.sleep(1)
-    assert Condition.LIVE is not stage.says()
+    await stage.stays(Condition.LIVE, 60 + LIVE_S, then=Condition.QUIET)
 
 
 @virtual
@@ -312,10 +274,7 @@ async def test_a_stream_that_was_there_and_is_lost_is_reconnecting_and_never_sta
     stage.subscribed()
     assert Condition.LIVE is stage.says(), "its last row is young enough"
     stage.lost()
-    await asyncio.sleep(LIVE_S - 1)
-    assert Condition.RECONNECTING is stage.says()
-    await asyncio.sleep(1)
-    assert Condition.STALE is stage.says()
+    await stage.stays(Condition.RECONNECTING, LIVE_S, then=Condition.STALE)
 
 
 @virtual
@@ -374,29 +333,16 @@ async def test_a_polled_series_whose_history_stays_away_is_stale_or_refused() ->
 # --------------------------------------------------------------------------------------- whatever happens
 
 
-class Lives(RuleBasedStateMachine):
+class Lives(VirtualMachine):
     """Rows of now and of before, closings, losses and silences, in any order and at any time."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner(loop_factory=VirtualLoop)
-        self.stage = self.runner.run(self._begin())
-
-    async def _begin(self) -> Stage:
-        return Stage()
-
-    def do(self, act: Callable[[], object]) -> None:
-        async def acting() -> None:
-            act()
-
-        self.runner.run(acting())
-
-    def teardown(self) -> None:
-        self.runner.close()
+        self.stage = self.do(Stage)
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 20.0, 59.0, 61.0, 150.0]))
     def time_passes(self, seconds: float) -> None:
-        self.runner.run(asyncio.sleep(seconds))
+        self.sleep(seconds)
 
     @precondition(lambda self: self.stage.ledger.epoch)
     @rule(ago=st.sampled_from([0, 0, 1, 3]))
@@ -420,9 +366,9 @@ class Lives(RuleBasedStateMachine):
 
     @rule()
     def a_sibling_moves_on(self) -> None:
-        before = self.runner.run(self._said())
+        before = self.do(self.stage.says)
         self.do(self.stage.sibling_moves_on)
-        assert before == self.runner.run(self._said()), "that a bucket is closed makes no row older"
+        assert before is self.do(self.stage.says), "that a bucket is closed makes no row older"
 
     @rule()
     def something_may_have_been_lost(self) -> None:
@@ -432,24 +378,21 @@ class Lives(RuleBasedStateMachine):
     def history_answers(self) -> None:
         self.do(self.stage.history)
 
-    async def _said(self) -> tuple[Condition, float]:
-        return self.stage.says(), loop_s() - self.stage.row_s
-
     @invariant()
     def it_never_says_live_when_its_newest_row_is_older_than_the_limit(self) -> None:
-        condition, age_s = self.runner.run(self._said())
+        condition, age_s = self.do(lambda: (self.stage.says(), loop_s() - self.stage.row_s))
         assert condition is not Condition.LIVE or age_s < LIVE_S
         assert condition is not Condition.LIVE or not unfit(self.stage.ledger)
 
     @invariant()
     def it_says_live_only_while_its_stream_is_there_and_reconnecting_only_while_not(self) -> None:
-        condition, _ = self.runner.run(self._said())
+        condition = self.do(self.stage.says)
         there = bool(self.stage.ledger.epoch)
         assert condition not in ({Condition.RECONNECTING} if there else {Condition.LIVE, Condition.QUIET})
 
     @invariant()
     def it_never_says_starting_once_its_stream_was_there(self) -> None:
-        condition, _ = self.runner.run(self._said())
+        condition = self.do(self.stage.says)
         assert condition is not Condition.STARTING or self.stage.ledger.epoch_count == 0
 
 

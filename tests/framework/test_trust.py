@@ -5,25 +5,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import random
-from collections.abc import Callable
-from typing import Any
 
 import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from tests.framework.scripted import SERIES, TOPIC
-from wickwire import News, OhlcvSupport, Rung, Switch, Utc
-from wickwire.asking import Asking
-from wickwire.clock import Moment, loop_s
-from wickwire.ledger import Ledger, PageOutcome
+from tests.framework.series_stage import SeriesStage
+from tests.framework.virtual import VirtualMachine, virtual
+from wickwire import OhlcvSupport, Rung, Switch, Utc
+from wickwire.clock import loop_s
+from wickwire.ledger import PageOutcome
 from wickwire.planner import Plan
-from wickwire.retry import Backoff
-from wickwire.simulate.loops import VirtualLoop, run_virtual, running_clock
-from wickwire.trust import AGREEMENTS, LOOK_S, OPENING_S, PATIENCE_S, Trust
+from wickwire.simulate.loops import run_virtual, running_clock
+from wickwire.trust import AGREEMENTS, LOOK_S, OPENING_S, PATIENCE_S
 
 SUPPORT = OhlcvSupport(stream=True, rest=True, grid=Utc())
 PLAN = Plan(
@@ -33,29 +30,10 @@ PINNED = attrs.evolve(PLAN, falls_to=None, pinned=True)
 
 
 @attrs.define
-class Stage:
+class Stage(SeriesStage):
     """The trust of one series, beside a ledger that knows only whether a stream is there."""
 
     plan: Plan = PLAN
-    told: list[News] = attrs.field(factory=list)
-    ledger: Ledger = attrs.field(init=False)
-    asking: Asking = attrs.field(init=False)
-    trust: Trust = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        clock = running_clock()
-        self.ledger = Ledger.start(SERIES, SUPPORT, None, clock.now_ns())
-        moment = Moment(clock.now_ns(), loop_s())
-        self.asking = Asking(self.ledger, moment, random.Random(1), backoff=Backoff(), streamed=True)
-        self.trust = Trust(self.plan, self.ledger, self.asking, clock, self.told.append)
-
-    def subscribed(self) -> None:
-        self.trust.subscribed()
-        self.ledger.subscribed(self.ledger.epoch_count + 1, running_clock().now_ns())
-
-    def lost(self, why: str = "closed with 1006") -> None:
-        self.trust.lost(why)
-        self.ledger.lost()
 
     async def falls(self) -> None:
         """Be subscribed, lost, and away for too long."""
@@ -73,16 +51,6 @@ class Stage:
         newest_ns = self.ledger.frontier_ns
         lacking = [newest_ns - number * self.ledger.buckets.size_ns for number in range(missed)]
         return self.trust.judge(PageOutcome(agreed=agreed, missed=sorted(lacking)))
-
-
-def virtual(test: Any) -> Callable[[], None]:
-    """Run a test on virtual time."""
-
-    def running() -> None:
-        run_virtual(test())
-
-    running.__name__, running.__doc__ = test.__name__, test.__doc__
-    return running
 
 
 # ------------------------------------------------------------------------------------------------- falling
@@ -292,26 +260,13 @@ def test_each_change_is_told_and_logged_and_the_last_hundred_are_kept(
     assert (str(SERIES), "stream", stage.trust.why) == (last["series"], last["route"], last["why"])
 
 
-class Routes(RuleBasedStateMachine):
+class Routes(VirtualMachine):
     """Beside a model: it is streamed unless it fell, and from then on until two candles agree in a row."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner(loop_factory=VirtualLoop)
-        self.stage = self.runner.run(self._begin())
+        self.stage = self.do(Stage)
         self.agreed, self.fallen, self.away_s = 0, False, 0.0
-
-    async def _begin(self) -> Stage:
-        return Stage()
-
-    def do(self, act: Callable[[], object]) -> None:
-        async def acting() -> None:
-            act()
-
-        self.runner.run(acting())
-
-    def teardown(self) -> None:
-        self.runner.close()
 
     @property
     def there(self) -> bool:
@@ -319,7 +274,7 @@ class Routes(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1.0, 4.0, 6.0, 61.0]))
     def time_passes(self, seconds: float) -> None:
-        self.runner.run(asyncio.sleep(seconds))
+        self.sleep(seconds)
         self.do(self.stage.trust.fall)
         self.away_s = 0.0 if self.there else self.away_s + seconds
         patience_s = PATIENCE_S if self.stage.trust.tried else OPENING_S
