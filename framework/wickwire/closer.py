@@ -20,7 +20,7 @@ from wickwire.condition import LIVE_S, Standing, present_ns, shown, unfit
 from wickwire.conversation import OhlcvQuery
 from wickwire.correspondent import Correspondent
 from wickwire.errors import FaultKind, RestAway, VenueError, WickwireError
-from wickwire.folding import Pages
+from wickwire.folding import SeriesHistory
 from wickwire.history import FetchedPage
 from wickwire.holes import WORK
 from wickwire.ledger import Ledger, PageOutcome, Want
@@ -51,7 +51,7 @@ class Closer:
         self,
         plan: Plan,
         ledger: Ledger,
-        history: Pages,
+        history: SeriesHistory,
         clock: Clock,
         rng: random.Random,
         *,
@@ -112,7 +112,7 @@ class Closer:
         now_ns, now_s = self._clock.now_ns(), loop_s()
         return Moment(self._clocks.at_venue_ns(now_ns, now_s), now_s)
 
-    def planned(self, plan: Plan, history: Pages) -> None:
+    def planned(self, plan: Plan, history: SeriesHistory) -> None:
         """Go on by another plan: the series was collected in passing, and now somebody wants it for good."""
         assert plan.support is not None
         self._history = history
@@ -122,7 +122,7 @@ class Closer:
         self._asking.prompt = plan.priority
         self._woken.set()
 
-    def prioritised(self, plan: Plan, history: Pages) -> None:
+    def prioritised(self, plan: Plan, history: SeriesHistory) -> None:
         """Go before others from now on, or not any more, as *plan* says; *history* knows it too."""
         self._trust.plan, self._history = plan, history
         self._asking.prompt = plan.priority

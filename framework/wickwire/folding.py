@@ -1,35 +1,21 @@
-"""History of candles that a venue does not serve, folded from smaller ones that it does."""
+"""The history of one candle series, which is folded from smaller candles where its venue serves no others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, final
+from typing import final
 
 import attrs
 
-from wickwire.breaker import Asker, Breaker
+from wickwire.breaker import Asker
 from wickwire.budget import Priority
 from wickwire.builder import folded
 from wickwire.conversation import BadRow, OhlcvQuery, Page, Stopped
 from wickwire.history import FetchedPage, History
 from wickwire.laws import strange_number
 from wickwire.model import Grid, Timeframe
-from wickwire.venue_time import VenueTime
-from wickwire.words import Words
 
-__all__ = ["FoldedHistory", "Pages", "RankedHistory", "fold_page"]
-
-
-class Pages(Protocol):
-    """What history is asked of: the venue, or something that folds what the venue says."""
-
-    words: Words
-    clocks: VenueTime
-    breaker: Breaker
-
-    async def page(self, query: OhlcvQuery, priority: Priority) -> FetchedPage:
-        """Fetch one page; raises as `History.page`."""
-        ...
+__all__ = ["Fold", "SeriesHistory", "fold_page"]
 
 
 def fold_page(page: Page, query: OhlcvQuery, grid: Grid) -> Page:
@@ -69,43 +55,50 @@ def _bad_buckets(page: Page, timeframe: Timeframe, grid: Grid) -> Iterator[BadRo
         yield BadRow(open_ns, timeframe.close_of(open_ns, grid), row.why)
 
 
-@final
-class RankedHistory:
-    """Asks as somebody of a certain importance. See `Pages`."""
+@attrs.frozen
+class Fold:
+    """What larger candles are folded from.
 
-    def __init__(self, history: History, asker: Asker) -> None:
-        """Ask *history* as *asker*."""
+    Attributes:
+        piece: The timeframe of the smaller ones.
+        grid: Where the larger ones open: each of them is a run of pieces.
+    """
+
+    piece: Timeframe
+    grid: Grid
+
+    def pieces(self, query: OhlcvQuery) -> OhlcvQuery:
+        """Return what is asked for to answer *query*: the pieces of every bucket that it touches."""
+        timeframe, grid = query.timeframe, self.grid
+        until_ns = timeframe.open_at(query.until_ns, grid)
+        if until_ns < query.until_ns:
+            until_ns = timeframe.close_of(until_ns, grid)
+        since_ns = timeframe.open_at(query.since_ns, grid)
+        return attrs.evolve(query, timeframe=self.piece, since_ns=since_ns, until_ns=until_ns)
+
+
+@final
+class SeriesHistory:
+    """The history of one candle series: the venue's, or folded from it.
+
+    Attributes:
+        words: How what the venue says is shown.
+        clocks: What is known of the venue's time.
+        breaker: Whether pages may be asked for now.
+    """
+
+    def __init__(self, history: History, asker: Asker, fold: Fold | None) -> None:
+        """Ask *history* as *asker*; a *fold* says of what its pages are made, where the venue has none."""
         self._history = history
         self._asker = asker
+        self._fold = fold
         self.words = history.words
         self.clocks = history.clocks
         self.breaker = history.breaker
 
     async def page(self, query: OhlcvQuery, priority: Priority) -> FetchedPage:
         """Fetch one page; raises as `History.page`."""
-        return await self._history.page(query, priority, self._asker)
-
-
-@final
-class FoldedHistory:
-    """Asks for smaller candles, and answers with larger ones. See `Pages`."""
-
-    def __init__(self, pages: Pages, piece: Timeframe, grid: Grid) -> None:
-        """Fold what *pages* says of *piece*; every larger bucket is a run of pieces on *grid*."""
-        self._pages = pages
-        self._piece = piece
-        self._grid = grid
-        self.words = pages.words
-        self.clocks = pages.clocks
-        self.breaker = pages.breaker
-
-    async def page(self, query: OhlcvQuery, priority: Priority) -> FetchedPage:
-        """Fetch one page; raises as `History.page`."""
-        timeframe, grid = query.timeframe, self._grid
-        until_ns = timeframe.open_at(query.until_ns, grid)
-        if until_ns < query.until_ns:
-            until_ns = timeframe.close_of(until_ns, grid)
-        since_ns = timeframe.open_at(query.since_ns, grid)
-        pieces = attrs.evolve(query, timeframe=self._piece, since_ns=since_ns, until_ns=until_ns)
-        fetched = await self._pages.page(pieces, priority)
-        return FetchedPage(fold_page(fetched.page, query, grid), fetched.as_of_ns)
+        if self._fold is None:
+            return await self._history.page(query, priority, self._asker)
+        fetched = await self._history.page(self._fold.pieces(query), priority, self._asker)
+        return FetchedPage(fold_page(fetched.page, query, self._fold.grid), fetched.as_of_ns)

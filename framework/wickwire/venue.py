@@ -21,7 +21,7 @@ from wickwire.description import Account, Limits
 from wickwire.dialing import Connections, Dialing
 from wickwire.endpoint import Topic
 from wickwire.fanout import FeedRoute
-from wickwire.folding import FoldedHistory, Pages, RankedHistory
+from wickwire.folding import Fold, SeriesHistory
 from wickwire.history import History
 from wickwire.history_stream import HistoryStream
 from wickwire.ledger import Ledger
@@ -206,7 +206,7 @@ class Venue:
         closer = Closer(
             plan,
             ledger,
-            self._pages(plan),
+            self._history_of(plan),
             self._clock,
             random.Random(self._rng.random()),
             backoff=self._backoff,
@@ -226,7 +226,7 @@ class Venue:
         self.plans[plan.series] = plan
         if plan.rung is not before.rung:
             self.pool.dismount(before.series, before.topic)
-        closer.planned(plan, self._pages(plan))
+        closer.planned(plan, self._history_of(plan))
         if plan.rung is not before.rung:
             self._feed(plan, closer)
 
@@ -235,19 +235,19 @@ class Venue:
         self.plans[plan.series] = plan
         closer = self.closers.get(plan.series)
         if closer is not None:
-            closer.prioritised(plan, self._pages(plan))
+            closer.prioritised(plan, self._history_of(plan))
 
-    def _pages(self, plan: Plan) -> Pages:
+    def _history_of(self, plan: Plan) -> SeriesHistory:
         """Return the history of a candle series, asked in the order of what matters and what came first."""
         place = self._ranks.setdefault(plan.series, self.budget.next_place())
         series, rank = plan.series, (0 if plan.priority else 1, place)
         again = partial(self._ask_again, series)
         asker = Asker(name=str(series), symbol=series.symbol, rank=rank, again=again)
-        ranked = RankedHistory(self.history, asker)
-        if plan.folds is None:
-            return ranked
-        assert plan.support is not None
-        return FoldedHistory(ranked, plan.folds, plan.support.grid)
+        fold = None
+        if plan.folds is not None:
+            assert plan.support is not None
+            fold = Fold(plan.folds, plan.support.grid)
+        return SeriesHistory(self.history, asker, fold)
 
     def _ask_again(self, series: Series) -> bool:
         """Let a series ask for what it could not while REST was away; say whether it will."""
