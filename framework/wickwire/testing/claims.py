@@ -14,10 +14,10 @@ from wickwire.errors import VenueError
 from wickwire.model import MINUTE_NS, SECOND_NS, Feed, Finality, Timeframe, Trade, iso
 from wickwire.testing.checks import Broken, Checks, Level, Need, require
 from wickwire.testing.material import Material
-from wickwire.testing.pages import page_of, require_no_bug
+from wickwire.testing.pages import require_no_bug
 from wickwire.testing.playing import few
 from wickwire.testing.ranges import Served, agree, brought, depth_of, false_proof, inside, served, some_served
-from wickwire.testing.sitting import MOST_REQUESTS, Sitting
+from wickwire.testing.sitting import Sitting
 from wickwire.testing.stages import Dialogue
 from wickwire.testing.subscriber import data_topic
 
@@ -267,10 +267,7 @@ def pages_are_as_long_as_said(material: Material) -> None:
         reach_ns = min(known_ns, depth_of(one) or known_ns)
         rows = max(1, min(one.support.page_rows, MOST_PAGE_ROWS, reach_ns // length_ns - MARGIN_ROWS))
         query = material.playing.query(one.symbol, one.timeframe, rows, 2)
-        fetched = material.playing.fetch(query, one.account)
-        page = page_of(material, fetched, one)
-        requests = len(fetched.exchanges)
-        require(requests <= MOST_REQUESTS, f"{one}: {rows} rows took {requests} requests", shown=repr(query))
+        page = brought(material, one, query)
         wrong = false_proof(material, one, query, page)
         require(not wrong, f"{one}: {wrong}", shown=repr(query))
         whole = page.covered == (query.since_ns, query.until_ns)
