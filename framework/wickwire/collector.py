@@ -29,6 +29,7 @@ from wickwire.places import Places
 from wickwire.planner import Plan, pinned
 from wickwire.registry import Registry
 from wickwire.retry import Backoff
+from wickwire.room import LEAST_MOVED
 from wickwire.roster import Roster
 from wickwire.store import REAL, Store, forming
 from wickwire.transport import Transport
@@ -67,6 +68,7 @@ class Collector(Outlet):
         rng: random.Random | None = None,
         watchdog: Watchdog | None = None,
         world: str = REAL,
+        least_moved: float = LEAST_MOVED,
     ) -> None:
         """Make a collector; nothing connects before `async with`.
 
@@ -86,10 +88,11 @@ class Collector(Outlet):
                 leaves the process alone.
             world: Whose candles these are, in a few words; name it where the venues are not the real ones, as
                 a store takes candles of one world only.
+            least_moved: Events a second: topics move away from a connection only where it carries more.
         """
         registry, clock, rng = registry or Registry(), clock or SystemClock(), rng or random.Random()
         watchdog = watchdog or Watchdog(registry)
-        audience, places = Audience(clock, self._tell), Places()
+        audience, places = Audience(clock, self._tell), Places(least_moved)
         calendars = Calendars(clock) if world == REAL else None
         venues = Venues(registry, accounts or {}, backoff, clock, rng, places)
         roster = Roster(registry, accounts or {}, clock, venues, audience, places, calendars)

@@ -17,7 +17,7 @@ from wickwire.endpoint import Topic
 from wickwire.errors import PluginError
 from wickwire.model import Rung, Series
 from wickwire.planner import Plan, judge
-from wickwire.room import Move, Room
+from wickwire.room import LEAST_MOVED, Move, Room
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
@@ -60,8 +60,9 @@ def plan_all(
 class Places:
     """Who has which place: series take places one by one, keep them, and give them back."""
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, least_moved: float = LEAST_MOVED) -> None:
+        """Start empty; what carries no more than *least_moved* events a second keeps its topics."""
+        self._least_moved = least_moved
         self._rooms: dict[str, Room] = {}
         self._plans: dict[Series, Plan] = {}
 
@@ -99,7 +100,7 @@ class Places:
         if canonical not in self._plans:
             pin = pins.get(series, pins.get(canonical))
             if judged.ladder:
-                room = self._rooms.setdefault(series.venue, Room(judged.limits))
+                room = self._rooms.setdefault(series.venue, Room(judged.limits, self._least_moved))
                 self._plans[canonical] = (
                     room.place_past(judged, pin) if past_only else room.place(judged, pin)
                 )

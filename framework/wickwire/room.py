@@ -15,14 +15,13 @@ from wickwire.ladder import Cost
 from wickwire.model import Rung
 from wickwire.planner import Judged, Plan
 
-__all__ = ["Full", "Line", "Move", "Room"]
+__all__ = ["LEAST_MOVED", "Full", "Line", "Move", "Room"]
 
 TOPICS_PER_LINE: Final = 200
 """Topics on one connection where the venue names no limit."""
 
 _ROUNDING: Final = 1e-6
 """In REST calls an hour: what adding and taking away again may leave of a sum."""
-
 
 MOST_UNEVEN: Final = 1.25
 """How much more than the mean a connection may carry before something is moved away from it."""
@@ -88,9 +87,19 @@ class Full:
 
 @attrs.define
 class Room:
-    """What is left of a venue's limits; `asking` counts who is polled over a connection, by variant."""
+    """What is left of a venue's limits.
+
+    Attributes:
+        limits: The venue's, or the account's where those are lower.
+        least_moved: Events a second: what carries less is never evened out.
+        lines: The connections.
+        rates: Events a second that topics bring, as measured last.
+        rest_per_hour: REST calls an hour that are taken.
+        asking: Who is polled over a connection, by variant.
+    """
 
     limits: Limits
+    least_moved: float = LEAST_MOVED
     lines: list[Line] = attrs.field(factory=list)
     rates: dict[Topic, float] = attrs.field(factory=dict)
     rest_per_hour: float = 0.0
@@ -210,7 +219,7 @@ class Room:
         loads = {line.number: self._load(line) for line in lines}
         hottest = max(lines, key=lambda line: loads[line.number])
         hot = loads[hottest.number]
-        if hot <= max(sum(loads.values()) / len(loads) * MOST_UNEVEN, LEAST_MOVED):
+        if hot <= max(sum(loads.values()) / len(loads) * MOST_UNEVEN, self.least_moved):
             return None
         most = self.limits.topics_per_connection or TOPICS_PER_LINE
         for coolest in sorted(lines, key=lambda line: loads[line.number]):

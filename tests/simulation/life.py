@@ -215,17 +215,17 @@ def made(
     rng: random.Random,
     *,
     ways: Mapping[str, Mapping[str, Any]],
-    accounts: Mapping[str, Account],
+    **more: Any,
 ) -> Life:
-    """Return a life that has not begun."""
+    """Return a life that has not begun; its collector is given *more*."""
     collector = Collector(
         shelf,
         registry=registry,
         transport=passage,
-        accounts=accounts,
         clock=clock,
         rng=rng,
         world="a simulated run",
+        **more,
     )
     return Life(
         number=number,

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
@@ -27,7 +27,7 @@ from tests.simulation.sampler import Sampler, sight_of
 from tests.simulation.script import Script, Way
 from tests.simulation.shelf import Shelf, Weather
 from tests.simulation.venues import Venues
-from wickwire import DAY_NS, SECOND_NS, Series, room
+from wickwire import DAY_NS, SECOND_NS, Series
 from wickwire.description import OhlcvSupport
 from wickwire.registry import Registry
 from wickwire.simulate import DEFAULT_LISTINGS, SeededMarket
@@ -191,8 +191,10 @@ class Stage:
         passage = Passage(self.line, self.books, self.lives)
         ways = {name: self._given(way) for name, way in self.script.ways.items()}
         where = shelf, passage, self.heard, self.registry, self.wall, rng
-        accounts = accounts_of(self.script.narrow)
-        life = made(self.lives, self.series, *where, ways=ways, accounts=accounts)
+        more: dict[str, Any] = {"accounts": accounts_of(self.script.narrow)}
+        if self.script.balanced:
+            more["least_moved"] = BALANCED
+        life = made(self.lives, self.series, *where, ways=ways, **more)
         self.journal.note("life", self.lives)
         assert self._tasks is not None
         life.task = self._tasks.create_task(_ended(life), name=f"life {self.lives}")
@@ -251,17 +253,6 @@ async def _ended(life: Life) -> None:
     except asyncio.CancelledError:
         if not life.dead and not life.leave.is_set():
             raise
-
-
-@contextlib.contextmanager
-def _balanced(script: Script) -> Iterator[None]:
-    """Even out connections that carry little, where the script says so: here nothing ever carries much."""
-    usual = room.LEAST_MOVED
-    room.LEAST_MOVED = BALANCED if script.balanced else usual  # type: ignore[misc]  # for one run
-    try:
-        yield
-    finally:
-        room.LEAST_MOVED = usual  # type: ignore[misc]  # as above
 
 
 @contextlib.asynccontextmanager
@@ -326,8 +317,7 @@ async def acted(
                 sampler=Sampler(),
                 claims=Claims(true.now_ns),
             )
-            with _balanced(script):
-                await stage.play()
+            await stage.play()
             yield stage
     finally:
         logger.removeHandler(listening)

@@ -208,11 +208,8 @@ def test_the_collector_stops_while_a_connection_is_replaced() -> None:
     assert {(False, "the venue's scope ended")} == {(one.replaced, one.trouble) for one in rotations}
 
 
-def test_busy_topics_move_to_connections_that_carry_less_and_nobody_notices(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_busy_topics_move_to_connections_that_carry_less_and_nobody_notices() -> None:
     """Four busy ones share a connection, two quiet ones the other."""
-    monkeypatch.setattr("wickwire.room.LEAST_MOVED", 0.1)
     series = [f"kraken:{symbol}/USD@{what}" for symbol in ("BTC", "ETH") for what in ("trades", "quotes")]
     series += [f"kraken:{symbol}/USD@1m" for symbol in ("SOL", "XRP")]
     narrow = {"kraken": Account(limits=Limits(topics_per_connection=4))}
@@ -235,7 +232,7 @@ def test_busy_topics_move_to_connections_that_carry_less_and_nobody_notices(
         )
         assert told == true
 
-    simulate(play, *series, accounts=narrow)
+    simulate(play, *series, accounts=narrow, least_moved=0.1)
 
 
 def carried(world: World) -> dict[int, set[str]]:
