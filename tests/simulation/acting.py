@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from tests.simulation.pools import POOLED
 from tests.simulation.sampler import sight_of
 from tests.simulation.trouble import Trouble
-from wickwire import HOUR_NS, SECOND_NS, Series, StoreError, Timeframe, UsageError
+from wickwire import HOUR_NS, SECOND_NS, Series, StoreError, Timeframe, UsageError, WickwireError
 from wickwire.simulate.loops import VirtualLoop
 
 if TYPE_CHECKING:
@@ -369,5 +369,5 @@ async def _asked(asking: Awaitable[object]) -> None:
 
 
 async def _added(life: Life, name: str) -> None:
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(WickwireError):  # the collector may stop meanwhile
         await life.add(name)

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -237,8 +237,3 @@ def made(
         collector=collector,
         ways=ways,
     )
-
-
-def candle_series(names: Sequence[str]) -> list[Series]:
-    """Return those of *names* that carry candles."""
-    return [one for one in map(Series.parse, names) if not isinstance(one.what, Feed)]
