@@ -2,8 +2,8 @@
 
 A connection is replaced in time: before a token ends, when it is as old as it may get, when somebody asks
 for it. Where the venue allows one connection more, the new one is opened first, and each topic is handed over
-once it is proven there; elsewhere the old one ends first, and history brings what was missed. By the same
-handing over topics move from a connection that carries much to one that carries little.
+once it is proven there (`transfer`); elsewhere the old one ends first, and history brings what was missed.
+In the same way topics move from a connection that carries much to one that carries little.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import Final
 
 import attrs
@@ -21,29 +20,20 @@ from wickwire.clock import Clock
 from wickwire.description import Limits
 from wickwire.dialing import Connections
 from wickwire.endpoint import Topic
-from wickwire.errors import FaultKind, VenueError, WickwireError
-from wickwire.handover import Overlap, Proof
+from wickwire.errors import FaultKind, VenueError
 from wickwire.news import Rotation, Tell
 from wickwire.pool import Link, Pool
 from wickwire.room import Move
-from wickwire.session import Session, SessionState
+from wickwire.session import Session
 from wickwire.subscriptions import TopicPhase
+from wickwire.transfer import CHECK_S, PROOF_S, Transfer
 
 __all__ = ["Rotator"]
 
 log = logging.getLogger(__name__)
 
-CHECK_S: Final = 0.25
-"""How often it is looked whether what is handed over is proven."""
-
-PROOF_S: Final = 30.0
-"""How long a new connection may take, once it is opened, until all of its topics are proven."""
-
 OPENING_S: Final = 60.0
 """How long opening it may take; the old one goes on meanwhile."""
-
-PRESUMED_S: Final = 3.0
-"""After so long what was asked for is taken as subscribed to, where the venue says so by data only."""
 
 LEAD_S: Final = 120.0
 """How long before its end a connection is replaced; at most the last eighth of its age."""
@@ -237,10 +227,10 @@ class Rotator:
         """Open a new connection beside the old one and hand all over; None where the venue takes but one."""
         loop, topics = asyncio.get_running_loop(), list(old.topics)
         new = Link(old.number, old.variant, old.key, attempts=old.attempts, spare=True)
-        self._pool.depart(old, new, topics)
+        transfer = Transfer(self._pool, old, new, topics)
         self._pool.add(new, after=old)
         try:
-            await self._carry_over(old, new, loop.time() + OPENING_S)
+            await transfer.carry_over(loop.time() + OPENING_S)
             proven = len(new.topics)
             if not proven and new.arrivals:
                 taken = isinstance(new.error, VenueError) and new.error.kind is FaultKind.SLOT_TAKEN
@@ -251,11 +241,11 @@ class Rotator:
                     None if taken else self._rotation(old, why, len(topics), replaced=False, trouble=trouble)
                 )
             began_s = loop.time()
-            broken = sum([self._break_over(old, new, topic) for topic in list(new.arrivals)])
+            broken = transfer.break_over()
             new.spare = False
         finally:
             if new.spare and old in self._pool.links:
-                self._stay(old, new)
+                transfer.leave_the_rest()
                 old.topics.update(new.topics)  # the scope ended before all were handed over
                 self._pool.remove(new)
             else:
@@ -297,93 +287,6 @@ class Rotator:
         gap_s = loop.time() - began_s
         return gap_s, loop.time() - began_s if await self._healed(list(link.topics)) else None
 
-    # ------------------------------------------------------------------------------------------ handing over
-
-    async def _carry_over(self, old: Link, new: Link, opened_by_s: float) -> None:
-        """Hand over each topic once it is proven, until all are, or it takes too long, or cannot be."""
-        loop, before, until_s = asyncio.get_running_loop(), old.session, opened_by_s
-        ready_s: float | None = None
-        while new.arrivals and loop.time() < until_s:
-            await asyncio.sleep(CHECK_S)
-            session = new.session
-            if old.session is not before:  # it ended by itself: then the new one is the reconnection
-                for topic in list(new.arrivals):
-                    self._arrive(old, new, topic, seamless=False)
-            elif session is not None and session.state is SessionState.READY:
-                if ready_s is None:
-                    ready_s = loop.time()
-                    until_s = ready_s + PROOF_S
-                if loop.time() >= ready_s + PRESUMED_S:
-                    for topic in new.arrivals:
-                        session.presume(topic)
-                self._arrive_proven(old, new, loop.time())
-            if (new.spare and _is_final(new.error)) or all(one.trouble for one in new.arrivals.values()):
-                return
-
-    def _arrive_proven(self, old: Link, new: Link, now_s: float) -> None:
-        proofs = {
-            topic: overlap.proof(now_s) for topic, overlap in new.arrivals.items() if not overlap.trouble
-        }
-        for topic, proof in proofs.items():
-            # silence proves nothing on a connection that does not bring what it should
-            if proof is Proof.DATA or Proof.NONE not in proofs.values():
-                self._arrive(old, new, topic, seamless=True)
-
-    def _arrive(self, old: Link, new: Link, topic: Topic, *, seamless: bool) -> None:
-        """Let the new connection count for *topic* from now on."""
-        overlap, riders, before = new.arrivals.pop(topic), self._pool.riders[topic], old.session
-        lived = before is not None and before.phase(topic) is TopicPhase.CONFIRMED
-        new.topics[topic] = old.topics.pop(topic)
-        riders.departure = riders.arrival = None
-        if before is not None:
-            if new.spare:
-                before.release(topic)
-            else:
-                before.drop(topic)
-        session, route = new.session, riders.route
-        if session is None or session.phase(topic) is None:
-            return
-        if session.phase(topic) is not TopicPhase.CONFIRMED:
-            session.reroute(topic, route)
-            if overlap.refusal is not None:
-                route.refused(*overlap.refusal)
-            return
-        if seamless and lived:
-            route.moved(session)
-        else:
-            route.subscribed(session)
-        overlap.hand_over(route, partial(self._settle_down, new, topic, overlap))
-        riders.arrival = overlap
-
-    def _settle_down(self, link: Link, topic: Topic, overlap: Overlap) -> None:
-        """Let the data of a topic go to its route directly: nothing comes any more that was told before."""
-        riders = self._pool.riders.get(topic)
-        if riders is None or riders.arrival is not overlap:
-            return
-        riders.arrival = None
-        if link.session is not None and link.session.phase(topic) is not None:
-            link.session.reroute(topic, riders.route)
-
-    def _break_over(self, old: Link, new: Link, topic: Topic) -> bool:
-        """Let the new connection count for what is not proven there; say whether that interrupts it."""
-        lived = old.session is not None and old.session.phase(topic) is TopicPhase.CONFIRMED
-        if lived:
-            route = self._pool.riders[topic].route
-            route.lost("the connection was replaced before this was proven on the new one")
-        self._arrive(old, new, topic, seamless=False)
-        return lived
-
-    def _stay(self, old: Link, new: Link) -> None:
-        """Let what was not handed over stay where it is."""
-        for topic in list(new.arrivals):
-            del new.arrivals[topic]
-            riders = self._pool.riders[topic]
-            riders.departure = None
-            if new.session is not None:
-                new.session.drop(topic)
-            if old.session is not None and old.session.phase(topic) is not None:
-                old.session.reroute(topic, riders.route)
-
     # --------------------------------------------------------------------------------------------- balancing
 
     def rates(self, now_s: float) -> Mapping[Topic, float]:
@@ -417,22 +320,12 @@ class Rotator:
         new = next((one for one in self._pool.links if one.number == move.into), None)
         if old is None or new is None or old.number != move.out_of or old.session is None:
             return
-        self._pool.depart(old, new, [move.topic])
+        transfer = Transfer(self._pool, old, new, [move.topic])
         try:
-            await self._carry_over(old, new, asyncio.get_running_loop().time() + PROOF_S)
+            await transfer.carry_over(asyncio.get_running_loop().time() + PROOF_S)
         finally:
             if move.topic in new.arrivals:
-                self._stay(old, new)
+                transfer.leave_the_rest()
             for link in (old, new):
                 if not link.topics and link in self._pool.links:
                     self._pool.remove(link)
-
-
-def _is_final(error: WickwireError | None) -> bool:
-    """Say whether it is no use to try again to open a connection that another one has in its place."""
-    return isinstance(error, VenueError) and error.kind in {
-        FaultKind.SLOT_TAKEN,
-        FaultKind.CREDENTIALS,
-        FaultKind.ENTITLEMENT,
-        FaultKind.WAIT,
-    }
