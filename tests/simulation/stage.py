@@ -33,6 +33,7 @@ from wickwire.registry import Registry
 from wickwire.simulate import DEFAULT_LISTINGS, SeededMarket
 from wickwire.simulate.loops import running_clock
 from wickwire.simulate.memory import MemoryTransport
+from wickwire.simulate.server import VenueServer
 from wickwire_sqlite.store import SqliteStore
 
 __all__ = ["LATENCY_S", "Stage", "acted"]
@@ -255,6 +256,20 @@ async def _ended(life: Life) -> None:
             raise
 
 
+def _servers(script: Script, registry: Registry, market: SeededMarket) -> dict[str, VenueServer]:
+    """Return the simulated venues that *script* needs, with the habits that it gives them."""
+    servers: dict[str, VenueServer] = {}
+    for venue in dict.fromkeys(Series.parse(name).venue for name in script.series):
+        make = registry.load(venue).simulate
+        assert make is not None
+        server = servers[venue] = make(market)
+        if isinstance(server, HarbourServer):
+            server.habits = script.habits
+        if venue == "dxlink" and script.login_ahead_s:
+            server.inject("login_clock", ahead_s=script.login_ahead_s)
+    return servers
+
+
 @contextlib.asynccontextmanager
 async def acted(
     script: Script, *, out: IO[str] | None = None, lots: bool = True, lively: int = 1
@@ -276,15 +291,7 @@ async def acted(
         for listing in DEFAULT_LISTINGS
     ]
     market = SeededMarket(script.seed, true.now_ns() - MARKET_NS, listings)
-    servers = {}
-    for venue in dict.fromkeys(Series.parse(name).venue for name in script.series):
-        make = registry.load(venue).simulate
-        assert make is not None
-        server = servers[venue] = make(market)
-        if isinstance(server, HarbourServer):
-            server.habits = script.habits
-        if venue == "dxlink" and script.login_ahead_s:
-            server.inject("login_clock", ahead_s=script.login_ahead_s)
+    servers = _servers(script, registry, market)
     hosts = {
         urlsplit(origin).netloc: venue
         for venue, server in servers.items()
