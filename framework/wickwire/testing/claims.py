@@ -17,9 +17,8 @@ from wickwire.testing.material import Material
 from wickwire.testing.pages import require_no_bug
 from wickwire.testing.playing import few
 from wickwire.testing.ranges import Served, agree, brought, depth_of, false_proof, inside, served, some_served
-from wickwire.testing.sitting import Sitting
+from wickwire.testing.sitting import Sitting, data_topic
 from wickwire.testing.stages import Dialogue
-from wickwire.testing.subscriber import data_topic
 
 __all__ = ["CAPABILITIES"]
 

@@ -12,9 +12,9 @@ from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, requir
 from wickwire.testing.material import Material
 from wickwire.testing.playing import LASTS_NS
 from wickwire.testing.search import search
-from wickwire.testing.sitting import Asked
+from wickwire.testing.sitting import Asked, data_topic
 from wickwire.testing.stages import Stage, heard
-from wickwire.testing.subscriber import Connected, Phase, Subscriber, data_topic, phases
+from wickwire.testing.subscriber import Connected, Phase, Subscriber, phases
 
 __all__ = ["DIALOGUES"]
 

@@ -17,7 +17,7 @@ from wickwire.description import Account
 from wickwire.endpoint import Ask, Endpoint, Readiness, Send, Topic
 from wickwire.errors import TransportError, WireError
 from wickwire.events import Accepted, Event, Ready, Refused, SnapshotDone
-from wickwire.model import SECOND_NS, Candle, Quote, Trade
+from wickwire.model import SECOND_NS, Candle, Feed, Quote, Trade
 from wickwire.simulate.requests import opening_of, reply_of, request_of
 from wickwire.simulate.server import Answer, Connection, Hangup, Outgoing, VenueServer
 from wickwire.testing.foreign import outcome_of
@@ -31,10 +31,10 @@ __all__ = [
     "Step",
     "batches",
     "conversed",
+    "data_topic",
     "parsed",
     "replied",
     "streamed",
-    "topic_of",
 ]
 
 R = TypeVar("R")
@@ -136,9 +136,17 @@ def batches(asks: Iterable[Ask], endpoint: Endpoint) -> list[tuple[Ask, ...]]:
     return [wanted[at : at + most] for at in range(0, len(wanted), most)]
 
 
-def topic_of(event: Event) -> Topic | None:
-    """Return what *event* is data of; of a trade or quote its symbol counts, and its feed is not told."""
-    return Topic(event.symbol, event.timeframe) if isinstance(event, Candle) else None
+def data_topic(event: Event) -> Topic | None:
+    """Return the topic that *event* is data of; None where it is no data."""
+    match event:
+        case Candle():
+            return Topic(event.symbol, event.timeframe)
+        case Trade():
+            return Topic(event.symbol, Feed.TRADES)
+        case Quote():
+            return Topic(event.symbol, Feed.QUOTES)
+        case _:
+            return None
 
 
 @final
@@ -255,7 +263,7 @@ class Sitting:
             elif isinstance(event, Trade | Quote):
                 symbols.add(event.symbol)
             else:
-                known.add(topic_of(event))
+                known.add(data_topic(event))
         return [one for one in topics if one not in known and one.symbol not in symbols]
 
     def _settle(self) -> None:
@@ -287,7 +295,7 @@ def streamed(
     sitting.subscribe([Ask(request.topic, request.since_ns)])
     sitting.until(sitting.now_ns + 5 * SECOND_NS)
     told = sitting.told
-    candles = [one for one in told if isinstance(one, Candle) and topic_of(one) == request.topic]
+    candles = [one for one in told if isinstance(one, Candle) and data_topic(one) == request.topic]
     ends = [one for one in told if isinstance(one, SnapshotDone) and one.topic == request.topic]
     complete = any(not one.truncated for one in ends)
     return StreamHistory(candles=candles, complete=complete)

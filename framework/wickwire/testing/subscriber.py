@@ -12,13 +12,13 @@ from wickwire.adapter import Adapter
 from wickwire.description import Account
 from wickwire.endpoint import Ask, Topic
 from wickwire.events import Accepted, Event, Refused, Released, SnapshotDone
-from wickwire.model import SECOND_NS, Candle, Feed, Quote, Trade
+from wickwire.model import SECOND_NS
 from wickwire.simulate.server import Market
 from wickwire.testing.foreign import outcome_of
 from wickwire.testing.relay import Relay
-from wickwire.testing.sitting import Asked, Sitting
+from wickwire.testing.sitting import Asked, Sitting, data_topic
 
-__all__ = ["Connected", "Deed", "Party", "Phase", "Subscriber", "Word", "data_topic", "phases"]
+__all__ = ["Connected", "Deed", "Party", "Phase", "Subscriber", "Word", "phases"]
 
 MOST_FRAMES: Final = 300
 """As many are listened to after one deed."""
@@ -189,19 +189,6 @@ class Subscriber:
             return
         sitting.error = outcome_of(lambda: sitting.subscribe(map(Ask, topics), removed))[1] or sitting.error
         sitting.until(sitting.now_ns + ANSWER_NS, most=MOST_FRAMES)
-
-
-def data_topic(event: Event) -> Topic | None:
-    """Return the topic that *event* is data of; None where it is no data."""
-    match event:
-        case Candle():
-            return Topic(event.symbol, event.timeframe)
-        case Trade():
-            return Topic(event.symbol, Feed.TRADES)
-        case Quote():
-            return Topic(event.symbol, Feed.QUOTES)
-        case _:
-            return None
 
 
 def phases(sitting: Sitting) -> dict[Topic, Phase]:

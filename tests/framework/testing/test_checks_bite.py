@@ -132,7 +132,6 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "seconds taken for nanoseconds": (
         "P07 P20",
         (CANDLE, "open_ns = int(opens)"),
-        ("open_ns + SECONDS[timeframe] * SECOND_NS", "open_ns + SECONDS[timeframe] * SECOND_NS"),
     ),
     "a candle that ends too late": (
         "P08 P20",
