@@ -14,7 +14,7 @@ from wickwire.errors import FaultKind
 from wickwire.holes import difference
 from wickwire.ledger import Ledger
 from wickwire.news import Doubted, HistoryFailed, HoleFound, HoleHealed, Rescaled, RowRefused, Tell
-from wickwire.repeats import Repeats, without_numbers
+from wickwire.repeats import Repeats, counted, without_numbers
 
 __all__ = ["Correspondent"]
 
@@ -67,7 +67,7 @@ class Correspondent:
         times = self._refusals.failed(without_numbers(ledger.refusal_why), loop_s())
         if times:
             refusal, at_ns = ledger.last_refusal, self._clock.now_ns()
-            said = {"series": str(ledger.series), "why": refusal, **_counted(times)}
+            said = {"series": str(ledger.series), "why": refusal, **counted(times)}
             log.warning("a row of the venue is no candle", extra=said)
             self._tell(RowRefused(series=ledger.series, at_ns=at_ns, why=refusal))
 
@@ -91,7 +91,7 @@ class Correspondent:
         is_other = self._failing.get(where) != kind
         if times or (is_other and where == "history"):
             level = logging.WARNING if times else logging.INFO
-            log.log(level, "%s failed", where, extra={"series": str(series), "why": why, **_counted(times)})
+            log.log(level, "%s failed", where, extra={"series": str(series), "why": why, **counted(times)})
         if where == "history" and is_other:
             fault, at_ns = kind if isinstance(kind, FaultKind) else None, self._clock.now_ns()
             self._tell(HistoryFailed(series=series, at_ns=at_ns, kind=fault, why=why))
@@ -112,8 +112,3 @@ class Correspondent:
         self._failing.pop(where, None)
         if not self._failing:
             self._failures.works(loop_s())
-
-
-def _counted(times: int) -> dict[str, int]:
-    """Return how often it came since it was told last, where that is more than once."""
-    return {"times": times} if times > 1 else {}

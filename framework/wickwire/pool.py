@@ -20,7 +20,7 @@ from wickwire.endpoint import Lane, Topic
 from wickwire.errors import WickwireError
 from wickwire.handover import Departure, Overlap
 from wickwire.model import Series
-from wickwire.repeats import Repeats, without_numbers
+from wickwire.repeats import Repeats, counted, without_numbers
 from wickwire.retry import Backoff, Retries
 from wickwire.routes import Riders
 from wickwire.session import Session, SessionState
@@ -276,7 +276,7 @@ class Pool:
         log.log(
             logging.WARNING if times else logging.INFO,
             "stream ended",
-            extra={**said, **({"times": times} if times > 1 else {})},
+            extra={**said, **counted(times)},
         )
         link.trouble, link.session, link.error = why, None, error
         self._lost(link, wait_s)

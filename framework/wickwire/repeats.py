@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["AGAIN_S", "CALM_S", "MOST_REASONS", "Repeats", "without_numbers"]
+__all__ = ["AGAIN_S", "CALM_S", "MOST_REASONS", "Repeats", "counted", "without_numbers"]
 
 CALM_S: Final = 300.0
 """An outage is over when all went well for so long, unless said otherwise: what comes then is another one."""
@@ -30,6 +30,11 @@ _NUMBER: Final = re.compile(r"[-+\d.,]+(?:[eE][-+]?\d+)?")
 def without_numbers(why: str) -> str:
     """Return *why* without its numbers: what differs in these alone is the same reason."""
     return _NUMBER.sub("", why)
+
+
+def counted(times: int) -> dict[str, int]:
+    """Return what a log line says of how often its reason came since it was told last: nothing of once."""
+    return {"times": times} if times > 1 else {}
 
 
 @attrs.define
