@@ -19,6 +19,7 @@ from typing import Final, final
 
 import attrs
 
+from wickwire.clock import loop_s
 from wickwire.description import Limits, Rate
 from wickwire.errors import FaultKind, VenueError
 from wickwire.meter import Heard, Meter
@@ -104,7 +105,7 @@ class Turnstile:
     def lower(self, rate: Rate | None) -> None:
         """Guard *rate* as well."""
         if rate is not None:
-            self._meter.lower(rate, asyncio.get_running_loop().time())
+            self._meter.lower(rate, loop_s())
 
     @property
     def waiting(self) -> int:
@@ -119,7 +120,7 @@ class Turnstile:
     @property
     def paused_s(self) -> float:
         """For how many seconds more nobody is let through; 0 where the venue did not ask for that."""
-        return max(self._closed_until_s - asyncio.get_running_loop().time(), 0.0)
+        return max(self._closed_until_s - loop_s(), 0.0)
 
     async def enter(self, cost: int, priority: Priority, rank: Rank = FIRST) -> None:
         """Wait for the turn of *cost*; `leave` has to follow once the venue must have counted it."""
@@ -139,7 +140,7 @@ class Turnstile:
 
     def leave(self, cost: int) -> None:
         """Count *cost* from now on: its reply is there, or will never be."""
-        now_s = asyncio.get_running_loop().time()
+        now_s = loop_s()
         self._meter.count(cost, now_s)
         self._probes = self._probes and now_s < self._closed_until_s
         self._left_s = now_s
@@ -166,14 +167,14 @@ class Turnstile:
 
     def hear(self, heard: Heard) -> None:
         """Let no more through than a reply says is left; nobody before the next window, if that is news."""
-        is_news = self._meter.hear(heard, asyncio.get_running_loop().time())
+        is_news = self._meter.hear(heard, loop_s())
         if is_news and heard.left < 1 and heard.next_s is not None:
             self.pause(min(heard.next_s, LONGEST_ASKED_S))
 
     def pause(self, seconds: float) -> None:
         """Let nobody through for *seconds*, and then one alone until it is answered: the venue said so."""
         self._probes = True
-        self._closed_until_s = max(self._closed_until_s, asyncio.get_running_loop().time() + seconds)
+        self._closed_until_s = max(self._closed_until_s, loop_s() + seconds)
 
     def _admit(self) -> None:
         """Let through whoever may go now, and look again when the next one may."""
@@ -231,7 +232,7 @@ class Call:
         self._turnstile = turnstile
         self._cost = cost
         self._names = names
-        self._since_s = asyncio.get_running_loop().time()
+        self._since_s = loop_s()
         self.is_sent = True
 
     def told(self, headers: Mapping[str, str], now_ns: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,7 +12,7 @@ from typing import Final, Self
 from wickwire.audience import Audience, EventListener, Listener
 from wickwire.audit import Audit, Audited
 from wickwire.calendars import Calendars
-from wickwire.clock import Clock, SystemClock
+from wickwire.clock import Clock, SystemClock, loop_s
 from wickwire.closer import Closer
 from wickwire.description import Account
 from wickwire.errors import PlanError, UsageError
@@ -376,7 +375,7 @@ class Collector(Outlet):
     def health(self) -> Health:
         """Say how everything is doing, at this moment."""
         writer, alarm = self._life.writer, self._watchdog.alarm
-        venues, now_s = self._venues.scopes, asyncio.get_running_loop().time()
+        venues, now_s = self._venues.scopes, loop_s()
         now_ns = self._clock.now_ns()
         candles = [
             of_closer(one, venue, now_ns) for venue in venues.values() for one in venue.closers.values()

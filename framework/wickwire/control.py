@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Final
 
 from wickwire.adapter import Adapter
-from wickwire.clock import Clock
+from wickwire.clock import Clock, loop_s
 from wickwire.errors import FaultKind, VenueError
 from wickwire.events import Accepted, Fault, Heartbeat, Refused, Released, Removed, SnapshotDone, VenueStatus
 from wickwire.history import History
@@ -108,7 +107,7 @@ class Control:
 
     def refused(self, event: Refused) -> None:
         """Take that topics are refused, by the venue or because nothing could be said that it takes."""
-        now_s, why = asyncio.get_running_loop().time(), self._words.of(VenueError(event.kind, event.text))
+        now_s, why = loop_s(), self._words.of(VenueError(event.kind, event.text))
         at_ns = self._clock.now_ns()
         until_ns = at_ns + round(QUARANTINE_S * SECOND_NS)
         for topic in self._book.refused(event.topics, event.kind, why, now_s):
@@ -148,4 +147,4 @@ class Control:
         if event.kind in (FaultKind.GAP, FaultKind.PROTOCOL):
             self._book.doubted(why)
         elif event.kind is FaultKind.WAIT:
-            self._book.throttled(asyncio.get_running_loop().time())
+            self._book.throttled(loop_s())

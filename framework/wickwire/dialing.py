@@ -15,6 +15,7 @@ from typing import Final
 
 import attrs
 
+from wickwire.clock import loop_s
 from wickwire.description import Limits
 from wickwire.errors import WickwireError
 from wickwire.retry import Advice, Backoff, Retries, advise, asked_s, concerns_venue
@@ -128,7 +129,7 @@ class Dialing:
     def flows(self, attempt: Attempt) -> None:
         """Note that data came on a connection: the venue is there."""
         self._flowing[attempt] = None
-        self.flowed_s = asyncio.get_running_loop().time()
+        self.flowed_s = loop_s()
         self._failing, self._trying = False, None
         self._stir()
 
@@ -139,7 +140,7 @@ class Dialing:
         self._flowing.pop(attempt, None)
         if not concerns_venue(error):
             return
-        now_s = asyncio.get_running_loop().time()
+        now_s = loop_s()
         self._healthy_s = max(self._healthy_s, healthy_s)
         if advise(error) is Advice.WAIT or asked_s(error):  # that is said to the account, whatever else flows
             self._closed_until_s = max(self._closed_until_s, now_s + wait_s)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Container, Sequence
 from typing import Any, Final, Generic, Self, TypeVar
 from weakref import ReferenceType, ref
 
+from wickwire.clock import loop_s
 from wickwire.errors import FaultKind, StoreError, UsageError
 from wickwire.model import Candle, Quote, Series, SeriesCandle, Trade
 from wickwire.queues import BOUND, Latest, Newest, Policy, checked_bound
@@ -165,7 +166,7 @@ class CandleReader(Reader[SeriesCandle]):
         self._more.set()
         wanted = [candle for candle in news if candle.seq > self._seq and self._wants(candle)]
         if wanted and not self.waiting and not self.unread:
-            self._waits_since_s = asyncio.get_running_loop().time()
+            self._waits_since_s = loop_s()
         if self.policy is Policy.WAIT:
             self._behind = True
         if self._behind:
@@ -349,7 +350,7 @@ class FeedRoute(Generic[E]):
     def doubted(self, why: str) -> None:
         """Count that events may have been lost."""
         self.doubts += 1
-        self.doubt_s = asyncio.get_running_loop().time()
+        self.doubt_s = loop_s()
         self.why = why
 
     def deaf(self, why: str) -> None:
@@ -369,7 +370,7 @@ class FeedRoute(Generic[E]):
         """Note why it does not live."""
         self._session = None
         if self.live:
-            self.lost_s = asyncio.get_running_loop().time()
+            self.lost_s = loop_s()
         self.live, self.why = False, why
 
     def refused(self, kind: FaultKind, why: str) -> None:

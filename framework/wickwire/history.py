@@ -6,7 +6,6 @@ raises goes to the caller, who retries.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
@@ -20,7 +19,7 @@ from wickwire.adapter import MISFITS, Adapter
 from wickwire.binding import described, kind_of, with_article
 from wickwire.breaker import Asker, Attempt, Breaker
 from wickwire.budget import FIRST, Budget, Call, Priority, Rank, pause_s
-from wickwire.clock import Clock, Comparison
+from wickwire.clock import Clock, Comparison, loop_s
 from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, Page, StreamHistory, StreamRequest
 from wickwire.description import Account
 from wickwire.endpoint import Topic
@@ -119,7 +118,7 @@ class History:
             TransportError: No reply came.
             PluginError: The adapter broke its contract.
         """
-        asked_ns, asked_s = self._clock.now_ns(), asyncio.get_running_loop().time()
+        asked_ns, asked_s = self._clock.now_ns(), loop_s()
         talk = self._adapter.fetch_ohlcv(query, self._account)
         answers = _Answers()
         asker = asker or Asker(name=query.symbol, symbol=query.symbol)
@@ -302,9 +301,9 @@ class History:
         self, request: StreamRequest, collect: Callable[[StreamRequest], Awaitable[StreamHistory]]
     ) -> StreamHistory:
         """Collect history over a stream, and say for what time of the feed's it holds."""
-        asked_s = asyncio.get_running_loop().time()
+        asked_s = loop_s()
         told = await collect(request)
-        now_s = asyncio.get_running_loop().time()
+        now_s = loop_s()
         horizon_ns = self.clocks.latest_ns(self._clock.now_ns(), now_s)
         newest_ns = max((row.open_ns for row in told.candles if row.open_ns <= horizon_ns), default=0)
         self.clocks.feed.reached(newest_ns, now_s)
@@ -314,7 +313,7 @@ class History:
     @property
     def clock_trouble(self) -> str:
         """What is wrong with this machine's clock, as far as the venue told since it was last set."""
-        now_ns, now_s = self._clock.now_ns(), asyncio.get_running_loop().time()
+        now_ns, now_s = self._clock.now_ns(), loop_s()
         return self.clocks.trouble(now_ns, now_s)
 
     def told_time(self, venue_ns: int) -> None:
@@ -327,7 +326,7 @@ class History:
         self._compare(self.clocks.elsewhere, there_ns)
 
     def _compare(self, other: Comparison, there_ns: int) -> None:
-        if other.heard(there_ns, self._clock.now_ns(), asyncio.get_running_loop().time()):
+        if other.heard(there_ns, self._clock.now_ns(), loop_s()):
             why = str(other) or f"this machine's clock and {other.whose} agree again"
             log.warning("clock differs", extra={"venue": self._adapter.name, "why": why})
 

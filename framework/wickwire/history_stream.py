@@ -14,6 +14,7 @@ from typing import Final, final
 
 import attrs
 
+from wickwire.clock import loop_s
 from wickwire.conversation import StreamHistory, StreamRequest
 from wickwire.dialing import Connections, Dialing
 from wickwire.endpoint import Topic
@@ -184,7 +185,7 @@ class HistoryStream:
                 await self._serve(session)
         except WickwireError as exc:
             if concerns_venue(exc):
-                self._failed_s, self._why = asyncio.get_running_loop().time(), exc
+                self._failed_s, self._why = loop_s(), exc
                 self._after_s = self._failed_s + self._retries.failed(exc, session.healthy_s)
             self._fail(exc)
         finally:
@@ -195,7 +196,7 @@ class HistoryStream:
         """Return how long no connection is to be opened still."""
         if self._dialing.flowed_s > self._failed_s:
             return 0.0
-        return max(self._after_s - asyncio.get_running_loop().time(), 0.0)
+        return max(self._after_s - loop_s(), 0.0)
 
     def _fail(self, error: WickwireError) -> None:
         for collecting in self._collecting.values():

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from wickwire.audience import Audience
-from wickwire.clock import Clock
+from wickwire.clock import Clock, loop_s
 from wickwire.closer import Closer
 from wickwire.fanout import AnyFeedRoute
 from wickwire.health import condition_of, links_of, of_closer, of_feed
@@ -129,7 +129,7 @@ class Newsroom:
         log.log(logging.WARNING if untold else logging.INFO, "condition changed", extra=said)
 
     def _log_doubt(self, one: Doubted) -> None:
-        now_s = asyncio.get_running_loop().time()
+        now_s = loop_s()
         if now_s - self._doubts_s.get(one.venue, -DOUBTS_S) >= DOUBTS_S:
             self._doubts_s[one.venue] = now_s
             log.info("data doubted", extra={"venue": one.venue, "topics": len(one.topics), "why": one.why})
@@ -186,7 +186,7 @@ class Newsroom:
         one: Closer | AnyFeedRoute | None = venue.closers.get(series) or venue.feeds.get(series)
         if one is None:  # removed since
             return
-        now_s = asyncio.get_running_loop().time()
+        now_s = loop_s()
         condition = one.state() if isinstance(one, Closer) else condition_of(one, now_s)
         before = self._conditions.get(series)
         if condition is before:

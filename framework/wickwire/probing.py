@@ -16,7 +16,7 @@ import attrs
 
 from wickwire.adapter import Adapter
 from wickwire.budget import Priority
-from wickwire.clock import Clock
+from wickwire.clock import Clock, loop_s
 from wickwire.conversation import OhlcvQuery
 from wickwire.description import Account, OhlcvSupport
 from wickwire.endpoint import Topic
@@ -137,7 +137,7 @@ class Probing:
 
     async def _probe(self, series: Series, route: AnyFeedRoute, watch: _Watch) -> None:
         """Ask history about one feed, and do what follows from it."""
-        now_s, heard_s = asyncio.get_running_loop().time(), route.heard_s
+        now_s, heard_s = loop_s(), route.heard_s
         watch.postpone(now_s)
         # by the venue's clock: by one of ours that is behind, its last trade would be one that did not come
         now_ns = self._history.clocks.at_venue_ns(self._clock.now_ns(), now_s)

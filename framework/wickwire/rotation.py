@@ -16,7 +16,7 @@ from typing import Final
 
 import attrs
 
-from wickwire.clock import Clock
+from wickwire.clock import Clock, loop_s
 from wickwire.description import Limits
 from wickwire.dialing import Connections
 from wickwire.endpoint import Topic
@@ -122,7 +122,7 @@ class Rotator:
 
     async def run(self) -> None:
         """Replace connections in time, and when somebody wants it, one at a time, for ever."""
-        self._counted_s = asyncio.get_running_loop().time()
+        self._counted_s = loop_s()
         self._even_s = self._counted_s + BALANCE_S
         try:
             await self._rotate_for_ever()
@@ -262,7 +262,7 @@ class Rotator:
 
     async def _reopen(self, link: Link, why: str) -> Rotation:
         """Close a connection and open it again at once: between the two something may be missed."""
-        began_s, topics = asyncio.get_running_loop().time(), len(link.topics)
+        began_s, topics = loop_s(), len(link.topics)
         if link.task is not None:
             link.task.cancel()
             link.session = None  # who rides along from now on waits for the next one
@@ -322,7 +322,7 @@ class Rotator:
             return
         transfer = Transfer(self._pool, old, new, [move.topic])
         try:
-            await transfer.carry_over(asyncio.get_running_loop().time() + PROOF_S)
+            await transfer.carry_over(loop_s() + PROOF_S)
         finally:
             if move.topic in new.arrivals:
                 transfer.leave_the_rest()

@@ -20,7 +20,7 @@ import attrs
 from wickwire.adapter import MISFITS, Adapter
 from wickwire.binding import described
 from wickwire.budget import Priority
-from wickwire.clock import Clock
+from wickwire.clock import Clock, loop_s
 from wickwire.control import Control
 from wickwire.description import Account
 from wickwire.endpoint import Endpoint, Readiness, Send, Topic
@@ -183,7 +183,7 @@ class Session:
     @property
     def age_s(self) -> float | None:
         """How long it has been open; None before."""
-        return None if self._stream is None else asyncio.get_running_loop().time() - self._opened_s
+        return None if self._stream is None else loop_s() - self._opened_s
 
     @property
     def ends_s(self) -> float | None:
@@ -194,7 +194,7 @@ class Session:
     @property
     def silent_s(self) -> float | None:
         """How long ago its last frame came, or it was opened; None before."""
-        return None if self._stream is None else asyncio.get_running_loop().time() - self.frame_s
+        return None if self._stream is None else loop_s() - self.frame_s
 
     @property
     def faults(self) -> int:
@@ -214,7 +214,7 @@ class Session:
     @property
     def stray(self) -> str:
         """A topic that nobody ever wanted here, while its data comes: in the last minute; else nothing."""
-        came = asyncio.get_running_loop().time() - self._book.stray_s
+        came = loop_s() - self._book.stray_s
         return "" if self._book.stray is None or came > STRAY_S else self._words.of(str(self._book.stray))
 
     @property
@@ -222,7 +222,7 @@ class Session:
         """When data last came, by our clock as it is set now; 0 before the first."""
         if self._heard_s is None:
             return 0
-        return self._clock.now_ns() - round((asyncio.get_running_loop().time() - self._heard_s) * SECOND_NS)
+        return self._clock.now_ns() - round((loop_s() - self._heard_s) * SECOND_NS)
 
     @property
     def healthy_s(self) -> float:
@@ -283,7 +283,7 @@ class Session:
             paced=self._paced,
             refused=self._said.refused,
         )
-        self.frame_s = self._opened_s = asyncio.get_running_loop().time()
+        self.frame_s = self._opened_s = loop_s()
         self.state = SessionState.AUTHENTICATING
         for send in endpoint.hello:
             await outbox.say(send.frame, secret=send.secret)
@@ -371,9 +371,7 @@ class Session:
 
     def _is_plausible(self, venue_ns: int) -> bool:
         """Say whether the venue's clock may show *venue_ns* by now: one wrong time would close candles."""
-        self._horizon_ns = self._history.clocks.latest_ns(
-            self._clock.now_ns(), asyncio.get_running_loop().time()
-        )
+        self._horizon_ns = self._history.clocks.latest_ns(self._clock.now_ns(), loop_s())
         return venue_ns <= self._horizon_ns
 
     def _tell_doubt(self, topics: Sequence[Topic], why: str) -> None:
@@ -430,6 +428,6 @@ class Session:
             await asyncio.sleep(keepalive.every_s)
             if keepalive.frame is None:
                 await self._stream.ping()
-                self.frame_s = asyncio.get_running_loop().time()
+                self.frame_s = loop_s()
             else:
                 await outbox.say(keepalive.frame)

@@ -145,7 +145,6 @@ class Venue:
             settle=settle,
             tell=tell,
         )
-
         self._probing = Probing(
             self._scope,
             adapter,

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from wickwire.clock import loop_s
 from wickwire.closer import Closer
 from wickwire.errors import StoreError
 from wickwire.model import Series, SeriesCandle
@@ -101,7 +102,7 @@ class Writer:
             if taken:
                 await self._commit(taken)
             self._committing = {}
-            if asyncio.get_running_loop().time() >= self._stuck_s:
+            if loop_s() >= self._stuck_s:
                 await self._try_again()
             if not self._dirty and not self.stuck:
                 self._idle.set()
@@ -224,4 +225,4 @@ class Writer:
         self._stuck_retries.succeeded()
 
     def _postpone(self, *errors: StoreError) -> None:
-        self._stuck_s = asyncio.get_running_loop().time() + self._stuck_retries.failed(errors[0])
+        self._stuck_s = loop_s() + self._stuck_retries.failed(errors[0])

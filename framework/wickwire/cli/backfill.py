@@ -36,6 +36,7 @@ from wickwire.cli.settings import read_settings
 from wickwire.cli.stored import Gaps, gaps_of, nothing_of, reading
 from wickwire.cli.tables import gaps_table, show
 from wickwire.cli.worlds import World
+from wickwire.clock import loop_s
 from wickwire.errors import TransportError
 from wickwire.ledger import Ledger
 from wickwire.model import SECOND_NS, HoleKind, Series, Session, Unknown
@@ -219,7 +220,7 @@ class _Filled:
         self._name = name
         self._fillings = fillings
         self._seen = self._progress
-        self._moved_s = asyncio.get_running_loop().time()
+        self._moved_s = loop_s()
 
     @property
     def _progress(self) -> Sequence[object]:
@@ -234,7 +235,7 @@ class _Filled:
             patience_s: How long that is, on the wall.
             slow: Seconds of the loop in one of the wall.
         """
-        now_s, progress, busy = asyncio.get_running_loop().time(), self._progress, []
+        now_s, progress, busy = loop_s(), self._progress, []
         for one in self._fillings:
             if one.busy and one.closer.refusal:
                 one.give_up(f"the venue refuses it: {one.closer.refusal}")

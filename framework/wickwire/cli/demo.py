@@ -23,6 +23,7 @@ from wickwire.cli.tables import show, verdict_table
 from wickwire.cli.truth import Verdict, compare, teller
 from wickwire.cli.views import View, view_of
 from wickwire.cli.worlds import World
+from wickwire.clock import loop_s
 from wickwire.collector import Collector
 from wickwire.config import Config
 from wickwire.errors import ConfigError, UsageError
@@ -210,8 +211,8 @@ async def _showing(job: Job, world: World, stop: Stop, view: View, lasts_s: floa
             for one in job.series:
                 await collector.add(one)
             breaking = tasks.create_task(_break_and_mend(world, view, lasts_s))
-            end_s = asyncio.get_running_loop().time() + lasts_s
-            while stop.ending is None and asyncio.get_running_loop().time() < end_s:
+            end_s = loop_s() + lasts_s
+            while stop.ending is None and loop_s() < end_s:
                 view.refresh()
                 await stop.within(view.every_s * (job.speed or 1.0))
             breaking.cancel()
