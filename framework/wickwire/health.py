@@ -13,7 +13,7 @@ from wickwire.condition import LIVE_S
 from wickwire.endpoint import Topic
 from wickwire.fanout import AnyFeedRoute, Reader
 from wickwire.model import Candle, Feed, Hole, Rung, Series
-from wickwire.news import Condition, Links, Rotation, Switch
+from wickwire.news import Condition, Rotation, Switch
 from wickwire.pool import Link
 from wickwire.queues import Policy
 from wickwire.venue import Venue
@@ -23,6 +23,7 @@ __all__ = [
     "ConnectionHealth",
     "ConsumerHealth",
     "Health",
+    "Links",
     "SeriesHealth",
     "SubscriptionHealth",
     "VenueHealth",
@@ -33,6 +34,9 @@ __all__ = [
     "of_feed",
     "of_venue",
 ]
+
+Links = Mapping[int, tuple[str, int]]
+"""The connections of a venue by their numbers: state, and how often each was opened or tried."""
 
 
 @attrs.frozen(kw_only=True)

@@ -7,7 +7,7 @@ time, and told when it is otherwise than before: that is newsroom's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 import attrs
@@ -29,7 +29,6 @@ __all__ = [
     "HistoryFailed",
     "HoleFound",
     "HoleHealed",
-    "Links",
     "News",
     "PauseChanged",
     "Rescaled",
@@ -42,7 +41,6 @@ __all__ = [
     "Switch",
     "Tell",
     "VenueFailed",
-    "of_links",
 ]
 
 
@@ -445,26 +443,3 @@ News = (
 
 Tell = Callable[[News], None]
 """How the runtime reports what happens, at once; whoever takes it is quick and never raises."""
-
-Links = Mapping[int, tuple[str, int]]
-"""The connections of a venue by their numbers: state, and how often each was opened or tried."""
-
-
-def of_links(venue: str, before: Links, now: Links, at_ns: int) -> Iterator[ConnectionChanged]:
-    """Return what changed with the connections of a venue."""
-    for number, (state, attempts) in now.items():
-        was = before.get(number)
-        if was != (state, attempts):
-            yield ConnectionChanged(
-                venue=venue,
-                number=number,
-                at_ns=at_ns,
-                state=state,
-                before=None if was is None else was[0],
-                attempts=attempts,
-            )
-    for number, (state, attempts) in before.items():
-        if number not in now:
-            yield ConnectionChanged(
-                venue=venue, number=number, at_ns=at_ns, state="gone", before=state, attempts=attempts
-            )

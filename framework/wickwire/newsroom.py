@@ -18,7 +18,7 @@ from wickwire.audience import Audience
 from wickwire.clock import Clock, loop_s
 from wickwire.closer import Closer
 from wickwire.fanout import AnyFeedRoute
-from wickwire.health import condition_of, links_of, of_closer, of_feed
+from wickwire.health import Links, condition_of, links_of, of_closer, of_feed
 from wickwire.model import Series, iso
 from wickwire.news import (
     Condition,
@@ -28,16 +28,14 @@ from wickwire.news import (
     Doubted,
     HoleFound,
     HoleHealed,
-    Links,
     News,
     PauseChanged,
     RestChanged,
     StoreChanged,
-    of_links,
 )
 from wickwire.venue import Venue
 
-__all__ = ["Newsroom"]
+__all__ = ["Newsroom", "changed_links"]
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +206,7 @@ class Newsroom:
 
     def _look_at_links(self, scope: str, venue: Venue) -> None:
         at_ns, links = self._clock.now_ns(), links_of(venue)
-        for one in of_links(scope, self._links.get(scope, {}), links, at_ns):
+        for one in changed_links(scope, self._links.get(scope, {}), links, at_ns):
             self.tell(one)
         self._links[scope] = links
         paused = venue.budget.rest_paused
@@ -220,6 +218,26 @@ class Newsroom:
             self._away[scope] = away is not None
             why = "" if away is None else str(away)
             self.tell(RestChanged(venue=scope, at_ns=at_ns, away=away is not None, why=why))
+
+
+def changed_links(venue: str, before: Links, now: Links, at_ns: int) -> Iterator[ConnectionChanged]:
+    """Yield what changed with the connections of a venue."""
+    for number, (state, attempts) in now.items():
+        was = before.get(number)
+        if was != (state, attempts):
+            yield ConnectionChanged(
+                venue=venue,
+                number=number,
+                at_ns=at_ns,
+                state=state,
+                before=None if was is None else was[0],
+                attempts=attempts,
+            )
+    for number, (state, attempts) in before.items():
+        if number not in now:
+            yield ConnectionChanged(
+                venue=venue, number=number, at_ns=at_ns, state="gone", before=state, attempts=attempts
+            )
 
 
 def _of_hole(one: HoleFound | HoleHealed) -> dict[str, str]:

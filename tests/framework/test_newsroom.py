@@ -49,8 +49,7 @@ from wickwire import (
     VenueFailed,
 )
 from wickwire.collector import Collector
-from wickwire.news import of_links
-from wickwire.newsroom import COUNTED_S, LISTENED_S
+from wickwire.newsroom import COUNTED_S, LISTENED_S, changed_links
 from wickwire.queues import BOUND
 from wickwire.simulate.loops import run_virtual, running_clock
 from wickwire.subscriptions import QUARANTINE_S
@@ -124,11 +123,11 @@ def test_trades_are_looked_at_too_and_what_was_removed_is_forgotten() -> None:
 def test_states_of_a_connection_are_told_as_they_were_seen() -> None:
     first = {1: ("connecting", 1), 2: ("ready", 1)}
     then = {1: ("ready", 1), 2: ("ready", 2), 3: ("waiting", 4)}
-    seen = [(one.number, one.before, one.state, one.attempts) for one in of_links("a.b", first, then, 7)]
+    seen = [(one.number, one.before, one.state, one.attempts) for one in changed_links("a.b", first, then, 7)]
 
     assert [(1, "connecting", "ready", 1), (2, "ready", "ready", 2), (3, None, "waiting", 4)] == seen
-    assert [] == list(of_links("a.b", then, then, 7))
-    gone = list(of_links("a.b", then, {1: ("ready", 1), 3: ("waiting", 4)}, 7))
+    assert [] == list(changed_links("a.b", then, then, 7))
+    gone = list(changed_links("a.b", then, {1: ("ready", 1), 3: ("waiting", 4)}, 7))
     assert [("a.b", 2, 7, "gone", "ready")] == [
         (one.venue, one.number, one.at_ns, one.state, one.before) for one in gone
     ]
