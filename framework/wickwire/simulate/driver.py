@@ -81,29 +81,30 @@ class Driver:
     def _step(self, name: str, call: Callable[[int], Sequence[Outgoing]]) -> None:
         if self._over:
             return
-        for outgoing in self._ask(name, call) or ():
+        now_ns = self._clock.now_ns()  # once: time stands still in a step
+        for outgoing in self._ask(name, call, now_ns) or ():
             if isinstance(outgoing, Hangup):
                 self.stop()
             self._emit(outgoing)
             if self._is_over():  # by itself, or because of what was emitted
                 return
-        self._arm()
+        self._arm(now_ns)
 
-    def _arm(self) -> None:
+    def _arm(self, now_ns: int) -> None:
         if self._paused or self._over:
             self._disarm()
             return
-        now_ns = self._clock.now_ns()
-        next_ns = self._ask("next_ns", self._connection.next_ns)
+        next_ns = self._ask("next_ns", self._connection.next_ns, now_ns)
         if next_ns is None:
             self._disarm()
             return
         # Clocks of loops count whole microseconds: a timer rounded down would fire just too early, for ever.
         delay_us = max(1, -(-min(next_ns - now_ns, _MOST_ASLEEP_NS) // 1_000))
         at_s = self._loop.time() + delay_us / 1_000_000
-        if self._timer is not None and abs(at_s - self._timer_s) < _SAME_S:
-            return
-        self._disarm()
+        if self._timer is not None:
+            if abs(at_s - self._timer_s) < _SAME_S:
+                return
+            self._timer.cancel()
         self._timer, self._timer_s = self._loop.call_at(at_s, self._due), at_s
 
     def _disarm(self) -> None:
@@ -111,9 +112,9 @@ class Driver:
             self._timer.cancel()
             self._timer = None
 
-    def _ask(self, name: str, call: Callable[[int], T]) -> T | None:
+    def _ask(self, name: str, call: Callable[[int], T], now_ns: int) -> T | None:
         try:
-            return call(self._clock.now_ns())
+            return call(now_ns)
         except Exception as exc:  # noqa: BLE001 - a simulator is a plugin's code
             self.stop()
             self._broke(_bug(f"{type(self._connection).__qualname__}.{name}", exc))

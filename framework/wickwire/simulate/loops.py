@@ -48,7 +48,7 @@ MOST_A_TURN_S: Final = 0.25
 silence for a venue's."""
 _TICK_S: Final = 0.001
 _TURNS_A_LOOK: Final = 64
-"""A virtual loop looks for signals once in so many turns: each look is a call to the system."""
+"""A virtual loop makes so many turns, and then looks for signals: each look is a call to the system."""
 _CANCELLED_KEPT: Final = 100
 """Cancelled timers are thrown away once there are more than these, and more than half of all."""
 _MOST_NAMED: Final = 20
@@ -99,6 +99,33 @@ class _Task(asyncio.Task[T]):
             super().set_name(value)
 
 
+class _Timer(asyncio.TimerHandle):
+    """A timer that is in the heap from birth, and does not remember who set it.
+
+    It sets what asyncio's own does, without asking the loop about debugging: every frame sets some.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: contextvars.Context | None,
+    ) -> None:
+        self._context = contextvars.copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
+        self._when = when
+        self._scheduled = True
+
+
 @final
 class InlineExecutor(concurrent.futures.Executor):
     """Runs what it is given at once, in the caller's thread: the executor for virtual time."""
@@ -138,9 +165,8 @@ class VirtualLoop(_OwnTime):
     def __init__(self, *, seed: int | None = None, start_ns: int = VIRTUAL_START_NS) -> None:
         """Make a loop whose clock says *start_ns*."""
         self._rng = None if seed is None else random.Random(f"ready/{seed}")
-        self._turns = 0
         self._numbers = itertools.count()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers: list[tuple[float, int, _Timer]] = []
         self._cancelled = 0
         super().__init__(start_ns)
         self._waiting = _attribute(self, "_ready", deque)
@@ -172,8 +198,7 @@ class VirtualLoop(_OwnTime):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Call *callback* at *when*; with a seed, timers of one instant take part in the shuffle."""
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
-        handle._scheduled = True  # type: ignore[attr-defined]  # asyncio's own  # noqa: SLF001 - it is in the heap
+        handle = _Timer(when, callback, args, self, context)
         heapq.heappush(self._timers, (when, next(self._numbers), handle))
         return handle
 
@@ -201,26 +226,36 @@ class VirtualLoop(_OwnTime):
         )
 
     def _run_once(self) -> None:
-        """Make one turn: what asyncio's own does, without waiting, and with as little ado as can be."""
-        waiting = self._waiting
-        self._turns += 1
+        """Make turns as asyncio's own does, without waiting, until it is to stop or to look outside again."""
         # nobody but a signal or another thread may wake this loop from outside, and that has time
-        if not self._turns % _TURNS_A_LOOK:
-            self._look_outside()
-        if not waiting and not self._stopping:
-            self._jump()
-        self._ring()
-        if self._rng is not None and len(waiting) > 1:
-            self._rng.shuffle(waiting)
-        for _ in range(len(waiting)):  # what these make ready waits for the next turn
-            ready = waiting.popleft()
-            if not ready.cancelled():
-                ready._run()  # noqa: SLF001 - as asyncio's own turn does
+        self._look_outside()
+        waiting, timers = self._waiting, self._timers
+        shuffle = None if self._rng is None else self._rng.shuffle
+        for _ in range(_TURNS_A_LOOK):
+            if not waiting and not self._stopping:
+                self._jump()
+            now_s = self._now_s
+            while timers and timers[0][0] <= now_s:  # its time has come
+                handle = heapq.heappop(timers)[2]
+                handle._scheduled = False  # asyncio's own  # noqa: SLF001 - it left the heap
+                if handle._cancelled:  # noqa: SLF001 - asked of every timer
+                    self._cancelled -= 1
+                else:
+                    waiting.append(handle)
+            count = len(waiting)  # what these make ready waits for the next turn
+            if count > 1 and shuffle is not None:
+                shuffle(waiting)
+            for _ in range(count):
+                ready = waiting.popleft()
+                if not ready._cancelled:  # noqa: SLF001 - asked of all that is ready
+                    ready._run()  # noqa: SLF001 - as asyncio's own turn does
+            if self._stopping:
+                return
 
     def _jump(self) -> None:
         """Let it be the time of the next timer."""
         timers = self._timers
-        while timers and timers[0][2].cancelled():
+        while timers and timers[0][2]._cancelled:  # noqa: SLF001 - asked of every timer
             heapq.heappop(timers)
             self._cancelled -= 1
         if timers:
@@ -229,17 +264,6 @@ class VirtualLoop(_OwnTime):
         self._look_outside()
         if not self._waiting:
             raise RuntimeError(self._deadlock())
-
-    def _ring(self) -> None:
-        """Make ready whose time has come."""
-        timers = self._timers
-        while timers and timers[0][0] <= self._now_s:
-            handle = heapq.heappop(timers)[2]
-            handle._scheduled = False  # type: ignore[attr-defined]  # asyncio's own  # noqa: SLF001 - it left it
-            if handle.cancelled():
-                self._cancelled -= 1
-            else:
-                self._waiting.append(handle)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Be told by asyncio that a timer was cancelled."""
