@@ -90,4 +90,6 @@ class Switchboard:
 
     def on(self, name: str, symbol: str = "") -> Mapping[str, Any] | None:
         """Return the details of a fault that is on for *symbol*, or for all; None while it is off."""
+        if not self._on:  # as nearly always, and it is asked for every fault in every step
+            return None
         return self._on.get((name, symbol), self._on.get((name, "")))

@@ -18,7 +18,7 @@ from wickwire.model import Candle, Finality, Grid, Session, Side, Timeframe
 from wickwire.simulate.hours import ALWAYS
 from wickwire.simulate.listings import DEFAULT_LISTINGS, Listing, synthetic
 from wickwire.simulate.server import MarketQuote, MarketTrade
-from wickwire.simulate.tape import Block, Tape, make_room
+from wickwire.simulate.tape import Bar, Block, Tape, make_room
 
 __all__ = ["SeededMarket"]
 
@@ -26,19 +26,25 @@ _EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 BUCKETS_KEPT: Final = 8_192
 """Of each symbol, timeframe and grid. Venues tell the same history again with every reply."""
+TRADES_KEPT: Final = 8_192
+"""Of all symbols, until all are forgotten: venues tell the trades of the present, each to its clients."""
+PRICES_KEPT: Final = 32_768
+"""Of all instruments, likewise."""
 
 
 @attrs.define(eq=False)
 class _Bucket:
     """A bucket with a trade: when it opens and closes, when its first trade is, and, once made, its candle.
 
-    The first trade is the first that the market has, or the first after where somebody began to look.
+    The first trade is the first that the market has, or the first after where somebody began to look. The
+    candle of its first trades is kept too, as somebody asked for it last.
     """
 
     open_ns: int
     close_ns: int
     first_ns: int
     whole: Candle | None = None
+    cut: Candle | None = None
 
 
 class SeededMarket:
@@ -79,6 +85,8 @@ class SeededMarket:
         self._tapes: dict[str, Tape] = {}
         self._before_start: dict[str, int] = {}
         self._buckets: dict[tuple[str, Timeframe, Grid], dict[int, _Bucket]] = {}
+        self._trades: dict[tuple[str, int], MarketTrade] = {}
+        self._prices: dict[tuple[int, int], Decimal] = {}
 
     @property
     def symbols(self) -> Sequence[str]:
@@ -99,13 +107,8 @@ class SeededMarket:
         """
         tape = self._tape(symbol)
         found: list[MarketTrade] = []
-        previous: int | None = None
         for block, low, high in tape.spans(max(since_ns, self.start_ns), until_ns):
-            if previous is None:
-                previous = self._ticks_before(tape, block, low)
-            for position in range(low, high):
-                found.append(self._trade(tape, block, position, previous))
-                previous = block.ticks[position]
+            found += [self._trade(tape, block, position) for position in range(low, high)]
         return found
 
     def candles(
@@ -145,7 +148,7 @@ class SeededMarket:
         """
         tape = self._tape(symbol)
         block, position = tape.last_before(at_ns + 1)
-        last = self._trade(tape, block, position, self._ticks_before(tape, block, position))
+        last = self._trade(tape, block, position)
         ticks, spread = block.ticks[position], tape.listing.spread_ticks
         bid, ask = (ticks - spread, ticks) if last.side is Side.BUY else (ticks, ticks + spread)
         draw = random.Random(f"{self.seed}/{symbol}/quote/{block.first + position}").random
@@ -203,8 +206,17 @@ class SeededMarket:
         before, last = tape.last_before(block.times[position])
         return before.ticks[last]
 
-    def _trade(self, tape: Tape, block: Block, position: int, previous: int) -> MarketTrade:
-        ticks = block.ticks[position]
+    def _trade(self, tape: Tape, block: Block, position: int) -> MarketTrade:
+        key = (tape.listing.symbol, block.first + position)
+        trade = self._trades.get(key)
+        if trade is None:
+            if len(self._trades) >= TRADES_KEPT:
+                self._trades.clear()
+            trade = self._trades[key] = self._made(tape, block, position)
+        return trade
+
+    def _made(self, tape: Tape, block: Block, position: int) -> MarketTrade:
+        ticks, previous = block.ticks[position], self._ticks_before(tape, block, position)
         buys = block.coins[position] if ticks == previous else ticks > previous
         return MarketTrade(
             block.first + position + 1 - self._offset(tape),
@@ -224,8 +236,16 @@ class SeededMarket:
         """Return what the trades of a bucket before *until_ns* add up to; once it is over, that is kept."""
         bar = tape.bar(max(bucket.open_ns, self.start_ns), min(bucket.close_ns, until_ns))
         assert bar is not None
+        candle = bucket.cut
+        if candle is None or candle.trade_count != bar.trades:  # as many trades from its open on are the same
+            candle = bucket.cut = self._told(tape, timeframe, bucket, bar)
+        if bucket.close_ns <= until_ns:
+            bucket.whole = candle
+        return candle
+
+    def _told(self, tape: Tape, timeframe: Timeframe, bucket: _Bucket, bar: Bar) -> Candle:
         listing = tape.listing
-        candle = Candle(
+        return Candle(
             listing.symbol,
             timeframe,
             bucket.open_ns,
@@ -239,13 +259,15 @@ class SeededMarket:
             self._price(listing, _rounded(bar.turnover, bar.lots)),
             Finality.UNSAID,
         )
-        if bucket.close_ns <= until_ns:
-            bucket.whole = candle
-        return candle
 
-    @staticmethod
-    def _price(listing: Listing, ticks: int) -> Decimal:
-        return _EXACT.scaleb(Decimal(ticks), -listing.price_decimals)
+    def _price(self, listing: Listing, ticks: int) -> Decimal:
+        key = (listing.price_decimals, ticks)
+        price = self._prices.get(key)
+        if price is None:
+            if len(self._prices) >= PRICES_KEPT:
+                self._prices.clear()
+            price = self._prices[key] = _EXACT.scaleb(Decimal(ticks), -listing.price_decimals)
+        return price
 
     @staticmethod
     def _size(listing: Listing, lots: int) -> Decimal:

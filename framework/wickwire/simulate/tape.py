@@ -120,20 +120,27 @@ class Tape:
         self._blocks: dict[tuple[int, int], Block] = {}
         self._bars: dict[tuple[int, int], Bar | None] = {}
         self._lattice: dict[tuple[int, int], float] = {}
+        self._place, self._place_since_ns, self._place_until_ns = (0, 0), 0, 0
 
     # ------------------------------------------------------------------------------------------ reading
 
     def count_before(self, ns: int) -> int:
         """Return how many trades happened before *ns*, from the first session there ever was."""
-        session = self.hours.number_at(ns)
-        minute = (ns - self.hours.open_ns(session)) // MINUTE_NS
-        if minute >= self.hours.minutes:
+        session, chunk = self._place_of(ns)
+        if ns >= self.hours.open_ns(session) + self.hours.length_ns:
             return (session + 1) * self.listing.trades_per_session
-        block = self._block(session, minute // BLOCK_MINUTES)
+        block = self._block(session, chunk)
         return block.first + bisect.bisect_left(block.times, ns)
 
     def spans(self, since_ns: int, until_ns: int) -> Iterator[tuple[Block, int, int]]:
         """Yield every block that has trades in `[since_ns, until_ns)`, with the positions of those."""
+        if self._is_in_one_block(since_ns, until_ns):
+            block = self._block(*self._place)
+            low = bisect.bisect_left(block.times, since_ns)
+            high = bisect.bisect_left(block.times, until_ns, low)
+            if low < high:
+                yield block, low, high
+            return
         for session, chunk, whole in self._pieces(since_ns, until_ns):
             block = self._block(session, chunk)
             low, high = (
@@ -148,14 +155,10 @@ class Tape:
         """Add up the trades in `[since_ns, until_ns)`; None when there are none."""
         if since_ns >= until_ns:
             return None
-        session = self.hours.number_at(since_ns)
-        start_ns = self.hours.open_ns(session)
-        chunk = (since_ns - start_ns) // _BLOCK_NS
-        start_ns += chunk * _BLOCK_NS
-        if chunk < self._chunks and until_ns <= start_ns + _BLOCK_NS:  # most candles lie in one block
-            if start_ns == since_ns and until_ns == start_ns + _BLOCK_NS:
-                return self._whole_bar(session, chunk)
-            block = self._block(session, chunk)
+        if self._is_in_one_block(since_ns, until_ns):
+            if since_ns == self._place_since_ns and until_ns == self._place_until_ns:
+                return self._whole_bar(*self._place)
+            block = self._block(*self._place)
             low = bisect.bisect_left(block.times, since_ns)
             return block.bar(low, bisect.bisect_left(block.times, until_ns, low))
         total: Bar | None = None
@@ -173,8 +176,7 @@ class Tape:
 
     def next_at(self, ns: int) -> tuple[Block, int]:
         """Return block and position of the first trade at or after *ns*; there always is one."""
-        session = self.hours.number_at(ns)
-        chunk = (ns - self.hours.open_ns(session)) // _BLOCK_NS
+        session, chunk = self._place_of(ns)
         while True:
             while chunk < self._chunks:
                 block = self._block(session, chunk)
@@ -186,8 +188,8 @@ class Tape:
 
     def last_before(self, ns: int) -> tuple[Block, int]:
         """Return block and position of the last trade before *ns*; there always is one."""
-        session = self.hours.number_at(ns)
-        chunk = min(self._chunks - 1, (ns - self.hours.open_ns(session)) // _BLOCK_NS)
+        session, chunk = self._place_of(ns)
+        chunk = min(self._chunks - 1, chunk)
         while True:
             while chunk >= 0:
                 block = self._block(session, chunk)
@@ -213,6 +215,24 @@ class Tape:
         return max(self._floor_ticks, round(self._level_ticks * (1.0 + (1.0 + swing) ** 2) / 2.0))
 
     # ------------------------------------------------------------------------------------------- making
+
+    def _place_of(self, ns: int) -> tuple[int, int]:
+        """Return the session that opened last, and which of its blocks *ns* is in; one too many after it.
+
+        Nearly all questions are about the hour that runs: where that is, is found once.
+        """
+        if not self._place_since_ns <= ns < self._place_until_ns:
+            session = self.hours.number_at(ns)
+            open_ns = self.hours.open_ns(session)
+            chunk = (ns - open_ns) // _BLOCK_NS
+            since_ns = open_ns + chunk * _BLOCK_NS
+            self._place, self._place_since_ns = (session, chunk), since_ns
+            self._place_until_ns = min(since_ns + _BLOCK_NS, self.hours.open_ns(session + 1))
+        return self._place
+
+    def _is_in_one_block(self, since_ns: int, until_ns: int) -> bool:
+        """Say whether a range lies in one block, as most do; that is the one `_place` says then."""
+        return self._place_of(since_ns)[1] < self._chunks and until_ns <= self._place_until_ns
 
     def _pieces(self, since_ns: int, until_ns: int) -> Iterator[tuple[int, int, bool]]:
         """Yield session, chunk and whether the range holds all of it, for all that the range touches."""
