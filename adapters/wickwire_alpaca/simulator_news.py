@@ -150,6 +150,8 @@ class News:
     def _edited(self) -> list[Row]:
         """Return corrections and cancellations that were made since the last time."""
         rows: list[Row] = []
+        if not self._venue.edits:
+            return rows
         for symbol in self._symbols("trades"):
             edits = self._venue.edits.get(symbol, [])
             for edit in edits[self._edits_told.get(symbol, 0) :]:

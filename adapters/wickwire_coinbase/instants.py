@@ -35,13 +35,13 @@ def instant(text: str, seconds: dict[str, int], at: str) -> int:
         raise WireError(f"coinbase: expected 2026-11-21T05:00:10.8051Z or the like, got {text[:40]!r}", at=at)
     try:
         start_ns = parse_instant(f"{text[:19]}Z")
-        time_ns = parse_instant(text)
     except UsageError as exc:  # a 30th of February
         raise WireError(f"coinbase: no such instant: {text}", at=at) from exc
     if len(seconds) >= _SECONDS_KEPT:
         seconds.clear()
     seconds[f"{text[:19]}."] = start_ns
-    return time_ns
+    decimals = text[20:-1]
+    return start_ns + int(decimals or 0) * _SCALE[len(decimals)]
 
 
 def seconds_ns(text: str, at: str) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
+
 from wickwire import SECOND_NS, Candle, Side
 from wickwire.simulate.server import MarketQuote, MarketTrade
 from wickwire_coinbase.simulator_products import STARTED_S, Product, go_time, number, stamp
@@ -49,7 +51,7 @@ def envelope(channel: str, sequence: int, events: Sequence[Mapping[str, object]]
         "sequence_num": sequence,
         "events": events,
     }
-    return json.dumps(message, separators=(",", ":"))
+    return msgspec.json.encode(message).decode()
 
 
 def error(text: str) -> str:

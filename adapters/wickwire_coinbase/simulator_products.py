@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
 import attrs
 
-from wickwire import SECOND_NS, iso, when
+from wickwire import SECOND_NS, iso
 from wickwire.simulate.server import Instrument, Market
 
 __all__ = ["Product", "go_time", "number", "products_of", "stamp"]
@@ -86,8 +87,7 @@ def number(value: Decimal) -> str:
 
 def stamp(ns: int, digits: int = 9) -> str:
     """Return *ns* as RFC 3339 in UTC with so many decimals; later ones are cut."""
-    whole = iso(ns - ns % SECOND_NS)
-    return f"{whole[:-1]}.{ns % SECOND_NS // 10 ** (9 - digits):0{digits}}Z"
+    return f"{_second(ns // SECOND_NS)}.{ns % SECOND_NS // 10 ** (9 - digits):0{digits}}Z"
 
 
 def go_time(ns: int, start_ns: int) -> str:
@@ -95,4 +95,11 @@ def go_time(ns: int, start_ns: int) -> str:
     fraction = f"{ns % SECOND_NS:09}".rstrip("0") or "0"
     ran_ns = STARTED_S * SECOND_NS + ns - start_ns
     clock = f"m=+{ran_ns // SECOND_NS}.{ran_ns % SECOND_NS:09}"
-    return f"{when(ns):%Y-%m-%d %H:%M:%S}.{fraction} +0000 UTC {clock}"
+    day, _, time = _second(ns // SECOND_NS).partition("T")
+    return f"{day} {time}.{fraction} +0000 UTC {clock}"
+
+
+@functools.lru_cache(maxsize=64)
+def _second(unix_s: int) -> str:
+    """Return a second in UTC, as `2026-11-21T05:00:10`; every message tells the one that runs."""
+    return iso(unix_s * SECOND_NS).removesuffix("Z")

@@ -153,10 +153,14 @@ class Venue:
 
     def fault(self, name: str, symbol: str = "") -> Mapping[str, Any] | None:
         """Return the details of a fault that is on for *symbol* or for all, else None."""
+        if not self.switched:  # as nearly always, and it is asked for every fault in every step
+            return None
         return self.switched.get((name, symbol), self.switched.get((name, "")))
 
     def silent(self, symbol: str) -> bool:
         """Say whether data of *symbol* is held back now."""
+        if not self.switched:
+            return False
         return not {("mute", ""), ("mute_symbol", symbol), ("delist", symbol)}.isdisjoint(self.switched)
 
     def product(self, name: str) -> Product | None:

@@ -119,6 +119,8 @@ class Exchange:
 
     def fault(self, name: str, symbol: str = "") -> Mapping[str, Any] | None:
         """Return the details of a fault that is on for *symbol* or for all, else None."""
+        if not self.switched:  # as nearly always, and it is asked for every fault in every step
+            return None
         return self.switched.get((name, symbol), self.switched.get((name, "")))
 
     # ------------------------------------------------------------------------------------------- tokens

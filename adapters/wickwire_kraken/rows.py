@@ -177,11 +177,11 @@ def _read_instant(text: str, seconds: Seconds, at: str) -> int:
         raise WireError(f"kraken: expected 2026-11-21T05:00:10.805100Z or the like, got {text[:40]!r}", at=at)
     try:
         start_ns = parse_instant(f"{text[:19]}Z")
-        time_ns = parse_instant(text)
     except UsageError as exc:  # a 30th of February
         raise WireError(f"kraken: no such instant: {text}", at=at) from exc
     if len(seconds) >= _SECONDS_KEPT:
         seconds.clear()
+    time_ns = start_ns + int(text[20:-1].ljust(9, "0"))
     seconds[f"{text[:19]}."] = start_ns
     seconds[text] = time_ns
     return time_ns

@@ -75,7 +75,7 @@ def last_price(market: Market, quoted: Quoted, now_ns: int) -> tuple[int, Decima
 
 
 def _last_trade(market: Market, quoted: Quoted, now_ns: int) -> tuple[int, Decimal] | None:
-    since_ns, span_ns = now_ns, 600 * SECOND_NS
+    since_ns, span_ns = now_ns, 15 * SECOND_NS
     while since_ns > market.start_ns:
         since_ns = max(market.start_ns, since_ns - span_ns)
         trades = market.trades(quoted.symbol, since_ns, now_ns + 1)

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
+
 from wickwire import SECOND_NS, Candle, Grid, Timeframe, Utc
 from wickwire.simulate.server import Answer, Connection, Hangup, Incoming, Market, Outgoing, VenueServer
 
@@ -219,6 +221,8 @@ class _Quay:
         if self.stale:
             self.stale = False
             out += [self._said(bar=bar) for bar in self._halves(symbol, seconds, now_ns)]
+        if market.next_trade_ns(symbol, told_ns) > now_ns:
+            return out
         for one in market.candles(symbol, timeframe, timeframe.open_at(told_ns, GRID), now_ns + 1, grid=GRID):
             if not market.trades(symbol, max(told_ns + 1, one.open_ns), min(one.close_ns, now_ns + 1)):
                 continue
@@ -248,13 +252,14 @@ class _Quay:
         return [[symbol, seconds, *_row(one)] for one in candles]
 
     def next_ns(self, now_ns: int) -> int:
-        trades = (self._server.market.next_trade_ns(symbol, now_ns) for symbol, _ in self._told_ns)
+        symbols = {symbol for symbol, _ in self._told_ns}
+        trades = [self._server.market.next_trade_ns(symbol, now_ns) for symbol in symbols]
         late_ns = min((due_ns for due_ns, *_ in self._late), default=self._ends_ns)
         return min(self._beat_ns, self._ends_ns, late_ns, now_ns + SECOND_NS, *trades)
 
     def _said(self, **what: object) -> str:
         self._number += 1
-        return json.dumps({"n": self._number, **what}, separators=(",", ":"))
+        return msgspec.json.encode({"n": self._number, **what}).decode()
 
 
 def _ago_ns(details: Mapping[str, object]) -> int:
