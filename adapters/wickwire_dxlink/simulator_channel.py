@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
-import msgspec
 
 from wickwire_dxlink.simulator_events import FIELDS, Event
 from wickwire_dxlink.simulator_exchange import Exchange
@@ -22,7 +22,7 @@ DEFAULT_PERIOD_S: Final = 0.1
 
 def message(kind: str, channel: int, **rest: Any) -> str:
     """Return a message; type and channel stand first, since dxFeed's Java client reads only such ones."""
-    return msgspec.json.encode({"type": kind, "channel": channel, **rest}).decode()
+    return json.dumps({"type": kind, "channel": channel, **rest}, separators=(",", ":"))
 
 
 @attrs.define(eq=False)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
 import attrs
 
-from wickwire import SECOND_NS, when
+from wickwire import SECOND_NS, iso
 from wickwire.simulate.server import Instrument, Market
 
 __all__ = ["Pair", "amount", "pairs_of", "stamp"]
@@ -83,8 +84,13 @@ def amount(value: Decimal, decimals: int) -> str:
 
 def stamp(ns: int, digits: int = 6) -> str:
     """Return *ns* as RFC 3339 in UTC with 6 or 9 decimals; later ones are cut."""
-    whole = when(ns - ns % SECOND_NS).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{whole}.{ns % SECOND_NS // 10 ** (9 - digits):0{digits}}Z"
+    return f"{_second(ns // SECOND_NS)}.{ns % SECOND_NS // 10 ** (9 - digits):0{digits}}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _second(unix_s: int) -> str:
+    """Return a second in UTC, as `2026-11-21T05:00:10`; every message tells the one that runs."""
+    return iso(unix_s * SECOND_NS).removesuffix("Z")
 
 
 def _pair(instrument: Instrument) -> Pair:

@@ -73,7 +73,8 @@ def iso_second(ns: int) -> str:
 
 def ns_of(moment: datetime) -> int:
     """Return an aware datetime as nanoseconds."""
-    return (moment - EPOCH) // timedelta(microseconds=1) * 1_000
+    since = moment - EPOCH  # taken apart: to divide one timedelta by another takes four times as long
+    return (since.days * 86_400 + since.seconds) * SECOND_NS + since.microseconds * 1_000
 
 
 _INSTANT: Final = re.compile(

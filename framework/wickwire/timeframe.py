@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -285,6 +286,7 @@ def _date_at(ns: int, zone: ZoneInfo | None) -> date:
     return moment.astimezone(zone or UTC).date()
 
 
+@functools.lru_cache(maxsize=1_024)  # every question about a bucket of a day asks for the same days again
 def _day_ns(day: date, zone: ZoneInfo | None) -> int:
     """Return the first instant of *day*: its first midnight, or the clock change that skips it."""
     if zone is None:

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
+
 from tests.simulation.harbour_server import GRID, PAGE_ROWS, SECONDS, TIMEFRAMES, HarbourServer
 from wickwire import (
     SECOND_NS,
@@ -119,7 +121,7 @@ def _topics(pairs: Any) -> tuple[Topic, ...]:
 @hookimpl
 def parse(frame: bytes, memory: dict[str, int]) -> Sequence[Event]:
     try:
-        told = json.loads(frame)
+        told = msgspec.json.decode(frame)
         events: list[Event] = []
         if told["n"] != memory.get("n", 0) + 1:
             events.append(Fault(FaultKind.GAP, f"message {told['n']} came after {memory.get('n', 0)}"))
@@ -173,7 +175,7 @@ def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
         raise VenueError(kind, f"{reply.status}: {reply.body[:100]!r}")
     rows: list[Candle] = []
     bad: list[BadRow] = []
-    for numbers in json.loads(reply.body):
+    for numbers in msgspec.json.decode(reply.body):
         try:
             rows.append(_candle(query.symbol, query.timeframe, numbers))
         except (ValueError, ArithmeticError, TypeError) as exc:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,8 @@ BARE_SAMPLES: Final = 9
 
 FIRST_S: Final = 99.0
 """So long whoever came may wait for the first connection, while others were waiting before."""
+
+_parsed = functools.lru_cache(maxsize=1_024)(Series.parse)  # the same few names at every sample
 
 Sample = tuple[int, str, str, str, int | None]
 """When, series, condition, route, and when data of it was handed over last."""
@@ -58,6 +61,7 @@ class Sampler:
     text: dict[str, None] = attrs.field(factory=dict)
     _asked: int = 0
     _sights: dict[tuple[Series, Rung], str] = attrs.field(factory=dict)
+    _names: dict[Series, str] = attrs.field(factory=dict)
     _without: Counter[tuple[int, str]] = attrs.field(factory=Counter)
 
     async def run(self, stage: Stage) -> None:
@@ -76,19 +80,21 @@ class Sampler:
         at_ns = stage.true.now_ns()
         self._look_for_streams(life, {one.series.venue for one in health.series})
         for one in health.series:
-            young = at_ns - seen.get(f"added {one.series}", 0) < FIRST_S * SECOND_NS
+            name = self._name(one.series)
+            added_ns = seen.get(f"added {name}", 0)
+            young = at_ns - added_ns < FIRST_S * SECOND_NS
             bare = self._without[life.number, one.series.venue] > BARE_SAMPLES
             if one.rung is Rung.STREAM and bare and not young:
-                self.bare.append((at_ns, str(one.series)))
+                self.bare.append((at_ns, name))
             came_ns = seen.get(self._sight(one))
             if one.rung is Rung.POLL:  # a stream that is on trial brings closes too
                 others = [seen.get(sight_of(one.series, rung), 0) for rung in (Rung.STREAM, Rung.BUILD)]
                 came_ns = max(came_ns or 0, *others) or None
             if isinstance(one.series.what, Feed):  # counted from the moment of asking, before anything came
-                asked_ns = max(stage.books.reached_ns(one.series.venue), seen.get(f"added {one.series}", 0))
+                asked_ns = max(stage.books.reached_ns(one.series.venue), added_ns)
                 came_ns = max(came_ns or 0, asked_ns) or None
-            self.samples.append((at_ns, str(one.series), one.condition.value, one.rung.value, came_ns))
-            self.text.update({one.trouble: None, one.why: None})
+            self.samples.append((at_ns, name, one.condition.value, one.rung.value, came_ns))
+            self.text[one.trouble] = self.text[one.why] = None
         for venue in health.venues:
             self.text[venue.trouble] = None
             for link in venue.links:
@@ -100,10 +106,7 @@ class Sampler:
 
     async def _ask_for_the_latest(self, stage: Stage) -> None:
         """Ask what is known last of one series after the other."""
-        life, names = (
-            stage.life,
-            [name for name in stage.series if isinstance(Series.parse(name).what, Timeframe)],
-        )
+        life, names = stage.life, [name for name in stage.series if isinstance(_parsed(name).what, Timeframe)]
         if life is None or not life.begun.is_set() or not names:
             return
         name, at_ns = names[self._asked % len(names)], stage.true.now_ns()
@@ -129,6 +132,12 @@ class Sampler:
         there = {stream.venue for stream in life.passage.streams}
         for venue in venues:
             self._without[life.number, venue] = 0 if venue in there else self._without[life.number, venue] + 1
+
+    def _name(self, series: Series) -> str:
+        name = self._names.get(series)
+        if name is None:
+            name = self._names[series] = str(series)
+        return name
 
     def _sight(self, one: SeriesHealth) -> str:
         key = one.series, one.rung

@@ -7,6 +7,7 @@ venues and their client are.
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 from collections.abc import Mapping, Sequence
 from typing import Final, final
@@ -28,6 +29,7 @@ OPEN_TIMEOUT_S: Final = 10.0
 """How long opening a stream at a muted origin takes to fail."""
 
 _CLOSED: Final = "this transport is closed; make a new one"
+_parsed = functools.lru_cache(maxsize=256)(Address.parse)  # a run asks few addresses, again and again
 
 
 @final
@@ -187,7 +189,7 @@ class MemoryTransport:
         if self._closed:
             raise TransportError(_CLOSED)
         try:
-            address = Address.parse(url, schemes)
+            address = _parsed(url, schemes)
         except ValueError as exc:
             raise PluginError(f"an adapter asks for an address that is not allowed: {exc}") from exc
         server = table.get(address.origin)

@@ -199,20 +199,25 @@ class Tape:
                 chunk -= 1
             session, chunk = session - 1, self._chunks - 1
 
-    def mid_ticks(self, minute: int) -> int:
-        """Return the middle between bid and ask, in ticks, at a whole minute counted from 1970."""
-        swing = 0.0
+    def mids(self, first: int, count: int) -> list[int]:
+        """Return the middle between bid and ask, in ticks, at so many minutes on end, counted from 1970."""
+        swings = [0.0] * count
         for octave, width in self._swings:
-            index, inside = divmod(minute, octave)
-            here = self._point(octave, index)
-            if inside:
+            index, inside = divmod(first, octave)
+            here, there = self._point(octave, index), self._point(octave, index + 1)
+            for place in range(count):
+                if inside == octave:
+                    index, inside = index + 1, 0
+                    here, there = there, self._point(octave, index + 1)
+                # smoothstep: no corners at lattice points
                 share = inside / octave
-                share = share * share * (3.0 - 2.0 * share)  # smoothstep: no corners at lattice points
-                here += (self._point(octave, index + 1) - here) * share
-            swing += width * here
+                share = share * share * (3.0 - 2.0 * share)
+                swings[place] += width * (here + (there - here) * share)
+                inside += 1
         # (1 + (1 + x)^2) / 2 follows exp(x) closely, is above zero everywhere, and uses only operations that
         # every machine rounds alike
-        return max(self._floor_ticks, round(self._level_ticks * (1.0 + (1.0 + swing) ** 2) / 2.0))
+        level, floor = self._level_ticks, self._floor_ticks
+        return [max(floor, round(level * (1.0 + (1.0 + swing) ** 2) / 2.0)) for swing in swings]
 
     # ------------------------------------------------------------------------------------------- making
 
@@ -269,7 +274,7 @@ class Tape:
         first_minute = chunk * BLOCK_MINUTES
         counts = counts[first_minute : first_minute + BLOCK_MINUTES]
         open_minute = self.hours.open_ns(session) // MINUTE_NS + first_minute
-        mids = [self.mid_ticks(open_minute + minute) for minute in range(len(counts) + 1)]
+        mids = self.mids(open_minute, len(counts) + 1)
         draw = random.Random(f"{self._name}/trades/{session}/{chunk}").getrandbits
         ask = self.listing.spread_ticks - self.listing.spread_ticks // 2
         bid = ask - self.listing.spread_ticks
