@@ -33,13 +33,17 @@ def instant(text: str, seconds: dict[str, int], at: str) -> int:
             return start_ns + int(decimals) * _SCALE[len(decimals)]
     if _INSTANT.fullmatch(text) is None:
         raise WireError(f"coinbase: expected 2026-11-21T05:00:10.8051Z or the like, got {text[:40]!r}", at=at)
-    try:
-        start_ns = parse_instant(f"{text[:19]}Z")
-    except UsageError as exc:  # a 30th of February
-        raise WireError(f"coinbase: no such instant: {text}", at=at) from exc
-    if len(seconds) >= _SECONDS_KEPT:
-        seconds.clear()
-    seconds[f"{text[:19]}."] = start_ns
+    minute = text[:17]
+    minute_ns = seconds.get(minute)  # a stream that tells a little every second meets the same minute again
+    if minute_ns is None:
+        try:
+            minute_ns = parse_instant(f"{minute}59Z") - 59 * SECOND_NS
+        except UsageError as exc:  # a 30th of February
+            raise WireError(f"coinbase: no such instant: {text}", at=at) from exc
+        if len(seconds) >= _SECONDS_KEPT:
+            seconds.clear()
+        seconds[minute] = minute_ns
+    start_ns = seconds[f"{text[:19]}."] = minute_ns + int(text[17:19]) * SECOND_NS
     decimals = text[20:-1]
     return start_ns + int(decimals or 0) * _SCALE[len(decimals)]
 

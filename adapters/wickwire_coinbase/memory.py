@@ -63,7 +63,8 @@ class Memory:
         own_books: Products quoted in USDC that turned out to be answered under their own name.
         volumes: The largest volume that was told of the newest buckets, by product and open time.
         doubtful: By product, its running bucket, where a row of it was older than one before.
-        seconds: Whole seconds in nanoseconds, by their text `2026-11-21T05:00:10.`: only to be quick.
+        seconds: Whole seconds and minutes in nanoseconds, by their texts `2026-11-21T05:00:10.` and
+            `2026-11-21T05:00:`: only to be quick.
         opens: The same for the open times of candles.
     """
 

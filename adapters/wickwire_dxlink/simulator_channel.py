@@ -64,6 +64,7 @@ class FeedChannel:
         told: Fields as they were confirmed last, by type.
         subscriptions: By type and symbol.
         flush_ns: When changes may be told again.
+        changed: Something happened to a subscription since they were told last.
     """
 
     exchange: Exchange
@@ -75,6 +76,7 @@ class FeedChannel:
     told: dict[str, list[str]] = attrs.field(factory=dict)
     subscriptions: dict[tuple[str, str], Subscription] = attrs.field(factory=dict)
     flush_ns: int = 0
+    changed: bool = False
 
     # ------------------------------------------------------------------------------------------ agreements
 

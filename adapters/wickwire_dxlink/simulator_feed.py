@@ -121,16 +121,18 @@ class LiveFeed:
             self._next[symbol] = self._market.next_trade_ns(symbol, at_ns)
             heapq.heappush(self._queue, (self._next[symbol], symbol))
         for channel in self.channels.values():
-            if channel.flush_ns <= self._seen_ns:
+            if channel.changed and channel.flush_ns <= self._seen_ns:
                 out += self._changes(channel)
         return out
 
     def next_ns(self) -> int | None:
         """Return when something may be due; None for never."""
         instants = [self._queue[0][0]] if self._queue else []
-        for channel in self.channels.values():
-            waiting = any(one.changed_ns is not None for one in channel.subscriptions.values())
-            instants += [channel.flush_ns] if waiting else []
+        instants += [
+            channel.flush_ns
+            for channel in self.channels.values()
+            if channel.changed and any(one.changed_ns is not None for one in channel.subscriptions.values())
+        ]
         return min(instants) + self._late_ns if instants else None
 
     def _traded(self, symbol: str, at_ns: int) -> list[str]:
@@ -139,6 +141,7 @@ class LiveFeed:
             for one in self._of(channel, symbol):
                 if one.kind != "TimeAndSale":
                     one.changed_ns = at_ns if one.changed_ns is None else one.changed_ns
+                    channel.changed = True
                 elif one.listed is not None:
                     trades = self._market.trades(symbol, at_ns, at_ns + 1)
                     events = [sale_event(self._market, one.listed, trade) for trade in trades]
@@ -153,6 +156,7 @@ class LiveFeed:
     def _changes(self, channel: FeedChannel) -> list[str]:
         """Return what changed, once for each symbol and bucket; then nothing for as long as was agreed."""
         events: dict[str, list[Event]] = {}
+        channel.changed = False
         for one in channel.subscriptions.values():
             if one.changed_ns is not None and one.listed is not None and not self._is_silent(one):
                 events.setdefault(one.kind, []).extend(self._changed(one, one.changed_ns))

@@ -87,6 +87,7 @@ class SeededMarket:
         self._buckets: dict[tuple[str, Timeframe, Grid], dict[int, _Bucket]] = {}
         self._trades: dict[tuple[str, int], MarketTrade] = {}
         self._prices: dict[tuple[int, int], Decimal] = {}
+        self._following: dict[str, tuple[int, int]] = {}
 
     @property
     def symbols(self) -> Sequence[str]:
@@ -168,8 +169,13 @@ class SeededMarket:
         Raises:
             UsageError: Nothing of that name is traded.
         """
+        known = self._following.get(symbol)
+        if known is not None and known[0] <= after_ns < known[1]:  # until it happens, it is the next for all
+            return known[1]
         block, position = self._tape(symbol).next_at(max(after_ns + 1, self.start_ns))
-        return block.times[position]
+        next_ns = block.times[position]
+        self._following[symbol] = after_ns, next_ns
+        return next_ns
 
     def count_before(self, symbol: str, ns: int) -> int:
         """Return how many trades happened before *ns*: the number of the last of them.
