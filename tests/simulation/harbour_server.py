@@ -205,7 +205,7 @@ class _Quay:
             if (symbol, seconds) in self._told_ns:
                 out.append(self._said(bar=bar))
         for (symbol, seconds), told_ns in list(self._told_ns.items()):
-            if "mute" not in on and on.get("hush", {}).get("symbol") != symbol:
+            if not on or ("mute" not in on and on.get("hush", {}).get("symbol") != symbol):
                 out += self._news(symbol, seconds, told_ns, now_ns)
                 self._told_ns[symbol, seconds] = now_ns
         if now_ns >= self._beat_ns:
@@ -254,7 +254,7 @@ class _Quay:
     def next_ns(self, now_ns: int) -> int:
         symbols = {symbol for symbol, _ in self._told_ns}
         trades = [self._server.market.next_trade_ns(symbol, now_ns) for symbol in symbols]
-        late_ns = min((due_ns for due_ns, *_ in self._late), default=self._ends_ns)
+        late_ns = self._late[0][0] if self._late else self._ends_ns
         return min(self._beat_ns, self._ends_ns, late_ns, now_ns + SECOND_NS, *trades)
 
     def _said(self, **what: object) -> str:

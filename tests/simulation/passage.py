@@ -288,7 +288,8 @@ class PassedStream:
                     books.sent_away.setdefault(where, []).append((_now_s(), SENT_AWAY[exc.code]))
             await self.passage._hang()
             raise
-        await self.passage._hang()
+        if self.passage.dead:  # asked here, as a coroutine for every frame costs
+            await self.passage._hang()
         self.frames += 1
         self.passage.books.look(self.venue, frame)
         return frame

@@ -209,6 +209,30 @@ def test_a_quote_stands_around_the_last_trade(symbol: str, ns: int):
         assert trades[-1].price == (quote.ask if trades[-1].side is Side.BUY else quote.bid)
 
 
+questions = st.lists(
+    st.tuples(st.sampled_from(["BTC/USD", "AAPL"]), st.integers(0, 900), st.integers(0, 900)), max_size=20
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(questions)
+def test_nothing_that_is_kept_from_earlier_questions_shows(asked: list[tuple[str, int, int]]):
+    """Trades, prices, running candles and the next trade are kept, and forgotten when they are too many."""
+    minute, noon = Timeframe.parse("1m"), START + 15 * HOUR_NS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wickwire.simulate.market.TRADES_KEPT", 7)
+        patch.setattr("wickwire.simulate.market.PRICES_KEPT", 5)
+        one = market()
+        for symbol, since_s, span_s in asked:
+            since_ns, until_ns = noon + since_s * SECOND_NS, noon + (since_s + span_s) * SECOND_NS
+            fresh = market()
+            assert one.next_trade_ns(symbol, since_ns) == fresh.next_trade_ns(symbol, since_ns)
+            assert one.trades(symbol, since_ns, until_ns) == fresh.trades(symbol, since_ns, until_ns)
+            span = (since_ns - since_ns % MINUTE_NS, until_ns)
+            told = fresh.candles(symbol, minute, *span, grid=Utc())
+            assert one.candles(symbol, minute, *span, grid=Utc()) == told
+
+
 def test_other_seeds_other_markets():
     assert market(1).trades("BTC/USD", START, END - 6 * DAY_NS) != market(2).trades(
         "BTC/USD", START, END - 6 * DAY_NS
