@@ -72,8 +72,9 @@ class Registry:
         allow: Only these names may be loaded, adapters and others alike; None allows all.
         deny: These names may not be loaded.
         local: Adapters in single files, by name.
-        adapters: Modules or instances that are adapters, by name.
+        adapters: Modules or instances that are adapters, or bound ones, by name.
         plugins: The same for plugins that are not adapters.
+        installed: Whether what is installed counts too, or only what is given here.
     """
 
     def __init__(
@@ -84,7 +85,9 @@ class Registry:
         local: Mapping[str, Path] | None = None,
         adapters: Mapping[str, object] | None = None,
         plugins: Mapping[str, object] | None = None,
+        installed: bool = True,
     ) -> None:
+        self._looks_around = installed
         self._allow = None if allow is None else frozenset(allow)
         self._deny = frozenset(deny)
         self._local = dict(local or {})
@@ -103,7 +106,8 @@ class Registry:
     @functools.cached_property
     def _found(self) -> dict[Kind, dict[str, list[Found]]]:
         found: dict[Kind, dict[str, list[Found]]] = {kind: {} for kind in Kind}
-        for one in (*installed(), *files(self._local), *self._objects()):
+        around = installed() if self._looks_around else ()
+        for one in (*around, *files(self._local), *self._objects()):
             disabled = attrs.evolve(one, disabled=self._disabled(one.name))
             found[one.kind].setdefault(one.name, []).append(disabled)
         return found
@@ -184,7 +188,9 @@ class Registry:
         one = self._one(kind, name)
         try:
             plugin = imported(one)
-            if kind is Kind.ADAPTER:
+            if isinstance(plugin, Adapter):
+                self._adapters[name] = plugin
+            elif kind is Kind.ADAPTER:
                 self._adapters[name] = bind(name, plugin, distribution=one.distribution, version=one.version)
             else:
                 _check_plugin(one, plugin)

@@ -35,6 +35,8 @@ class Level(enum.IntEnum):
     """What it makes of ranges and of pages that are short, cut, repeated and out of order."""
     CAPABILITIES = 5
     """Whether what it says of its venue is what comes."""
+    SYSTEM = 6
+    """What the whole runtime makes of it on virtual time, with all that befalls collectors."""
 
     @property
     def word(self) -> str:

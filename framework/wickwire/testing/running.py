@@ -28,6 +28,7 @@ from wickwire.testing.ranges import RANGES
 from wickwire.testing.replies import REPLIES
 from wickwire.testing.search import blamed
 from wickwire.testing.static import STATIC
+from wickwire.testing.system import SYSTEM
 from wickwire.testing.truth import TRUTHS
 from wickwire.testing.unfinished import UNFINISHED, is_unfinished, still_to_do
 from wickwire.testing.values import VALUES
@@ -58,6 +59,7 @@ CHECKS: Final = Checks.joined(
         RANGES,
         PAGING,
         CAPABILITIES,
+        SYSTEM,
     )
 )
 """Every check there is, shallow ones first."""
