@@ -57,6 +57,11 @@ class AlpacaConnection:
         self._held: dict[str, dict[str, None]] = {channel: {} for channel in endpoint.channels}
         self._news = News(venue, bars, endpoint, now_ns)
 
+    @property
+    def subscribed(self) -> Sequence[tuple[str, str]]:
+        """What is subscribed to: the kind of data, and the symbol as the market calls it."""
+        return [(channel, symbol) for channel, symbols in self._held.items() for symbol in symbols]
+
     # ------------------------------------------------------------------------------- the four questions
 
     def opened(self, now_ns: int) -> Sequence[Outgoing]:

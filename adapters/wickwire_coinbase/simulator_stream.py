@@ -43,6 +43,11 @@ class CoinbaseConnection:
         self._queue: list[tuple[int, int, Subscription]] = []
         self._queued = 0
 
+    @property
+    def subscribed(self) -> Sequence[tuple[str, str]]:
+        """What is subscribed to: the kind of data, and the symbol as the market calls it."""
+        return [(one.channel, one.product.symbol) for one in self._subscriptions.values()]
+
     # ------------------------------------------------------------------------------- the four questions
 
     def opened(self, now_ns: int) -> Sequence[Outgoing]:

@@ -37,6 +37,12 @@ class DXLinkConnection:
         self._live = LiveFeed(exchange, feed.delay_ns, now_ns)
         self._channels = self._live.channels
 
+    @property
+    def subscribed(self) -> Sequence[tuple[str, str]]:
+        """What is subscribed to: the kind of data, and the symbol as the market calls it."""
+        subscriptions = [one for each in self._channels.values() for one in each.subscriptions.values()]
+        return [(f"{one.kind} {one.symbol}", one.listed.symbol) for one in subscriptions if one.listed]
+
     # ------------------------------------------------------------------------------- the four questions
 
     def opened(self, now_ns: int) -> Sequence[Outgoing]:

@@ -40,6 +40,12 @@ class KrakenConnection:
         self._next: dict[str, int] = {}
         self._queue: list[tuple[int, str]] = []
 
+    @property
+    def subscribed(self) -> Sequence[tuple[str, str]]:
+        """What is subscribed to: the kind of data, and the symbol as the market calls it."""
+        subscriptions = self._feed.subscriptions.values()
+        return [(f"{one.channel} {one.value or ''}", one.pair.symbol) for one in subscriptions]
+
     # ------------------------------------------------------------------------------- the four questions
 
     def opened(self, now_ns: int) -> Sequence[Outgoing]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from tests.simulation.guests import Guests
 from tests.simulation.pools import POOLED
 from tests.simulation.sampler import sight_of
 from tests.simulation.trouble import Trouble
@@ -51,6 +52,7 @@ class Acting:
     def __init__(self, stage: Stage) -> None:
         """Play nothing yet."""
         self._stage = stage
+        self.guests = Guests(stage)
         self._rotating = asyncio.Lock()
         self._absent: dict[str, tuple[int, str]] = {}
 
@@ -79,8 +81,8 @@ class Acting:
                 self._be_asked(act)
             case "pool":
                 self._crowd(act)
-            case "calm":
-                self._replace(act)
+            case "calm" | "guest":
+                self._go_unnoticed(act)
             case _:
                 assert trouble.fault is not None
                 stage.venues.inject(trouble.fault)
@@ -114,6 +116,8 @@ class Acting:
             case "pool":
                 if trouble.name == "thinned":
                     stage.line.refuse(self._origin_of_pool(act), refused=False)
+                elif trouble.name == "lull":
+                    stage.venues.servers[trouble.details["venue"]].inject("mute", on=False)
                 stage.books.door.pop(act.number, None)
             case _:
                 assert trouble.fault is not None
@@ -242,6 +246,10 @@ class Acting:
         if trouble.name == "swapped":
             stage.run_errand(self._swap(act, SWAPPED_S), "swap")
             return
+        if trouble.name == "lull":
+            stage.venues.servers[trouble.details["venue"]].inject("mute")
+            stage.line.cut(origin)
+            return
         if trouble.name == "thinned":
             stage.line.refuse(origin)
         elif trouble.name == "turned_away":
@@ -275,6 +283,13 @@ class Acting:
         await asyncio.sleep(back_s)
         self._put_back(names)
 
+    def _go_unnoticed(self, act: Act) -> None:
+        """Let connections be replaced, or a series come that nobody else wants."""
+        if act.trouble.place == "guest":
+            self.guests.come(act)
+        else:
+            self._replace(act)
+
     def _replace(self, act: Act) -> None:
         stage, life = self._stage, self._stage.life
         feeds = [Series.parse(name).venue for name in stage.series if name.endswith("@trades")]
@@ -291,7 +306,9 @@ class Acting:
 
     async def _rotated(self, life: Life, venue: str) -> None:
         async with self._rotating:
+            self._stage.waiting.append((self._stage.true.now_ns(), venue))
             rotations = await life.collector.rotate(venue)
+            self._stage.waiting.pop()
         at_ns = self._stage.true.now_ns()
         self._stage.rotated += [(at_ns, venue, one.replaced, one.broken, one.trouble) for one in rotations]
 
@@ -352,6 +369,8 @@ class Acting:
     def _origin_of_pool(self, act: Act) -> str:
         """Return where streams of a venue lead that has several, or one that several series share."""
         servers, narrow = self._stage.venues.servers, self._stage.script.narrow
+        if act.trouble.name == "lull":
+            return str(servers[act.trouble.details["venue"]].stream_origins[0])
         shared = [venue for venue in POOLED if venue in servers and narrow.get(venue) != 1]
         if act.trouble.name == "swapped" and shared:
             return str(servers[self._lot_of(act, shared)].stream_origins[0])

@@ -44,7 +44,12 @@ What is compared:
   keeps a connection, when its attempts failed, each series of them until one went well.
 * `reads`: `{series, at_ns, truth, opens}`, what a venue has of a range that was read by then, and what came.
 * `rotated`: `[at_ns, venue, replaced, broken, trouble]` of connections that were replaced while all was well.
+* `waiting`: `[at_ns, venue]` of whoever wanted connections replaced then, and has not heard of it at the end.
 * `latest`: `[at_ns, series, open_ns]`, what was said to be known last.
+* `unwanted`: `[at_ns, venue, symbol]` of what a venue was still subscribed to long after it was left;
+  `doubled`: `[at_ns, venue, topic]` of what was on several connections for long; `apart`: `[at_ns, venue,
+  there, wanted]` of connections that were not even tried while one lived; `turned_down`: `[at_ns, series,
+  why]` of those for whom there was said to be no place, though there was.
 * `carried`: by venue `[most, allowed]`, topics on one connection.
 * `left`: `[series, since_ns, seen_ns]` of what is not wanted since then, and when data of it came last;
   `open_at_last`: streams that are open though nothing is wanted any more.
@@ -94,6 +99,7 @@ def judge(run: Run) -> list[str]:
     lines += resumed(run)
     lines += _bounded(run)
     lines += _left(run)
+    lines += _carried(run)
     lines += calm(run)
     lines += _stopped(run)
     lines += impolite(run)
@@ -270,6 +276,23 @@ def _left(run: Run) -> list[str]:
         if seen_ns > since_ns + LEAVING_S * S
     ]
     return lines + [f"I7 {host} is connected, and nothing is wanted of it" for host in run["open_at_last"]]
+
+
+def _carried(run: Run) -> list[str]:
+    """I7: each topic rides on one connection, for as long as somebody wants it, and leaves its place then."""
+    lines = [
+        f"I7 {venue}: {symbol} is still subscribed to at {at_ns}, and nobody wants it"
+        for at_ns, venue, symbol in run["unwanted"]
+    ]
+    lines += [
+        f"I7 {venue}: {topic} is subscribed to on several connections, and still is at {at_ns}"
+        for at_ns, venue, topic in run["doubled"]
+    ]
+    lines += [
+        f"I7 {name}: there was no place for it at {at_ns}, and those who had one are gone: {why}"
+        for at_ns, name, why in run["turned_down"]
+    ]
+    return lines[:MOST_NAMED]
 
 
 def _bounded(run: Run) -> list[str]:

@@ -143,7 +143,9 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "excused": [
                 excused(act, one.venue, *stage.spans[act.number])
                 for act in stage.script.acts
-                if act.number in stage.spans and stage.acting.venue_of(act) in {one.venue, ""}
+                if act.number in stage.spans
+                and stage.acting.venue_of(act) in {one.venue, ""}
+                and act.trouble.place != "guest"
             ]
             + [[0, stage.script.starts_ns, None]]
             + [[0, FOREVER_NS, DETOUR_S]] * (one.venue == "harbour"),  # its connections end all the time
@@ -169,6 +171,10 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             for one in stage.sampler.samples
             if not any(since_ns <= one[0] <= until_ns for since_ns, until_ns in lost)
         ],
+        "unwanted": stage.roll.unwanted,
+        "doubled": stage.roll.doubled,
+        "apart": stage.roll.apart,
+        "turned_down": stage.acting.guests.turned_down,
         "bare": [one for one in stage.sampler.bare if one[1] in series],  # feeds have no other route
         "switches": stage.heard.switches,
         "lies": lies(stage),
@@ -191,6 +197,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         "knocks": {f"{host} in life {life}": times for (host, life), times in stage.books.connects.items()},
         "reads": _reads(stage),
         "rotated": stage.rotated,
+        "waiting": stage.waiting,
         "latest": stage.sampler.latest,
         "carried": {
             venue: [most, stage.script.narrow[venue]]

@@ -177,6 +177,10 @@ class _Quay:
         self._beat_ns = now_ns + BEAT_NS
         self._number = 0
 
+    @property
+    def subscribed(self) -> Sequence[tuple[str, str]]:
+        return [(str(seconds), symbol) for symbol, seconds in self._told_ns]
+
     def opened(self, now_ns: int) -> Sequence[Outgoing]:
         return []
 

@@ -32,10 +32,13 @@ ACCOUNTS: Final = {
 }
 
 
-def accounts_of(narrow: Mapping[str, int]) -> Mapping[str, Account]:
-    """Return the accounts, those of some venues cut down to so many topics on a connection."""
+def accounts_of(narrow: Mapping[str, int], berths: Mapping[str, int]) -> Mapping[str, Account]:
+    """Return the accounts, those of some venues cut down to so many topics on each of so many connections."""
     narrowed = {
-        venue: attrs.evolve(ACCOUNTS.get(venue, Account()), limits=Limits(topics_per_connection=topics))
+        venue: attrs.evolve(
+            ACCOUNTS.get(venue, Account()),
+            limits=Limits(topics_per_connection=topics, connections=berths.get(venue)),
+        )
         for venue, topics in narrow.items()
     }
     return {**ACCOUNTS, **narrowed}

@@ -12,7 +12,17 @@ from typing import Any, Final
 
 from tests.simulation.trouble import Trouble
 
-__all__ = ["BACKLOG", "BALANCED", "DEAF", "POOLED", "POOL_TROUBLES", "REPLACED", "SENT_AWAY", "narrowed"]
+__all__ = [
+    "BACKLOG",
+    "BALANCED",
+    "DEAF",
+    "LULL",
+    "POOLED",
+    "POOL_TROUBLES",
+    "REPLACED",
+    "SENT_AWAY",
+    "narrowed",
+]
 
 POOLED: Final = ("kraken", "coinbase", "dxlink")
 """Venues that let several connections be opened to one place. Alpaca allows one, Yahoo has none, and Harbour
@@ -51,6 +61,9 @@ POOL_TROUBLES: Final = (
 BACKLOG: Final = Trouble(place="store", name="backlog", tag="F53", details={"wait_s": 6.0}, most_min=6.0)
 """Much of the past is wanted while the store is slow: a commit takes longer than some pages, and hardly
 longer than nothing is asked for while it is behind."""
+
+LULL: Final = _pool("lull", "F3", {"venue": "harbour"})
+"""All connections of a venue end, and are opened again while nothing is traded there."""
 
 REPLACED: Final = Trouble(place="calm", name="rotate", tag="F43", once=True, settles_min=2.0)
 DEAF: Final = Trouble(place="calm", name="deaf", tag="F47", once=True, settles_min=4.0)

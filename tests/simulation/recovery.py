@@ -26,6 +26,8 @@ CALM_S: Final = 900.0
 """So long after the last trouble no series changes its route any more, except back to the planned one."""
 TRIAL_S: Final = 90.0
 """What a stream brought before it began to lie may still speak for it so long."""
+HEARD_S: Final = 200.0
+"""A connection is replaced in a minute and a half at most, and some venues have several."""
 WELL: Final = frozenset({"live", "quiet", "polled"})
 
 
@@ -106,9 +108,18 @@ def calm(run: Run) -> list[str]:
         for at_ns, name in run["bare"]
     ]
     lines += [
+        f"I6 {venue}: {there} of {wanted} connections are there at {at_ns}, and the others are not even tried"
+        for at_ns, venue, there, wanted in run["apart"]
+    ]
+    lines += [
         f"I6 {venue}: at {at_ns} a connection was not replaced without a gap in all the calm: {trouble}"
         for at_ns, venue, replaced, broken, trouble in run["rotated"]
         if not replaced or broken
+    ]
+    lines += [
+        f"I6 {venue}: who wanted connections replaced at {at_ns} has not heard of it"
+        for at_ns, venue in run["waiting"]
+        if run["ended_ns"] - at_ns > HEARD_S * S
     ]
     lines += [
         f"I6 {name}: went back to {route} at {at_ns}, which lies"

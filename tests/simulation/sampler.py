@@ -78,6 +78,7 @@ class Sampler:
             return
         health, seen = life.collector.health(), stage.books.seen_ns
         at_ns = stage.true.now_ns()
+        stage.roll.call(stage, health, asyncio.get_running_loop().time())
         self._look_for_streams(life, {one.series.venue for one in health.series})
         for one in health.series:
             name = self._name(one.series)

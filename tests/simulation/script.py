@@ -9,8 +9,9 @@ from typing import Final
 import attrs
 
 from tests.simulation.catalogue import CATALOGUE
+from tests.simulation.guests import berths, guests
 from tests.simulation.harbour_server import HABITS
-from tests.simulation.pools import BACKLOG, DEAF, POOL_TROUBLES, REPLACED, narrowed
+from tests.simulation.pools import BACKLOG, DEAF, LULL, POOL_TROUBLES, REPLACED, narrowed
 from tests.simulation.trouble import Trouble
 from wickwire import Series, Timeframe, parse_instant
 
@@ -48,6 +49,10 @@ CALM_ROTATIONS: Final = 10
 CALM_LAST_S: Final = 660.0
 CALM_ENDS_S: Final = 240.0
 """How long before the end connections are replaced while all is well, and how long before it no more."""
+
+LULL_S: Final = 200.0
+GUESTS_END_S: Final = 930.0
+"""So long before the end guests come no more: the last is gone when connections are replaced in the calm."""
 
 LOGIN_OFF_S: Final = 120.0
 """By how much the clock of a host that serves no candles may be wrong; in every second run it is."""
@@ -99,6 +104,7 @@ class Script:
         login_ahead_s: How far the clock of the host that grants DXLink's tokens is ahead of its feed's.
         narrow: How many topics a connection carries, by venue, where that is fewer than the venue allows.
         balanced: What connections carry is evened out, however little it is.
+        berths: How many connections are allowed, by venue, where each carries one topic.
     """
 
     seed: int
@@ -111,6 +117,7 @@ class Script:
     login_ahead_s: float = 0.0
     narrow: Mapping[str, int] = attrs.field(factory=dict)
     balanced: bool = False
+    berths: Mapping[str, int] = attrs.field(factory=dict)
 
 
 def drawn(
@@ -134,18 +141,23 @@ def drawn(
         acts += _silent(length_s, venues, random.Random(f"silent/{seed}"))
         acts += _of_pools(length_s, venues, random.Random(f"pools/{seed}"))
         acts += _moods(length_s, venues, random.Random(f"moods/{seed}"))
+        acts += _lull(length_s, venues, random.Random(f"lull/{seed}"))
+        acts += _guests(length_s, random.Random(f"guests/{seed}"))
+    narrow = narrowed(venues, random.Random(f"narrow/{seed}")) if troubles else {}
+    feeds = _feeds(series, venues, random.Random(f"feeds/{seed}"))
     lots, logins = random.Random(f"habits/{seed}"), random.Random(f"login/{seed}")
     return Script(
         seed=seed,
         hours=hours,
         starts_ns=rng.choice(_STARTS),
-        series=[*series, *_feeds(series, venues, random.Random(f"feeds/{seed}"))],
+        series=[*series, *feeds],
         acts=_while_it_lives(acts),
         ways=_ways(series, random.Random(f"ways/{seed}")),
         habits=frozenset(habit for habit in HABITS if troubles and lots.random() < 1 / 3),
         login_ahead_s=logins.uniform(-LOGIN_OFF_S, LOGIN_OFF_S) if logins.random() < 1 / 2 else 0.0,
-        narrow=narrowed(venues, random.Random(f"narrow/{seed}")) if troubles else {},
+        narrow=narrow,
         balanced=troubles and lots.random() < 1 / 2,
+        berths=berths(narrow, [*series, *feeds]),
     )
 
 
@@ -251,6 +263,23 @@ def _moods(length_s: float, venues: Sequence[str], rng: random.Random) -> list[A
         return []
     act = _act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), rng.choice(moods), length_s, rng)
     return [attrs.evolve(act, until_s=act.since_s + MOOD_S)]
+
+
+def _lull(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
+    """Let all connections of Harbour end once, and nothing be traded there when they are opened again."""
+    last_s = length_s - LULL_S - LULL.settles_min * 60.0
+    if "harbour" not in venues or last_s < WARM_UP_MIN * 60.0:
+        return []
+    act = _act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), LULL, length_s, rng)
+    return [attrs.evolve(act, until_s=act.since_s + LULL_S)]
+
+
+def _guests(length_s: float, rng: random.Random) -> list[Act]:
+    """Let series come for a while that nobody else wants."""
+    coming = guests(WARM_UP_MIN * 60.0, length_s - GUESTS_END_S, rng)
+    return [
+        Act(number=0, since_s=at_s, until_s=at_s, trouble=trouble, lot=lot) for at_s, trouble, lot in coming
+    ]
 
 
 def _while_it_lives(acts: Sequence[Act]) -> list[Act]:

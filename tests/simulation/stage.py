@@ -23,6 +23,7 @@ from tests.simulation.journal import Journal
 from tests.simulation.life import Heard, Life, Listening, accounts_of, made
 from tests.simulation.passage import Ledgers, Passage, sights_of
 from tests.simulation.pools import BALANCED
+from tests.simulation.roll import Roll
 from tests.simulation.sampler import Sampler, sight_of
 from tests.simulation.script import Script, Way
 from tests.simulation.shelf import Shelf, Weather
@@ -75,6 +76,7 @@ class Stage:
         healed_ns: When the last trouble was over.
         spans: When each act began and ended, by its number, in true time.
         sampler: What health said.
+        roll: What the venues' servers saw.
         left: What was left at the end, when, and when data of it came last.
         open_at_last: Where streams lead that were open when all was left.
         claims: Which buckets the store called empty, and when.
@@ -82,6 +84,7 @@ class Stage:
         gone: Which series was not wanted any more, for a while, and since when.
         rotated: What came of each replacement while all was well: when, where, whether it was done, how many
             topics were interrupted, and why.
+        waiting: Who waits to hear that connections were replaced: since when, and of which venue.
         acting: What plays the troubles.
     """
 
@@ -98,6 +101,7 @@ class Stage:
     registry: Registry
     series: dict[str, None]
     sampler: Sampler
+    roll: Roll
     claims: Claims
     life: Life | None = None
     lives: int = 0
@@ -113,6 +117,7 @@ class Stage:
     reads: list[tuple[str, int, int, int, Sequence[int]]] = attrs.field(factory=list)
     gone: list[tuple[str, int]] = attrs.field(factory=list)
     rotated: list[tuple[int, str, bool, int, str]] = attrs.field(factory=list)
+    waiting: list[tuple[int, str]] = attrs.field(factory=list)
     acting: Acting = attrs.field(init=False)
     _tasks: asyncio.TaskGroup | None = None
     _errands: list[asyncio.Task[None]] = attrs.field(factory=list)
@@ -192,7 +197,7 @@ class Stage:
         passage = Passage(self.line, self.books, self.lives)
         ways = {name: self._given(way) for name, way in self.script.ways.items()}
         where = shelf, passage, self.heard, self.registry, self.wall, rng
-        more: dict[str, Any] = {"accounts": accounts_of(self.script.narrow)}
+        more: dict[str, Any] = {"accounts": accounts_of(self.script.narrow, self.script.berths)}
         if self.script.balanced:
             more["least_moved"] = BALANCED
         life = made(self.lives, self.series, *where, ways=ways, **more)
@@ -322,6 +327,7 @@ async def acted(
                 registry=registry,
                 series=dict.fromkeys(script.series),
                 sampler=Sampler(),
+                roll=Roll(),
                 claims=Claims(true.now_ns),
             )
             await stage.play()

@@ -86,6 +86,7 @@ def whole() -> dict[str, Any]:
         "open_at_last": [],
         **{what: {} for what in ("knocks", "turned_away", "sent_away", "own_failures", "carried")},
         **{what: [] for what in ("reads", "rotated", "latest")},
+        **{what: [] for what in ("unwanted", "doubled", "apart", "turned_down", "waiting")},
         "tries": {
             "kraken": [
                 [OPENS[0], True, True],
@@ -328,6 +329,26 @@ def _by_no_stream(run: dict[str, Any]) -> None:
     run["bare"].append([OPENS[5], NAME])
 
 
+def _subscribed_to_for_nobody(run: dict[str, Any]) -> None:
+    run["unwanted"].append([OPENS[5], "kraken", "ADA/USD"])
+
+
+def _on_two_connections(run: dict[str, Any]) -> None:
+    run["doubled"].append([OPENS[5], "kraken", "ohlc 1 BTC/USD"])
+
+
+def _no_place_where_there_is_one(run: dict[str, Any]) -> None:
+    run["turned_down"].append([OPENS[5], "kraken:ADA/USD@1m", "no place is left"])
+
+
+def _one_connection_waits_for_nothing(run: dict[str, Any]) -> None:
+    run["apart"].append([OPENS[5], "harbour", 1, 4])
+
+
+def _never_hears_of_a_replacement(run: dict[str, Any]) -> None:
+    run["waiting"].append([OPENS[-5], "kraken"])
+
+
 BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I1", _lost),
     ("I1", _never_delivered),
@@ -360,6 +381,11 @@ BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I7", _still_open),
     ("I7", _too_many_tasks),
     ("I7", _too_many_lines),
+    ("I6", _never_hears_of_a_replacement),
+    ("I7", _subscribed_to_for_nobody),
+    ("I7", _on_two_connections),
+    ("I7", _no_place_where_there_is_one),
+    ("I6", _one_connection_waits_for_nothing),
     ("I9", _slow_stop),
     ("I9", _orphan),
     ("I10", _too_many_requests),

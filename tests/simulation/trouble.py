@@ -52,7 +52,7 @@ class Trouble:
 
     Attributes:
         place: A venue, or "line", "store", "clock", "machine", "process", "roster", "connections", "host",
-            "pool", "calm".
+            "pool", "calm", "guest".
         name: What happens there.
         tag: Its number in the catalogue of faults.
         details: How.
@@ -81,12 +81,17 @@ class Trouble:
         """It concerns streams, and history answers meanwhile; at DXLink history comes over a stream too."""
         if self.fault is not None:
             return self.name in _STREAMS_ALONE and self.place != "dxlink"
-        return self.place in {"pool", "calm"} or self.name in {"cut", "rotate", "prioritise", "raises"}
+        return self.place in {"pool", "calm", "guest"} or self.name in {
+            "cut",
+            "rotate",
+            "prioritise",
+            "raises",
+        }
 
     @property
     def is_quiet(self) -> bool:
         """Nobody may notice it: what is judged where all is well is judged while it is played."""
-        return self.place == "calm"
+        return self.place in {"calm", "guest"}
 
     @property
     def misleads(self) -> bool:
@@ -95,7 +100,9 @@ class Trouble:
         A silence of less than a minute, even of everything, looks like a quiet market, and so does what a
         line swallows: sequences would show it, and most venues have none.
         """
-        return self.name in {"mute", "stall", "half_open"} or (self.fault is not None and self.fault.misleads)
+        return self.name in {"mute", "lull", "stall", "half_open"} or (
+            self.fault is not None and self.fault.misleads
+        )
 
     @property
     def hides(self) -> bool:

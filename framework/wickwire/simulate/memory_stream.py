@@ -83,7 +83,7 @@ class MemoryStream:
         latency: Callable[[], float],
         ended: Callable[[MemoryStream], None],
     ) -> None:
-        self.origin = origin
+        self.origin, self.connection = origin, connection
         self.muted = self.is_stranded = False
         self._max_frame_bytes = max_frame_bytes
         self._ended = ended

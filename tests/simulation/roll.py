@@ -1,0 +1,130 @@
+"""What the venues' servers see every few seconds: which connections carry what, and how many there are."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Protocol, cast
+from urllib.parse import urlsplit
+
+import attrs
+
+if TYPE_CHECKING:
+    from tests.simulation.stage import Stage
+    from wickwire.health import Health
+    from wickwire.simulate.memory import MemoryStream
+
+__all__ = ["Roll", "carried_by"]
+
+BORNE: Final = 5
+"""Samples on end for which a connection may carry what nobody wants, or what another one carries too: handing
+over takes half a minute at most."""
+
+ALONE: Final = 9
+"""Where one lived for so many samples on end, and none was tried, all are there that are wanted."""
+FORGIVEN_S: Final = 420.0
+"""So long after a failure its own schedule may keep a connection away."""
+MOST_TRIES: Final = 7
+"""After so many attempts in that time, all by one connection, its waits are still shorter than that."""
+JUDGED: Final = ("kraken", "coinbase", "harbour")
+"""Who wants no credentials: where these are refused, the next attempt is long after."""
+
+Told = tuple[int, str, str]
+
+
+class _Subscribed(Protocol):
+    """A connection as a venue's simulator has it."""
+
+    @property
+    def subscribed(self) -> Sequence[tuple[str, str]]:
+        """What it is subscribed to: kind of data, and symbol."""
+        ...
+
+
+@attrs.define(eq=False)
+class Roll:
+    """Calls the roll at the venues.
+
+    Attributes:
+        unwanted: When which symbol of a venue was still subscribed to, long after it was left.
+        doubled: When which topic of a venue was on several connections for longer than handing over takes.
+        apart: When connections were not there, for no reason that can be seen: when, at which venue,
+            how many, and how many were wanted.
+    """
+
+    unwanted: list[Told] = attrs.field(factory=list)
+    doubled: list[Told] = attrs.field(factory=list)
+    apart: list[tuple[int, str, int, int]] = attrs.field(factory=list)
+    _left_over: Mapping[Hashable, int] = attrs.field(factory=dict)
+    _twice: Mapping[Hashable, int] = attrs.field(factory=dict)
+    _missing: Mapping[Hashable, int] = attrs.field(factory=dict)
+    _tried: dict[str, int] = attrs.field(factory=dict)
+
+    def call(self, stage: Stage, health: Health, now_s: float) -> None:
+        """Look once, beside what the collector says of itself."""
+        wanted = {(one.series.venue, one.series.symbol) for one in health.series}
+        carried: dict[tuple[str, str, str], list[Hashable]] = {}
+        there: Counter[str] = Counter()
+        for stream in stage.line.open_streams:
+            venue = stage.books.venue_of[urlsplit(str(stream.origin)).netloc]
+            there[venue] += 1
+            if not stream.muted:  # what is said there arrives
+                for kind, symbol in carried_by(stream):
+                    carried.setdefault((venue, kind, symbol), []).append(stream)
+        unwanted = [
+            (venue, symbol, stream)
+            for (venue, _, symbol), streams in carried.items()
+            if (venue, symbol) not in wanted
+            for stream in streams
+        ]
+        doubled = [(what, tuple(streams)) for what, streams in carried.items() if len(streams) > 1]
+        self._left_over = _longer(self._left_over, unwanted)
+        self._twice = _longer(self._twice, doubled)
+        self.unwanted += [
+            (health.at_ns, *one[:2]) for one in dict.fromkeys(unwanted) if self._left_over[one] == BORNE
+        ]
+        self.doubled += [
+            (health.at_ns, one[0][0], " ".join(one[0][1:])) for one in doubled if self._twice[one] == BORNE
+        ]
+        self._look_who_is_missing(stage, health, there, now_s)
+
+    def _look_who_is_missing(
+        self, stage: Stage, health: Health, there: Mapping[str, int], now_s: float
+    ) -> None:
+        short: dict[str, int] = {}
+        for told in health.venues:
+            venue = told.venue
+            if venue in JUDGED and 0 < there.get(venue, 0) < told.wanted_connections:
+                tried = _since(stage, stage.books.connects, venue, -math.inf)
+                before, self._tried[venue] = self._tried.get(venue, 0), tried
+                lately = _since(stage, stage.books.connects, venue, now_s - FORGIVEN_S)
+                failed = _since(stage, stage.books.failed, venue, now_s - FORGIVEN_S)
+                if before == tried and lately <= MOST_TRIES and not failed:
+                    short[venue] = told.wanted_connections
+        self._missing = _longer(self._missing, [*short])
+        self.apart += [
+            (health.at_ns, venue, there[venue], wanted)
+            for venue, wanted in short.items()
+            if self._missing[venue] == ALONE
+        ]
+
+
+def carried_by(stream: MemoryStream) -> Sequence[tuple[str, str]]:
+    """Return what the venue's end of a stream is subscribed to: kinds of data, and symbols."""
+    return cast("_Subscribed", stream.connection).subscribed
+
+
+def _longer(before: Mapping[Hashable, int], now: Sequence[Hashable]) -> Mapping[Hashable, int]:
+    """Return for how many samples on end each of *now* has been so."""
+    return {one: before.get(one, 0) + 1 for one in now}
+
+
+def _since(stage: Stage, times: Mapping[tuple[str, int], Sequence[float]], venue: str, since_s: float) -> int:
+    """Count what the present life noted of a venue from an instant on."""
+    return sum(
+        at_s >= since_s
+        for (host, life), noted in times.items()
+        if life == stage.lives and stage.books.venue_of[host] == venue
+        for at_s in noted
+    )

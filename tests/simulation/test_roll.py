@@ -1,0 +1,136 @@
+"""What the venues' servers see is judged: what is subscribed to for nobody, twice, or not at all."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import attrs
+import pytest
+
+from tests.simulation.guests import berths
+from tests.simulation.life import ACCOUNTS
+from tests.simulation.roll import ALONE, BORNE, Roll, carried_by
+from tests.simulation.world import World, simulate
+from wickwire import Series, parse_instant
+
+HOST = "ws.kraken.com"
+BITCOIN, ETHER = ("ohlc 1", "BTC/USD"), ("ohlc 1", "ETH/USD")
+SAMPLE_S = 11.0
+NEW_YORK_OPENS = parse_instant("2027-01-15T14:35:00Z")
+
+
+@attrs.define(eq=False)
+class Streamed:
+    """A stream, and the venue's end of it."""
+
+    subscribed: list[tuple[str, str]]
+    muted: bool
+    origin: str = f"wss://{HOST}"
+
+    @property
+    def connection(self) -> Streamed:
+        return self
+
+
+def stream(*topics: tuple[str, str], muted: bool = False) -> Streamed:
+    return Streamed(list(topics), muted)
+
+
+class Sight:
+    """A stage of one venue, which is looked at again and again."""
+
+    def __init__(self, *streams: Any, wanted_connections: int = 1) -> None:
+        self.roll, self.now_s = Roll(), 1_000.0
+        self.connects: list[float] = [0.0]
+        self.failed: list[float] = []
+        self.streams = list(streams)
+        self.wanted_connections = wanted_connections
+
+    def look(self, times: int) -> None:
+        where = {("ws.kraken.com", 1): self.connects}, {("ws.kraken.com", 1): self.failed}
+        books = SimpleNamespace(venue_of={HOST: "kraken"}, connects=where[0], failed=where[1])
+        line = SimpleNamespace(open_streams=self.streams)
+        stage = SimpleNamespace(line=line, books=books, lives=1)
+        venue = SimpleNamespace(venue="kraken", wanted_connections=self.wanted_connections)
+        wanted = [SimpleNamespace(series=Series.parse("kraken:BTC/USD@1m"))]
+        for _ in range(times):
+            self.now_s += SAMPLE_S
+            health = SimpleNamespace(at_ns=7, series=wanted, venues=[venue])
+            self.roll.call(cast("Any", stage), cast("Any", health), self.now_s)
+
+
+def test_what_nobody_wants_may_be_subscribed_to_for_a_moment_alone() -> None:
+    sight = Sight(stream(BITCOIN, ETHER))
+    sight.look(BORNE - 1)
+    assert [] == sight.roll.unwanted
+    sight.look(1)
+    assert [(7, "kraken", "ETH/USD")] == sight.roll.unwanted
+
+
+def test_a_topic_is_on_two_connections_for_as_long_as_it_is_handed_over_alone() -> None:
+    sight = Sight(stream(BITCOIN), stream(BITCOIN))
+    sight.look(BORNE - 1)
+    sight.streams = [sight.streams[1]]
+    sight.look(1)
+    sight.streams = [*sight.streams, stream(BITCOIN)]
+    sight.look(BORNE - 1)
+    assert [] == sight.roll.doubled
+    sight.look(1)
+    assert [(7, "kraken", "ohlc 1 BTC/USD")] == sight.roll.doubled
+
+
+def test_what_is_said_to_a_mute_line_does_not_arrive() -> None:
+    sight = Sight(stream(BITCOIN), stream(BITCOIN, ETHER, muted=True))
+    sight.look(2 * BORNE)
+    assert [] == [*sight.roll.doubled, *sight.roll.unwanted]
+
+
+def test_where_one_connection_lives_the_others_are_tried() -> None:
+    sight = Sight(stream(BITCOIN), wanted_connections=2)
+    sight.look(ALONE)
+    assert [] == sight.roll.apart  # the first look cannot know what was tried before
+    sight.look(1)
+    assert [(7, "kraken", 1, 2)] == sight.roll.apart
+
+
+@pytest.mark.parametrize("what", ["connects", "failed"])
+def test_who_was_tried_or_failed_a_while_ago_may_still_wait(what: str) -> None:
+    sight = Sight(stream(BITCOIN), wanted_connections=2)
+    sight.look(1)
+    for _ in range(4):
+        getattr(sight, what).append(sight.now_s)
+        sight.look(ALONE - 1)
+    assert [] == sight.roll.apart
+
+
+def test_where_none_lives_nothing_is_said_about_the_others() -> None:
+    sight = Sight(wanted_connections=2)
+    sight.look(3 * ALONE)
+    assert [] == sight.roll.apart
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("kraken:BTC/USD@1m", "ohlc 1"),
+        ("coinbase:BTC/USD@5m", "candles"),
+        ("alpaca:BTC/USD@1m", "bars"),
+        ("dxlink:BTC/USD@1m", "Candle BTC/USD:CXTALP{=m}"),
+    ],
+)
+def test_each_simulated_venue_says_what_is_subscribed_to(name: str, kind: str) -> None:
+    async def play(world: World) -> None:
+        await world.minutes(1)
+        seen = [one for each in world.transport.open_streams for one in carried_by(each)]
+        assert (kind, "BTC/USD") in seen
+        await world.collector.remove(name)
+        await world.minutes(1)
+        assert [] == [one for each in world.transport.open_streams for one in carried_by(each)]
+
+    simulate(play, name, accounts=ACCOUNTS, start_ns=NEW_YORK_OPENS)
+
+
+def test_there_is_room_for_one_guest_and_for_one_that_replaces() -> None:
+    names = ["kraken:BTC/USD@1m", "kraken:BTC/USD@trades", "dxlink:BTC/USD@1m", "coinbase:BTC/USD@5m"]
+    assert {"kraken": 4, "dxlink": 4} == berths({"kraken": 1, "coinbase": 2, "dxlink": 1}, names)
