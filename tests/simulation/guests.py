@@ -2,7 +2,7 @@
 
 Some stay for minutes, one after the other, where there are just places enough; some are left before the venue
 has answered; some come while the connection that carries them is being replaced; and some are made of what is
-streamed already.
+streamed already. And somebody wants more of the past of a series than was wanted before.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.simulation.life import candle_series
 from tests.simulation.pools import POOLED
 from tests.simulation.trouble import Trouble
-from wickwire import PlanError, Series, StoreError, UsageError, WickwireError
+from wickwire import MINUTE_NS, PlanError, Series, StoreError, UsageError, WickwireError
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
     from tests.simulation.script import Act
     from tests.simulation.stage import Stage
 
-__all__ = ["GUESTS", "Guests", "berths", "guests"]
+__all__ = ["KINDS", "Guests", "berths", "guests"]
 
 GUESTS: Final = ("DOGE/USD", "BTC/EUR", "ETH/EUR", "ADA/USD", "LTC/USD", "ETH/BTC", "XRP/USD", "SOL/USD")
 """Symbols that three venues have."""
@@ -37,6 +38,8 @@ LEFT_S: Final = 1.5
 """Who only glances is gone so soon: a venue takes about as long until it has answered."""
 BOARDING_S: Final = (0.2, 2.5)
 """Between when after the beginning of a rotation a series comes, to be there before it is over."""
+PAST_NS: Final = 100 * MINUTE_NS
+"""How much of what was before the run is wanted then: more than at first, and several pages."""
 SPARE: Final = 2
 """Connections beyond those that all need of whom none share one: for a guest, and for one that replaces."""
 
@@ -49,6 +52,8 @@ VISIT: Final = _guest("visit", "F62")
 GLANCE: Final = _guest("glance", "F62")
 BOARDING: Final = _guest("boarding", "F43")
 SHARING: Final = _guest("sharing", "F62")
+DEEPER: Final = _guest("deeper", "F62")
+KINDS: Final = VISIT, GLANCE, BOARDING, SHARING, DEEPER
 SHARED: Final = "coinbase:BTC/USD@15m"
 """It is made of candles of five minutes, which are collected in every run."""
 
@@ -61,7 +66,7 @@ def guests(since_s: float, until_s: float, rng: random.Random) -> Sequence[tuple
     visits = [(since_s + number * pace_s, VISIT) for number in range(VISITS)]
     others = [(rng.uniform(since_s, until_s), GLANCE) for _ in range(GLANCES)]
     others += [(rng.uniform(since_s, until_s), BOARDING) for _ in range(BOARDINGS)]
-    others.append((rng.uniform(since_s, until_s), SHARING))
+    others += [(rng.uniform(since_s, until_s), trouble) for trouble in (SHARING, DEEPER)]
     return [(at_s, trouble, rng.getrandbits(32)) for at_s, trouble in (*visits, *others)]
 
 
@@ -92,12 +97,28 @@ class Guests:
 
     def come(self, act: Act) -> None:
         """Let one come, and go when it is time."""
-        stage, life, venue = self._stage, self._stage.life, self._venue_of(act)
-        if life is None or not life.begun.is_set() or not venue:
+        life = self._stage.life
+        if life is None or not life.begun.is_set():
             return
-        if act.trouble.name == "sharing":
-            stage.run_errand(self._stay(life, act, SHARED, set()), f"guest {SHARED}")
+        match act.trouble.name:
+            case "deeper":
+                names = [str(one) for one in candle_series([*self._stage.series])]
+                self._stage.run_errand(self._reach_back(life, names[act.lot % len(names)]), "reach back")
+            case "sharing":
+                self._share(life, act)
+            case "visit":
+                self._visit(life, act, self._few_places())
+            case _:
+                self._visit(life, act, self._shared_connections())
+
+    def _share(self, life: Life, act: Act) -> None:
+        if SHARED not in self._stage.script.series and self._has(Series.parse(SHARED).venue):
+            self._stage.run_errand(self._stay(life, act, SHARED, set()), f"guest {SHARED}")
+
+    def _visit(self, life: Life, act: Act, venues: Sequence[str]) -> None:
+        if not venues:
             return
+        venue = venues[(self._stage.script.seed if act.trouble.name == "visit" else act.lot) % len(venues)]
         there = self._there.setdefault(f"{venue} in life {life.number}", set())
         free = [one for one in self._strangers(venue) if one not in there]
         if not free or (act.trouble.name == "visit" and there):
@@ -105,22 +126,22 @@ class Guests:
         self._number += 1
         symbol = free[self._number % len(free)]
         there.add(symbol)
-        stage.run_errand(self._stay(life, act, f"{venue}:{symbol}@1m", there), f"guest {venue}:{symbol}")
+        self._stage.run_errand(
+            self._stay(life, act, f"{venue}:{symbol}@1m", there), f"guest {venue}:{symbol}"
+        )
 
-    def _venue_of(self, act: Act) -> str:
-        """Return where it comes: a visit where places are few, the others where a connection is shared."""
-        servers, narrow = self._stage.venues.servers, self._stage.script.narrow
-        if act.trouble.name == "sharing":
-            venue = Series.parse(SHARED).venue
-            return venue if venue in servers and SHARED not in self._stage.script.series else ""
-        pooled = [venue for venue in POOLED if venue in servers]
-        fit = [venue for venue in pooled if venue in narrow]
-        if act.trouble.name == "visit":
-            return fit[self._stage.script.seed % len(fit)] if fit else ""
-        fit = [venue for venue in pooled if venue not in narrow] or [
-            venue for venue in pooled if narrow[venue] > 1
-        ]
-        return fit[act.lot % len(fit)] if fit else ""
+    def _has(self, venue: str) -> bool:
+        return venue in self._stage.venues.servers
+
+    def _few_places(self) -> Sequence[str]:
+        """Return the venues whose connections carry few topics."""
+        return [venue for venue in POOLED if self._has(venue) and venue in self._stage.script.narrow]
+
+    def _shared_connections(self) -> Sequence[str]:
+        """Return the venues where one connection carries several topics, best all of them."""
+        narrow = self._stage.script.narrow
+        wide = [venue for venue in POOLED if self._has(venue) and venue not in narrow]
+        return wide or [venue for venue in POOLED if self._has(venue) and narrow[venue] > 1]
 
     def _strangers(self, venue: str) -> Sequence[str]:
         """Return symbols that nobody else wants there."""
@@ -144,6 +165,10 @@ class Guests:
             await asyncio.sleep(left_s)
             await life.collector.remove(name)
         there.discard(one.symbol)
+
+    async def _reach_back(self, life: Life, name: str) -> None:
+        with contextlib.suppress(StoreError, UsageError):  # it is being added just now, or not any more
+            await life.collector.add(name, since=self._stage.script.starts_ns - PAST_NS)
 
     def _look_for_a_place(self, life: Life, name: str) -> None:
         [plan] = [plan for plan in life.collector.plan() if str(plan.series) == name]
