@@ -44,6 +44,7 @@ What is compared:
   keeps a connection, when its attempts failed, each series of them until one went well.
 * `reads`: `{series, at_ns, truth, opens}`, what a venue has of a range that was read by then, and what came.
 * `rotated`: `[at_ns, venue, replaced, broken, trouble]` of connections that were replaced while all was well.
+* `slandered`: `[at_ns, venue]` of REST that was called away, though it had answered minutes before.
 * `waiting`: `[at_ns, venue]` of whoever wanted connections replaced then, and has not heard of it at the end.
 * `latest`: `[at_ns, series, open_ns]`, what was said to be known last.
 * `unwanted`: `[at_ns, venue, symbol]` of what a venue was still subscribed to long after it was left;
@@ -265,7 +266,13 @@ def _honest(run: Run) -> list[str]:
         if age_s is None or age_s > limit_s + SLACK_S:
             aged = "nothing ever came" if age_s is None else f"the newest is {age_s:.0f} s old"
             lines.setdefault((name, condition), f"I5 {name}: says {condition} at {at_ns}, and {aged}")
-    return list(lines.values())
+    return [
+        *lines.values(),
+        *(
+            f"I5 {venue}: REST is called away at {at_ns}, and answers"
+            for at_ns, venue in run["slandered"][:MOST_NAMED]
+        ),
+    ]
 
 
 def _left(run: Run) -> list[str]:

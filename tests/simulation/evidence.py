@@ -174,6 +174,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         "unwanted": stage.roll.unwanted,
         "doubled": stage.roll.doubled,
         "apart": stage.roll.apart,
+        "slandered": stage.roll.slandered,
         "turned_down": stage.acting.guests.turned_down,
         "bare": [one for one in stage.sampler.bare if one[1] in series],  # feeds have no other route
         "switches": stage.heard.switches,

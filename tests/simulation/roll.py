@@ -27,6 +27,8 @@ FORGIVEN_S: Final = 420.0
 """So long after a failure its own schedule may keep a connection away."""
 MOST_TRIES: Final = 7
 """After so many attempts in that time, all by one connection, its waits are still shorter than that."""
+AWAY: Final = 18
+"""For so many samples on end REST may be called away after it answered: another variant may have asked."""
 JUDGED: Final = ("kraken", "coinbase", "harbour")
 """Who wants no credentials: where these are refused, the next attempt is long after."""
 
@@ -51,15 +53,20 @@ class Roll:
         doubled: When which topic of a venue was on several connections for longer than handing over takes.
         apart: When connections were not there, for no reason that can be seen: when, at which venue,
             how many, and how many were wanted.
+        slandered: When REST of a venue was called away still, though it had answered, and failed no more.
     """
 
     unwanted: list[Told] = attrs.field(factory=list)
     doubled: list[Told] = attrs.field(factory=list)
     apart: list[tuple[int, str, int, int]] = attrs.field(factory=list)
+    slandered: list[tuple[int, str]] = attrs.field(factory=list)
     _left_over: Mapping[Hashable, int] = attrs.field(factory=dict)
     _twice: Mapping[Hashable, int] = attrs.field(factory=dict)
     _missing: Mapping[Hashable, int] = attrs.field(factory=dict)
     _tried: dict[str, int] = attrs.field(factory=dict)
+    _away: Mapping[Hashable, int] = attrs.field(factory=dict)
+    _asked: dict[str, int] = attrs.field(factory=dict)
+    _answered: set[str] = attrs.field(factory=set)
 
     def call(self, stage: Stage, health: Health, now_s: float) -> None:
         """Look once, beside what the collector says of itself."""
@@ -88,6 +95,20 @@ class Roll:
             (health.at_ns, one[0][0], " ".join(one[0][1:])) for one in doubled if self._twice[one] == BORNE
         ]
         self._look_who_is_missing(stage, health, there, now_s)
+        self._look_who_is_called_away(stage, health)
+
+    def _look_who_is_called_away(self, stage: Stage, health: Health) -> None:
+        """Compare what is said of REST with what came of the requests since the last look."""
+        for told in health.venues:
+            venue, tries = told.venue, stage.books.tries.get(told.venue.partition(".")[0], [])
+            news = [is_well for _, is_well, is_stream in tries[self._asked.get(venue, 0) :] if not is_stream]
+            self._asked[venue] = len(tries)
+            if told.away_since_ns is None or not all(news):
+                self._answered.discard(venue)
+            elif news:
+                self._answered.add(venue)
+        self._away = _longer(self._away, sorted(self._answered))
+        self.slandered += [(health.at_ns, venue) for venue in self._answered if self._away[venue] == AWAY]
 
     def _look_who_is_missing(
         self, stage: Stage, health: Health, there: Mapping[str, int], now_s: float

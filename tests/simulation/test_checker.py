@@ -86,7 +86,7 @@ def whole() -> dict[str, Any]:
         "open_at_last": [],
         **{what: {} for what in ("knocks", "turned_away", "sent_away", "own_failures", "carried")},
         **{what: [] for what in ("reads", "rotated", "latest")},
-        **{what: [] for what in ("unwanted", "doubled", "apart", "turned_down", "waiting")},
+        **{what: [] for what in ("unwanted", "doubled", "apart", "turned_down", "waiting", "slandered")},
         "tries": {
             "kraken": [
                 [OPENS[0], True, True],
@@ -349,6 +349,10 @@ def _never_hears_of_a_replacement(run: dict[str, Any]) -> None:
     run["waiting"].append([OPENS[-5], "kraken"])
 
 
+def _says_that_rest_is_away(run: dict[str, Any]) -> None:
+    run["slandered"].append([OPENS[5], "kraken"])
+
+
 BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I1", _lost),
     ("I1", _never_delivered),
@@ -367,6 +371,7 @@ BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I5", _says_live),
     ("I5", _says_live_of_nothing),
     ("I5", _says_polled),
+    ("I5", _says_that_rest_is_away),
     ("I6", _behind),
     ("I6", _hole_left),
     ("I6", _stale_at_the_end),

@@ -10,7 +10,7 @@ import pytest
 
 from tests.simulation.guests import berths
 from tests.simulation.life import ACCOUNTS
-from tests.simulation.roll import ALONE, BORNE, Roll, carried_by
+from tests.simulation.roll import ALONE, AWAY, BORNE, Roll, carried_by
 from tests.simulation.world import World, simulate
 from wickwire import Series, parse_instant
 
@@ -44,15 +44,20 @@ class Sight:
         self.roll, self.now_s = Roll(), 1_000.0
         self.connects: list[float] = [0.0]
         self.failed: list[float] = []
+        self.tries: list[tuple[int, bool, bool]] = []
+        self.away_since_ns: int | None = None
         self.streams = list(streams)
         self.wanted_connections = wanted_connections
 
     def look(self, times: int) -> None:
         where = {("ws.kraken.com", 1): self.connects}, {("ws.kraken.com", 1): self.failed}
-        books = SimpleNamespace(venue_of={HOST: "kraken"}, connects=where[0], failed=where[1])
+        tries = {"kraken": self.tries}
+        books = SimpleNamespace(venue_of={HOST: "kraken"}, connects=where[0], failed=where[1], tries=tries)
         line = SimpleNamespace(open_streams=self.streams)
         stage = SimpleNamespace(line=line, books=books, lives=1)
-        venue = SimpleNamespace(venue="kraken", wanted_connections=self.wanted_connections)
+        venue = SimpleNamespace(
+            venue="kraken", wanted_connections=self.wanted_connections, away_since_ns=self.away_since_ns
+        )
         wanted = [SimpleNamespace(series=Series.parse("kraken:BTC/USD@1m"))]
         for _ in range(times):
             self.now_s += SAMPLE_S
@@ -108,6 +113,29 @@ def test_where_none_lives_nothing_is_said_about_the_others() -> None:
     sight = Sight(wanted_connections=2)
     sight.look(3 * ALONE)
     assert [] == sight.roll.apart
+
+
+def test_what_answers_is_not_away() -> None:
+    sight = Sight(stream(BITCOIN))
+    sight.away_since_ns = 5
+    sight.tries += [(5, False, False), (6, True, True)]  # a stream that opens says nothing of REST
+    sight.look(2 * AWAY)
+    sight.tries.append((7, True, False))
+    sight.look(AWAY - 1)
+    assert [] == sight.roll.slandered
+    sight.look(1)
+    assert [(7, "kraken")] == sight.roll.slandered
+
+
+def test_what_fails_again_is_away_after_all() -> None:
+    sight = Sight(stream(BITCOIN))
+    sight.away_since_ns = 5
+    for _ in range(3):
+        sight.tries.append((7, True, False))
+        sight.look(AWAY - 1)
+        sight.tries.append((7, False, False))
+        sight.look(1)
+    assert [] == sight.roll.slandered
 
 
 @pytest.mark.parametrize(
