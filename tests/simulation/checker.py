@@ -44,6 +44,8 @@ What is compared:
   keeps a connection, when its attempts failed, each series of them until one went well.
 * `reads`: `{series, at_ns, truth, opens}`, what a venue has of a range that was read by then, and what came.
 * `rotated`: `[at_ns, venue, replaced, broken, trouble]` of connections that were replaced while all was well.
+* `dawdled`: trades that there were for one who reads a feed too slowly, and those that it took, has yet to
+  take, or is said to have lost; None where nobody read one.
 * `slandered`: `[at_ns, venue]` of REST that was called away, though it had answered minutes before.
 * `waiting`: `[at_ns, venue]` of whoever wanted connections replaced then, and has not heard of it at the end.
 * `latest`: `[at_ns, series, open_ns]`, what was said to be known last.
@@ -345,6 +347,9 @@ def _accounted(run: Run) -> list[str]:
     counted, news, unanswered = run["committed"]
     if not news <= counted <= news + unanswered:
         lines.append(f"I12 candles: {counted} are counted, {news} were news, {unanswered} unheard")
+    if run["dawdled"] is not None and run["dawdled"][0] != run["dawdled"][1]:
+        there, told = run["dawdled"]
+        lines.append(f"I12 trades: there were {there} for a slow reader, and {told} are accounted for")
     expected = tuple(run["expected"])
     errors = [
         text

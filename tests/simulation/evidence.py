@@ -197,6 +197,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         },
         "knocks": {f"{host} in life {life}": times for (host, life), times in stage.books.connects.items()},
         "reads": _reads(stage),
+        "dawdled": stage.dawdled,
         "rotated": stage.rotated,
         "waiting": stage.waiting,
         "latest": stage.sampler.latest,

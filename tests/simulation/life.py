@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import attrs
 
+from tests.simulation.dawdling import Dawdler
 from tests.simulation.journal import Journal
 from tests.simulation.passage import Passage
 from tests.simulation.shelf import Shelf
@@ -110,6 +111,7 @@ class Life:
         begun: Everything was added.
         leave: Set when it shall stop in order.
         dead: It was killed.
+        dawdler: Who reads the first of its feeds too slowly.
     """
 
     number: int
@@ -123,6 +125,7 @@ class Life:
     begun: asyncio.Event = attrs.field(factory=asyncio.Event)
     leave: asyncio.Event = attrs.field(factory=asyncio.Event)
     dead: bool = False
+    dawdler: Dawdler = attrs.field(factory=Dawdler)
     task: asyncio.Task[None] | None = None
 
     async def live(self) -> None:
@@ -135,6 +138,10 @@ class Life:
                 reading = [
                     tasks.create_task(self._read(), name="reader"),
                 ]
+                feeds = [name for name in self.series if Series.parse(name).what is Feed.TRADES]
+                for name in feeds[:1]:
+                    dawdling = self.dawdler.run(self.collector, name)
+                    reading.append(tasks.create_task(dawdling, name="dawdler"))
                 for name in list(self.series):
                     if Series.parse(name).what is Feed.TRADES:
                         reading.append(tasks.create_task(self._hear(name), name=f"reader of {name}"))

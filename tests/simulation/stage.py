@@ -84,6 +84,7 @@ class Stage:
         gone: Which series was not wanted any more, for a while, and since when.
         rotated: What came of each replacement while all was well: when, where, whether it was done, how many
             topics were interrupted, and why.
+        dawdled: Trades that there were for one who reads too slowly, and those that it took or knows it lost.
         waiting: Who waits to hear that connections were replaced: since when, and of which venue.
         acting: What plays the troubles.
     """
@@ -117,6 +118,7 @@ class Stage:
     reads: list[tuple[str, int, int, int, Sequence[int]]] = attrs.field(factory=list)
     gone: list[tuple[str, int]] = attrs.field(factory=list)
     rotated: list[tuple[int, str, bool, int, str]] = attrs.field(factory=list)
+    dawdled: tuple[int, int] | None = None
     waiting: list[tuple[int, str]] = attrs.field(factory=list)
     acting: Acting = attrs.field(init=False)
     _tasks: asyncio.TaskGroup | None = None
@@ -152,6 +154,8 @@ class Stage:
             await asyncio.sleep(max(0.0, began_s + self.script.hours * 3_600.0 - loop.time()))
             sampling.cancel()
             await self.sampler.at_the_end(self)
+            if self.life is not None and self.sampler.last is not None:
+                self.dawdled = self.life.dawdler.account(self.sampler.last)
             await self._part()
             await self.leave()
 

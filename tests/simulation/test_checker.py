@@ -114,6 +114,7 @@ def whole() -> dict[str, Any]:
         "outputs": {"the log": "all is well"},
         "frames": [[3, 90], [90]],
         "committed": [20, 20, 0],
+        "dawdled": [12, 12],
         "log": [
             [OPENS[3], "WARNING", "warning: stream ended"],
             [OPENS[4], "ERROR", "error: store failed why=x"],
@@ -353,6 +354,10 @@ def _says_that_rest_is_away(run: dict[str, Any]) -> None:
     run["slandered"].append([OPENS[5], "kraken"])
 
 
+def _a_slow_reader_is_not_told_what_it_lost(run: dict[str, Any]) -> None:
+    run["dawdled"][1] -= 1
+
+
 BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I1", _lost),
     ("I1", _never_delivered),
@@ -407,6 +412,7 @@ BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I12", _frame_not_counted),
     ("I12", _candle_not_counted),
     ("I12", _unexplained_error),
+    ("I12", _a_slow_reader_is_not_told_what_it_lost),
 ]
 
 
