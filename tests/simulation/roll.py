@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import attrs
 
 if TYPE_CHECKING:
+    from tests.simulation.script import Act
     from tests.simulation.stage import Stage
     from wickwire.health import Health
     from wickwire.simulate.memory import MemoryStream
@@ -31,6 +32,9 @@ AWAY: Final = 18
 """For so many samples on end REST may be called away after it answered: another variant may have asked."""
 JUDGED: Final = ("kraken", "coinbase", "harbour")
 """Who wants no credentials: where these are refused, the next attempt is long after."""
+
+DEAFENING: Final = frozenset({"mute", "message_rate", "exceeded_rate", "limited", "stall"})
+"""Troubles in which what is said to a venue is lost: nobody answers to who leaves a topic."""
 
 Told = tuple[int, str, str]
 
@@ -67,6 +71,15 @@ class Roll:
     _away: Mapping[Hashable, int] = attrs.field(factory=dict)
     _asked: dict[str, int] = attrs.field(factory=dict)
     _answered: set[str] = attrs.field(factory=set)
+    _deaf: set[Hashable] = attrs.field(factory=set)
+
+    def forgive(self, stage: Stage, act: Act) -> None:
+        """Leave out streams on which something may be said in vain, when a trouble begins or ends."""
+        if act.trouble.name in DEAFENING:
+            venue = stage.acting.venue_of(act)
+            self._deaf.update(
+                stream for stream in stage.line.open_streams if venue in {"", _venue_of(stage, stream)}
+            )
 
     def call(self, stage: Stage, health: Health, now_s: float) -> None:
         """Look once, beside what the collector says of itself."""
@@ -74,9 +87,9 @@ class Roll:
         carried: dict[tuple[str, str, str], list[Hashable]] = {}
         there: Counter[str] = Counter()
         for stream in stage.line.open_streams:
-            venue = stage.books.venue_of[urlsplit(str(stream.origin)).netloc]
+            venue = _venue_of(stage, stream)
             there[venue] += 1
-            if not stream.muted:  # what is said there arrives
+            if not stream.muted and stream not in self._deaf:  # what is said there arrives
                 for kind, symbol in carried_by(stream):
                     carried.setdefault((venue, kind, symbol), []).append(stream)
         unwanted = [
@@ -134,6 +147,10 @@ class Roll:
 def carried_by(stream: MemoryStream) -> Sequence[tuple[str, str]]:
     """Return what the venue's end of a stream is subscribed to: kinds of data, and symbols."""
     return cast("_Subscribed", stream.connection).subscribed
+
+
+def _venue_of(stage: Stage, stream: MemoryStream) -> str:
+    return stage.books.venue_of[urlsplit(str(stream.origin)).netloc]
 
 
 def _longer(before: Mapping[Hashable, int], now: Sequence[Hashable]) -> Mapping[Hashable, int]:

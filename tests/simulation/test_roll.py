@@ -91,6 +91,18 @@ def test_what_is_said_to_a_mute_line_does_not_arrive() -> None:
     assert [] == [*sight.roll.doubled, *sight.roll.unwanted]
 
 
+@pytest.mark.parametrize(("venue", "forgiven"), [("kraken", True), ("", True), ("coinbase", False)])
+def test_what_was_said_while_the_venue_did_not_listen_was_said_in_vain(venue: str, *, forgiven: bool) -> None:
+    sight = Sight(stream(ETHER))
+    line = SimpleNamespace(open_streams=sight.streams)
+    books = SimpleNamespace(venue_of={HOST: "kraken"})
+    stage = SimpleNamespace(line=line, books=books, acting=SimpleNamespace(venue_of=lambda _: venue))
+    act = SimpleNamespace(trouble=SimpleNamespace(name="message_rate"))
+    sight.roll.forgive(cast("Any", stage), cast("Any", act))
+    sight.look(2 * BORNE)
+    assert forgiven is (not sight.roll.unwanted)
+
+
 def test_where_one_connection_lives_the_others_are_tried() -> None:
     sight = Sight(stream(BITCOIN), wanted_connections=2)
     sight.look(ALONE)
