@@ -28,8 +28,10 @@ FORGIVEN_S: Final = 420.0
 """So long after a failure its own schedule may keep a connection away."""
 MOST_TRIES: Final = 7
 """After so many attempts in that time, all by one connection, its waits are still shorter than that."""
-AWAY: Final = 18
-"""For so many samples on end REST may be called away after it answered: another variant may have asked."""
+AWAY: Final = 5
+"""For so many samples on end REST may be called away after it answered: what was under way may come later."""
+PLAIN: Final = "harbour"
+"""Its history fails by the status of its answers alone; others send failures as if all were well."""
 JUDGED: Final = ("kraken", "coinbase", "harbour")
 """Who wants no credentials: where these are refused, the next attempt is long after."""
 
@@ -113,7 +115,9 @@ class Roll:
     def _look_who_is_called_away(self, stage: Stage, health: Health) -> None:
         """Compare what is said of REST with what came of the requests since the last look."""
         for told in health.venues:
-            venue, tries = told.venue, stage.books.tries.get(told.venue.partition(".")[0], [])
+            venue, tries = told.venue, stage.books.tries.get(told.venue, [])
+            if venue != PLAIN:
+                continue
             news = [is_well for _, is_well, is_stream in tries[self._asked.get(venue, 0) :] if not is_stream]
             self._asked[venue] = len(tries)
             if told.away_since_ns is None or not all(news):

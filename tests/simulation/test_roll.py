@@ -40,7 +40,8 @@ def stream(*topics: tuple[str, str], muted: bool = False) -> Streamed:
 class Sight:
     """A stage of one venue, which is looked at again and again."""
 
-    def __init__(self, *streams: Any, wanted_connections: int = 1) -> None:
+    def __init__(self, *streams: Any, wanted_connections: int = 1, venue: str = "kraken") -> None:
+        self.venue = venue
         self.roll, self.now_s = Roll(), 1_000.0
         self.connects: list[float] = [0.0]
         self.failed: list[float] = []
@@ -51,12 +52,12 @@ class Sight:
 
     def look(self, times: int) -> None:
         where = {("ws.kraken.com", 1): self.connects}, {("ws.kraken.com", 1): self.failed}
-        tries = {"kraken": self.tries}
+        tries = {self.venue: self.tries}
         books = SimpleNamespace(venue_of={HOST: "kraken"}, connects=where[0], failed=where[1], tries=tries)
         line = SimpleNamespace(open_streams=self.streams)
         stage = SimpleNamespace(line=line, books=books, lives=1)
         venue = SimpleNamespace(
-            venue="kraken", wanted_connections=self.wanted_connections, away_since_ns=self.away_since_ns
+            venue=self.venue, wanted_connections=self.wanted_connections, away_since_ns=self.away_since_ns
         )
         wanted = [SimpleNamespace(series=Series.parse("kraken:BTC/USD@1m"))]
         for _ in range(times):
@@ -128,7 +129,7 @@ def test_where_none_lives_nothing_is_said_about_the_others() -> None:
 
 
 def test_what_answers_is_not_away() -> None:
-    sight = Sight(stream(BITCOIN))
+    sight = Sight(stream(BITCOIN), venue="harbour")
     sight.away_since_ns = 5
     sight.tries += [(5, False, False), (6, True, True)]  # a stream that opens says nothing of REST
     sight.look(2 * AWAY)
@@ -136,11 +137,19 @@ def test_what_answers_is_not_away() -> None:
     sight.look(AWAY - 1)
     assert [] == sight.roll.slandered
     sight.look(1)
-    assert [(7, "kraken")] == sight.roll.slandered
+    assert [(7, "harbour")] == sight.roll.slandered
+
+
+def test_an_answer_need_not_mean_that_all_is_well() -> None:
+    sight = Sight(stream(BITCOIN))
+    sight.away_since_ns = 5
+    sight.tries.append((7, True, False))
+    sight.look(2 * AWAY)
+    assert [] == sight.roll.slandered
 
 
 def test_what_fails_again_is_away_after_all() -> None:
-    sight = Sight(stream(BITCOIN))
+    sight = Sight(stream(BITCOIN), venue="harbour")
     sight.away_since_ns = 5
     for _ in range(3):
         sight.tries.append((7, True, False))
