@@ -28,8 +28,8 @@ FORGIVEN_S: Final = 420.0
 """So long after a failure its own schedule may keep a connection away."""
 MOST_TRIES: Final = 7
 """After so many attempts in that time, all by one connection, its waits are still shorter than that."""
-AWAY: Final = 5
-"""For so many samples on end REST may be called away after it answered: what was under way may come later."""
+AWAY: Final = 18
+"""For so many samples on end REST may be called away after it answered, if to somebody who does not count."""
 PLAIN: Final = "harbour"
 """Its history fails by the status of its answers alone; others send failures as if all were well."""
 JUDGED: Final = ("kraken", "coinbase", "harbour")
