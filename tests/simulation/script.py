@@ -51,6 +51,7 @@ CALM_ENDS_S: Final = 240.0
 """How long before the end connections are replaced while all is well, and how long before it no more."""
 
 LULL_S: Final = 200.0
+MISLAID_S: Final = 100.0
 GUESTS_END_S: Final = 930.0
 """So long before the end guests come no more: the last is gone when connections are replaced in the calm."""
 
@@ -142,6 +143,7 @@ def drawn(
         acts += _of_pools(length_s, venues, random.Random(f"pools/{seed}"))
         acts += _moods(length_s, venues, random.Random(f"moods/{seed}"))
         acts += _lull(length_s, venues, random.Random(f"lull/{seed}"))
+        acts += _mislaid(length_s, random.Random(f"mislaid/{seed}"))
         acts += _guests(length_s, random.Random(f"guests/{seed}"))
     narrow = narrowed(venues, random.Random(f"narrow/{seed}")) if troubles else {}
     feeds = _feeds(series, venues, random.Random(f"feeds/{seed}"))
@@ -272,6 +274,16 @@ def _lull(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Ac
         return []
     act = _act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), LULL, length_s, rng)
     return [attrs.evolve(act, until_s=act.since_s + LULL_S)]
+
+
+def _mislaid(length_s: float, rng: random.Random) -> list[Act]:
+    """Let some answers of the store be lost, in half of the runs: it took what it was given all the same."""
+    trouble = next(one for one in CATALOGUE if one.name == "lost_answer")
+    last_s = length_s - MISLAID_S - trouble.settles_min * 60.0
+    if rng.random() < 1 / 2 or last_s < WARM_UP_MIN * 60.0:
+        return []
+    act = _act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), trouble, length_s, rng)
+    return [attrs.evolve(act, until_s=act.since_s + MISLAID_S)]
 
 
 def _guests(length_s: float, rng: random.Random) -> list[Act]:

@@ -81,12 +81,8 @@ class Trouble:
         """It concerns streams, and history answers meanwhile; at DXLink history comes over a stream too."""
         if self.fault is not None:
             return self.name in _STREAMS_ALONE and self.place != "dxlink"
-        return self.place in {"pool", "calm", "guest"} or self.name in {
-            "cut",
-            "rotate",
-            "prioritise",
-            "raises",
-        }
+        besides = {"cut", "rotate", "prioritise", "raises", "lost_answer"}
+        return self.place in {"pool", "calm", "guest"} or self.name in besides
 
     @property
     def is_quiet(self) -> bool:
