@@ -618,3 +618,16 @@ def test_what_lies_behind_waits_for_the_venue_too() -> None:
     assert made.asking.next(now(2)) is None, "however often it is asked what to do"
     assert made.asking.again()
     assert made.asking.next(now(2)) is not None
+
+
+@given(st.sets(st.integers(0, 90), min_size=2, max_size=6))
+@settings(deadline=None)
+def test_of_several_holes_the_newest_is_healed_first(opens: set[int]) -> None:
+    made = case()
+    made.ask(300 * 60.0)
+    made.ledger.holes = [
+        Hole(T0 + 3 * number * MINUTE_NS, T0 + (3 * number + 1) * MINUTE_NS) for number in sorted(opens)
+    ]
+    made.asked.clear()
+    made.ask(300 * 60.0 + 1.0)
+    assert [3 * number for number in sorted(opens, reverse=True)] == [since for _, since, _ in made.asked]
