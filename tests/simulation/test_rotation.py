@@ -235,6 +235,27 @@ def test_busy_topics_move_to_connections_that_carry_less_and_nobody_notices() ->
     simulate(play, *series, accounts=narrow, least_moved=0.1)
 
 
+def test_a_topic_that_could_not_be_moved_counts_where_it_is() -> None:
+    """What is subscribed to anew is refused, so nothing moves; who comes then has to fit all the same."""
+    series = [f"kraken:{symbol}/USD@{what}" for symbol in ("BTC", "ETH") for what in ("trades", "quotes")]
+    series += [f"kraken:{symbol}/USD@1m" for symbol in ("SOL", "XRP")]
+    narrow = {"kraken": Account(limits=Limits(topics_per_connection=4))}
+
+    async def play(world: World) -> None:
+        await world.minutes(0.3)
+        before = carried(world)
+        world.servers["kraken"].inject("refuse", text="EService:Unavailable")
+        await world.minutes(5)
+        world.servers["kraken"].inject("refuse", on=False)
+        assert before == carried(world)
+        for symbol in ("DOGE", "LTC"):
+            await world.collector.add(f"kraken:{symbol}/USD@1m")
+        await world.minutes(0.5)
+        assert [4, 4] == [len(topics) for topics in carried(world).values()]
+
+    simulate(play, *series, accounts=narrow, least_moved=0.1)
+
+
 def carried(world: World) -> dict[int, set[str]]:
     """Return what rides on each connection."""
     [health] = world.collector.health().venues
