@@ -50,6 +50,7 @@ from wickwire import (
     VenueError,
     WireError,
     hookimpl,
+    retry_after_s,
 )
 from wickwire.simulate.server import Market, VenueServer
 
@@ -172,7 +173,8 @@ def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
     assert isinstance(reply, HttpReply)
     if reply.status != 200:
         kind = FaultKind.WAIT if reply.status == 429 else FaultKind.OUTAGE
-        raise VenueError(kind, f"{reply.status}: {reply.body[:100]!r}")
+        asked_s = retry_after_s(reply.headers, query.now_ns)
+        raise VenueError(kind, f"{reply.status}: {reply.body[:100]!r}", retry_after_s=asked_s)
     rows: list[Candle] = []
     bad: list[BadRow] = []
     for numbers in msgspec.json.decode(reply.body):

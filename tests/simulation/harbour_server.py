@@ -36,6 +36,8 @@ BUSY_EVERY: Final = 11
 """Each so many-th request is answered by an error."""
 
 BUSY_OFTEN: Final = 4
+PEACE_S: Final = "25"
+"""For how long it wants no questions where there were too many: longer than anybody would wait unasked."""
 
 HABITS: Final = ("short lives", "late bars", "recalls", "busy")
 """What it may be like all the time: connections live for little more than a minute; every fifth bar comes
@@ -141,7 +143,7 @@ class HarbourServer:
         if "down" in self.on or self._asked % (BUSY_OFTEN if "busy" in self.habits else BUSY_EVERY) == 0:
             return Answer(status=503, body=b"busy")
         if "limited" in self.on:
-            return Answer(status=429, body=b"too many questions")
+            return Answer(status=429, body=b"too many questions", headers={"Retry-After": PEACE_S})
         asked = incoming.query
         timeframe = TIMEFRAMES[int(asked["seconds"])]
         since_ns, until_ns = (int(asked[name]) * SECOND_NS for name in ("from", "to"))
