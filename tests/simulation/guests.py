@@ -13,10 +13,9 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.simulation.life import candle_series
 from tests.simulation.pools import POOLED
 from tests.simulation.trouble import Trouble
-from wickwire import MINUTE_NS, PlanError, Series, StoreError, UsageError, WickwireError
+from wickwire import MINUTE_NS, PlanError, Series, StoreError, Timeframe, UsageError, WickwireError
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
@@ -102,7 +101,9 @@ class Guests:
             return
         match act.trouble.name:
             case "deeper":
-                names = [str(one) for one in candle_series([*self._stage.series])]
+                names = [
+                    name for name in self._stage.series if isinstance(Series.parse(name).what, Timeframe)
+                ]
                 self._stage.run_errand(self._reach_back(life, names[act.lot % len(names)]), "reach back")
             case "sharing":
                 self._share(life, act)
