@@ -167,12 +167,14 @@ class History:
         try:
             with self._pausing():
                 done, step = self._advance(talk.__next__)
-            for _ in range(MAX_REQUESTS):
-                if done:
-                    self._refusals = 0
-                    return step  # type: ignore[return-value]  # a generator returns what its type says
+            requests = 0
+            while not done:
+                if requests == MAX_REQUESTS:
+                    raise self._adapter.broke(f"one conversation sent more than {MAX_REQUESTS} requests")
+                requests += 1
                 done, step = await self._turn(talk, step, priority, asker, answers)
-            raise self._adapter.broke(f"one conversation sent more than {MAX_REQUESTS} requests")
+            self._refusals = 0
+            return step  # type: ignore[return-value]  # a generator returns what its type says
         except RestAway:
             raise
         except WickwireError:

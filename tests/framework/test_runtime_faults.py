@@ -50,6 +50,7 @@ from wickwire import (
 )
 from wickwire.closer import Condition
 from wickwire.collector import Collector
+from wickwire.history import MAX_REQUESTS
 from wickwire.retry import Backoff, Retries
 from wickwire.scope import unwrapped
 
@@ -207,6 +208,27 @@ def test_a_conversation_that_will_not_end_is_a_bug_of_the_plugin() -> None:
         assert [] == [task for task in asyncio.all_tasks() if "closer" in task.get_name()]
 
     play(test, World(plugin=Uncloseable(stream=False)))
+
+
+class Hundred(Scripted):
+    """An adapter that needs as many requests for a page as one conversation may send."""
+
+    @hookimpl
+    def fetch_ohlcv(self, query: Any) -> Generator[Any, Any, Any]:
+        for _ in range(MAX_REQUESTS - 1):
+            yield HttpRequest(url="https://scripted.test/candles", params={"since": "0", "until": "0"})
+        return (yield from super().fetch_ohlcv(query))
+
+
+def test_a_conversation_may_send_a_hundred_requests() -> None:
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await world.next_minute(20)
+        [health] = collector.health().series
+        assert "" == health.trouble
+        assert health.verified
+
+    play(test, World(plugin=Hundred(stream=False)))
 
 
 def test_a_setting_that_the_transport_refuses_is_tried_again_at_the_slowest_pace() -> None:
