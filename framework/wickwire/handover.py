@@ -190,6 +190,10 @@ class Overlap(Through):
         super().subscribed(session)
         self._settle()
 
+    def presumed(self, now_s: float) -> None:
+        """Note that the new connection is taken to bring everything from now on: no frame has said so."""
+        self._confirmed_s = now_s
+
     def moved(self, session: Session) -> None:
         """Go on over another connection."""
         self._session = session

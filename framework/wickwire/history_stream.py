@@ -33,6 +33,10 @@ one may take a login and a token."""
 SHORT_S: Final = 2.0
 """So long who asks is kept waiting for the next attempt; of a longer wait it is told at once why."""
 
+LEFTOVERS_S: Final = 10.0
+"""Rows of a snapshot that was given up may be on their way until the connection brings what was said so long
+after."""
+
 
 @attrs.define(eq=False)
 class _Collecting:
@@ -44,6 +48,7 @@ class _Collecting:
     complete: bool = False
     received: int = 0
     ended: bool = False
+    told_end: bool = False
     error: WickwireError | None = None
 
     def since_ns(self) -> int:
@@ -63,7 +68,7 @@ class _Collecting:
 
     def caught_up(self, *, truncated: bool) -> None:
         """Note that the snapshot is there."""
-        self.ended, self.complete = True, not truncated
+        self.ended, self.told_end, self.complete = True, True, not truncated
         self.news.set()
 
     def subscribed(self, session: Session) -> None:
@@ -127,6 +132,7 @@ class HistoryStream:
         self._failed_s = self._after_s = -math.inf
         self._why: WickwireError | None = None
         self._session: Session | None = None
+        self._left_s: dict[Topic, float] = {}  # when a snapshot was given up, on this connection
         self._collecting: dict[Topic, _Collecting] = {}
         self._turns: dict[Topic, asyncio.Lock] = {}
         self._changed = asyncio.Event()
@@ -144,6 +150,8 @@ class HistoryStream:
         """
         topic = request.topic
         async with self._turns.setdefault(topic, asyncio.Lock()):
+            if self._may_bring_leftovers(topic):
+                self._session = None  # for who keeps it to see: it ends, and another one is opened
             collecting = self._collecting[topic] = _Collecting(request)
             if self._session is not None:
                 self._session.want(topic, collecting, collecting.since_ns)
@@ -155,11 +163,21 @@ class HistoryStream:
                 self._changed.set()
                 if self._session is not None:
                     self._session.drop(topic)
+                    if not collecting.told_end:
+                        self._left_s[topic] = loop_s()
         if collecting.error is not None:
             raise collecting.error
         if collecting.complete or collecting.candles:
             self._retries.succeeded()
         return StreamHistory(candles=collecting.candles, complete=collecting.complete)
+
+    def _may_bring_leftovers(self, topic: Topic) -> bool:
+        """Say whether rows of a snapshot that was given up may still come: its end would pass for another's.
+
+        Not once the connection has brought something that was said long after.
+        """
+        left_s, session = self._left_s.get(topic), self._session
+        return left_s is not None and session is not None and session.frame_s < left_s + LEFTOVERS_S
 
     async def run(self) -> None:
         """Keep a connection while there is something to collect, for ever."""
@@ -206,9 +224,10 @@ class HistoryStream:
         for topic, collecting in self._collecting.items():
             session.want(topic, collecting, collecting.since_ns)
         self._session = session
+        self._left_s.clear()
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(session.run(), name="history connection")
-            while await self._is_needed():
+            while self._session is session and await self._is_needed():
                 pass
             self._session = None
             running.cancel()

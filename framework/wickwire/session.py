@@ -166,10 +166,15 @@ class Session:
         if self.state is SessionState.READY:
             self._book.again(topic)
 
-    def presume(self, topic: Topic) -> None:
-        """Take *topic*, once asked for, as confirmed where the venue confirms by data only."""
-        if self._endpoint is not None and not self._endpoint.acknowledges:
-            self._book.presume(topic)
+    def presume(self, topic: Topic) -> bool:
+        """Take *topic*, once asked for, as confirmed where the venue confirms by data only.
+
+        Returns:
+            Whether it counts as confirmed from now on.
+        """
+        if self._endpoint is None or self._endpoint.acknowledges:
+            return False
+        return self._book.presume(topic)
 
     def phase(self, topic: Topic) -> TopicPhase | None:
         """Return how far the subscription to *topic* is; None when it is not wanted here."""

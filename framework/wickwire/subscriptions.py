@@ -207,11 +207,16 @@ class Subscriptions:
                 self._doubt([subscription], "data came before the answer to a repeated subscription")
             self._confirm(subscription)
 
-    def presume(self, topic: Topic) -> None:
-        """Take *topic*, which was asked for, as confirmed: this venue says so by data alone."""
-        for subscription in self._known([topic]):
-            if subscription.phase is TopicPhase.ASKED:
-                self._confirm(subscription)
+    def presume(self, topic: Topic) -> bool:
+        """Take *topic*, if it was asked for, as confirmed: this venue says so by data alone.
+
+        Returns:
+            Whether it counts as confirmed from now on.
+        """
+        asked = [one for one in self._known([topic]) if one.phase is TopicPhase.ASKED]
+        for subscription in asked:
+            self._confirm(subscription)
+        return bool(asked)
 
     def _confirm(self, subscription: _Subscription) -> None:
         if subscription.phase is not TopicPhase.CONFIRMED:

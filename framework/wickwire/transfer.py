@@ -60,8 +60,9 @@ class Transfer:
                     ready_s = loop.time()
                     until_s = ready_s + PROOF_S
                 if loop.time() >= ready_s + PRESUMED_S:
-                    for topic in new.arrivals:
-                        session.presume(topic)
+                    for topic, overlap in new.arrivals.items():
+                        if session.presume(topic):
+                            overlap.presumed(loop.time())
                 self._arrive_proven(loop.time())
             if (new.spare and _is_final(new.error)) or all(one.trouble for one in new.arrivals.values()):
                 return

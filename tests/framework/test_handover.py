@@ -157,6 +157,17 @@ def play(
     return both.notes if taken else None
 
 
+def test_what_was_told_before_a_subscription_was_presumed_need_not_come_there() -> None:
+    """Its last frame is long ago, where a venue confirms by data alone (seed 1051)."""
+    both = Both()
+    both.confirms(0.0)
+    both.overlap.presumed(3.0)
+    both.brings_old(3.2, trade(2))
+    assert Proof.SILENCE is both.overlap.proof(3.0 + QUIET_S)
+    both.brings_old(3.0 + QUIET_S + 0.1, trade(20))
+    assert Proof.NONE is both.overlap.proof(3.0 + QUIET_S + 2 * LAG_S), "that it has to bring"
+
+
 @settings(max_examples=300)
 @given(drawn=lines, asked_s=st.floats(0, 15), named=st.booleans(), alike=st.booleans())
 def test_trades_come_once_and_in_order(

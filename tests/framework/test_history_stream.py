@@ -150,6 +150,41 @@ def test_a_picture_that_never_ends_is_given_up_and_asked_for_again() -> None:
     play(test, StreamWorld())
 
 
+def test_the_end_of_a_picture_that_was_given_up_does_not_pass_for_that_of_the_next() -> None:
+    """As when the machine slept: what came meanwhile is read when it has been asked for anew (seed 1112)."""
+
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        stream = await asked(world)
+        stream.sent.clear()
+        while not stream.asked and len(world.transport.streams) == 1:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.5)
+        stream.say({"done": "BTC/USD@1m"})
+        await asyncio.sleep(70)
+        [state] = await world.store.states()
+        assert state.frontier_ns <= running_clock().now_ns() - MINUTE_NS, "nothing was proven empty"
+        again = await asked(world)
+        assert again is not stream
+        while not await world.stored():
+            again.say(*world.picture(world.minute - 1, world.minute))
+            await asyncio.sleep(5)
+            again = await asked(world)
+
+    play(test, StreamWorld())
+
+
+def test_a_picture_that_was_given_up_long_ago_does_not_end_the_connection() -> None:
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        stream = await asked(world)
+        for _ in range(120):
+            stream.say({"beat": 1})
+            await asyncio.sleep(1)
+        assert len(world.transport.streams) <= 3
+
+    play(test, StreamWorld())
+
+
 def test_a_picture_is_waited_for_as_long_as_parts_of_it_come() -> None:
     """An adapter may tell its rows with the last of them: it says that they come."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import attrs
@@ -90,6 +90,7 @@ class Ledgers:
     turned_away: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
     sent_away: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
     own_failures: dict[tuple[str, int], list[list[float]]] = attrs.field(factory=dict)
+    _keepers: dict[tuple[str, int], asyncio.Task[Any] | None] = attrs.field(factory=dict)
     _sorted: Mapping[str, Mapping[bytes, Sequence[_Look]]] = attrs.field(init=False)
 
     @_sorted.default
@@ -117,6 +118,10 @@ class Ledgers:
     def not_opened(self, where: tuple[str, int], began_s: float) -> None:
         """Note that an attempt to open a stream failed."""
         own = self.own_failures.setdefault((_asker(), where[1]), [[]])
+        task = asyncio.current_task()
+        if self._keepers.get((_asker(), where[1])) is not task:  # a number is given again, to another one
+            self._keepers[_asker(), where[1]] = task
+            own.append([])
         own[-1].append(began_s)
         self.failed.setdefault(where, []).append(_now_s())
         if began_s - self.there_s.get(where, -FORLORN_S) >= FORLORN_S:

@@ -30,6 +30,8 @@ MOST_TRIES: Final = 7
 """After so many attempts in that time, all by one connection, its waits are still shorter than that."""
 AWAY: Final = 18
 """For so many samples on end REST may be called away after it answered, if to somebody who does not count."""
+HISTORY_STREAMS: Final = frozenset({("dxlink", "Candle")})
+"""Whose history comes over a connection of its own: what is asked there in vain is asked again and again."""
 PLAIN: Final = "harbour"
 """Its history fails by the status of its answers alone; others send failures as if all were well."""
 JUDGED: Final = ("kraken", "coinbase", "harbour")
@@ -100,7 +102,11 @@ class Roll:
             if (venue, symbol) not in wanted
             for stream in streams
         ]
-        doubled = [(what, tuple(streams)) for what, streams in carried.items() if len(streams) > 1]
+        doubled = [
+            (what, tuple(streams))
+            for what, streams in carried.items()
+            if len(streams) > 1 + ((what[0], what[1].partition(" ")[0]) in HISTORY_STREAMS)
+        ]
         self._left_over = _longer(self._left_over, unwanted)
         self._twice = _longer(self._twice, doubled)
         self.unwanted += [
