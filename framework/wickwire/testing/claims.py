@@ -12,12 +12,12 @@ from wickwire.description import Account
 from wickwire.endpoint import Ask, Send, Topic
 from wickwire.errors import VenueError
 from wickwire.model import MINUTE_NS, SECOND_NS, Feed, Finality, Timeframe, Trade, iso
-from wickwire.testing.checks import Broken, Checks, Level, Need, require
+from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
 from wickwire.testing.material import Material
 from wickwire.testing.pages import require_no_bug
-from wickwire.testing.playing import few
+from wickwire.testing.playing import few, is_had
 from wickwire.testing.ranges import Served, agree, brought, depth_of, false_proof, inside, served, some_served
-from wickwire.testing.sitting import Sitting, data_topic
+from wickwire.testing.sitting import Sitting, conversed, data_topic, replied
 from wickwire.testing.stages import Dialogue
 
 __all__ = ["CAPABILITIES"]
@@ -272,6 +272,29 @@ def pages_are_as_long_as_said(material: Material) -> None:
         whole = page.covered == (query.since_ns, query.until_ns)
         why = f"{one}: page_rows is {one.support.page_rows}; of {rows} rows it covers {page.covered}"
         require(whole, why, shown=repr(query))
+
+
+@CAPABILITIES(
+    "C10",
+    "list_instruments() finds what there is by its name, and names nothing that cannot be asked for.",
+    Need.SERVED,
+)
+def lists_what_there_is(material: Material) -> None:
+    adapter, server = material.adapter, material.playing.another_server()
+    if adapter.list_instruments is None:
+        raise Skipped("it has no list_instruments()")
+    for account in material.playing.accounts:
+        told = material.described(account).timeframes
+        for symbol in material.playing.known(account):
+            material.count()
+            talk = adapter.list_instruments(symbol, account)
+            listed = conversed(talk, lambda request: replied(request, server, material.playing.now_ns), [])
+            require(symbol in listed, f"{symbol} can be had, and is not among {[*listed][:12]}")
+            for name in listed:
+                own = adapter.from_venue(name)
+                require(own == name, f"it lists {name!r}, which is {own!r} here")
+                had = any(is_had(adapter.support_for(name, one, account)) for one in told)
+                require(had, f"it lists {name!r}, of which supports_ohlcv() has nothing")
 
 
 # ------------------------------------------------------------------------------------------- what is asked

@@ -14,7 +14,7 @@ from wickwire.testing.playing import LASTS_NS
 from wickwire.testing.search import search
 from wickwire.testing.sitting import Asked, data_topic
 from wickwire.testing.stages import Stage, heard
-from wickwire.testing.subscriber import Connected, Phase, Subscriber, phases
+from wickwire.testing.subscriber import Connected, Deed, Party, Phase, Subscriber, Word, phases
 
 __all__ = ["DIALOGUES"]
 
@@ -22,6 +22,9 @@ DIALOGUES: Final = Checks(Level.DIALOGUE)
 
 TRAVEL_NS: Final = 2 * SECOND_NS
 """What was left may still come so long, where nothing says that it was left."""
+TOLD_AGAIN_NS: Final = 120 * SECOND_NS
+"""So long after its end a bucket may still be told again because of a late trade."""
+LISTENS_S: Final = 30
 MOST_BEHIND: Final = 12
 DISORDERS: Final = 4.0
 
@@ -78,6 +81,14 @@ def silent_when_left(material: Material) -> None:
             for topic, event in _after_leaving(connected):
                 raise Broken(f"{topic} was left, and brought {event!r:.200}")
 
+    for dialogue in material.dialogues:
+        topics = tuple(dialogue.topics)
+        party = Party(dialogue.account, topics, (), material.playing.now_ns)
+        client = Subscriber(material.adapter, material.playing.market, party)
+        for word in (Word.SUBSCRIBE, Word.LEAVE):
+            client.do(Deed(word, topics))
+            client.do(Deed(Word.LISTEN, amount=LISTENS_S))
+        look(client)
     games(material, look, strangers=False)
 
 
@@ -194,19 +205,30 @@ def _check_snapshots(connected: Connected) -> None:
     """Follow each topic from the asking to the end of its snapshot; what is said twice counts once."""
     running: dict[Topic, list[Candle]] = {}
     done: set[Topic] = set()
+    asked_ns: dict[Topic, int] = {}
+    heard_ns = 0
     echoes = {place for place, is_echo, _ in connected.events if is_echo}
     for place, step in enumerate(connected.sitting.steps):
         if isinstance(step, Asked):
             asked = [ask.topic for ask in step.asks]
             done.difference_update(asked)
             running |= {topic: [] for topic in asked}
+            asked_ns |= dict.fromkeys(asked, heard_ns)
             continue
+        heard_ns = step.at_ns
+        _check_order(step.events)
         for event in step.events if place not in echoes else ():
             match event:
                 case Candle():
                     topic = Topic(event.symbol, event.timeframe)
                     late = event.snapshot and topic in done
                     require(not late, f"after SnapshotDone({topic}) came {event!r:.300}")
+                    since_ns = asked_ns.get(topic, 0) - TOLD_AGAIN_NS
+                    live = event.snapshot or event.close_ns > since_ns
+                    require(
+                        live,
+                        f"it was over long before {topic} was asked for, and is not marked: {event!r:.300}",
+                    )
                     running.get(topic, []).append(event)
                 case SnapshotDone():
                     rows = running.pop(event.topic, [])
@@ -217,6 +239,18 @@ def _check_snapshots(connected: Connected) -> None:
                     done.add(event.topic)
                 case _:
                     continue
+
+
+def _check_order(events: Sequence[Event]) -> None:
+    """See whether what one frame told of a snapshot is in order: a later row closes the one before."""
+    last: dict[Topic, Candle] = {}
+    for event in events:
+        if isinstance(event, Candle) and event.snapshot:
+            topic = Topic(event.symbol, event.timeframe)
+            before = last.get(topic, event)
+            why = f"of a snapshot of {topic} came {before!r:.200} before {event!r:.200}"
+            require(before.open_ns <= event.open_ns, why)
+            last[topic] = event
 
 
 def _check_kept(client: Subscriber) -> None:

@@ -15,8 +15,10 @@ from wickwire.simulate.server import VenueServer
 from wickwire.testing.checks import Checks, Level, Need, Skipped, require
 from wickwire.testing.foreign import outcome_of
 from wickwire.testing.material import Material
+from wickwire.testing.playing import NOBODY
 from wickwire.testing.sitting import Parsed, Sitting
 from wickwire.testing.stages import Dialogue
+from wickwire.testing.subscriber import Phase, phases
 
 __all__ = ["LINES"]
 
@@ -28,6 +30,10 @@ ENDING: Final = "expire"
 """An open stream is told that its token, or its session, has run out."""
 REFUSING: Final = ("reject_token", "auth_failed")
 """Whatever token or key is shown is refused."""
+REFUSES: Final = "refuse"
+"""Every subscription is refused."""
+LEAVES_OUT: Final = "leave_out"
+"""What does not exist is left out of the answer, which is no error."""
 ENDED: Final = (FaultKind.CREDENTIALS, FaultKind.RESTART)
 
 GREETING_NS: Final = 2 * SECOND_NS
@@ -88,6 +94,21 @@ def gaps_are_told(material: Material) -> None:
 
 
 @LINES(
+    "D13",
+    "On a line that nobody disturbs nothing is told to be lost, and nothing to be wrong.",
+    Need.STREAM,
+    Need.DIALOGUES,
+)
+def nothing_is_wrong(material: Material) -> None:
+    for dialogue in material.dialogues:
+        material.count()
+        sitting = _subscribed(material, dialogue, material.playing.another_server())
+        sitting.until(sitting.now_ns + FOR_A_WHILE_NS, most=MOST_FRAMES)
+        wrong = next((one for one in sitting.told if isinstance(one, Fault)), None)
+        require(wrong is None, f"{dialogue.source}: nothing went wrong, and it told {wrong!r:.300}")
+
+
+@LINES(
     "D12", "A token or session that ends, or is refused, is told as just that.", Need.STREAM, Need.DIALOGUES
 )
 def endings_are_told(material: Material) -> None:
@@ -114,6 +135,29 @@ def endings_are_told(material: Material) -> None:
             kinds = list(_refused(material, dialogue, server))
             refused = FaultKind.CREDENTIALS in kinds
             require(refused, f"with {fault}: expected CREDENTIALS, got {_names(kinds)}")
+
+
+@LINES(
+    "D15", "What the venue refuses is told as refused, and never as accepted.", Need.STREAM, Need.DIALOGUES
+)
+def refusals_are_told(material: Material) -> None:
+    faults = [one for one in (REFUSES, LEAVES_OUT) if one in material.playing.another_server().faults]
+    if not faults:
+        raise Skipped(f"its simulated venue has none of the faults {REFUSES} and {LEAVES_OUT}")
+    for dialogue in material.dialogues:
+        for fault in faults:
+            material.count()
+            server = material.playing.another_server()
+            _inject(material, server, fault, dialogue.topics)
+            sitting = _connected(material, dialogue, server)
+            named = dialogue.topics[0]
+            topic = named if fault == REFUSES else Topic(NOBODY, named.what)
+            sitting.subscribe([Ask(topic)])
+            sitting.until(sitting.now_ns + GREETING_NS, most=MOST_FRAMES)
+            kinds = [type(one).__name__ for one in sitting.told]
+            phase = phases(sitting).get(topic)
+            why = f"{dialogue.source}, with {fault}: {topic} is {phase.value if phase else 'not there'}"
+            require(phase is Phase.REFUSED, f"{why}; there came {', '.join(dict.fromkeys(kinds))}")
 
 
 def _refused(material: Material, dialogue: Dialogue, server: VenueServer) -> Iterator[FaultKind]:

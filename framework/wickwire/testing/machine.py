@@ -109,8 +109,10 @@ class Game(RuleBasedStateMachine):
     @precondition(lambda self: self.asks_strangers and bool(self.strangers))
     @rule(data=st.data())
     def ask_for_what_is_not_there(self, data: Any) -> None:
-        """Want something that does not exist."""
-        self._do(Deed(Word.SUBSCRIBE, (data.draw(st.sampled_from(self.strangers)),)))
+        """Want something that does not exist, mostly together with what does."""
+        strange = data.draw(st.sampled_from(self.strangers))
+        others = data.draw(_some(self.unwanted)) if self.unwanted else ()
+        self._do(Deed(Word.SUBSCRIBE, (strange, *others)))
 
     @precondition(lambda self: bool(self.wanted))
     @rule(data=st.data())

@@ -19,7 +19,7 @@ from wickwire.errors import VenueError, WickwireError
 from wickwire.model import Candle, Quote, Trade
 from wickwire.testing.checks import Need, Skipped
 from wickwire.testing.pages import Fetched
-from wickwire.testing.playing import Playing, topics_of
+from wickwire.testing.playing import NOW_NS, Playing, topics_of
 from wickwire.testing.samples import Samples, read_samples
 from wickwire.testing.sitting import Asked
 from wickwire.testing.stages import Dialogue, Stage, asks_of, followed, picked
@@ -58,6 +58,7 @@ class Material:
         symbols: Sequence[str] = (),
         seed: int = 1,
         effort: int = 50,
+        now_ns: int = NOW_NS,
     ) -> None:
         """Take what there is; nothing is read or called yet.
 
@@ -70,6 +71,7 @@ class Material:
             symbols: What to ask for, in any spelling of the venue; else what its simulated venue knows.
             seed: Any integer.
             effort: At least 1.
+            now_ns: When dialogues with its simulated venue begin.
         """
         self._adapter = adapter
         self.name = adapter.name if adapter is not None else name
@@ -80,6 +82,7 @@ class Material:
         self.examples = 0
         self._folder = samples
         self._given = tuple(symbols)
+        self._now_ns = now_ns
 
     @property
     def adapter(self) -> Adapter:
@@ -166,7 +169,11 @@ class Material:
     @functools.cached_property
     def playing(self) -> Playing:
         """The simulated venue, and all that was said to it."""
-        return Playing(self.adapter, self.accounts, self._given, self.seed)
+        return Playing(self.adapter, self.accounts, self._given, self.seed, self._now_ns)
+
+    def at(self, now_ns: int) -> Material:
+        """Return the same at another time, without samples."""
+        return Material(self._adapter, symbols=self._given, seed=self.seed, effort=self.effort, now_ns=now_ns)
 
     @functools.cached_property
     def samples(self) -> Samples:

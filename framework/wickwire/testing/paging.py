@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final, final
 import attrs
 
 from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, Page, StreamRequest
-from wickwire.errors import TransportError
+from wickwire.errors import TransportError, VenueError
 from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
 from wickwire.testing.material import Material
 from wickwire.testing.pages import Fetched, asked_with, page_of, require_no_bug
+from wickwire.testing.playing import NOBODY
 from wickwire.testing.ranges import Served, brought, false_proof, inside, some_served
 from wickwire.testing.search import blamed, search
 from wickwire.testing.sitting import MOST_REQUESTS
@@ -30,6 +31,7 @@ PAGING: Final = Checks(Level.HISTORY)
 ROWS: Final = 17
 NARROW: Final = 5
 SHARE: Final = 1.0
+NOT_FOUND: Final = 404
 SHORT: Final = "short_pages"
 """A fault, by the name that a simulated venue may have it under: replies are short, and say how to go on."""
 
@@ -188,6 +190,31 @@ def rows_outside_change_nothing(material: Material) -> None:
         why = f"{one}: of {len(due)} rows {len(there)} are there"
         require(there == due or not there, why, shown=repr(query))
     material.count_or_skip(looked, "no range comes in one answer")
+
+
+@PAGING(
+    "H12",
+    "History of what does not exist is refused with a VenueError, or holds no candle.",
+    Need.HISTORY,
+    Need.SERVED,
+)
+def nobody_has_no_history(material: Material) -> None:
+    looked = 0
+    for one in some_served(material):
+        for symbol in (NOBODY, NOBODY.partition("/")[0]):
+            if not material.adapter.support_for(symbol, one.timeframe, one.account).rest:
+                continue
+            looked += 1
+            query = material.playing.query(symbol, one.timeframe, ROWS, 2)
+            fetched = material.playing.fetch(query, one.account)
+            came = fetched.error or fetched.page
+            require_no_bug(material, fetched, symbol)
+            empty = fetched.page is not None and not fetched.page.candles
+            refused = isinstance(came, VenueError)
+            require(refused or empty, f"{symbol} does not exist, and became {came!r:.300}", shown=repr(query))
+            denied = any(reply.status == NOT_FOUND for reply in fetched.replies)
+            require(refused or not denied, f"{symbol}: a {NOT_FOUND} became {came!r:.300}", shown=repr(query))
+    material.count_or_skip(looked, "supports_ohlcv() denies symbols that do not exist")
 
 
 # ------------------------------------------------------------------------------------------- what is played

@@ -21,7 +21,7 @@ from wickwire.testing.seal import sealed
 from wickwire.testing.search import blamed, presented, search
 from wickwire.testing.sitting import Asked, Parsed
 from wickwire.testing.stages import Dialogue, Stage, heard, repeated
-from wickwire.testing.trees import form_of
+from wickwire.testing.trees import Members, form_of
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["PARSING", "mistyped"]
 
 PARSING: Final = Checks(Level.PARSE)
+
+MOST_ROWS: Final = 6
+NEEDED: Final = ("open", "high", "low", "close", "volume", "price", "size", "open_ns", "close_ns")
+"""Fields of events without which they say nothing."""
 
 Met = tuple[Stage, bytes]
 """Where on a connection, and what came there."""
@@ -136,6 +140,37 @@ def order_of_members(material: Material) -> None:
     search(material, drawn, look, forgiving=True, show=shown)
 
 
+@PARSING(
+    "P25",
+    "Of several rows in one frame each counts, and means what it means alone.",
+    Need.STREAM,
+    Need.FRAMES,
+)
+def each_row_counts(material: Material) -> None:
+    looked = 0
+    for stage in material.stages:
+        form = form_of(stage.step.frame)
+        for path in () if form is None else form.paths:
+            assert form is not None
+            rows = form.at(path)
+            if not (
+                isinstance(rows, list) and len(rows) > 1 and all(isinstance(one, Members) for one in rows)
+            ):
+                continue
+            looked += 1
+            whole = [repr(one) for one in _data_of(material, stage, stage.step.frame)]
+            for row in rows[:MOST_ROWS]:
+                frame = form.write(form.replaced(path, [row]))
+                for event in _data_of(material, stage, frame):
+                    require(repr(event) in whole, f"alone it is {event!r:.300}", shown=shown((stage, frame)))
+    material.count_or_skip(looked, "no frame has several rows")
+
+
+def _data_of(material: Material, stage: Stage, frame: bytes) -> Sequence[Event]:
+    told = heard(material.adapter, frame, stage.memory(material.adapter))
+    return () if isinstance(told, str) else [one for one in told if isinstance(one, Candle | Trade | Quote)]
+
+
 @PARSING("P09", "Data comes under symbols that were asked for.", Need.STREAM, Need.DIALOGUES)
 def under_asked_symbols(material: Material) -> None:
     for dialogue in material.dialogues:
@@ -220,6 +255,11 @@ def shown(met: Met) -> str:
 
 def mistyped(event: object) -> str:
     """Return what is wrong with the types of an event's fields, or nothing."""
+    lacking = next((name for name in NEEDED if getattr(event, name, name) is None), "")
+    return f"{type(event).__name__}.{lacking} is None, and says nothing so" if lacking else _mistyped(event)
+
+
+def _mistyped(event: object) -> str:
     checks: dict[str, Callable[[object], bool]] = {
         "symbol": lambda one: isinstance(one, str) and one != "",
         "timeframe": lambda one: isinstance(one, Timeframe),

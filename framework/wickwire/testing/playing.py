@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wickwire.adapter import Adapter
     from wickwire.simulate.server import VenueServer
 
-__all__ = ["NOW_NS", "Playing", "few", "grid_of", "is_had", "topics_of"]
+__all__ = ["LASTS_NS", "NOBODY", "NOW_NS", "Playing", "few", "grid_of", "is_had", "topics_of"]
 
 NOW_NS: Final = parse_instant("2026-11-20T15:00:20Z")
 """A Friday on which shares and currencies are traded, so that any venue has something to say."""
@@ -31,6 +31,7 @@ LASTS_NS: Final = 130 * SECOND_NS
 MOST_STEPS: Final = 160
 MOST_ACCOUNTS: Final = 5
 MOST_SYMBOLS: Final = 2
+MOST_KINDS: Final = 4
 MOST_TRIED: Final = 24
 ROWS: Final = 12
 MOST_ROWS: Final = 300
@@ -75,10 +76,16 @@ class Playing:
         market: What is traded there: the truth.
         server: The simulated venue, to be asked what it is; None where the adapter has none.
         troubles: What kept dialogues from being held.
+        tried: What came of asking for symbols that it might know.
     """
 
     def __init__(
-        self, adapter: Adapter, accounts: Sequence[Account], symbols: Sequence[str], seed: int
+        self,
+        adapter: Adapter,
+        accounts: Sequence[Account],
+        symbols: Sequence[str],
+        seed: int,
+        now_ns: int = NOW_NS,
     ) -> None:
         """Say nothing yet.
 
@@ -87,13 +94,15 @@ class Playing:
             accounts: Whom to ask for, the default first.
             symbols: What to ask for; where empty, what the venue turns out to know.
             seed: Of the market.
+            now_ns: When everything begins.
         """
-        self.now_ns = NOW_NS
+        self.now_ns = now_ns
         self.troubles: list[str] = []
+        self.tried: list[Fetched] = []
         self._adapter = adapter
         self._accounts = accounts
         self._given = symbols
-        self.market = SeededMarket(seed, NOW_NS // DAY_NS * DAY_NS - HISTORY_NS)
+        self.market = SeededMarket(seed, now_ns // DAY_NS * DAY_NS - HISTORY_NS)
         self.server = None if adapter.simulate is None else adapter.simulate(self.market)
 
     @functools.cached_property
@@ -114,14 +123,31 @@ class Playing:
 
     def _found(self, account: Account) -> Sequence[str]:
         found: list[str] = []
-        candidates = [*map(self._adapter.canonical, self._given)] or self.market.symbols[:MOST_TRIED]
-        for symbol in candidates:
+        for symbol in self._candidates:
             offered = self._offered(symbol, account)
             if offered and self._exists(symbol, offered[0], account):
                 found.append(symbol)
             if len(found) == MOST_SYMBOLS:
                 break
         return found
+
+    @functools.cached_property
+    def kinds(self) -> Sequence[str]:
+        """What the venue knows for the first account, one symbol of each grid."""
+        account = self.accounts[0]
+        found: dict[Grid, str] = {}
+        for symbol in self.known(account) and [*self.known(account), *self._candidates]:
+            offered = self._offered(symbol, account)
+            grid = self._adapter.support_for(symbol, offered[0], account).grid if offered else None
+            if grid is None or grid in found or len(found) == MOST_KINDS:
+                continue
+            if symbol in self.known(account) or self._exists(symbol, offered[0], account):
+                found[grid] = symbol
+        return tuple(found.values())
+
+    @property
+    def _candidates(self) -> Sequence[str]:
+        return [*map(self._adapter.canonical, self._given)] or self.market.symbols[:MOST_TRIED]
 
     def _offered(self, symbol: str, account: Account) -> Sequence[Timeframe]:
         """Return the timeframes of *symbol* that can be had, streamed ones first."""
@@ -139,6 +165,7 @@ class Playing:
             ]
             for one in rest[:1]:
                 fetched = self.fetch(self.query(symbol, one, ROWS, 0), account)
+                self.tried.append(fetched)
                 return fetched.bug is not None or (fetched.page is not None and bool(fetched.page.candles))
         sitting = self._sat(account, [Topic(symbol, timeframe)])
         return sitting is not None and not sitting.unanswered([Topic(symbol, timeframe)])
@@ -177,6 +204,20 @@ class Playing:
             if sitting is not None:
                 who = f"{account.environment}{f'.{account.feed}' if account.feed else ''}"
                 yield Dialogue.of(sitting, f"simulate() for {who}", group)
+
+    def said_to(
+        self, server: VenueServer, dialogue: Dialogue, topics: Sequence[Topic], lasts_ns: int
+    ) -> Dialogue | None:
+        """Return what *server* says for so long of *topics* of a dialogue; None where nobody may listen."""
+        opened = outcome_of(lambda: Sitting(self._adapter, dialogue.account, server, self.now_ns, topics))
+        sitting, error = opened
+        if sitting is None:
+            self.troubles.append(f"connect(): {type(error).__name__}: {error}")
+            return None
+        sitting.until(sitting.now_ns + SECOND_NS)
+        sitting.subscribe([Ask(topic) for topic in topics])
+        sitting.until(sitting.now_ns + lasts_ns)
+        return Dialogue.of(sitting, dialogue.source, topics)
 
     def _sat(self, account: Account, topics: Sequence[Topic]) -> Sitting | None:
         # a connection is never told to be gone, so its place would stay taken

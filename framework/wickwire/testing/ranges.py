@@ -9,15 +9,28 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from wickwire.conversation import OhlcvQuery, Page
+from wickwire.conversation import OhlcvQuery, Page, StreamHistory
 from wickwire.description import Account, OhlcvSupport
-from wickwire.model import DAY_NS, SECOND_NS, Candle, Finality, Timeframe, iso
+from wickwire.errors import FaultKind, VenueError
+from wickwire.model import (
+    DAY_NS,
+    SECOND_NS,
+    Candle,
+    Finality,
+    Session,
+    Timeframe,
+    Unknown,
+    Utc,
+    iso,
+    parse_instant,
+)
 from wickwire.testing.checks import Checks, Level, Need, Skipped, require
 from wickwire.testing.material import Material
 from wickwire.testing.pages import page_of, require_no_bug
 from wickwire.testing.playing import few, grid_of
 from wickwire.testing.search import search
 from wickwire.testing.truth import known
+from wickwire.testing.values import unlawful
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -41,6 +54,10 @@ BEYOND_ROWS: Final = 6
 SNIPPING: Final = "snip"
 """A fault, by the name that a simulated venue may have it under: it cuts snapshots after so many `rows`."""
 SNIPPED_ROWS: Final = 5
+LATE: Final = "delayed"
+"""A fault, by the name that a simulated venue may have it under: its data is late, and nothing says so."""
+CHANGES_NS: Final = tuple(map(parse_instant, ("2026-11-03T15:00:20Z", "2026-03-31T15:00:20Z")))
+"""Shortly after clocks were changed in Europe or America."""
 
 
 @attrs.frozen
@@ -62,10 +79,10 @@ class Served:
 
 
 def served(material: Material, *, all_timeframes: bool = False) -> Iterator[Served]:
-    """Yield the series of the first symbol that the simulated venue knows, of few timeframes or of all."""
+    """Yield series of few timeframes, or of all: of what the simulated venue knows, one of each grid."""
     playing = material.playing
     for account in playing.accounts:
-        for symbol in playing.known(account)[:1]:
+        for symbol in playing.kinds if account == playing.accounts[0] else playing.known(account)[:1]:
             told = material.described(account).timeframes
             support = {one: material.adapter.support_for(symbol, one, account) for one in told}
             rest = [one for one in told if support[one].rest]
@@ -164,6 +181,9 @@ def nothing_out_of_time(material: Material) -> None:
             material.count()
             fetched = material.playing.fetch(query, one.account)
             require_no_bug(material, fetched, one)
+            error = fetched.error
+            away = isinstance(error, VenueError) and error.kind in {FaultKind.OUTAGE, FaultKind.WAIT}
+            require(not away, f"{one}: there can be nothing, which is no outage: {error}", shown=repr(query))
             rows = [] if fetched.page is None else list(inside(query, fetched.page).values())
             require(not rows, f"{one}: it is {iso(query.now_ns)}, and there is {rows[:1]}", shown=repr(query))
 
@@ -177,7 +197,8 @@ def _ahead(material: Material, one: Served) -> OhlcvQuery:
 def _before_all(material: Material, one: Served) -> OhlcvQuery:
     """Ask for some buckets that ended before anything was traded, as long ago as history may reach."""
     at_ns = material.playing.market.start_ns - 3 * one.timeframe.nominal_ns
-    open_ns = one.timeframe.open_at(at_ns, grid_of(one.support))
+    grid = grid_of(one.support)  # sessions of so long ago are known to nobody
+    open_ns = one.timeframe.open_at(at_ns, Utc() if isinstance(grid, Session) else grid)
     query = material.playing.query(one.symbol, one.timeframe, 1, 0)
     return attrs.evolve(query, since_ns=open_ns - 3 * one.timeframe.nominal_ns, until_ns=open_ns)
 
@@ -198,10 +219,10 @@ def nothing_false_is_proven(material: Material) -> None:
                 looked += 1
                 wrong = false_proof(material, one, query, fetched.page)
                 require(not wrong, f"{one}: {wrong}", shown=repr(query))
-        for query, page in _snipped(material, one):
+        for query, page in (*_snipped(material, one), *_late(material, one)):
             looked += 1
             wrong = false_proof(material, one, query, page)
-            require(not wrong, f"{one}: of a snapshot that the venue cut: {wrong}", shown=repr(query))
+            require(not wrong, f"{one}: where the venue cut or was late: {wrong}", shown=repr(query))
     why = f"its simulated venue knows no more than its history reaches back, and has no fault {SNIPPING}"
     material.count_or_skip(looked, why)
 
@@ -231,6 +252,72 @@ def _snipped(material: Material, one: Served) -> Iterator[tuple[OhlcvQuery, Page
         return
     server.inject(SNIPPING, rows=SNIPPED_ROWS)
     query = material.playing.query(one.symbol, one.timeframe, ROWS, 2)
+    fetched = material.playing.fetch(query, one.account, server)
+    if fetched.page is not None:
+        yield query, fetched.page
+
+
+@RANGES(
+    "H11",
+    "Where clocks change, a day still begins and ends when it does.",
+    Need.HISTORY,
+    Need.SERVED,
+)
+def days_of_all_lengths(material: Material) -> None:
+    looked = 0
+    for now_ns in CHANGES_NS:
+        then = material.at(now_ns)
+        for one in _days_of(then):
+            looked += 1
+            query = then.playing.query(one.symbol, one.timeframe, ROWS, 1)
+            page = brought(then, one, query)
+            wrong = false_proof(then, one, query, page) or _untrue(then, one, query, page)
+            require(not wrong, f"{one}: {wrong}", shown=repr(query))
+            for row in page.candles:
+                wrong = unlawful(then, row, one.account)
+                require(not wrong, f"{one}: {wrong}", shown=repr(row))
+    material.count_or_skip(looked, "supports_ohlcv() says of no day or week that history is served")
+
+
+def _days_of(material: Material) -> Iterator[Served]:
+    """Yield days and weeks of one symbol of each grid, and of one of each variant."""
+    playing = material.playing
+    for account in playing.accounts:
+        for symbol in playing.kinds if account == playing.accounts[0] else playing.known(account)[:1]:
+            for timeframe in material.described(account).timeframes:
+                support = material.adapter.support_for(symbol, timeframe, account)
+                quick = account == playing.accounts[0] or not support.over_stream
+                if quick and support.rest and DAY_NS <= timeframe.nominal_ns <= 7 * DAY_NS:
+                    yield Served(symbol, timeframe, account, support)
+
+
+@RANGES(
+    "H13",
+    "Over a stream no more of the past is asked for than is wanted.",
+    Need.HISTORY,
+    Need.SERVED,
+)
+def asks_for_what_is_wanted(material: Material) -> None:
+    looked = 0
+    for one in served(material):
+        query = material.playing.query(one.symbol, one.timeframe, ROWS, 0)
+        for exchange in material.playing.fetch(query, one.account).exchanges:
+            if isinstance(exchange.reply, StreamHistory):
+                looked += 1
+                first_ns = min((row.open_ns for row in exchange.reply.candles), default=query.since_ns)
+                enough_ns = query.since_ns - ROWS * one.timeframe.nominal_ns
+                why = f"{one}: wanted from {iso(query.since_ns)} on, and it came from {iso(first_ns)} on"
+                require(first_ns >= enough_ns, why, shown=repr(exchange.request))
+    material.count_or_skip(looked, "its history comes over HTTP")
+
+
+def _late(material: Material, one: Served) -> Iterator[tuple[OhlcvQuery, Page]]:
+    """Yield what comes of a venue whose newest rows are not there yet, where it can be so."""
+    server = material.playing.another_server()
+    if LATE not in server.faults or one.support.over_stream:
+        return
+    server.inject(LATE)
+    query = material.playing.query(one.symbol, one.timeframe, ROWS, 0)
     fetched = material.playing.fetch(query, one.account, server)
     if fetched.page is not None:
         yield query, fetched.page
@@ -281,6 +368,10 @@ def _untrue(material: Material, one: Served, query: OhlcvQuery, page: Page) -> s
         return ""
     # a venue may count its volume in another unit, but then in every row
     counts = any(row.open_ns in true and row.volume == true[row.open_ns].volume for row in rows)
+    running = (row for row in inside(query, page).values() if row.close_ns > query.now_ns)
+    for row in (row for row in running if row.open_ns in true):
+        if _float32(row.open) != _float32(true[row.open_ns].open):
+            return f"{row!r:.300} runs, and opened as {true[row.open_ns]!r:.300}"
     for row in rows:
         whole = true.get(row.open_ns)
         if whole is None:
@@ -288,6 +379,9 @@ def _untrue(material: Material, one: Served, query: OhlcvQuery, page: Page) -> s
         same = row.same_values(whole) or (_near(row, whole) and (not counts or row.volume == whole.volume))
         if not same:
             return f"{row!r:.300} was {whole!r:.300}"
+        within_a_day = one.timeframe.nominal_ns < DAY_NS and not isinstance(one.support.grid, Unknown)
+        if within_a_day and row.close_ns != whole.close_ns:
+            return f"{row!r:.300} ends at {iso(row.close_ns)}, its bucket at {iso(whole.close_ns)}"
     return ""
 
 

@@ -8,7 +8,7 @@ import attrs
 
 from wickwire.conversation import HttpReply, Page
 from wickwire.errors import FaultKind, TransportError, VenueError, WireError
-from wickwire.testing.checks import Broken, Checks, Level, Need, require
+from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
 from wickwire.testing.material import Material
 from wickwire.testing.mutations import mutated
 from wickwire.testing.pages import Fetched, ask_again, require_no_bug
@@ -48,6 +48,28 @@ def page_or_error(material: Material) -> None:
         require(isinstance(page, Page), f"fetch_ohlcv() returned {page!r:.80}, not a Page")
 
     search(material, cases(material, statuses=STATUSES), look, share=3.0, show=shown)
+
+
+@REPLIES("P22", "What the venue really answers to fetch_ohlcv() is understood.", Need.HISTORY)
+def understands_answers(material: Material) -> None:
+    playing = material.playing
+    for account in playing.accounts:
+        playing.known(account)  # which asks for what might be there
+    for fetched in playing.tried:
+        material.count()
+        error = fetched.error
+        understood = not isinstance(error, WireError | TransportError)
+        require(understood, f"{fetched.source}: {error}", shown=repr(fetched.query))
+        unknown = not isinstance(error, VenueError) or error.kind is FaultKind.SYMBOL
+        why = f"its simulated venue knows nothing, and says of {fetched.query.symbol}: {error}"
+        require(playing.known(fetched.account) or unknown, why, shown=repr(fetched.query))
+    if not playing.tried:
+        raise Skipped("there is no simulate(), or none of its symbols is served")
+    there = any(playing.known(account) for account in playing.accounts)
+    symbols = ", ".join(dict.fromkeys(one.query.symbol for one in playing.tried if one.error is None))
+    require(
+        there or not symbols, f"of all that is traded nothing came, and no error: {symbols}; try --symbol"
+    )
 
 
 @REPLIES("P15", "A 429 becomes WAIT and obeys Retry-After, a 5xx becomes OUTAGE.", Need.HISTORY, Need.REPLIES)

@@ -38,6 +38,8 @@ USUAL: Final = tuple(
     }.items()
     for n in counts
 )
+SHARES: Final = ("AAPL", "BRK.B", "BRK-B", "BRK/B", "VOD.L", "7203.T")
+"""Shares as they are written in one place or another."""
 IMPORT_S: Final = 120.0
 
 
@@ -105,6 +107,8 @@ def maps_symbols(material: Material) -> None:
         other = natives.setdefault(native, canonical)
         require(other == canonical, f"both {other!r} and {canonical!r} are {native!r} at the venue")
 
+    for text in (*material.playing.market.symbols, *SHARES):
+        look(text)
     search(material, texts(material), look, share=4.0, forgiving=True, show=lambda text: f"symbol {text!r}")
 
 

@@ -187,8 +187,14 @@ class Subscriber:
         self.now.wanted = tuple(self.wanted)
         if not (topics or removed) or sitting.over is not None or sitting.error is not None:
             return
+        begun = len(sitting.told)
         sitting.error = outcome_of(lambda: sitting.subscribe(map(Ask, topics), removed))[1] or sitting.error
         sitting.until(sitting.now_ns + ANSWER_NS, most=MOST_FRAMES)
+        unsaid = any(isinstance(event, Refused) and not event.topics for event in sitting.told[begun:])
+        refused = [topic for topic in topics if phases(sitting).get(topic) is Phase.REFUSED]
+        if unsaid and len(topics) > 1:  # one of them was meant: the framework tries each again, too
+            for topic in refused:
+                self._ask((topic,), ())
 
 
 def phases(sitting: Sitting) -> dict[Topic, Phase]:

@@ -11,9 +11,9 @@ import attrs
 from wickwire.endpoint import Topic
 from wickwire.model import SECOND_NS, Candle, Feed, Finality, Grid, Quote, Timeframe, Trade, TradeAction, iso
 from wickwire.simulate.server import Market, MarketTrade, TradeTruth, Truth
-from wickwire.testing.checks import Broken, Checks, Level, Need, require
+from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
 from wickwire.testing.material import Material
-from wickwire.testing.playing import grid_of
+from wickwire.testing.playing import LASTS_NS, grid_of
 from wickwire.testing.stages import Dialogue
 from wickwire.testing.values import unlawful
 
@@ -23,6 +23,14 @@ TRUTHS: Final = Checks(Level.DIALOGUE)
 
 UNITS_NS: Final = (1, 1_000, 1_000_000, SECOND_NS)
 """What the time of a trade may be cut to: it is exact to one of these, the same one for all."""
+FORMS: Final = (
+    *("interleave", "double_messages", "empty_rows", "novelty", "late_last"),
+    *("trim", "reorder", "no_fields", "force_full", "two_pairs", "pending"),
+)
+"""Faults, by the names that a simulated venue may have them under, which change how things are said only."""
+LONGEST_NS: Final = 600 * SECOND_NS
+AHEAD_NS: Final = SECOND_NS
+"""So much later than it came a quote may be, by clocks that go wrong."""
 DELAY_NS: Final = 70 * SECOND_NS
 """So old may a row be at most when it comes: some venues tell the running day once a minute."""
 
@@ -61,15 +69,20 @@ def known(material: Material, symbol: str) -> Known:
     Need.DIALOGUES,
 )
 def true_trades(material: Material) -> None:
-    looked = 0
-    for dialogue in _plain(material):
-        for topic in dialogue.topics:
-            truth = known(material, topic.symbol)
-            if topic.what is Feed.TRADES and truth.trades is not None:
-                looked += _check_trades(material, dialogue, topic, truth.trades)
-            elif topic.what is Feed.QUOTES and truth.market is not None and truth.trades is not None:
-                looked += _check_quotes(dialogue, topic, truth.market)
+    looked = sum(_check_feeds(material, dialogue) for dialogue in _plain(material))
     material.count_or_skip(looked, "no trade or quote came of which the truth is known")
+
+
+def _check_feeds(material: Material, dialogue: Dialogue) -> int:
+    """Compare trades and quotes with the true ones; return how many there were."""
+    looked = 0
+    for topic in dialogue.topics:
+        truth = known(material, topic.symbol)
+        if topic.what is Feed.TRADES and truth.trades is not None:
+            looked += _check_trades(material, dialogue, topic, truth.trades)
+        elif topic.what is Feed.QUOTES and truth.market is not None and truth.trades is not None:
+            looked += _check_quotes(dialogue, topic, truth.market)
+    return looked
 
 
 @TRUTHS(
@@ -81,8 +94,6 @@ def true_trades(material: Material) -> None:
 def true_rows(material: Material) -> None:
     looked = 0
     for dialogue in _plain(material):
-        last: dict[tuple[Topic, int], tuple[Candle, bytes]] = {}
-        end_ns = dialogue.ended_ns
         for step, row in dialogue.rows:
             truth = known(material, row.symbol).candles
             if truth is None or unlawful(material, row, dialogue.account):
@@ -91,19 +102,62 @@ def true_rows(material: Material) -> None:
             grid = _grid(material, dialogue, row.symbol, row.timeframe)
             wrong = _untrue(truth, known(material, row.symbol).trades, row, step.at_ns, grid)
             require(not wrong, wrong, shown=repr(step.frame))
-            last[Topic(row.symbol, row.timeframe), row.open_ns] = row, step.frame
-        for (topic, _), (row, frame) in last.items():
-            truth = known(material, topic.symbol).candles
-            support = material.adapter.support_for(topic.symbol, row.timeframe, dialogue.account)
-            if truth is not None and row.close_ns + round(support.grace_s * SECOND_NS) < end_ns - SECOND_NS:
-                whole = _whole(truth, row, _grid(material, dialogue, row.symbol, row.timeframe))
-                fits = whole is not None and row.same_values(whole)
-                require(
-                    fits,
-                    f"the last row of its bucket is {row!r:.300}, the whole is {whole!r:.300}",
-                    shown=repr(frame),
-                )
+        _check_last(material, dialogue)
     material.count_or_skip(looked, "no candle came of which the truth is known")
+
+
+@TRUTHS(
+    "D14",
+    "However the venue says it, what it says means the same.",
+    Need.STREAM,
+    Need.DIALOGUES,
+)
+def true_in_every_form(material: Material) -> None:
+    there = material.playing.another_server().faults
+    faults = [one for one in FORMS if one in there]
+    if not faults:
+        raise Skipped(f"its simulated venue has none of the faults {', '.join(FORMS)}")
+    for dialogue in _plain(material):
+        for fault in faults:
+            for topics, lasts_ns in _halves(dialogue):
+                server = material.playing.another_server()
+                server.inject(fault)
+                said = material.playing.said_to(server, dialogue, topics, lasts_ns)
+                require(said is not None, f"with {fault} the stream is not opened")
+                assert said is not None
+                require(said.error is None, f"with {fault}: {said.error}")
+                silent = ", ".join(map(str, said.unanswered))
+                require(not silent, f"with {fault} nothing comes of {silent}")
+                material.count(_check_feeds(material, said) + _check_last(material, said))
+
+
+def _halves(dialogue: Dialogue) -> Iterator[tuple[Sequence[Topic], int]]:
+    """Yield the feeds of a dialogue; and its candles, for so long that some bucket ends."""
+    feeds = [one for one in dialogue.topics if isinstance(one.what, Feed)]
+    candles = [one for one in dialogue.topics if isinstance(one.what, Timeframe)]
+    if feeds:
+        yield feeds, LASTS_NS
+    if candles:
+        shortest_ns = min(one.what.nominal_ns for one in candles if isinstance(one.what, Timeframe))
+        yield candles, LASTS_NS + min(shortest_ns, LONGEST_NS)
+
+
+def _check_last(material: Material, dialogue: Dialogue) -> int:
+    """Compare the last row of each bucket that is over with the whole of it; return how many there were."""
+    last = {(row.symbol, row.timeframe, row.open_ns): (row, step.frame) for step, row in dialogue.rows}
+    looked = 0
+    for row, frame in last.values():
+        truth = known(material, row.symbol).candles
+        support = material.adapter.support_for(row.symbol, row.timeframe, dialogue.account)
+        over = row.close_ns + round(support.grace_s * SECOND_NS) < dialogue.ended_ns - SECOND_NS
+        if truth is None or not over or unlawful(material, row, dialogue.account):
+            continue
+        looked += 1
+        whole = _whole(truth, row, _grid(material, dialogue, row.symbol, row.timeframe))
+        fits = whole is not None and row.same_values(whole)
+        why = f"the last row of its bucket is {row!r:.300}, the whole is {whole!r:.300}"
+        require(fits, why, shown=repr(frame))
+    return looked
 
 
 def _plain(material: Material) -> Iterator[Dialogue]:
@@ -166,6 +220,10 @@ def _check_quotes(dialogue: Dialogue, topic: Topic, market: Market) -> int:
         if not isinstance(event, Quote) or event.symbol != topic.symbol:
             continue
         looked += 1
+        ahead = event.time_ns is not None and event.time_ns > step.at_ns + AHEAD_NS
+        require(
+            not ahead, f"{event!r:.300} is of after {iso(step.at_ns)}, when it came", shown=repr(step.frame)
+        )
         trades = market.trades(topic.symbol, step.at_ns - DELAY_NS, step.at_ns + 1)
         true = [market.quote(topic.symbol, at_ns) for at_ns in (step.at_ns, *(one.time_ns for one in trades))]
         fits = any(

@@ -12,7 +12,7 @@ from wickwire.conversation import HttpReply
 from wickwire.description import Account
 from wickwire.errors import TransportError, VenueError, WireError
 from wickwire.laws import broken_law
-from wickwire.model import Candle, Quote, Trade, Utc, Zone, iso
+from wickwire.model import Candle, Quote, Trade, TradeAction, Utc, Zone, iso
 from wickwire.testing.checks import Checks, Level, Need, Skipped, require
 from wickwire.testing.literals import FIRST_NS, LAST_NS, Instant, Literal, instants, numbers
 from wickwire.testing.material import Material
@@ -29,6 +29,11 @@ DIGITS: Final = 25
 SHORT: Final = tuple(f"{tail:03}" for tail in range(111, 999))
 """Digits of which one tail makes a number that is not in the data already."""
 MOST_LITERALS: Final = 40
+LONG_ID: Final = "3447222699101865077"
+"""As long as ids get, and no number that a double holds."""
+ROUNDED: Final = 10_000
+"""No id of 19 digits that went through a double is further away from what was sent."""
+NO_NUMBERS: Final = ("NaN", '"NaN"', "-Infinity", "null")
 MOST_SPELLINGS: Final = 4
 
 
@@ -128,6 +133,82 @@ def lawful_history(material: Material) -> None:
             material.count()
             wrong = unlawful(material, candle, fetched.account)
             require(not wrong, f"{wrong}: {candle!r:.300}", shown=repr(fetched.query))
+
+
+@VALUES("P21", "What is sent in place of a number and is none, NaN, infinite or null, becomes no number.")
+def only_numbers(material: Material) -> None:
+    places = [_at_stage(material, stage) for stage in material.stages]
+    places += [place for one in material.pages[:4] for place in _at_replies(material, one)]
+    for place in places:
+        before = _decimals(place.read(place.text))
+        for literal in _some(one for one in numbers(place.text) if one.value in before):
+            for text in NO_NUMBERS:
+                frame = literal.in_place(place.text, text)
+                material.count()
+                wrong = next(filter(None, map(mistyped, place.read(frame))), "")
+                require(not wrong, wrong, shown=place.told(frame))
+    if not places:
+        raise Skipped("there are no frames and no pages; give --samples DIR, or implement simulate()")
+
+
+@VALUES("P24", "The id of a trade has all digits that were sent.", Need.STREAM, Need.FRAMES)
+def exact_ids(material: Material) -> None:
+    looked = 0
+    for place in (_at_stage(material, stage) for stage in material.stages):
+        ids = {one.id for one in place.read(place.text) if isinstance(one, Trade)}
+        sent = {literal.text for literal in numbers(place.text) if literal.text.isdigit()}
+        for name in (one for one in ids - sent if one.isdigit()):
+            near = next((one for one in sent if 0 < abs(int(one) - int(name)) < ROUNDED), None)
+            require(
+                near is None or int(near) < ROUNDED,
+                f"{near} was sent and became {name}",
+                shown=place.told(b""),
+            )
+        for literal in numbers(place.text) if ids else ():
+            if literal.text not in ids:
+                continue
+            frame = literal.in_place(place.text, LONG_ID)
+            after = {one.id for one in place.read(frame) if isinstance(one, Trade)}
+            if after and after != ids:
+                looked += 1
+                require(
+                    LONG_ID in after, f"{LONG_ID} was sent and became {max(after)}", shown=place.told(frame)
+                )
+    material.count_or_skip(looked, "no number of a text frame is the id of a trade")
+
+
+@VALUES(
+    "P23",
+    "No price of a trade or quote, and no vwap, that was really sent is 0, or negative where that cannot be.",
+    Need.STREAM,
+    Need.FRAMES,
+)
+def real_prices(material: Material) -> None:
+    for stage in material.stages:
+        for event in stage.step.events:
+            if not isinstance(event, Candle | Trade | Quote) or mistyped(event):
+                continue
+            material.count()
+            impossible = _impossible(material, event, stage.dialogue.account)
+            shown = repr(stage.step.frame)
+            require(
+                not impossible, f"a price of nothing is None, not {impossible}: {event!r:.300}", shown=shown
+            )
+
+
+def _impossible(material: Material, event: Candle | Trade | Quote, account: Account) -> Sequence[Decimal]:
+    """Return the prices of *event* that can be none."""
+    match event:
+        case Candle():
+            told_prices = [event.vwap]
+        case Trade():
+            told_prices = [event.price if event.action is TradeAction.NEW else None]
+        case _:
+            told_prices = [event.bid, event.ask]
+    prices = [one for one in told_prices if one is not None]
+    told = material.described(account).timeframes
+    signed = any(material.adapter.support_for(event.symbol, one, account).signed_prices for one in told[:1])
+    return [one for one in prices if not one or (one < 0 and not signed)]
 
 
 def unlawful(material: Material, candle: Candle, account: Account) -> str:
