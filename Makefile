@@ -21,7 +21,7 @@ EACH ?= 4
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test simulate planted nightly lint format bench docs vendors wheel lock clean
+.PHONY: help venv demo test simulate planted mutants nightly lint format bench docs vendors wheel lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-15s %s\n' "$$target" "$$what"; done
@@ -40,6 +40,9 @@ simulate: venv ## hours or days of six venues in trouble, from a seed: SEED=8 HO
 
 planted: venv ## plant bugs into a copy of the framework, and see whether simulated runs find them
 	$(BIN)/python -m tests.simulation.planted $(ARGS)
+
+mutants: venv ## put seeded bugs into copies of the adapters, and see whether the conformance kit finds them
+	@$(BIN)/python -m tests.mutants.run $(ARGS)
 
 nightly: venv ## the tests that take long: soaks and wide searches
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n $(JOBS) -m nightly $(ARGS)
