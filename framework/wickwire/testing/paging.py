@@ -90,6 +90,8 @@ def every_conversation_ends(material: Material) -> None:
             wrong = _lawless(fetched.query, fetched.page)
             require(not wrong, wrong)
 
+    for deed in Deed:
+        look(Case(some_served(material)[0], deed, 0, always=True))
     search(material, _cases(material, Deed), look, share=SHARE * 4, show=str)
 
 

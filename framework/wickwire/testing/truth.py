@@ -9,6 +9,8 @@ from typing import Final
 import attrs
 
 from wickwire.endpoint import Topic
+from wickwire.errors import FaultKind
+from wickwire.events import Fault
 from wickwire.model import SECOND_NS, Candle, Feed, Finality, Grid, Quote, Timeframe, Trade, TradeAction, iso
 from wickwire.simulate.server import Market, MarketTrade, TradeTruth, Truth
 from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
@@ -128,6 +130,16 @@ def true_in_every_form(material: Material) -> None:
                 require(said.error is None, f"with {fault}: {said.error}")
                 silent = ", ".join(map(str, said.unanswered))
                 require(not silent, f"with {fault} nothing comes of {silent}")
+                gap = next(
+                    (one for _, one in said.events if isinstance(one, Fault) and one.kind is FaultKind.GAP),
+                    None,
+                )
+                require(gap is None, f"with {fault} nothing is lost, and it told {gap!r:.200}")
+                told = (event for _, event in said.events if isinstance(event, Candle | Trade | Quote))
+                strange = next(
+                    (one for one in told if one.symbol not in {each.symbol for each in topics}), None
+                )
+                require(strange is None, f"with {fault} comes what nobody asked for: {strange!r:.200}")
                 material.count(_check_feeds(material, said) + _check_last(material, said))
 
 
