@@ -173,13 +173,14 @@ class History:
                     raise self._adapter.broke(f"one conversation sent more than {MAX_REQUESTS} requests")
                 requests += 1
                 done, step = await self._turn(talk, step, priority, asker, answers)
-            self._refusals = 0
-            return step  # type: ignore[return-value]  # a generator returns what its type says
         except RestAway:
             raise
         except WickwireError:
             self.failures += 1
             raise
+        else:
+            self._refusals = 0
+            return step  # type: ignore[return-value]  # a generator returns what its type says
         finally:
             self._close(talk)
 
