@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ import click
 from wickwire.cli.door import ExitCode, loud_options, printable
 from wickwire.cli.lines import echo, echo_json
 from wickwire.cli.options import config_option, json_option
+from wickwire.cli.scorecard import scorecard
 from wickwire.cli.settings import read_settings
 from wickwire.cli.tables import check_table, show
 from wickwire.clock import SystemClock
@@ -54,6 +56,13 @@ MOST_EFFORT: Final = 100_000
     metavar="FILE",
     help="Promises that are not kept yet.",
 )
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE",
+    help="Write a page of it too.",
+)
 @config_option
 @json_option
 @loud_options
@@ -66,6 +75,7 @@ def check(
     seed: int,
     effort: int,
     deviations: Path,
+    page: Path | None,
     config_file: str | None,
     as_json: bool,
 ) -> ExitCode:
@@ -84,8 +94,8 @@ def check(
     registry = read_settings(config_file).registry
     material = material_of(name, registry, samples=samples, symbols=symbols, seed=seed, effort=effort)
     options = _options(samples, symbols, effort, deviations, config_file)
-    today = when(SystemClock().now_ns()).date()
-    outcomes = tuple(run(material, wanted, deviations=excuses, today=today, options=options))
+    now = when(SystemClock().now_ns())
+    outcomes = tuple(run(material, wanted, deviations=excuses, today=now.date(), options=options))
     made = Report(
         adapter=name,
         distribution=""
@@ -95,6 +105,8 @@ def check(
         effort=effort,
         outcomes=outcomes,
     )
+    if page is not None:
+        _write(page, scorecard(made, now, _peak_bytes()))
     if as_json:
         echo_json(report_json(made), indent=2)
     else:
@@ -106,6 +118,23 @@ def check(
         echo("")
         echo(summary(made))
     return ExitCode.FAILED if made.failed else ExitCode.DONE
+
+
+def _write(page: Path, text: str) -> None:
+    try:
+        page.write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise UsageError(f"{page} cannot be written: {exc.strerror}; name another file with --html") from exc
+
+
+def _peak_bytes() -> int | None:
+    """Return the most memory that this process had; None where the system does not tell."""
+    if find_spec("resource") is None:
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _need_the_extra() -> None:

@@ -249,6 +249,21 @@ def check_table(outcomes: Sequence[Outcome]) -> RenderableType:
     return made
 
 
+def level_table(outcomes: Sequence[Outcome]) -> RenderableType:
+    """One row for each level that was looked at: how many checks ended how, at how many inputs."""
+    made = table("level", *_CHECK_COLORS, "inputs", "s", wide="level")
+    for level in sorted({one.check.level for one in outcomes}):
+        here = [one for one in outcomes if one.check.level is level]
+        counts = {state: sum(one.state.value == state for one in here) for state in _CHECK_COLORS}
+        made.add_row(
+            text(f"{level.value} {level.word}"),
+            *(text(count or "-", _CHECK_COLORS[state] if count else "") for state, count in counts.items()),
+            text(sum(one.examples for one in here)),
+            text(f"{sum(one.took_s for one in here):.1f}"),
+        )
+    return made
+
+
 def findings_table(findings: Sequence[Finding]) -> RenderableType:
     """Return what the doctor found, one a row."""
     rows = table("", "what", "found", wide="found")

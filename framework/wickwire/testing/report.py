@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from wickwire.testing.checks import Level
 from wickwire.testing.running import Outcome, Report, State
 
-__all__ = ["failure_text", "report_json", "summary"]
+__all__ = ["failure_text", "reached", "report_json", "summary"]
 
 
 def report_json(report: Report) -> dict[str, Any]:
@@ -33,6 +34,17 @@ def report_json(report: Report) -> dict[str, Any]:
             for one in report.outcomes
         ],
     }
+
+
+def reached(report: Report) -> Level | None:
+    """Return the deepest level up to which nothing failed and something passed on each; None for no level."""
+    deepest = None
+    for level in Level:
+        states = {one.state for one in report.outcomes if one.check.level is level}
+        if State.FAILED in states or State.PASSED not in states:
+            break
+        deepest = level
+    return deepest
 
 
 def summary(report: Report) -> str:

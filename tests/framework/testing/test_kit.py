@@ -1,5 +1,6 @@
 """The kit itself: what it says of an adapter, of a file, of deviations, and how it is run."""
 
+import html
 import json
 import logging
 import re
@@ -294,6 +295,30 @@ def test_pytest_collects_the_checks_of_a_named_adapter(wire, beacon_config):
     assert 0 == done.returncode, done.stdout
     simulated = sum(check.level > Level.PARSE for check in CHECKS)
     assert f"{len(CHECKS) - 7 - simulated} passed, {7 + simulated} skipped" in done.stdout
+
+
+def test_a_run_is_a_page_of_its_own_too(beacon_config, wire, tmp_path):
+    page = tmp_path / "card.html"
+    done = command(
+        beacon_config, "beacon", "--config", "w.toml", "--samples", wire, "--level", 2, "--html", page
+    )
+
+    assert 0 == done.returncode, done.stderr
+    text = html.unescape(re.sub(r"<[^>]*>", "", page.read_text()))
+    assert "Conformance of beacon" in text
+    assert "kept up to level 2, parse." in text
+    assert all(one.id in text for one in chosen(level=2))
+    assert not re.search(r"(src|href|url\()", page.read_text()), "it needs nothing beside it"
+
+
+def test_a_page_that_cannot_be_written_is_said(beacon_config, wire, tmp_path):
+    page = tmp_path / "nowhere" / "card.html"
+    done = command(
+        beacon_config, "beacon", "--config", "w.toml", "--samples", wire, "--only", "S01", "--html", page
+    )
+
+    assert 2 == done.returncode
+    assert f"{page} cannot be written" in done.stderr
 
 
 def test_the_plugin_of_pytest_loads_nothing_of_ours_unless_it_is_asked():

@@ -1,0 +1,66 @@
+"""A conformance report as one page of HTML, which needs nothing beside it."""
+
+from __future__ import annotations
+
+import html
+import io
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.terminal_theme import DEFAULT_TERMINAL_THEME
+
+from wickwire.cli.door import printable
+from wickwire.cli.tables import check_table, level_table
+
+if TYPE_CHECKING:
+    from wickwire.testing.running import Report
+
+__all__ = ["scorecard"]
+
+WIDTH: Final = 180
+"""Characters in a line: promises and reasons stand beside one another."""
+_PAGE: Final = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>TITLE</title>
+<style>body {{ margin: 2rem; color: {foreground}; background: {background} }}
+pre {{ font: 13px/1.45 ui-monospace, Menlo, Consolas, monospace; overflow-x: auto }}</style>
+</head>
+<body><pre>{code}</pre></body>
+</html>
+"""
+
+
+def scorecard(report: Report, at: datetime, memory_bytes: int | None) -> str:
+    """Return *report* as a page.
+
+    Args:
+        report: What became of which checks.
+        at: When they were made.
+        memory_bytes: The most memory that the process had by then; None where that cannot be known.
+    """
+    from wickwire.testing.report import failure_text, reached, summary
+
+    title = f"Conformance of {report.adapter}" + f" ({report.distribution})" * bool(report.distribution)
+    out = Console(record=True, file=io.StringIO(), width=WIDTH, color_system="truecolor", highlight=False)
+    out.print(title, style="bold")
+    out.print(summary(report), markup=False)
+    level = reached(report)
+    out.print(
+        f"Every promise is kept up to level {level.value}, {level.word}." if level else "No level is whole."
+    )
+    out.print(f"Made {at:%Y-%m-%d %H:%M} UTC, {report.effort} inputs for most checks.")
+    if memory_bytes is not None:
+        out.print(f"The process had {memory_bytes / 2**20:.0f} MiB of memory at most.")
+    out.print()
+    out.print(level_table(report.outcomes))
+    out.print()
+    out.print(check_table(report.outcomes))
+    for outcome in report.failed:
+        out.print()
+        out.print("\n".join(printable(line) for line in failure_text(outcome).splitlines()), markup=False)
+    page = _PAGE.replace("TITLE", html.escape(title).replace("{", "{{").replace("}", "}}"))
+    return out.export_html(theme=DEFAULT_TERMINAL_THEME, inline_styles=True, code_format=page)
