@@ -580,6 +580,7 @@ def test_history_waits_for_a_store_that_is_slow_and_ends_no_earlier(commit_s: fl
 # -------------------------------------------------------------------------------------------- quiet markets
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("hours", [200, pytest.param(2_000, marks=pytest.mark.nightly)])
 def test_a_market_that_is_quiet_for_weeks_causes_no_switch(hours: int) -> None:
     async def test(world: Venue, collector: Collector) -> None:
