@@ -49,6 +49,11 @@ async def not_whole(world: World, *, first_closes: bool = True) -> list[str]:
             continue
         stored = await world.store.candles(health.series, 0, 2**62, limit=10**6)
         lines += _series(world, state, support, stored, first_closes=first_closes)
+    lines += [
+        f"the trade {trade} of {symbol} was told {count} times"
+        for (_, symbol, trade), count in world.trades.items()
+        if count > 1
+    ]
     lines += _limits(world)
     lines += [f"{world.hasty + world.line.hasty} requests were sent while the venue wanted none"] * bool(
         world.hasty + world.line.hasty

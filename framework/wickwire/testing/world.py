@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, final
@@ -22,7 +23,7 @@ from wickwire.endpoint import Endpoint
 from wickwire.errors import StoreError, TransportError
 from wickwire.health import SeriesHealth
 from wickwire.logs import told
-from wickwire.model import MINUTE_NS, SECOND_NS, Feed, Rung, Series, SeriesCandle, Trade
+from wickwire.model import MINUTE_NS, SECOND_NS, Feed, Rung, Series, SeriesCandle
 from wickwire.registry import Registry
 from wickwire.simulate.loops import run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
@@ -171,7 +172,7 @@ class World:
         store: Where candles are kept.
         series: What is collected, by name, with what the venue says of it.
         told: Every candle that was handed out, and when by the true clock.
-        trades: Every trade that was.
+        trades: How often each trade with an id was that is no part of a snapshot: by life, symbol and id.
         errors: What was logged as an error.
         connects: When a stream was asked for, by life.
         requests: When a request was sent, by life.
@@ -190,7 +191,7 @@ class World:
         self.transport = MemoryTransport([self.server], self.clock, latency_s=LATENCY_S, rng=self.rng)
         self.store = Shelf()
         self.told: list[tuple[int, SeriesCandle]] = []
-        self.trades: list[Trade] = []
+        self.trades: Counter[tuple[int, str, str]] = Counter()
         self.errors: list[str] = []
         self.connects: list[list[float]] = []
         self.requests: list[list[float]] = []
@@ -207,16 +208,6 @@ class World:
     def line(self) -> Line:
         """The way from the present life to the venue."""
         return self._line
-
-    @property
-    def streams(self) -> bool:
-        """Whether anything of it is streamed."""
-        return any(support.stream or support.trades for support in self.series.values())
-
-    @property
-    def polls(self) -> bool:
-        """Whether history can be asked for any of it."""
-        return any(support.rest for support in self.series.values())
 
     async def minutes(self, count: float) -> None:
         """Let so many minutes pass."""
@@ -290,8 +281,10 @@ class World:
             self.told.append((self.clock.now_ns(), candle))
 
     async def _listen(self, collector: Collector) -> None:
+        life = len(self.connects)
         async for trade in collector.trades():
-            self.trades.append(trade)
+            if trade.id and not trade.snapshot:
+                self.trades[life, trade.symbol, trade.id] += 1
 
 
 def series_of(material: Material) -> Sequence[tuple[str, OhlcvSupport]]:
