@@ -49,9 +49,8 @@ def scorecard(report: Report, at: datetime, memory_bytes: int | None) -> str:
     out.print(title, style="bold")
     out.print(summary(report), markup=False)
     level = reached(report)
-    out.print(
-        f"Every promise is kept up to level {level.value}, {level.word}." if level else "No level is whole."
-    )
+    kept = f"up to level {level.value}, {level.word}" if level else "on no level"
+    out.print(f"Every promise that could be looked at is kept {kept}.")
     out.print(f"Made {at:%Y-%m-%d %H:%M} UTC, {report.effort} inputs for most checks.")
     if memory_bytes is not None:
         out.print(f"The process had {memory_bytes / 2**20:.0f} MiB of memory at most.")

@@ -37,14 +37,13 @@ def report_json(report: Report) -> dict[str, Any]:
 
 
 def reached(report: Report) -> Level | None:
-    """Return the deepest level up to which nothing failed and something passed on each; None for no level."""
-    deepest = None
-    for level in Level:
-        states = {one.state for one in report.outcomes if one.check.level is level}
-        if State.FAILED in states or State.PASSED not in states:
-            break
-        deepest = level
-    return deepest
+    """Return the deepest level on which something passed, and up to which nothing failed; None for no level.
+
+    What does not apply to an adapter, as streams to one that only polls, does not count against it.
+    """
+    failed = min((one.check.level for one in report.failed), default=None)
+    passed = {one.check.level for one in report.outcomes if one.state is State.PASSED}
+    return max((one for one in passed if failed is None or one < failed), default=None)
 
 
 def summary(report: Report) -> str:

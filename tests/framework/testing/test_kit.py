@@ -23,8 +23,8 @@ from wickwire.testing import conformance
 from wickwire.testing.checks import Level
 from wickwire.testing.deviations import read_deviations
 from wickwire.testing.material import Material
-from wickwire.testing.report import failure_text
-from wickwire.testing.running import CHECKS, State, chosen, excused, material_of, run_one
+from wickwire.testing.report import failure_text, reached
+from wickwire.testing.running import CHECKS, Outcome, Report, State, chosen, excused, material_of, run_one
 from wickwire.testing.seal import sealed
 
 TODAY = date(2026, 11, 22)
@@ -309,6 +309,27 @@ def test_a_run_is_a_page_of_its_own_too(beacon_config, wire, tmp_path):
     assert "kept up to level 2, parse." in text
     assert all(one.id in text for one in chosen(level=2))
     assert not re.search(r"(src|href|url\()", page.read_text()), "it needs nothing beside it"
+
+
+@pytest.mark.parametrize(
+    ("states", "deepest"),
+    [
+        ("PPPPPP", Level.SYSTEM),
+        ("PPSPSP", Level.SYSTEM),
+        ("PPSSSS", Level.PARSE),
+        ("PPFPPP", Level.PARSE),
+        ("PPSFPP", Level.PARSE),
+        ("FPPPPP", None),
+        ("SSSSSS", None),
+    ],
+)
+def test_the_level_that_is_reached_is_the_deepest_up_to_which_nothing_failed(states, deepest):
+    of_level = {check.level: check for check in CHECKS}
+    meant = {"P": State.PASSED, "F": State.FAILED, "S": State.SKIPPED}
+    outcomes = [
+        Outcome(check=of_level[level], state=meant[state]) for level, state in zip(Level, states, strict=True)
+    ]
+    assert deepest is reached(Report(adapter="any", outcomes=outcomes))
 
 
 def test_a_page_that_cannot_be_written_is_said(beacon_config, wire, tmp_path):
