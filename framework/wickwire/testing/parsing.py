@@ -200,7 +200,9 @@ def all_answered(material: Material) -> None:
             require(not silent, f"{dialogue.source}: nothing was said of {silent}")
 
 
-@PARSING("P11", "A hook does nothing but return: no file, socket, process, thread, sleep, output or log.")
+@PARSING(
+    "P11", "A hook does nothing but return: no file, socket, clock, process, thread, sleep, output or log."
+)
 def no_input_or_output(material: Material) -> None:
     for name, call, show in hook_calls(material):
         with sealed() as seal:

@@ -19,6 +19,7 @@ from wickwire.model import (
     Finality,
     Session,
     Timeframe,
+    Unit,
     Unknown,
     Utc,
     iso,
@@ -51,6 +52,8 @@ RANGES: Final = Checks(Level.HISTORY)
 
 ROWS: Final = 12
 BEYOND_ROWS: Final = 6
+LONGEST_NS: Final = 31 * DAY_NS
+"""No day, week or month is longer."""
 SNIPPING: Final = "snip"
 """A fault, by the name that a simulated venue may have it under: it cuts snapshots after so many `rows`."""
 SNIPPED_ROWS: Final = 5
@@ -259,7 +262,7 @@ def _snipped(material: Material, one: Served) -> Iterator[tuple[OhlcvQuery, Page
 
 @RANGES(
     "H11",
-    "Where clocks change, a day still begins and ends when it does.",
+    "Where clocks change, a day still begins and ends when it does; a month is as long as it is.",
     Need.HISTORY,
     Need.SERVED,
 )
@@ -269,25 +272,27 @@ def days_of_all_lengths(material: Material) -> None:
         then = material.at(now_ns)
         for one in _days_of(then):
             looked += 1
-            query = then.playing.query(one.symbol, one.timeframe, ROWS, 1)
+            # of months the market behind the venue knows but the running one
+            back = int(one.timeframe.unit is not Unit.MONTH)
+            query = then.playing.query(one.symbol, one.timeframe, ROWS, back)
             page = brought(then, one, query)
             wrong = false_proof(then, one, query, page) or _untrue(then, one, query, page)
             require(not wrong, f"{one}: {wrong}", shown=repr(query))
             for row in page.candles:
                 wrong = unlawful(then, row, one.account)
                 require(not wrong, f"{one}: {wrong}", shown=repr(row))
-    material.count_or_skip(looked, "supports_ohlcv() says of no day or week that history is served")
+    material.count_or_skip(looked, "supports_ohlcv() says of no day, week or month that history is served")
 
 
 def _days_of(material: Material) -> Iterator[Served]:
-    """Yield days and weeks of one symbol of each grid, and of one of each variant."""
+    """Yield days, weeks and months of one symbol of each grid, and of one of each variant."""
     playing = material.playing
     for account in playing.accounts:
         for symbol in playing.kinds if account == playing.accounts[0] else playing.known(account)[:1]:
             for timeframe in material.described(account).timeframes:
                 support = material.adapter.support_for(symbol, timeframe, account)
                 quick = account == playing.accounts[0] or not support.over_stream
-                if quick and support.rest and DAY_NS <= timeframe.nominal_ns <= 7 * DAY_NS:
+                if quick and support.rest and DAY_NS <= timeframe.nominal_ns <= LONGEST_NS:
                     yield Served(symbol, timeframe, account, support)
 
 

@@ -1,9 +1,10 @@
-"""Sees what a hook does beside returning a value: files, sockets, processes, threads, sleep, print and log.
+"""Sees what a hook does beside returning a value: files, sockets, clocks, processes, threads, print and log.
 
-Python tells of all of these through audit events, except of what goes to stdout, stderr and the log, which
-are replaced while a call is sealed. A hook may import (then the import system reads files), and the framework
-may read time zones for it. An audit hook cannot be taken away again, so there is one for the process, which
-does nothing unless a call is sealed in the same thread.
+Python tells of most of these through audit events. What goes to stdout, stderr and the log is replaced while
+a call is sealed, and clocks are seen by a profiler, whatever name they were imported under. A hook may import
+(then the import system reads files), and the framework may read time zones for it. An audit hook cannot be
+taken away again, so there is one for the process, which does nothing unless a call is sealed in the same
+thread.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import Any, Final, final
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 __all__ = ["Sealed", "sealed"]
 
@@ -47,6 +52,14 @@ FORBIDDEN: Final = (
 )
 IMPORTING: Final = ("<frozen importlib", "<frozen zipimport")
 ZONES: Final = ("zoneinfo", "tzdata")
+CLOCKS: Final = frozenset(
+    one
+    for name in ("time", "monotonic", "perf_counter", "process_time", "thread_time")
+    for one in (getattr(time, name), getattr(time, f"{name}_ns"))
+)
+NOW: Final = frozenset({"now", "utcnow", "today"})
+OTHERS: Final = frozenset({"logging", "hypothesis"})
+"""Who reads clocks for themselves meanwhile: the log stamps its records, Hypothesis times the collector."""
 
 
 @final
@@ -109,6 +122,32 @@ def _told_of(owner: Any, name: str) -> Iterator[None]:
         setattr(owner, name, plain)
 
 
+def _is_clock(called: Any) -> bool:
+    """Say whether a built-in function reads a clock: one of `time`, or `datetime.now` and the like."""
+    owner = getattr(called, "__self__", None)
+    if owner is time:
+        return called in CLOCKS
+    return isinstance(owner, type) and issubclass(owner, date) and called.__name__ in NOW
+
+
+@contextmanager
+def _clocks_told_of(seal: Sealed) -> Iterator[None]:
+    """Note in *seal* each clock that is read in this thread on behalf of the call."""
+    before = sys.getprofile()
+
+    def profiled(frame: FrameType, event: str, called: Any) -> None:
+        if event != "c_call" or not _is_clock(called):
+            return
+        if str(frame.f_globals.get("__name__")).partition(".")[0] not in OTHERS:
+            seal.deeds.append(f"reads the clock {getattr(called, '__qualname__', called)}")
+
+    sys.setprofile(profiled)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+
+
 def _may_read(arguments: tuple[Any, ...]) -> bool:
     """Say whether a file is one that an import or a time zone needs."""
     path, mode = str(arguments[0]), str(arguments[1] or "r")
@@ -145,7 +184,7 @@ def sealed() -> Iterator[Sealed]:
         with redirect_stdout(written), redirect_stderr(written):
             _here.seal = seal
             try:
-                with _told_of(time, "sleep"), _told_of(threading.Thread, "start"):
+                with _told_of(time, "sleep"), _told_of(threading.Thread, "start"), _clocks_told_of(seal):
                     yield seal
             finally:
                 _here.seal = before

@@ -178,7 +178,8 @@ def picked(stages: Sequence[Stage], most: int) -> list[Stage]:
     counts: dict[object, int] = {}
     kept = []
     for stage in sorted(stages, key=lambda stage: not stage.step.events):
-        shape = (stage.dialogue.account.feed, shape_of(stage.step.frame))
+        kinds = frozenset(type(event) for event in stage.step.events)  # rows of one shape may mean anything
+        shape = (stage.dialogue.account.feed, shape_of(stage.step.frame), kinds)
         counts[shape] = counts.get(shape, 0) + 1
         if counts[shape] <= MOST_OF_A_SHAPE:
             kept.append(stage)

@@ -12,7 +12,7 @@ from wickwire.conversation import HttpReply
 from wickwire.description import Account
 from wickwire.errors import TransportError, VenueError, WireError
 from wickwire.laws import broken_law
-from wickwire.model import Candle, Quote, Trade, TradeAction, Utc, Zone, iso
+from wickwire.model import DAY_NS, Candle, Quote, Trade, TradeAction, Unit, Unknown, Utc, Zone, iso
 from wickwire.testing.checks import Checks, Level, Need, Skipped, require
 from wickwire.testing.literals import FIRST_NS, LAST_NS, Instant, Literal, instants, numbers
 from wickwire.testing.material import Material
@@ -72,7 +72,8 @@ def exact_numbers(material: Material) -> None:
     Need.FRAMES,
 )
 def right_times(material: Material) -> None:
-    for stage in material.stages:
+    every = [stage for one in material.dialogues for stage in one.stages] or material.stages
+    for stage in every:
         for event in stage.step.events:
             for name, ns in _times(event):
                 fits = FIRST_NS <= ns < LAST_NS
@@ -231,6 +232,18 @@ def unlawful(material: Material, candle: Candle, account: Account) -> str:
             return f"its bucket ends at {iso(closes_ns)}, not at {iso(candle.close_ns)}"
     elif candle.close_ns - candle.open_ns > candle.timeframe.nominal_ns + 3_600 * 10**9:
         return f"it lasts longer than {candle.timeframe}"
+    return _not_a_month(candle) if isinstance(support.grid, Unknown) else ""
+
+
+def _not_a_month(candle: Candle) -> str:
+    """Return what is wrong with a month of which only the time zone is not known, or nothing."""
+    if candle.timeframe.unit is not Unit.MONTH:
+        return ""
+    nearest_ns = candle.timeframe.open_at(candle.open_ns + DAY_NS, Utc())
+    whole_ns = candle.timeframe.close_of(nearest_ns, Utc()) - nearest_ns
+    lasts_ns = candle.close_ns - candle.open_ns
+    if abs(candle.open_ns - nearest_ns) <= DAY_NS and abs(lasts_ns - whole_ns) >= DAY_NS:
+        return f"it lasts {lasts_ns / DAY_NS:g} days, its month {whole_ns / DAY_NS:g}"
     return ""
 
 

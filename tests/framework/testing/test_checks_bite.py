@@ -218,6 +218,10 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         "P11",
         (READ, 'open("/etc/hostname", "rb").close()\n        ' + READ),
     ),
+    "a hook that reads the clock": (
+        "P11",
+        (READ, "from time import time_ns as clock\n        clock()\n        " + READ),
+    ),
     "a hook that prints": ("P11", (READ, "print(len(frame))\n        " + READ)),
     "digits without end": (
         "P12",

@@ -3,13 +3,14 @@
 import html
 import json
 import logging
+import os
 import re
 import socket
 import subprocess
 import sys
 import threading
 import time
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -27,6 +28,7 @@ from wickwire.testing.report import failure_text, reached
 from wickwire.testing.running import CHECKS, Outcome, Report, State, chosen, excused, material_of, run_one
 from wickwire.testing.seal import sealed
 
+CLOCK = time.time_ns
 TODAY = date(2026, 11, 22)
 PAGE = (ROOT / "docs" / "adapters.md").read_text()
 BEACON = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)[0]
@@ -131,6 +133,7 @@ def test_what_a_hook_raises_in_the_midst_of_a_dialogue_is_found():
         ("open('left_behind', 'w').close()", "for writing"),
         ("import socket; socket.socket().close()", "socket.__new__"),
         ("import subprocess, sys; subprocess.run([sys.executable, '-c', ''])", "subprocess.Popen"),
+        ("open('/etc/hostname').close()", "open '/etc/hostname' for reading"),
         ("import os; os.environ.get('WICKWIRE_BEACON_KEY')", "reads the variable WICKWIRE_BEACON_KEY"),
     ],
 )
@@ -141,6 +144,27 @@ def test_an_import_that_does_more_is_found(tmp_path, monkeypatch, line, why):
     material = material_of("beacon", Registry(local={"beacon": file}), effort=5)
 
     assert why in run_one(material, BY_ID["S09"]).why
+
+
+def test_an_import_may_read_its_own_tables_and_time_zones(tmp_path, monkeypatch):
+    package = tmp_path / "beaconed"
+    package.mkdir()
+    (package / "table.csv").write_text("BTC,XBT")
+    (package / "__init__.py").write_text(
+        "import zoneinfo\nfrom pathlib import Path\n"
+        "TABLE = Path(__file__).with_name('table.csv').read_text()\n"
+        "ZONE = zoneinfo.ZoneInfo.no_cache('America/New_York')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "wickwire.testing.importing", "beaconed"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "[]" == done.stdout.splitlines()[-1]
 
 
 def test_what_is_no_adapter_fails_the_first_check_and_skips_the_others(tmp_path):
@@ -157,7 +181,9 @@ def test_what_is_no_adapter_fails_the_first_check_and_skips_the_others(tmp_path)
 # ------------------------------------------------------------------------------------------------ the seal
 
 
-@pytest.mark.parametrize("deed", ["open", "print", "sleep", "log", "socket", "thread"])
+@pytest.mark.parametrize(
+    "deed", ["open", "print", "sleep", "log", "socket", "thread", "time", "monotonic", "now", "today"]
+)
 def test_the_seal_sees(deed):
     deeds = {
         "open": lambda: Path(__file__).read_bytes(),
@@ -166,6 +192,10 @@ def test_the_seal_sees(deed):
         "log": lambda: logging.getLogger("lamp").warning("dim"),
         "socket": lambda: socket.socket().close(),
         "thread": lambda: threading.Thread(target=int).start(),
+        "time": CLOCK,
+        "monotonic": time.monotonic,
+        "now": lambda: datetime.now(UTC),  # noqa: TID251 - this is the deed
+        "today": date.today,
     }
     with sealed() as seal:
         deeds[deed]()
@@ -173,6 +203,21 @@ def test_the_seal_sees(deed):
         pass
 
     assert (True, []) == (bool(seal.all), other.all)
+
+
+def test_a_line_of_the_log_is_no_second_deed_for_its_stamp():
+    with sealed() as seal:
+        logging.getLogger("lamp").warning("dim")
+
+    assert ["logged 'dim'"] == seal.all
+
+
+def test_times_that_are_computed_are_no_clock():
+    with sealed() as seal:
+        time.gmtime(0)
+        datetime.fromtimestamp(0, UTC).isoformat()
+
+    assert [] == seal.all
 
 
 # ---------------------------------------------------------------------------------------------- deviations
