@@ -20,7 +20,7 @@ from wickwire.testing.pages import Fetched, ask_again
 from wickwire.testing.parsing import mistyped
 from wickwire.testing.stages import Stage, heard
 
-__all__ = ["VALUES"]
+__all__ = ["VALUES", "not_a_month"]
 
 VALUES: Final = Checks(Level.PARSE)
 
@@ -232,10 +232,10 @@ def unlawful(material: Material, candle: Candle, account: Account) -> str:
             return f"its bucket ends at {iso(closes_ns)}, not at {iso(candle.close_ns)}"
     elif candle.close_ns - candle.open_ns > candle.timeframe.nominal_ns + 3_600 * 10**9:
         return f"it lasts longer than {candle.timeframe}"
-    return _not_a_month(candle) if isinstance(support.grid, Unknown) else ""
+    return not_a_month(candle) if isinstance(support.grid, Unknown) else ""
 
 
-def _not_a_month(candle: Candle) -> str:
+def not_a_month(candle: Candle) -> str:
     """Return what is wrong with a month of which only the time zone is not known, or nothing."""
     if candle.timeframe.unit is not Unit.MONTH:
         return ""

@@ -8,15 +8,17 @@ import pytest
 from tests.framework.testing.variants import edited
 from wickwire import SECOND_NS, Account, Ask, Feed, Heartbeat, HttpReply, Timeframe, Topic
 from wickwire.conversation import Page
-from wickwire.model import Candle
+from wickwire.model import DAY_NS, Candle, Quote, parse_instant
 from wickwire.simulate import SeededMarket
 from wickwire.testing.material import Material
 from wickwire.testing.playing import NOW_NS
 from wickwire.testing.relay import Relay
 from wickwire.testing.running import CHECKS, State, run_one
-from wickwire.testing.sitting import Sitting
+from wickwire.testing.sitting import Parsed, Sitting
+from wickwire.testing.stages import Dialogue, Stage, picked
 from wickwire.testing.subscriber import Deed, Party, Phase, Subscriber, Word, phases
 from wickwire.testing.tables import table_of
+from wickwire.testing.values import not_a_month
 
 BY_ID = {one.id: one for one in CHECKS}
 MINUTE = Timeframe.parse("1m")
@@ -132,6 +134,26 @@ def test_a_game_that_fails_is_the_same_each_time_and_short():
     assert (first.why, first.shown) == (second.why, second.shown)
     assert "wickwire check lantern --only D02 --seed 1" == first.command
     assert first.shown.startswith("production: connect; subscribe to GLOW/USD@1m; subscribe to NOSUCH/USD")
+
+
+@pytest.mark.parametrize(("days", "wrong"), [(31, ""), (30, "it lasts 30 days, its month 31")])
+def test_a_month_is_as_long_as_the_calendar_says(days, wrong):
+    one, opens_ns = Decimal(1), parse_instant("2026-03-01T00:00:00Z")
+    month = Candle("A", Timeframe.parse("1mo"), opens_ns, opens_ns + days * DAY_NS, one, one, one, one, one)
+
+    assert wrong == not_a_month(month)
+
+
+def test_frames_of_one_shape_are_all_kept_where_other_things_come_of_them():
+    endpoint = Sitting(edited(), Account(), venue(edited()), NOW_NS).endpoint
+    one = Decimal(1)
+    row = Candle("A", MINUTE, 0, 60, one, one, one, one, one)
+    told = [(row,), (row,), (row,), (Quote("A", one, one, one, one, None),)]
+    dialogue = Dialogue("lamp", Account(), endpoint, [Parsed(b'["x",[1]]', 0, events) for events in told])
+
+    kept = picked([Stage(dialogue, place, step) for place, step in enumerate(dialogue.steps)], 9)
+
+    assert [0, 1, 3] == [stage.place for stage in kept]
 
 
 # ---------------------------------------------------------------------------------------- rows of a reply
