@@ -8,6 +8,7 @@ import pytest
 from tests.framework.testing.variants import edited
 from wickwire import SECOND_NS, Account, Ask, Feed, Heartbeat, HttpReply, Timeframe, Topic
 from wickwire.conversation import Page
+from wickwire.events import Event
 from wickwire.model import DAY_NS, Candle, Quote, parse_instant
 from wickwire.simulate import SeededMarket
 from wickwire.testing.material import Material
@@ -148,10 +149,11 @@ def test_frames_of_one_shape_are_all_kept_where_other_things_come_of_them():
     endpoint = Sitting(edited(), Account(), venue(edited()), NOW_NS).endpoint
     one = Decimal(1)
     row = Candle("A", MINUTE, 0, 60, one, one, one, one, one)
-    told = [(row,), (row,), (row,), (Quote("A", one, one, one, one, None),)]
-    dialogue = Dialogue("lamp", Account(), endpoint, [Parsed(b'["x",[1]]', 0, events) for events in told])
+    told: list[Event] = [row, row, row, Quote("A", one, one, one, one, None)]
+    steps = [Parsed(b'["x",[1]]', 0, [event]) for event in told]
+    dialogue = Dialogue("lamp", Account(), endpoint, steps)
 
-    kept = picked([Stage(dialogue, place, step) for place, step in enumerate(dialogue.steps)], 9)
+    kept = picked([Stage(dialogue, place, step) for place, step in enumerate(steps)], 9)
 
     assert [0, 1, 3] == [stage.place for stage in kept]
 
