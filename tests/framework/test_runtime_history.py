@@ -525,7 +525,7 @@ def test_a_store_that_fails_for_days_costs_no_memory_and_in_the_end_no_candle() 
         world.trade(100)
         await world.next_minute(1)
         store.down = True
-        for _ in range(3 * MOST_WAITING):
+        for _ in range(MOST_WAITING + 300):
             world.trade(100 + random.Random(world.minute).randrange(9))
             await world.next_minute(1)
         closer = collector.closer(SERIES)
@@ -581,7 +581,7 @@ def test_history_waits_for_a_store_that_is_slow_and_ends_no_earlier(commit_s: fl
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("hours", [200, pytest.param(2_000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("hours", [100, pytest.param(2_000, marks=pytest.mark.nightly)])
 def test_a_market_that_is_quiet_for_weeks_causes_no_switch(hours: int) -> None:
     async def test(world: Venue, collector: Collector) -> None:
         switches: list[object] = []
