@@ -28,6 +28,7 @@ NOT_HERE = (
     "test_scans.py",
     "test_reliability_page.py",
     "test_lantern.py",
+    "mutants",
     "vendors",
     "benchmarks",
     "wheel",
