@@ -254,17 +254,14 @@ class Sitting:
     def unanswered(self, topics: Iterable[Topic]) -> list[Topic]:
         """Return those of *topics* that were neither accepted nor refused, and brought no data."""
         known: set[Topic | None] = set()
-        symbols: set[str] = set()
         for event in self.told:
             if isinstance(event, Accepted | Refused):
                 known.update(event.topics)
             elif isinstance(event, SnapshotDone):
                 known.add(event.topic)
-            elif isinstance(event, Trade | Quote):
-                symbols.add(event.symbol)
             else:
                 known.add(data_topic(event))
-        return [one for one in topics if one not in known and one.symbol not in symbols]
+        return [one for one in topics if one not in known]
 
     def _settle(self) -> None:
         """Let answers travel until nobody says anything more."""

@@ -137,6 +137,17 @@ def test_a_game_that_fails_is_the_same_each_time_and_short():
     assert first.shown.startswith("production: connect; subscribe to GLOW/USD@1m; subscribe to NOSUCH/USD")
 
 
+def test_trades_are_no_answer_to_who_asked_for_candles():
+    adapter = edited()
+    sitting = Sitting(adapter, Account(), venue(adapter), NOW_NS)
+    trades, candles = Topic("GLOW/USD", Feed.TRADES), Topic("GLOW/USD", MINUTE)
+    sitting.until(NOW_NS + SECOND_NS)
+    sitting.subscribe([Ask(trades)])
+    sitting.until(NOW_NS + 90 * SECOND_NS)
+
+    assert [candles] == sitting.unanswered([trades, candles])
+
+
 @pytest.mark.parametrize(("days", "wrong"), [(31, ""), (30, "it lasts 30 days, its month 31")])
 def test_a_month_is_as_long_as_the_calendar_says(days, wrong):
     one, opens_ns = Decimal(1), parse_instant("2026-03-01T00:00:00Z")
