@@ -87,7 +87,7 @@ class Registry:
         plugins: Mapping[str, object] | None = None,
         installed: bool = True,
     ) -> None:
-        self._looks_around = installed
+        self._takes_installed = installed
         self._allow = None if allow is None else frozenset(allow)
         self._deny = frozenset(deny)
         self._local = dict(local or {})
@@ -106,8 +106,8 @@ class Registry:
     @functools.cached_property
     def _found(self) -> dict[Kind, dict[str, list[Found]]]:
         found: dict[Kind, dict[str, list[Found]]] = {kind: {} for kind in Kind}
-        around = installed() if self._looks_around else ()
-        for one in (*around, *files(self._local), *self._objects()):
+        from_metadata = installed() if self._takes_installed else ()
+        for one in (*from_metadata, *files(self._local), *self._objects()):
             disabled = attrs.evolve(one, disabled=self._disabled(one.name))
             found[one.kind].setdefault(one.name, []).append(disabled)
         return found
@@ -188,10 +188,8 @@ class Registry:
         one = self._one(kind, name)
         try:
             plugin = imported(one)
-            if isinstance(plugin, Adapter):
-                self._adapters[name] = plugin
-            elif kind is Kind.ADAPTER:
-                self._adapters[name] = bind(name, plugin, distribution=one.distribution, version=one.version)
+            if kind is Kind.ADAPTER:
+                self._adapters[name] = _bound(one, plugin)
             else:
                 _check_plugin(one, plugin)
                 if not self._shared.is_registered(plugin):  # one module may answer to two schemes
@@ -288,6 +286,16 @@ def load_adapter(name: str) -> Adapter:
         PluginError: It cannot be imported, it is no adapter, or two claim its name.
     """
     return Registry().load(name)
+
+
+def _bound(one: Found, plugin: object) -> Adapter:
+    if not isinstance(plugin, Adapter):
+        return bind(one.name, plugin, distribution=one.distribution, version=one.version)
+    if plugin.name != one.name:
+        raise PluginError(
+            f"{one}: it is bound as {plugin.name!r} already; give it by that name", plugin=one.name
+        )
+    return plugin
 
 
 def _itself(plugin: object) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -169,6 +170,32 @@ def test_the_end_of_a_picture_that_was_given_up_does_not_pass_for_that_of_the_ne
             again.say(*world.picture(world.minute - 1, world.minute))
             await asyncio.sleep(5)
             again = await asked(world)
+
+    play(test, StreamWorld())
+
+
+def test_who_is_still_collecting_when_the_connection_is_replaced_is_served_by_the_next() -> None:
+    """One topic was given up and asked for anew, which takes another connection; the other was half told."""
+    topics = [TOPIC, "ETH/USD@1m"]
+
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        for topic in topics:
+            await collector.add(f"scripted:{topic}")
+        first = world.minute
+        stream = await asked(world)
+        await world.next_minute()
+        eth = {"candle": {"symbol": "ETH/USD", "minute": first, "close": first, "snapshot": True}}
+        stream.say(eth)
+        while stream.closed is None:
+            stream.say({"gathering": topics[1]})
+            await asyncio.sleep(2)
+        again = await asked(world)
+        assert set(topics) == {topic for topics in again.asked for topic in topics}
+        left = json.dumps({"leave": topics[1:]})
+        assert left not in again.sent
+        again.say(eth, {"done": topics[1]})
+        await asyncio.sleep(0.5)
+        assert left in again.sent, "its question was answered, without another one"
 
     play(test, StreamWorld())
 

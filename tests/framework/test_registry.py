@@ -237,6 +237,37 @@ def test_a_name_may_stand_in_both_groups(install):
     assert Registry().load("lantern").serves_history
 
 
+def test_an_adapter_that_is_bound_already_is_taken_as_it_is():
+    bound = Registry(adapters={"lantern": given()}).load("lantern")
+
+    assert bound is Registry(adapters={"lantern": bound}).load("lantern")
+
+
+def test_a_bound_adapter_goes_by_its_own_name_only():
+    bound = Registry(adapters={"lantern": given()}).load("lantern")
+
+    with pytest.raises(PluginError, match="adapter 'beacon': it is bound as 'lantern' already"):
+        Registry(adapters={"beacon": bound}).load("beacon")
+
+
+def test_a_bound_adapter_is_no_plugin_of_the_other_kind():
+    bound = Registry(adapters={"lantern": given()}).load("lantern")
+
+    with pytest.raises(PluginError, match="plugin 'lantern': it has none of the hooks"):
+        Registry(plugins={"lantern": bound}).load_plugin("lantern")
+
+
+def test_what_is_installed_can_be_left_out(install):
+    install(points={"beacon": "beacon_left_out"}, modules={"beacon_left_out": ADAPTER})
+
+    registry = Registry(adapters={"lantern": given()}, installed=False)
+
+    assert ["lantern"] == [row.name for row in registry.listing()]
+    with pytest.raises(UsageError, match=r"no adapter 'beacon'; installed: lantern"):
+        registry.load("beacon")
+    assert "beacon_left_out" not in sys.modules
+
+
 # --------------------------------------------------------------------------------------- allow and deny
 
 

@@ -6,14 +6,14 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 
 from tests.simulation.clocks import TrueClock, WallClock
 from tests.simulation.venues import Venues
-from wickwire import SECOND_NS, HoleKind, MemoryStore, Rate, Series, SeriesCandle, Timeframe, Trade
+from wickwire import SECOND_NS, HoleKind, MemoryStore, Series, SeriesCandle, Timeframe, Trade
 from wickwire.closer import Condition, Switch
 from wickwire.collector import Collector
 from wickwire.conversation import HttpReply, HttpRequest
@@ -23,12 +23,10 @@ from wickwire.registry import Registry
 from wickwire.simulate import Listing, SeededMarket, VenueServer
 from wickwire.simulate.loops import VIRTUAL_START_NS, run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
+from wickwire.testing.wholeness import exceeded
 from wickwire.transport import Stream
 
 DAY_NS = 86_400 * SECOND_NS
-
-NO_TIME_S: Final = 0.001
-"""Two instants of the loop's clock that are so near are one: it counts in floats."""
 
 
 class Kept(MemoryStore):
@@ -247,7 +245,7 @@ class World(Venues):
             lines += [
                 f"{venue}: too many {what}: {too_many}"
                 for what, rate, times in asked
-                if rate is not None and (too_many := _too_many(rate, times))
+                if rate is not None and (too_many := exceeded(rate, times))
             ]
         return lines
 
@@ -255,16 +253,6 @@ class World(Venues):
 def _merged(origins: Sequence[str], times: Mapping[str, Sequence[float]]) -> list[float]:
     hosts = {urlsplit(origin).netloc for origin in origins}
     return sorted(at_s for host, asked in times.items() if host in hosts for at_s in asked)
-
-
-def _too_many(rate: Rate, times: Sequence[float]) -> str:
-    """Return where *times* leave a rate, counted in every window that begins with one of them."""
-    for first, since_s in enumerate(times):
-        for count, at_s in enumerate(times[first:], 1):
-            allowed = max(rate.burst, 1) + (at_s - since_s + NO_TIME_S) * rate.amount / rate.per_s
-            if count > allowed:
-                return f"{count} in {at_s - since_s:.1f} s"
-    return ""
 
 
 def _now_s() -> float:

@@ -55,6 +55,7 @@ class Need(enum.Enum):
     FRAMES = "frames"
     DIALOGUES = "simulate(), and a symbol that the simulated venue knows"
     SERVED = "simulate(), and a symbol of which the simulated venue serves history"
+    COLLECTED = "simulate(), and candles of a quarter of an hour or less"
     PAGES = "answers to fetch_ohlcv()"
     REPLIES = "HTTP replies to fetch_ohlcv()"
     SECRETS = "secrets: describe() names none"

@@ -270,6 +270,7 @@ class Material:
             Need.FRAMES: lambda: bool(self.stages),
             Need.DIALOGUES: lambda: bool(self.dialogues),
             Need.SERVED: lambda: bool(self.playing.fetched),
+            Need.COLLECTED: lambda: bool(self.playing.collected),
             Need.PAGES: lambda: bool(self.pages),
             Need.REPLIES: lambda: bool(self.replied),
             Need.SECRETS: lambda: any(account.secrets for account in self.accounts),

@@ -35,6 +35,11 @@ MOST_KINDS: Final = 4
 MOST_TRIED: Final = 24
 ROWS: Final = 12
 MOST_ROWS: Final = 300
+SHORTEST_NS: Final = MINUTE_NS
+"""Shorter ones are collected where there are no others: a thousand buckets show no more than twenty."""
+LONGEST_NS: Final = 15 * MINUTE_NS
+"""Longer ones are over too rarely to be waited for."""
+MOST_TIMEFRAMES: Final = 2
 NOBODY: Final = "NOSUCH/USD"
 
 
@@ -144,6 +149,22 @@ class Playing:
             if symbol in self.known(account) or self._exists(symbol, offered[0], account):
                 found[grid] = symbol
         return tuple(found.values())
+
+    @functools.cached_property
+    def collected(self) -> Mapping[str, OhlcvSupport]:
+        """The series of a whole run, by name: short timeframes of what the venue knows."""
+        account, adapter = self.accounts[0], self._adapter
+        told = adapter.description_for(account).timeframes
+        short = sorted(
+            (one for one in told if one.nominal_ns <= LONGEST_NS),
+            key=lambda one: (one.nominal_ns < SHORTEST_NS, one.nominal_ns),
+        )
+        found = {
+            f"{adapter.name}:{symbol}@{timeframe}": adapter.support_for(symbol, timeframe, account)
+            for symbol in self.known(account)
+            for timeframe in short[:MOST_TIMEFRAMES]
+        }
+        return {name: support for name, support in found.items() if is_had(support)}
 
     @property
     def _candidates(self) -> Sequence[str]:

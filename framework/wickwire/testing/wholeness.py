@@ -17,7 +17,7 @@ from wickwire.testing.playing import grid_of
 from wickwire.testing.truth import known
 from wickwire.testing.world import World
 
-__all__ = ["exceeded", "left_behind", "not_whole"]
+__all__ = ["exceeded", "left_behind", "not_whole", "require_whole"]
 
 BEHIND_S: Final = 90.0
 """How long after a bucket ended and settled its candle may be told at the latest."""
@@ -28,7 +28,7 @@ WELL: Final = (Condition.LIVE, Condition.QUIET, Condition.POLLED)
 
 
 async def not_whole(world: World, *, first_closes: bool = True) -> list[str]:
-    """Return every broken promise, after all troubles are over and while the collector still runs.
+    """Return every promise that is or was broken, after all troubles and while the collector still runs.
 
     Args:
         world: What happened.
@@ -55,10 +55,10 @@ async def not_whole(world: World, *, first_closes: bool = True) -> list[str]:
         if count > 1
     ]
     lines += _limits(world)
-    lines += [f"{world.hasty + world.line.hasty} requests were sent while the venue wanted none"] * bool(
-        world.hasty + world.line.hasty
-    )
-    return [*lines, *(f"logged as an error: {line}" for line in world.errors)]
+    hasty = sum(line.hasty for line in world.lines)
+    if hasty:
+        lines.append(f"{hasty} requests were sent while the venue wanted none")
+    return [*world.broken, *lines, *(f"logged as an error: {line}" for line in world.errors)]
 
 
 def left_behind(world: World) -> list[str]:
@@ -170,13 +170,12 @@ def _page(world: World, series: Series, since_ns: int, until_ns: int) -> Page:
 
 def _limits(world: World) -> Iterator[str]:
     limits = world.material.described(world.account).limits
-    for what, rate, lives in (
-        ("requests", limits.rest, world.requests),
-        ("connections", limits.connects, world.connects),
-    ):
-        for times in lives if rate is not None else ():
-            assert rate is not None
-            found = exceeded(rate, times)
+    for line in world.lines:
+        for what, rate, times in (
+            ("requests", limits.rest, line.requests),
+            ("connections", limits.connects, line.connects),
+        ):
+            found = exceeded(rate, times) if rate is not None else ""
             if found:
                 yield f"too many {what} for what describe() says: {found}"
 

@@ -12,25 +12,24 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import attrs
 
 from wickwire.collector import Collector
 from wickwire.conversation import HttpReply, HttpRequest
-from wickwire.description import Account, OhlcvSupport
+from wickwire.description import Account
 from wickwire.endpoint import Endpoint
 from wickwire.errors import StoreError, TransportError
 from wickwire.health import SeriesHealth
 from wickwire.logs import told
-from wickwire.model import MINUTE_NS, SECOND_NS, Feed, Rung, Series, SeriesCandle
+from wickwire.model import SECOND_NS, Feed, Rung, Series, SeriesCandle
 from wickwire.registry import Registry
 from wickwire.simulate.loops import run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
 from wickwire.simulate.server import VenueServer
 from wickwire.store import Change, MemoryStore
-from wickwire.testing.checks import Broken, Need, Skipped
-from wickwire.testing.playing import is_had
+from wickwire.testing.checks import Broken
 from wickwire.transport import Stream
 from wickwire.transport.origins import HTTP_SCHEMES, Address
 
@@ -38,16 +37,12 @@ if TYPE_CHECKING:
     from wickwire.clock import Clock
     from wickwire.testing.material import Material
 
-__all__ = ["Line", "Shelf", "World", "played", "series_of"]
+__all__ = ["Line", "Shelf", "World", "played"]
 
 LATENCY_S: Final = 0.05
-SHORTEST_NS: Final = MINUTE_NS
-"""Shorter ones are taken where there are no others: a thousand buckets show no more than twenty."""
-LONGEST_NS: Final = 15 * MINUTE_NS
-"""Longer ones are over too rarely to be waited for."""
-MOST_SYMBOLS: Final = 2
-MOST_TIMEFRAMES: Final = 2
 TOO_MANY: Final = 429
+
+T = TypeVar("T")
 
 
 @final
@@ -174,9 +169,8 @@ class World:
         told: Every candle that was handed out, and when by the true clock.
         trades: How often each trade with an id was that is no part of a snapshot: by life, symbol and id.
         errors: What was logged as an error.
-        connects: When a stream was asked for, by life.
-        requests: When a request was sent, by life.
-        hasty: Requests that were sent although the venue wanted none.
+        broken: Which promises a script saw broken meanwhile.
+        lines: The way of each life to the venue; the last is the present one's.
         planned: How each series was collected when all was well.
     """
 
@@ -184,7 +178,7 @@ class World:
         """Make the venue; nobody collects yet."""
         self.material = material
         self.account = material.account
-        self.series = dict(series_of(material))
+        self.series = material.playing.collected
         self.server: VenueServer = material.playing.another_server()
         self.rng = random.Random(seed)
         self.clock = running_clock()
@@ -193,13 +187,11 @@ class World:
         self.told: list[tuple[int, SeriesCandle]] = []
         self.trades: Counter[tuple[int, str, str]] = Counter()
         self.errors: list[str] = []
-        self.connects: list[list[float]] = []
-        self.requests: list[list[float]] = []
-        self.hasty = 0
+        self.broken: list[str] = []
+        self.lines: list[Line] = []
         self.planned: dict[str, Rung] = {}
         self._off_ns = round(off_s * SECOND_NS)
         self._lives = AsyncExitStack()
-        self._line = Line(self.transport)
         self._collector: Collector | None = None
 
     # ------------------------------------------------------------------------------------------ what happens
@@ -207,7 +199,7 @@ class World:
     @property
     def line(self) -> Line:
         """The way from the present life to the venue."""
-        return self._line
+        return self.lines[-1]
 
     async def minutes(self, count: float) -> None:
         """Let so many minutes pass."""
@@ -240,14 +232,12 @@ class World:
     async def begin(self) -> None:
         """Start a collector, on what is stored by now."""
         adapter = self.material.adapter
-        line, self.store.gone = Line(self.transport), False
-        self._line = line
-        self.connects.append(line.connects)
-        self.requests.append(line.requests)
+        self.store.gone = False
+        self.lines.append(Line(self.transport))
         collector = Collector(
             self.store,
             registry=Registry(adapters={adapter.name: adapter}, installed=False),
-            transport=line,
+            transport=self.line,
             accounts={adapter.name: self.account},
             clock=_OffClock(self.clock, self._off_ns),
             rng=self.rng,
@@ -266,12 +256,11 @@ class World:
 
     async def end(self) -> None:
         """Stop it in order."""
-        self.hasty += self._line.hasty
         await self._lives.aclose()
 
     async def kill(self) -> None:
         """End it: nothing that it does from now on reaches the store or the venue."""
-        self._line.gone = self.store.gone = True
+        self.line.gone = self.store.gone = True
         for stream in self.transport.open_streams:
             await stream.aclose(1006)
         await self.end()
@@ -281,34 +270,10 @@ class World:
             self.told.append((self.clock.now_ns(), candle))
 
     async def _listen(self, collector: Collector) -> None:
-        life = len(self.connects)
+        life = len(self.lines)
         async for trade in collector.trades():
             if trade.id and not trade.snapshot:
                 self.trades[life, trade.symbol, trade.id] += 1
-
-
-def series_of(material: Material) -> Sequence[tuple[str, OhlcvSupport]]:
-    """Return the series that are collected, by name: a few short timeframes of two symbols.
-
-    Raises:
-        Skipped: There is no simulated venue, or nothing that ends soon enough.
-    """
-    lacking = [material.lacking(need) for need in (Need.DIALOGUES, Need.SERVED)]
-    if all(lacking):
-        raise Skipped(lacking[0])
-    account, adapter = material.account, material.adapter
-    short = [one for one in material.described(account).timeframes if one.nominal_ns <= LONGEST_NS]
-    found = [
-        (f"{adapter.name}:{symbol}@{timeframe}", adapter.support_for(symbol, timeframe, account))
-        for symbol in material.playing.known(account)[:MOST_SYMBOLS]
-        for timeframe in sorted(short, key=lambda one: (one.nominal_ns < SHORTEST_NS, one.nominal_ns))[
-            :MOST_TIMEFRAMES
-        ]
-    ]
-    found = [(name, support) for name, support in found if is_had(support)]
-    if not found:
-        raise Skipped(f"it has no timeframe of {LONGEST_NS // MINUTE_NS} minutes or less")
-    return found
 
 
 def _feeds(material: Material, account: Account) -> Sequence[Feed]:
@@ -319,38 +284,33 @@ def _feeds(material: Material, account: Account) -> Sequence[Feed]:
 
 
 def played(
-    material: Material, script: Callable[[World], Awaitable[None]], *, seed: int, off_s: float = 0.0
-) -> World:
-    """Play *script* against a collector, and return what came of it.
+    material: Material, script: Callable[[World], Awaitable[T]], *, seed: int, off_s: float = 0.0
+) -> T:
+    """Play *script* before a collector, and return what it returns.
 
     Args:
-        material: Of the adapter.
-        script: What happens; it begins and ends the lives of collectors.
+        material: Of the adapter, of which something can be collected.
+        script: What happens; a collector lives when it begins.
         seed: What everything that is drawn follows from.
         off_s: How far the collector's clock is ahead.
 
     Raises:
         Broken: The runtime, or the adapter's code within it, raised.
-        Skipped: As `series_of`.
     """
-    series_of(material)
-    made: list[World] = []
 
-    async def main() -> None:
+    async def main() -> T:
         world = World(material, seed, off_s)
-        made.append(world)
         with _listening(world):
             await world.begin()
             try:
-                await script(world)
+                return await script(world)
             finally:
                 await world.end()
 
     try:
-        run_virtual(main(), seed=seed, start_ns=material.playing.now_ns)
+        return run_virtual(main(), seed=seed, start_ns=material.playing.now_ns)
     except ExceptionGroup as exc:
         raise Broken(f"the runtime ended with {exc.exceptions[0]!r:.300}") from exc
-    return made[0]
 
 
 def _now_s() -> float:
