@@ -22,6 +22,7 @@ __all__ = [
     "AUDIT_POLLED_S",
     "AUDIT_S",
     "FIRST_AUDIT_BUCKETS",
+    "LATE_S",
     "REREAD_BUCKETS",
     "AuditSchedule",
 ]
@@ -41,6 +42,10 @@ far the process before had compared what it closed, and half a page costs a venu
 
 REREAD_BUCKETS: Final = 2
 """How many closed buckets each poll reads again: it costs no request more."""
+
+LATE_S: Final = 1_800.0
+"""For so long after a session history may still be late or wrong about its end, so what was compared before
+that is compared again: within a session the next audits do that, and after it there would be none."""
 
 UNREADABLE_AUDITS: Final = 4
 """For so many intervals audits go back to a row that could not be read; then it is one that never can be."""
@@ -71,15 +76,17 @@ class AuditSchedule:
         self._every_s = AUDIT_S if streamed else AUDIT_POLLED_S
 
     def is_lacking(self, due_ns: int) -> bool:
-        """Say whether a bucket was decided that no audit has read.
+        """Say whether a bucket was decided that no audit has read, or only one that came soon after its end.
 
         One that history left out counts as much as a candle: at the end of a session a venue may be late.
         """
-        rest = self._ledger.buckets.rest(due_ns)
-        decided_ns = self._ledger.frontier_ns
-        if rest is not None:
-            decided_ns = min(decided_ns, rest[0])
+        decided_ns = min(self._ledger.frontier_ns, self._awake_ns(due_ns))
         return decided_ns > max(self._read_ns, self._ledger.origin_ns)
+
+    def _awake_ns(self, due_ns: int) -> int:
+        """Return *due_ns*, or where the session ended in which it would be."""
+        rest = self._ledger.buckets.rest(due_ns)
+        return due_ns if rest is None else min(due_ns, rest[0])
 
     def next(self, due_ns: int, now: Moment) -> Want | None:
         """Return the next page of what was not compared yet; after the last one the next audit waits."""
@@ -93,8 +100,8 @@ class AuditSchedule:
             self._begin_ns = want.until_ns
             return want
         buckets = min(AUDIT_BUCKETS, ledger.support.page_rows)
-        self._begin_ns = due_ns - max(buckets, REREAD_BUCKETS) * ledger.buckets.size_ns
-        self._read_ns = min([due_ns, *self._unread])
+        self._begin_ns = self._awake_ns(due_ns) - max(buckets, REREAD_BUCKETS) * ledger.buckets.size_ns
+        self._read_ns = min([due_ns - round(LATE_S * SECOND_NS), *self._unread])
         self.due_s = now.s + self._every_s * (0.5 + self._rng.random())
         self._ended = True
         return want
