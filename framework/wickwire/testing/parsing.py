@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import attrs
@@ -308,7 +309,7 @@ def _comparable(material: Material, stage: Stage, frame: bytes) -> object:
 def _said_again(
     material: Material, dialogue: Dialogue, steps: Sequence[Asked | Parsed], others: Sequence[Stage]
 ) -> list[str]:
-    """Return what each step means, the steps of another connection between them."""
+    """Return what each step means; between them *others* and the same are said on another connection."""
     adapter = material.adapter
     memory: Any = dialogue.endpoint.memory()
     elsewhere: Any = dialogue.endpoint.memory()
@@ -319,6 +320,8 @@ def _said_again(
         if others:
             other = others[number % len(others)]
             heard(adapter, other.step.frame, other.memory(adapter))
+            if isinstance(step, Parsed):
+                outcome_of(partial(heard, adapter, step.frame, elsewhere))
             topics = [Ask(topic) for topic in dialogue.topics[:1]]
             if isinstance(step, Asked) and topics:
                 adapter.subscribe(topics, (), elsewhere)

@@ -154,7 +154,7 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ),
     ),
     "a text that supports_ohlcv() cannot read": (
-        "S04",
+        "S03 S04",
         ('if symbol.count("/") != 1:', 'base, quote = symbol.split("/")\n    if False:'),
     ),
     "a timeframe that is not described": (
@@ -174,7 +174,7 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         (RETURN, "    changes = [one for one in changes if isinstance(one[1].what, Timeframe)]\n" + RETURN),
     ),
     "errors that are let through": (
-        "P01",
+        "P01 P21",
         (
             f"except (ValueError, KeyError, ArithmeticError) as exc:\n{WRAPPED}",
             f"except ValueError as exc:\n{WRAPPED}",
