@@ -38,6 +38,18 @@ QUARANTINE_S: Final = 600.0
 K = TypeVar("K")
 
 
+@attrs.define
+class _Left:
+    """When a topic was left, and how often that was said: a venue may not have heard it."""
+
+    said_s: float
+    times: int = 1
+
+    def is_in_vain(self, now_s: float) -> bool:
+        """Say whether data that comes now is no longer what was on its way."""
+        return now_s >= self.said_s + ANSWER_DEADLINE_S * min(1 << self.times, LONGEST_PATIENCE)
+
+
 @final
 class TopicPhase(enum.Enum):
     """How far a subscription is."""
@@ -97,6 +109,7 @@ class Subscriptions:
         self._topics: dict[Topic, _Subscription] = {}
         self._leaving: dict[Topic, None] = {}
         self._ever_wanted: dict[Topic, None] = {}
+        self._left: dict[Topic, _Left] = {}
         self._halves: deque[list[Topic]] = deque()
         self._batches = 0
         # Three, since a key that holds an enum member costs as much to hash as all the rest of the look-up.
@@ -128,6 +141,7 @@ class Subscriptions:
         subscription = self._topics[topic] = _Subscription(topic, route, since_ns)
         self._ever_wanted[topic] = None
         self._leaving.pop(topic, None)
+        self._left.pop(topic, None)
         self._await_answer(subscription)
 
     def reroute(self, topic: Topic, route: Route) -> None:
@@ -180,7 +194,10 @@ class Subscriptions:
             self.unrouted += 1
 
     def astray(self, data: Candle | Trade | Quote, now_s: float) -> bool:
-        """Count data of a topic that nobody asked for; say whether it is the first never wanted here."""
+        """Count data of a topic that nobody asked for; say whether it is the first never wanted here.
+
+        What was left long ago is left again: the venue did not hear it.
+        """
         self.unrouted += 1
         match data:
             case Candle():
@@ -190,6 +207,10 @@ class Subscriptions:
             case _:
                 topic = Topic(data.symbol, Feed.QUOTES)
         if topic in self._ever_wanted:  # what was left a moment ago may still be on its way
+            left = self._left.get(topic)
+            if left is not None and left.is_in_vain(now_s):
+                self._leaving[topic] = None
+                self._changed()
             return False
         first = self.stray is None
         self.stray, self.stray_s = topic, now_s
@@ -316,6 +337,9 @@ class Subscriptions:
         removed = list(islice(self._leaving, terms.topics_per_frame))
         for topic in removed:
             del self._leaving[topic]
+            if topic not in self._topics:
+                left = self._left.get(topic)
+                self._left[topic] = _Left(now_s, 1 if left is None else left.times + 1)
         if removed:
             return [], removed
         if terms.acknowledges and self._must_wait(now_s, terms.changes_in_flight):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import cast
 
 import attrs
@@ -120,6 +121,39 @@ def test_the_deadline_of_an_answer_grows_with_each_repetition() -> None:
         waits.append(due_s - one.now_s)
         one.now_s = due_s
     assert [10.0, 20.0, 30.0, 40.0] == waits
+
+
+def test_what_was_left_is_left_again_while_its_data_comes_ever_more_rarely() -> None:
+    """A venue that limits messages, or was mute just then, did not hear it."""
+    desk = Desk(Subscriptions(NOBODY, lambda: None), terms())
+    desk.want(TOPICS[0])
+    desk.speak()
+    desk.happen("drop", TOPICS[0])
+    left: list[int] = []
+    for second in range(1_000):
+        desk.book.astray(candle(TOPICS[0]), second)
+        _, removed = desk.book.next_batch(desk.terms, second)
+        if removed:
+            left.append(second)
+    assert [0, 20, 60, 140, 300, 600, 900] == left
+
+
+def test_nothing_is_left_again_that_is_wanted_again_or_was_handed_over() -> None:
+    desk = Desk(Subscriptions(NOBODY, lambda: None), terms())
+    desk.want(*TOPICS[:2])
+    desk.speak()
+    desk.happen("drop", TOPICS[0])
+    desk.book.release(TOPICS[1])
+    desk.speak()
+    desk.want(TOPICS[0])
+    desk.speak()
+    desk.book.astray(candle(TOPICS[1]), 1_000.0)
+    assert ([], []) == desk.book.next_batch(desk.terms, 5.0)
+
+
+def candle(topic: Topic) -> Candle:
+    price = Decimal(1)
+    return Candle(topic.symbol, MINUTE, 0, MINUTE.nominal_ns, price, price, price, price, price)
 
 
 def test_a_refused_topic_is_left_alone_for_ten_minutes_and_then_asked_for_again() -> None:

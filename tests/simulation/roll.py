@@ -76,17 +76,27 @@ class Roll:
     _asked: dict[str, int] = attrs.field(factory=dict)
     _answered: set[str] = attrs.field(factory=set)
     _deaf: set[Hashable] = attrs.field(factory=set)
+    _deafened: dict[int, str] = attrs.field(factory=dict)
 
-    def forgive(self, stage: Stage, act: Act) -> None:
-        """Leave out streams on which something may be said in vain, when a trouble begins or ends."""
+    def forgive(self, stage: Stage, act: Act, *, begins: bool) -> None:
+        """Leave out streams on which something may be said in vain, while a trouble lasts."""
         if act.trouble.name in DEAFENING:
-            venue = stage.acting.venue_of(act)
-            self._deaf.update(
-                stream for stream in stage.line.open_streams if venue in {"", _venue_of(stage, stream)}
-            )
+            self._deafened[act.number] = stage.acting.venue_of(act)
+            self._forgive_open(stage)
+            if not begins:
+                del self._deafened[act.number]
+
+    def _forgive_open(self, stage: Stage) -> None:
+        deafened = {*self._deafened.values()}
+        self._deaf.update(
+            stream
+            for stream in stage.line.open_streams
+            if not deafened.isdisjoint({"", _venue_of(stage, stream)})
+        )
 
     def call(self, stage: Stage, health: Health, now_s: float) -> None:
         """Look once, beside what the collector says of itself."""
+        self._forgive_open(stage)
         wanted = {(one.series.venue, one.series.symbol) for one in health.series}
         carried: dict[tuple[str, str, str], list[Hashable]] = {}
         there: Counter[str] = Counter()

@@ -92,16 +92,36 @@ def test_what_is_said_to_a_mute_line_does_not_arrive() -> None:
     assert [] == [*sight.roll.doubled, *sight.roll.unwanted]
 
 
+class Deaf(Sight):
+    """A stage on which a venue begins to listen to nobody, and listens again."""
+
+    def trouble(self, venue: str, *, begins: bool) -> None:
+        line, books = SimpleNamespace(open_streams=self.streams), SimpleNamespace(venue_of={HOST: "kraken"})
+        stage = SimpleNamespace(line=line, books=books, acting=SimpleNamespace(venue_of=lambda _: venue))
+        act = SimpleNamespace(number=1, trouble=SimpleNamespace(name="message_rate"))
+        self.roll.forgive(cast("Any", stage), cast("Any", act), begins=begins)
+
+
 @pytest.mark.parametrize(("venue", "forgiven"), [("kraken", True), ("", True), ("coinbase", False)])
 def test_what_was_said_while_the_venue_did_not_listen_was_said_in_vain(venue: str, *, forgiven: bool) -> None:
-    sight = Sight(stream(ETHER))
-    line = SimpleNamespace(open_streams=sight.streams)
-    books = SimpleNamespace(venue_of={HOST: "kraken"})
-    stage = SimpleNamespace(line=line, books=books, acting=SimpleNamespace(venue_of=lambda _: venue))
-    act = SimpleNamespace(trouble=SimpleNamespace(name="message_rate"))
-    sight.roll.forgive(cast("Any", stage), cast("Any", act))
+    sight = Deaf(stream(ETHER))
+    sight.trouble(venue, begins=True)
+    sight.trouble(venue, begins=False)
     sight.look(2 * BORNE)
     assert forgiven is (not sight.roll.unwanted)
+
+
+def test_also_on_a_connection_that_was_opened_meanwhile_and_not_on_a_later_one() -> None:
+    sight = Deaf()
+    sight.trouble("kraken", begins=True)
+    sight.streams = [stream(ETHER)]
+    sight.look(1)
+    sight.trouble("kraken", begins=False)
+    sight.look(2 * BORNE)
+    assert not sight.roll.unwanted
+    sight.streams = [stream(ETHER)]
+    sight.look(BORNE)
+    assert sight.roll.unwanted
 
 
 def test_where_one_connection_lives_the_others_are_tried() -> None:
