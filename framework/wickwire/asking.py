@@ -181,6 +181,12 @@ class Asking:
         wakes += [now.ns + round(max(wait_s, SHORTEST_WAIT_S) * SECOND_NS) for wait_s in waits_s]
         return min(wakes)
 
+    def urgent_s(self, now: Moment) -> float:
+        """Return when to ask for what ends next, or what ended and was asked for too soon, by the loop."""
+        if overdue(self._ledger, self._due_ns(now), polled=self.polled):
+            return max(self._live.after_s, now.s + SHORTEST_WAIT_S)
+        return now.s + max((self._next_end_ns(now) - now.ns) / SECOND_NS, SHORTEST_WAIT_S)
+
     def _jitter_ns(self) -> int:
         """Spread polls: series that end together do not ask together."""
         if not self.polled or self.prompt:
@@ -401,6 +407,11 @@ class Asking:
         if want.known and not self._ledger.rescaling.pending:  # nothing was compared
             self._audit.failed(want, self._heal.after_s)
         return retries
+
+    def gave_way(self, want: Want, now: Moment) -> None:
+        """Note that *want* was not asked for, as something ended before its turn came."""
+        if want.known and not self._ledger.rescaling.pending:
+            self._audit.failed(want, now.s)
 
     def _postpone(self, want: Want, wait_s: float, now: Moment) -> None:
         self._track(want).after_s = now.s + max(wait_s, SHORTEST_WAIT_S)

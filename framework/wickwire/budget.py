@@ -26,7 +26,18 @@ from wickwire.meter import Heard, Meter
 from wickwire.model import SECOND_NS
 from wickwire.retry import LONGEST_ASKED_S, asked_s
 
-__all__ = ["FIRST", "PAUSE_S", "Budget", "Call", "Priority", "Rank", "Turnstile", "pause_s"]
+__all__ = [
+    "FIRST",
+    "PAUSE_S",
+    "Budget",
+    "Call",
+    "GaveWay",
+    "Place",
+    "Priority",
+    "Rank",
+    "Turnstile",
+    "pause_s",
+]
 
 PAUSE_S: Final = 10.0
 """How long to pause after "too many requests" at first; it doubles while the venue goes on refusing."""
@@ -54,6 +65,10 @@ Rank = tuple[int, int]
 FIRST: Final[Rank] = (0, 0)
 
 
+def _turn() -> asyncio.Future[None]:
+    return asyncio.get_running_loop().create_future()
+
+
 def pause_s(refusals: int) -> float:
     """Return how long to pause after so many refusals in a row, for which the venue named no time."""
     return min(PAUSE_S * 2.0 ** min(refusals - 1, 10), LONGEST_PAUSE_S)
@@ -69,6 +84,23 @@ class Priority(enum.IntEnum):
     """A hole, a doubt; a subscription."""
     BACKFILL = 2
     """History from before a series was collected, that somebody asked for."""
+
+
+class GaveWay(Exception):
+    """Something more urgent of the same asker was due before its turn came; nothing was sent."""
+
+
+@attrs.define(eq=False)
+class Place:
+    """A place in the queue, which is kept by whoever gives way: put off each minute, it would never be first.
+
+    Attributes:
+        until_s: How long to wait for the turn, by the loop; then something more urgent of its own is due.
+        number: When it came first, as the queue counts; None where it does not wait.
+    """
+
+    until_s: float = math.inf
+    number: int | None = None
 
 
 @attrs.define(order=True)
@@ -122,10 +154,28 @@ class Turnstile:
         """For how many seconds more nobody is let through; 0 where the venue did not ask for that."""
         return max(self._closed_until_s - loop_s(), 0.0)
 
-    async def enter(self, cost: int, priority: Priority, rank: Rank = FIRST) -> None:
-        """Wait for the turn of *cost*; `leave` has to follow once the venue must have counted it."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        ticket = _Ticket(priority, rank, next(self._numbers), cost, turn)
+    async def enter(
+        self, cost: int, priority: Priority, rank: Rank = FIRST, place: Place | None = None
+    ) -> None:
+        """Wait for the turn of *cost*; `leave` has to follow once the venue must have counted it.
+
+        Raises:
+            GaveWay: It did not come before that of *place* is over, which is kept.
+        """
+        if place is None:
+            await self._wait(_Ticket(priority, rank, next(self._numbers), cost, _turn()))
+            return
+        if place.number is None:
+            place.number = next(self._numbers)
+        until_s = place.until_s if math.isfinite(place.until_s) else None
+        try:
+            async with asyncio.timeout_at(until_s):
+                await self._wait(_Ticket(priority, rank, place.number, cost, _turn()))
+        except TimeoutError:
+            raise GaveWay from None
+        place.number = None
+
+    async def _wait(self, ticket: _Ticket) -> None:
         heapq.heappush(self._queue, ticket)
         self._admit()
         try:
@@ -133,8 +183,8 @@ class Turnstile:
         except asyncio.CancelledError:
             if ticket in self._queue:
                 self._remove(ticket)
-            elif not turn.cancelled():  # it was let through, and does not go
-                self._meter.forget(cost)
+            elif not ticket.turn.cancelled():  # it was let through, and does not go
+                self._meter.forget(ticket.cost)
             self._admit()
             raise
 
@@ -278,9 +328,15 @@ class Budget:
         self._messages.lower(limits.messages_overall)
 
     @asynccontextmanager
-    async def rest(self, cost: int, priority: Priority, rank: Rank = FIRST) -> AsyncIterator[Call]:
-        """Wait until *cost* of REST may be used; the request is under way for as long as the block runs."""
-        await self._rest.enter(cost, priority, rank)
+    async def rest(
+        self, cost: int, priority: Priority, rank: Rank = FIRST, place: Place | None = None
+    ) -> AsyncIterator[Call]:
+        """Wait until *cost* of REST may be used; the request is under way for as long as the block runs.
+
+        Raises:
+            GaveWay: As `Turnstile.enter`.
+        """
+        await self._rest.enter(cost, priority, rank, place)
         call = Call(self._rest, cost, self._headers)
         try:
             yield call

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from wickwire.asking import MARGIN_S, Asking
-from wickwire.budget import Priority
+from wickwire.budget import GaveWay, Place, Priority
 from wickwire.candle_route import CandleRoute
 from wickwire.clock import Clock, Moment, loop_s
 from wickwire.condition import LIVE_S, Standing, present_ns, shown, unfit
@@ -85,6 +85,7 @@ class Closer:
         self._newest_ns = -1
         self._asking = Asking(ledger, self._now(), rng, backoff=backoff, streamed=plan.rung.streams)
         self._asking.prompt = plan.priority
+        self._place = Place()
         self._woken = asyncio.Event()
         self._settled = asyncio.Event()
         self._started_ns = clock.now_ns()
@@ -179,7 +180,10 @@ class Closer:
         """Ask for one page, and take what it says."""
         try:
             with self._trust.falling():
-                fetched = await self.fetch(want, self._priority(want))
+                fetched = await self.fetch(want, self._priority(want), self._place_of(want))
+        except GaveWay:
+            self._asking.gave_way(want, self._now())
+            return
         except WickwireError as exc:
             retries = self._asking.failed(want, exc, self._now())
             self._failed(exc)
@@ -199,7 +203,14 @@ class Closer:
         forward = self.ledger.progress != before
         self._asking.answered(want, fetched.as_of_ns, self._now(), forward=forward, refused=outcome.refused)
 
-    async def fetch(self, want: Want, priority: Priority) -> FetchedPage:
+    def _place_of(self, want: Want) -> Place | None:
+        """Return the place in which *want* waits for its turn; it gives way to what ends meanwhile."""
+        if want.live:
+            return None
+        self._place.until_s = self._asking.urgent_s(self._now())
+        return self._place
+
+    async def fetch(self, want: Want, priority: Priority, place: Place | None = None) -> FetchedPage:
         """Return one page of history; nothing is taken of it yet. Raises as `History.page`."""
         query = OhlcvQuery(
             symbol=self.plan.series.symbol,
@@ -208,7 +219,7 @@ class Closer:
             until_ns=want.until_ns,
             now_ns=self._now().ns,
         )
-        return await self._history.page(query, priority)
+        return await self._history.page(query, priority, place)
 
     def take(self, want: Want, fetched: FetchedPage) -> PageOutcome:
         """Take what a page says that was asked for *want*."""

@@ -8,7 +8,7 @@ from typing import final
 import attrs
 
 from wickwire.breaker import Asker
-from wickwire.budget import Priority
+from wickwire.budget import Place, Priority
 from wickwire.builder import folded
 from wickwire.conversation import BadRow, OhlcvQuery, Page, Stopped
 from wickwire.history import FetchedPage, History
@@ -96,9 +96,9 @@ class SeriesHistory:
         self.clocks = history.clocks
         self.breaker = history.breaker
 
-    async def page(self, query: OhlcvQuery, priority: Priority) -> FetchedPage:
+    async def page(self, query: OhlcvQuery, priority: Priority, place: Place | None = None) -> FetchedPage:
         """Fetch one page; raises as `History.page`."""
         if self._fold is None:
-            return await self._history.page(query, priority, self._asker)
-        fetched = await self._history.page(self._fold.pieces(query), priority, self._asker)
+            return await self._history.page(query, priority, self._asker, place)
+        fetched = await self._history.page(self._fold.pieces(query), priority, self._asker, place)
         return FetchedPage(fold_page(fetched.page, query, self._fold.grid), fetched.as_of_ns)

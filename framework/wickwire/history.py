@@ -18,7 +18,7 @@ import attrs
 from wickwire.adapter import MISFITS, Adapter
 from wickwire.binding import described, kind_of, with_article
 from wickwire.breaker import Asker, Attempt, Breaker
-from wickwire.budget import FIRST, Budget, Call, Priority, Rank, pause_s
+from wickwire.budget import FIRST, Budget, Call, Place, Priority, Rank, pause_s
 from wickwire.clock import Clock, Comparison, loop_s
 from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, Page, StreamHistory, StreamRequest
 from wickwire.description import Account
@@ -108,10 +108,17 @@ class History:
         self.requests = 0
         self.failures = 0
 
-    async def page(self, query: OhlcvQuery, priority: Priority, asker: Asker | None = None) -> FetchedPage:
+    async def page(
+        self,
+        query: OhlcvQuery,
+        priority: Priority,
+        asker: Asker | None = None,
+        place: Place | None = None,
+    ) -> FetchedPage:
         """Fetch one page; the rank of *asker* says who goes first of those that are as urgent.
 
         Raises:
+            GaveWay: *place* ended before the first request could be sent.
             RestAway: REST is away, and nothing was sent; *asker* is called when it may ask again.
             VenueError: The venue refused; WAIT has paused the whole budget already.
             WireError: The reply was not what the venue documents.
@@ -122,7 +129,7 @@ class History:
         talk = self._adapter.fetch_ohlcv(query, self._account)
         answers = _Answers()
         asker = asker or Asker(name=query.symbol, symbol=query.symbol)
-        page = self._judged(query, await self.converse(talk, priority, answers, asker))
+        page = self._judged(query, await self.converse(talk, priority, answers, asker, place))
         if answers.host and answers.host not in self._serving:
             self._serving[answers.host] = None
             if answers.dates:
@@ -159,6 +166,7 @@ class History:
         priority: Priority,
         answers: _Answers | None = None,
         asker: Asker | None = None,
+        place: Place | None = None,
     ) -> R:
         """Run one generator to its end and return what it returns; *answers* notes who answered.
 
@@ -172,7 +180,8 @@ class History:
                 if requests == MAX_REQUESTS:
                     raise self._adapter.broke(f"one conversation sent more than {MAX_REQUESTS} requests")
                 requests += 1
-                done, step = await self._turn(talk, step, priority, asker, answers)
+                done, step = await self._turn(talk, step, priority, asker, answers, place)
+                place = None  # what was begun goes on
         except RestAway:
             raise
         except WickwireError:
@@ -216,6 +225,7 @@ class History:
         priority: Priority,
         asker: Asker | None,
         answers: _Answers | None,
+        place: Place | None,
     ) -> tuple[bool, object]:
         """Send one request and take the step that its reply leads to; return as `_advance`.
 
@@ -223,7 +233,7 @@ class History:
         """
         rank = FIRST if asker is None else asker.rank
         with self.breaker.attempt(asker if isinstance(request, HttpRequest) else None) as attempt:
-            async with self._way_of(request, priority, rank) as call:
+            async with self._way_of(request, priority, rank, place) as call:
                 self._begin(attempt, call)
                 with self._pausing():
                     try:
@@ -264,11 +274,11 @@ class History:
                 attempt.failed(down, self.words.of(down))
 
     def _way_of(
-        self, request: object, priority: Priority, rank: Rank
+        self, request: object, priority: Priority, rank: Rank, place: Place | None
     ) -> AbstractAsyncContextManager[Call | None]:
         """Return what lets a request through: the budget of REST, for what goes there."""
         if isinstance(request, HttpRequest):
-            return self._budget.rest(request.cost, priority, rank)
+            return self._budget.rest(request.cost, priority, rank, place)
         return nullcontext()
 
     async def _answer(self, request: object, call: Call | None) -> HttpReply | StreamHistory:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.framework.scripted import Scripted
 from tests.framework.test_collector import World, play
 from wickwire import DAY_NS, SECOND_NS, Counting, FaultKind, HttpReply, HttpRequest, Limits, Rate, VenueError
-from wickwire.budget import Budget, Priority, Turnstile
+from wickwire.budget import Budget, GaveWay, Place, Priority, Turnstile
 from wickwire.collector import Collector
 from wickwire.limits import both
 from wickwire.meter import Meter
@@ -238,6 +238,40 @@ def test_what_lies_behind_gets_a_turn_in_ten_however_much_is_live() -> None:
     behind = [one for one in went if one[0] is not Priority.LIVE]
     assert [Priority.BACKFILL, Priority.HEAL] == [priority for priority, _ in behind], "who waited longest"
     assert all(at_s <= 10 * place + 2 for place, (_, at_s) in enumerate(behind, 1))
+
+
+def test_who_gives_way_takes_nothing_and_keeps_its_place() -> None:
+    """Put off each minute it would stand behind all that came meanwhile."""
+    turns: list[str] = []
+
+    async def test(budget: Budget) -> None:
+        place = Place()
+
+        async def ask(who: str, place: Place | None = None) -> None:
+            async with budget.rest(1, Priority.HEAL, place=place):
+                turns.append(f"{who} {now_s():.0f}")
+
+        await ask("first")
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                place.until_s = now_s() + 2.0
+                with pytest.raises(GaveWay):
+                    await ask("put off", place)
+                tasks.create_task(ask("later"))
+            place.until_s = now_s() + 60.0
+            await ask("put off", place)
+        assert place.number is None, "the next question begins anew"
+
+    spending(test, rest=Rate(1, 10.0, burst=1))
+    assert ["first 0", "put off 10", "later 20", "later 30", "later 40"] == turns
+
+
+def test_what_is_under_way_does_not_give_way() -> None:
+    async def test(budget: Budget) -> None:
+        async with budget.rest(1, Priority.HEAL, place=Place(until_s=now_s() + 1.0)):
+            await asyncio.sleep(5)
+
+    spending(test)
 
 
 def test_of_those_that_are_as_urgent_the_most_important_goes_first() -> None:
@@ -480,7 +514,7 @@ def test_the_headers_of_every_reply_are_read() -> None:
 
 
 def test_past_history_waits_for_what_just_ended() -> None:
-    """One request in 5 s, eight series that want years: each minute's close comes all the same."""
+    """One request in 5 s, eight series that want years: each minute's close comes, theirs too."""
     limits = Limits(rest=Rate(12, 60.0, burst=1))
     world = World(plugin=Scripted(stream=False, support={"page_rows": 10, "settle_s": 1.0}, limits=limits))
 
@@ -497,12 +531,14 @@ def test_past_history_waits_for_what_just_ended() -> None:
         await collector.add("scripted:BTC/USD@1m")
         for number in range(8):
             await collector.add(f"scripted:S{number}/USD@1m", since=since_ns)
-        late = []
+        await asyncio.sleep(5 * 60)
         for _ in range(10):
-            await world.next_minute(16)
-            late.append(next(one.lag_s for one in collector.health().series if "BTC" in str(one.series)))
-
-        assert all(lag_s is not None and lag_s < 16 for lag_s in late)
+            await world.next_minute(58)
+            [first, *others] = collector.health().series
+            assert first.lag_s is not None
+            assert first.lag_s < 16
+            closes = [one.last_close and one.last_close.close_ns for one in (first, *others)]
+            assert 9 * [world.minute * 60 * SECOND_NS] == closes
         assert collector.health().venues[0].waiting, "the past still waits"
 
     play(test, world)

@@ -113,8 +113,13 @@ def test_when_all_streams_are_lost_the_first_are_served_in_time_and_the_others_a
         told = {one.series: one for one in collector.health().series}
         polled = [told[one].condition in {Condition.POLLED, Condition.QUIET} for one in series]
         assert all(polled[:8])
-        assert not any(polled[12:])
-        assert all(told[one].condition in {Condition.STALE, Condition.REFUSED} for one in series[12:])
+        left = [
+            told[one].condition
+            for one, is_polled in zip(series[12:], polled[12:], strict=True)
+            if not is_polled
+        ]
+        assert 16 <= len(left) <= 18, "one turn in ten goes round among them"
+        assert {*left} <= {Condition.STALE, Condition.REFUSED}
         assert collector.health().venues[0].waiting <= 30
 
     play(test, world)
