@@ -2,7 +2,8 @@
 
 Some stay for minutes, one after the other, where there are just places enough; some are left before the venue
 has answered; some come while the connection that carries them is being replaced; and some are made of what is
-streamed already. And somebody wants more of the past of a series than was wanted before.
+streamed already. And somebody wants more of the past of a series than was wanted before, or much more of it,
+and the process dies before it has come.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.simulation.pools import POOLED
 from tests.simulation.trouble import Trouble
-from wickwire import MINUTE_NS, PlanError, Series, StoreError, Timeframe, UsageError, WickwireError
+from wickwire import MINUTE_NS, Feed, PlanError, Series, StoreError, Timeframe, UsageError, WickwireError
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Guests", "berths", "guests"]
 
+MINUTE: Final = Timeframe.parse("1m")
 GUESTS: Final = ("DOGE/USD", "BTC/EUR", "ETH/EUR", "ADA/USD", "LTC/USD", "ETH/BTC", "XRP/USD", "SOL/USD")
 """Symbols that three venues have."""
 
@@ -39,6 +41,10 @@ BOARDING_S: Final = (0.2, 2.5)
 """Between when after the beginning of a rotation a series comes, to be there before it is over."""
 PAST_NS: Final = 100 * MINUTE_NS
 """How much of what was before the run is wanted then: more than at first, and several pages."""
+DEPTHS_NS: Final = 8 * 60 * MINUTE_NS
+"""How much where the process dies then: more than the first audit of the next one reads again."""
+DYING_S: Final = (0.05, 1.0)
+"""How soon it dies: a page takes about as long."""
 SPARE: Final = 2
 """Connections beyond those that all need of whom none share one: for a guest, and for one that replaces."""
 
@@ -52,7 +58,8 @@ GLANCE: Final = _guest("glance", "F62")
 BOARDING: Final = _guest("boarding", "F43")
 SHARING: Final = _guest("sharing", "F62")
 DEEPER: Final = _guest("deeper", "F62")
-KINDS: Final = VISIT, GLANCE, BOARDING, SHARING, DEEPER
+DEPTHS: Final = _guest("depths", "F56")
+KINDS: Final = VISIT, GLANCE, BOARDING, SHARING, DEEPER, DEPTHS
 SHARED: Final = "coinbase:BTC/USD@15m"
 """It is made of candles of five minutes, which are collected in every run."""
 
@@ -101,10 +108,9 @@ class Guests:
             return
         match act.trouble.name:
             case "deeper":
-                names = [
-                    name for name in self._stage.series if isinstance(Series.parse(name).what, Timeframe)
-                ]
-                self._stage.run_errand(self._reach_back(life, names[act.lot % len(names)]), "reach back")
+                self._reach_back(life, act, PAST_NS, lambda what: isinstance(what, Timeframe))
+            case "depths":
+                self._reach_back(life, act, DEPTHS_NS, MINUTE.__eq__)
             case "sharing":
                 self._share(life, act)
             case "visit":
@@ -167,9 +173,18 @@ class Guests:
             await life.collector.remove(name)
         there.discard(one.symbol)
 
-    async def _reach_back(self, life: Life, name: str) -> None:
-        with contextlib.suppress(StoreError, UsageError):  # it is being added just now, or not any more
-            await life.collector.add(name, since=self._stage.script.starts_ns - PAST_NS)
+    def _reach_back(
+        self, life: Life, act: Act, past_ns: int, may_be: Callable[[Timeframe | Feed], bool]
+    ) -> None:
+        """Want so much of what was before the run, of one series."""
+        names = [name for name in self._stage.series if may_be(Series.parse(name).what)]
+
+        async def reach_back(name: str) -> None:
+            with contextlib.suppress(StoreError, UsageError):  # it is being added just now, or not any more
+                await life.collector.add(name, since=self._stage.script.starts_ns - past_ns)
+
+        if names:
+            self._stage.run_errand(reach_back(names[act.lot % len(names)]), "reach back")
 
     def _look_for_a_place(self, life: Life, name: str) -> None:
         [plan] = [plan for plan in life.collector.plan() if str(plan.series) == name]

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from tests.simulation.catalogue import CATALOGUE
-from tests.simulation.guests import berths, guests
+from tests.simulation.guests import DEPTHS, DYING_S, berths, guests
 from tests.simulation.harbour_server import HABITS
 from tests.simulation.pools import BACKLOG, DEAF, LULL, POOL_TROUBLES, REPLACED, narrowed
 from tests.simulation.trouble import Trouble
@@ -145,6 +145,7 @@ def drawn(
         acts += _lull(length_s, venues, random.Random(f"lull/{seed}"))
         acts += _mislaid(length_s, random.Random(f"mislaid/{seed}"))
         acts += _guests(length_s, random.Random(f"guests/{seed}"))
+        acts += _depths(length_s, random.Random(f"depths/{seed}"))
     narrow = narrowed(venues, random.Random(f"narrow/{seed}")) if troubles else {}
     feeds = _feeds(series, venues, random.Random(f"feeds/{seed}"))
     lots, logins = random.Random(f"habits/{seed}"), random.Random(f"login/{seed}")
@@ -291,6 +292,22 @@ def _guests(length_s: float, rng: random.Random) -> list[Act]:
     coming = guests(WARM_UP_MIN * 60.0, length_s - GUESTS_END_S, rng)
     return [
         Act(number=0, since_s=at_s, until_s=at_s, trouble=trouble, lot=lot) for at_s, trouble, lot in coming
+    ]
+
+
+def _depths(length_s: float, rng: random.Random) -> list[Act]:
+    """Let much of the past be wanted and the process die before it has come, in a third of the runs."""
+    last_s = length_s - GUESTS_END_S
+    if rng.random() >= 1 / 3 or last_s <= WARM_UP_MIN * 60.0:
+        return []
+    at_s, death = (
+        rng.uniform(WARM_UP_MIN * 60.0, last_s),
+        next(one for one in CATALOGUE if one.name == "killed"),
+    )
+    moments = (at_s, DEPTHS), (at_s + rng.uniform(*DYING_S), death)
+    return [
+        Act(number=0, since_s=since_s, until_s=since_s, trouble=trouble, lot=rng.getrandbits(32))
+        for since_s, trouble in moments
     ]
 
 
