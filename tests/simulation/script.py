@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -52,6 +52,7 @@ CALM_ENDS_S: Final = 240.0
 
 LULL_S: Final = 200.0
 MISLAID_S: Final = 100.0
+IGNORED_S: Final = 60.0
 GUESTS_END_S: Final = 930.0
 """So long before the end guests come no more: the last is gone when connections are replaced in the calm."""
 
@@ -141,9 +142,9 @@ def drawn(
         acts = (_storms if seed % 2 else _by_lot)(length_s, venues, rng)
         acts += _silent(length_s, venues, random.Random(f"silent/{seed}"))
         acts += _of_pools(length_s, venues, random.Random(f"pools/{seed}"))
-        acts += _moods(length_s, venues, random.Random(f"moods/{seed}"))
+        for name, is_one, lasts_s in SPELLS:
+            acts += _spell(length_s, venues, random.Random(f"{name}/{seed}"), is_one, lasts_s)
         acts += _lull(length_s, venues, random.Random(f"lull/{seed}"))
-        acts += _mislaid(length_s, random.Random(f"mislaid/{seed}"))
         acts += _guests(length_s, random.Random(f"guests/{seed}"))
         acts += _depths(length_s, random.Random(f"depths/{seed}"))
     narrow = narrowed(venues, random.Random(f"narrow/{seed}")) if troubles else {}
@@ -258,14 +259,39 @@ def _of_pools(length_s: float, venues: Sequence[str], rng: random.Random) -> lis
     return acts
 
 
-def _moods(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
-    """Let Harbour lie now and then in half of the runs, for so long that it might be trusted meanwhile."""
-    moods = [one for one in CATALOGUE if one.name == "moody" and one.place in venues]
-    last_s = length_s - MOOD_S - max((one.settles_min * 60.0 for one in moods), default=0.0)
-    if not moods or rng.random() < 1 / 2 or last_s < WARM_UP_MIN * 60.0:
+def _spell(
+    length_s: float,
+    venues: Sequence[str],
+    rng: random.Random,
+    is_one: Callable[[Trouble], bool],
+    lasts_s: float,
+) -> list[Act]:
+    """Draw one of some troubles that chance would draw too seldom, in half of the runs, for so long."""
+    places = {*venues, "store"}
+    troubles = [one for one in CATALOGUE if is_one(one) and one.place in places]
+    last_s = length_s - lasts_s - max((one.settles_min * 60.0 for one in troubles), default=0.0)
+    if not troubles or rng.random() < 1 / 2 or last_s < WARM_UP_MIN * 60.0:
         return []
-    act = _act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), rng.choice(moods), length_s, rng)
-    return [attrs.evolve(act, until_s=act.since_s + MOOD_S)]
+    act = _act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), rng.choice(troubles), length_s, rng)
+    return [attrs.evolve(act, until_s=act.since_s + lasts_s)]
+
+
+def _lies(trouble: Trouble) -> bool:
+    """Say whether Harbour lies now and then, for so long that it might be trusted meanwhile."""
+    return trouble.name == "moody"
+
+
+def _mislays(trouble: Trouble) -> bool:
+    """Say whether answers of the store are lost: it took what it was given all the same."""
+    return trouble.name == "lost_answer"
+
+
+def _ignores(trouble: Trouble) -> bool:
+    """Say whether who subscribes gets no answer, and nothing else."""
+    return trouble.name == "silent_ack" and trouble.details.get("acked") is False
+
+
+SPELLS: Final = ("moods", _lies, MOOD_S), ("mislaid", _mislays, MISLAID_S), ("ignored", _ignores, IGNORED_S)
 
 
 def _lull(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
@@ -275,16 +301,6 @@ def _lull(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Ac
         return []
     act = _act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), LULL, length_s, rng)
     return [attrs.evolve(act, until_s=act.since_s + LULL_S)]
-
-
-def _mislaid(length_s: float, rng: random.Random) -> list[Act]:
-    """Let some answers of the store be lost, in half of the runs: it took what it was given all the same."""
-    trouble = next(one for one in CATALOGUE if one.name == "lost_answer")
-    last_s = length_s - MISLAID_S - trouble.settles_min * 60.0
-    if rng.random() < 1 / 2 or last_s < WARM_UP_MIN * 60.0:
-        return []
-    act = _act(0, rng.uniform(WARM_UP_MIN * 60.0, last_s), trouble, length_s, rng)
-    return [attrs.evolve(act, until_s=act.since_s + MISLAID_S)]
 
 
 def _guests(length_s: float, rng: random.Random) -> list[Act]:
