@@ -152,6 +152,7 @@ class HistoryStream:
         async with self._turns.setdefault(topic, asyncio.Lock()):
             if self._may_bring_leftovers(topic):
                 self._session = None  # for who keeps it to see: it ends, and another one is opened
+                self._put_off(TransportError(f"{topic}: rows of a snapshot that was given up may still come"))
             collecting = self._collecting[topic] = _Collecting(request)
             if self._session is not None:
                 self._session.want(topic, collecting, collecting.since_ns)
@@ -203,12 +204,16 @@ class HistoryStream:
                 await self._serve(session)
         except WickwireError as exc:
             if concerns_venue(exc):
-                self._failed_s, self._why = loop_s(), exc
-                self._after_s = self._failed_s + self._retries.failed(exc, session.healthy_s)
+                self._put_off(exc, session.healthy_s)
             self._fail(exc)
         finally:
             self._session = None
             self._connections.remove(self)
+
+    def _put_off(self, error: WickwireError, healthy_s: float = 0.0) -> None:
+        """Open no other connection too soon after one that came to nothing: where a venue stalls all do."""
+        self._failed_s, self._why = loop_s(), error
+        self._after_s = self._failed_s + self._retries.failed(error, healthy_s)
 
     def _wait_s(self) -> float:
         """Return how long no connection is to be opened still."""

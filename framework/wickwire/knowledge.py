@@ -230,8 +230,13 @@ class Knowledge:
 
     @property
     def progress(self) -> tuple[int, int, int]:
-        """A value that changes whenever a page brought something forward."""
-        work = sum(hole.until_ns - hole.since_ns for hole in self.holes if hole.kind in WORK)
+        """A value that changes whenever a page brought something forward, by a bucket at least.
+
+        Where the grid does not say when buckets open, a hole may shrink by the second, as time proves its
+        begin empty: who took that for progress would ask for the rest again at once.
+        """
+        size_ns = self.buckets.size_ns
+        work = sum(-(-(hole.until_ns - hole.since_ns) // size_ns) for hole in self.holes if hole.kind in WORK)
         return self.frontier_ns, work, len(self.doubtful)
 
     @property

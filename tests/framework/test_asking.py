@@ -305,6 +305,28 @@ def test_a_row_that_can_never_be_read_is_left_alone_in_the_end() -> None:
     assert compared(made) >= set(range(270))
 
 
+def test_what_time_alone_proves_empty_second_by_second_is_not_asked_for_each_second() -> None:
+    """Nobody knows where buckets open before the first session; what is young proves nothing (seed 2134)."""
+    made = case(grid=Session())
+    made.ledger.frontier_ns = T0
+    made.ledger.reach_back(T0 - 30 * MINUTE_NS)
+    asked: list[float] = []
+    at_s = 60.0
+    while at_s < 660.0:
+        want = made.asking.next(now(at_s))
+        if want is not None and not want.live and not want.first:
+            asked.append(at_s)
+        if want is not None:
+            proven_ns = min(now(at_s).ns - 20 * MINUTE_NS, want.until_ns)
+            page = Page(candles=[], covered=(want.since_ns, max(proven_ns, want.since_ns)))
+            before = made.ledger.progress
+            made.ledger.page(page, want, now(at_s).ns, route=Rung.POLL)
+            forward = made.ledger.progress != before
+            made.asking.answered(want, now(at_s).ns, now(at_s), forward=forward)
+        at_s = max(at_s + 0.5, (made.asking.wake_ns(now(at_s)) - T0) / SECOND_NS)
+    assert 10 <= len(asked) <= 70, "some tries for each minute that is proven"
+
+
 @attrs.frozen
 class TwoSessions:
     """Ten minutes from T0 on, and again a day later."""

@@ -200,6 +200,28 @@ def test_who_is_still_collecting_when_the_connection_is_replaced_is_served_by_th
     play(test, StreamWorld())
 
 
+def test_a_venue_that_stalls_meets_ever_fewer_connections_and_is_found_again() -> None:
+    """Each picture that is given up would end the connection when it is asked for anew (seed 2193)."""
+
+    async def test(world: StreamWorld, collector: Collector) -> None:
+        for number in range(8):
+            await collector.add(f"scripted:COIN{number}/USD@1m")
+        await asyncio.sleep(600)
+        assert 6 <= len(world.tries) <= 20
+        back = world.minute
+        while not all(one.closed for one in collector.health().series):
+            assert world.minute < back + 8
+            stream = await asked(world)
+            for topic in [topic for topics in stream.asked for topic in topics]:
+                row = {"symbol": topic.partition("@")[0], "close": 5, "snapshot": True}
+                minutes = [world.minute - 1, world.minute]
+                stream.say(*({"candle": {**row, "minute": one}} for one in minutes), {"done": topic})
+            stream.sent.clear()
+            await asyncio.sleep(0.5)
+
+    play(test, StreamWorld())
+
+
 def test_a_picture_that_was_given_up_long_ago_does_not_end_the_connection() -> None:
     async def test(world: StreamWorld, collector: Collector) -> None:
         await collector.add("scripted:BTC/USD@1m")
@@ -283,7 +305,7 @@ def test_a_venue_that_is_away_is_tried_by_one_schedule_however_many_series_ask()
         assert all("refused the connection" in series.trouble for series in collector.health().series)
         world.transport.refuse = None
         await asyncio.sleep(400)
-        assert world.open_streams, "and it is found again"
+        assert world.transport.streams, "and it is found again"
 
     play(test, StreamWorld())
 

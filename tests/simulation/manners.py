@@ -14,9 +14,9 @@ __all__ = ["impolite"]
 MOST_CONNECTS: Final = 40
 LINK_CONNECTS: Final = 18
 MOST_REQUESTS: Final = 60
-"""Of one venue in ten minutes, by one process: connections, more where there are more series, and requests
-for each of them, two at least; one that goes before others is asked for its running bucket too, and counts
-twice."""
+"""Of one venue in ten minutes, by one process: connections, more where there are more series or feeds, and
+requests for each series, two at least; one that goes before others is asked for its running bucket too,
+and counts twice."""
 PEACE_S: Final = 10.0
 """So long nothing is asked after an answer that there were too many requests, whatever the venue says."""
 UNDER_WAY_S: Final = 0.5
@@ -48,10 +48,12 @@ def impolite(run: Run) -> list[str]:
     venues: Counter[str] = Counter()
     for series in run["series"].values():
         venues[series["venue"]] += 2 if series["prompt"] else 1
+    feeds = Counter(name.partition(":")[0].partition(".")[0] for name in run["trades"])
     for what in ("connects", "requests"):
         for who, times in run[what].items():
-            count = venues[who.split()[0]]
-            most = max(MOST_CONNECTS, LINK_CONNECTS * count)
+            venue = who.split()[0]
+            count = venues[venue]
+            most = max(MOST_CONNECTS, LINK_CONNECTS * (count + feeds[venue]))
             if what == "requests":
                 most = MOST_REQUESTS * max(count, 2)
             worst = _most_at_once(times, 600.0)
