@@ -181,9 +181,15 @@ class Acting:
         for name in names:
             self._note_return(name)
             stage.series[name] = None
-            if stage.life is not None and stage.life.begun.is_set():
-                stage.books.seen_ns[f"added {name}"] = stage.true.now_ns()
-                stage.run_errand(_added(stage.life, name), f"add {name}")
+            if stage.life is not None:
+                stage.run_errand(self._add(stage.life, name), f"add {name}")
+
+    async def _add(self, life: Life, name: str) -> None:
+        """Let a series be collected again; a life that still begins may have passed it over."""
+        await life.begun.wait()
+        self._stage.books.seen_ns[f"added {name}"] = self._stage.true.now_ns()
+        with contextlib.suppress(WickwireError):  # the collector may stop meanwhile
+            await life.add(name)
 
     def _note_absence(self, life: Life, name: str) -> None:
         """Note what brings a series that is left, where it is not wanted for another one too."""
@@ -385,8 +391,3 @@ class Acting:
 
 async def _asked(asking: Awaitable[object]) -> None:
     await asking
-
-
-async def _added(life: Life, name: str) -> None:
-    with contextlib.suppress(WickwireError):  # the collector may stop meanwhile
-        await life.add(name)

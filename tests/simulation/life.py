@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -15,11 +15,10 @@ from tests.simulation.dawdling import Dawdler
 from tests.simulation.journal import Journal
 from tests.simulation.passage import Passage
 from tests.simulation.shelf import Shelf
-from wickwire import Account, Limits, Series, SeriesCandle, StoreError, Trade
+from wickwire import Account, Limits, SeriesCandle, StoreError, Trade
 from wickwire.closer import Switch
 from wickwire.collector import Collector
 from wickwire.logs import told
-from wickwire.model import Feed
 from wickwire.registry import Registry
 
 __all__ = ["ACCOUNTS", "SECRETS", "Heard", "Life", "Listening", "accounts_of", "made"]
@@ -106,6 +105,7 @@ class Life:
     Attributes:
         number: Counted from 1.
         series: What it shall collect.
+        feeds: Trades that are read as they come, also those that it collects only later.
         ways: How, where that is not the usual way: what `Collector.add` takes.
         collector: The one that is tried.
         begun: Everything was added.
@@ -116,6 +116,7 @@ class Life:
 
     number: int
     series: dict[str, None]
+    feeds: Sequence[str]
     shelf: Shelf
     passage: Passage
     heard: Heard
@@ -137,14 +138,12 @@ class Life:
                 self.collector.on_candle(self._pushed)
                 reading = [
                     tasks.create_task(self._read(), name="reader"),
+                    *(tasks.create_task(self._hear(name), name=f"reader of {name}") for name in self.feeds),
                 ]
-                feeds = [name for name in self.series if Series.parse(name).what is Feed.TRADES]
-                for name in feeds[:1]:
+                for name in self.feeds[:1]:
                     dawdling = self.dawdler.run(self.collector, name)
                     reading.append(tasks.create_task(dawdling, name="dawdler"))
                 for name in list(self.series):
-                    if Series.parse(name).what is Feed.TRADES:
-                        reading.append(tasks.create_task(self._hear(name), name=f"reader of {name}"))
                     await self.add(name)
                 self.begun.set()
                 await self.leave.wait()
@@ -224,6 +223,7 @@ def made(
     clock: Any,
     rng: random.Random,
     *,
+    feeds: Sequence[str],
     ways: Mapping[str, Mapping[str, Any]],
     **more: Any,
 ) -> Life:
@@ -240,6 +240,7 @@ def made(
     return Life(
         number=number,
         series=series,
+        feeds=feeds,
         shelf=shelf,
         passage=passage,
         heard=heard,

@@ -28,7 +28,7 @@ from tests.simulation.sampler import Sampler, sight_of
 from tests.simulation.script import Script, Way
 from tests.simulation.shelf import Shelf, Weather
 from tests.simulation.venues import Venues
-from wickwire import DAY_NS, SECOND_NS, Series
+from wickwire import DAY_NS, SECOND_NS, Feed, Series
 from wickwire.description import OhlcvSupport
 from wickwire.registry import Registry
 from wickwire.simulate import DEFAULT_LISTINGS, SeededMarket
@@ -205,7 +205,8 @@ class Stage:
         more: dict[str, Any] = {"accounts": accounts_of(self.script.narrow, self.script.berths)}
         if self.script.balanced:
             more["least_moved"] = BALANCED
-        life = made(self.lives, self.series, *where, ways=ways, **more)
+        feeds = [name for name in self.script.series if Series.parse(name).what is Feed.TRADES]
+        life = made(self.lives, self.series, *where, feeds=feeds, ways=ways, **more)
         self.journal.note("life", self.lives)
         assert self._tasks is not None
         life.task = self._tasks.create_task(_ended(life), name=f"life {self.lives}")

@@ -104,3 +104,19 @@ def test_the_latest_of_a_series_is_not_what_ran_before_the_clock_was_set_back() 
     """By such a clock a bucket that was closed since still runs (seed 2, in 1.2 hours)."""
     series = ["yahoo:BTC/USD@1m", "yahoo:SOL/USD@1m"]
     assert [] == play(50, (5, 20, "clock:jumps by_s=-4000.0"), series=series)
+
+
+def test_trades_that_are_wanted_again_after_a_death_are_read_again() -> None:
+    """The next life began without them, and nobody read what it collected later (seed 2031, in an hour)."""
+    acts = (5, 9, "roster:remove"), (6, 6, "process:killed away_s=3.0")
+    assert [] == play(30, *acts, series=["kraken:BTC/USD@trades", "kraken:BTC/USD@1m"])
+
+
+def test_what_is_wanted_again_while_a_life_begins_is_collected() -> None:
+    """Another series kept it waiting for the store, and it knew already what it would add."""
+    acts = (
+        (5, 7.5, "roster:remove"),
+        (5.5, 9, "store:load_fails"),
+        (6, 6, "process:killed away_s=3.0"),
+    )
+    assert [] == play(40, *acts, series=["kraken:BTC/USD@trades", "kraken:BTC/USD@1m"])
