@@ -24,6 +24,9 @@ UNDER_WAY_S: Final = 0.5
 MOST_FAILED: Final = 26
 """All connections to a venue that is down share one schedule, which doubles its waits; while one of them
 still lives, others try by schedules of their own."""
+KEEPER_FAILED: Final = 6
+"""Of many such others each may add so many: its waits double from half a second, which leaves some eight
+attempts for its first minute and one for the next, and hardly all begin in the same minute."""
 MOST_FORLORN: Final = 16
 """Where none lives it is one schedule, whose waits are long by then."""
 MOST_IN_VAIN: Final = 16
@@ -84,8 +87,9 @@ def _hasty(run: Run) -> list[str]:
             until_s = at_s + max(asked_s, PEACE_S) - SLACK_S
             hasty = [sent_s for sent_s in run["asked"][who] if at_s + UNDER_WAY_S < sent_s < until_s]
             lines += [f"I10 {who}: asked {hasty[0] - at_s:.1f} s after too many requests"] if hasty else []
-    for what, most in (("failed", MOST_FAILED), ("forlorn", MOST_FORLORN), ("in vain", MOST_IN_VAIN)):
+    for what, usual in (("failed", MOST_FAILED), ("forlorn", MOST_FORLORN), ("in vain", MOST_IN_VAIN)):
         for who, times in run[what.replace(" ", "_")].items():
+            most = max(usual, KEEPER_FAILED * run["keepers"].get(who, 0)) if what == "failed" else usual
             worst = _most_at_once(times, 60.0)
             if worst > most:
                 lines.append(f"I10 {who}: {worst} attempts {what} within a minute, {most} are sensible")

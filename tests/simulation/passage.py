@@ -66,6 +66,7 @@ class Ledgers:
         door: What who wants to open a stream is told, where that is no: host, status and seconds to wait.
         turned_away: When that was told, and for how long the venue wanted peace, by host and life.
         sent_away: When a stream was ended with the wish that all come back later, and after how long.
+        failing: Who failed to open a stream, by host and life.
         own_failures: When one that keeps a connection failed to open it, on end, by its task and life.
     """
 
@@ -89,6 +90,7 @@ class Ledgers:
     door: dict[int, tuple[str, int, int | None]] = attrs.field(factory=dict)
     turned_away: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
     sent_away: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
+    failing: dict[tuple[str, int], set[str]] = attrs.field(factory=dict)
     own_failures: dict[tuple[str, int], list[list[float]]] = attrs.field(factory=dict)
     _keepers: dict[tuple[str, int], asyncio.Task[Any] | None] = attrs.field(factory=dict)
     _sorted: Mapping[str, Mapping[bytes, Sequence[_Look]]] = attrs.field(init=False)
@@ -117,6 +119,7 @@ class Ledgers:
 
     def not_opened(self, where: tuple[str, int], began_s: float) -> None:
         """Note that an attempt to open a stream failed."""
+        self.failing.setdefault(where, set()).add(_asker())
         own = self.own_failures.setdefault((_asker(), where[1]), [[]])
         task = asyncio.current_task()
         if self._keepers.get((_asker(), where[1])) is not task:  # a number is given again, to another one

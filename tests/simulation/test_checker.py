@@ -73,6 +73,7 @@ def whole() -> dict[str, Any]:
         "lies": [["kraken", OPENS[10] - 30 * S, OPENS[13]]],
         "ends": {"kraken in life 1": []},
         "failed": {"stream in life 1": [float(number) for number in range(0, 160, 10)]},
+        "keepers": {"stream in life 1": 4},
         "forlorn": {"stream in life 1": [float(number) for number in range(0, 160, 10)]},
         "asked": {"api in life 1": [10.0, 25.0]},
         "in_vain": {"api in life 1": [float(number) for number in range(0, 160, 10)]},
@@ -447,6 +448,16 @@ def test_what_is_told_late_may_be_excused(excuse: list[Any]) -> None:
     _series(run)["excused"].append(excuse)
 
     assert [] == checker.judge(run)
+
+
+@pytest.mark.parametrize(("keepers", "broken"), [(4, 1), (5, 0)])
+def test_the_more_connections_are_kept_the_more_may_fail_while_one_lives(keepers: int, broken: int) -> None:
+    """Each tries by a schedule of its own then (seed 1004, in 0.9 hours)."""
+    run = whole()
+    run["failed"]["stream in life 1"] = [200.0 + 2 * number for number in range(30)]
+    run["keepers"]["stream in life 1"] = keepers
+
+    assert broken == len(checker.judge(run))
 
 
 def test_what_stands_in_a_hole_is_explained() -> None:
