@@ -25,6 +25,7 @@ from tests.simulation.life import SECRETS
 from tests.simulation.script import AUDITED_S, Way
 from tests.simulation.stage import Stage
 from wickwire import SECOND_NS, Account, Candle, Rate, Series, SeriesCandle, Timeframe
+from wickwire.description import OhlcvSupport
 from wickwire_sqlite.store import SqliteStore
 
 __all__ = ["evidence"]
@@ -39,6 +40,7 @@ FEED_ENDS_S: Final = 30.0
 """How long after its start, and before its end, a feed may lack trades."""
 UNEASE_S: Final = 36.0
 """How much later than it has settled a candle may be told while all is well: calls may wait for others."""
+UNPROVEN_S: Final = 30.0
 READ_S: Final = 300.0
 """What ended so shortly before it was read may be on its way, and troubles that were so near may matter."""
 FOREVER_NS: Final = 2**62
@@ -52,6 +54,17 @@ LISTENER_LINES: Final = ("error: listener failed",)
 
 BOUNDS: Final = {"tasks": 400, "streams": 24, "unread frames": 1_024}
 """Twenty series on five venues, a reader, a listener, and the life before that is still being buried."""
+
+
+def _proven_by_s(stage: Stage, support: OhlcvSupport, length_s: float) -> float:
+    """Return how much later than usual a newer row may come, where nothing else proves that a bucket is over.
+
+    No venue's time is known either where history comes over a stream and the only clock that tells it is wrong:
+    its feed shows a row of the next minute, and the next question finds that.
+    """
+    if support.proof_s:
+        return length_s
+    return UNPROVEN_S if support.over_stream and stage.script.login_ahead_s else 0.0
 
 
 async def evidence(stage: Stage) -> dict[str, Any]:
@@ -93,8 +106,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "polled_limit_s": 2 * length_s + 2 * waits_s + LIVE_S + support.proof_s,
             "late_s": length_s + waits_s + 60.0,
             "wait_s": waits_s + length_s,
-            # where only a newer row proves that a bucket is over, that may be a bucket later
-            "usual_s": waits_s + UNEASE_S + (length_s if support.proof_s else 0.0),
+            "usual_s": waits_s + UNEASE_S + _proven_by_s(stage, support, length_s),
             "slow": _is_thin(stage, one, state.frontier_ns),
             "shut": not any(
                 candle.close_ns + waits_s * SECOND_NS < ended_ns
