@@ -59,8 +59,8 @@ BOUNDS: Final = {"tasks": 400, "streams": 24, "unread frames": 1_024}
 def _proven_by_s(stage: Stage, support: OhlcvSupport, length_s: float) -> float:
     """Return how much later than usual a newer row may come, where nothing else proves that a bucket is over.
 
-    No venue's time is known either where history comes over a stream and the only clock that tells it is wrong:
-    its feed shows a row of the next minute, and the next question finds that.
+    The venue's time is not known either where history comes over a stream and the only clock that tells it is
+    wrong: its feed shows a row of the next minute, and the next question finds that.
     """
     if support.proof_s:
         return length_s
