@@ -17,10 +17,11 @@ from wickwire.session import Session
 from wickwire.trust import Trust
 from wickwire.venue_time import VenueTime
 
-__all__ = ["CandleRoute"]
+__all__ = ["BEGUN_S", "CandleRoute"]
 
-UNTOLD_S: Final = 5.0
-"""By how much our clock may be behind a venue's that told no time yet."""
+BEGUN_S: Final = 5.0
+"""How much later than by our reckoning a subscription may have begun for the venue: our clock may be behind,
+and a time that it told was one of whole seconds, and under way for some more."""
 
 AGAIN_S: Final = 60.0
 """How long at least a topic is left alone that was subscribed to anew; a bucket, where that is longer."""
@@ -159,8 +160,7 @@ class CandleRoute:
         now_ns, now_s = self._clock.now_ns(), loop_s()
         self.row_s = self.aged_row_s(now_ns, now_s)
         self.subscribed_s = now_s
-        sure_s = MARGIN_S if self._clocks.told else UNTOLD_S
-        begun_ns = self._clocks.at_venue_ns(now_ns, now_s) + round(sure_s * SECOND_NS)
+        begun_ns = self._clocks.at_venue_ns(now_ns, now_s) + round(BEGUN_S * SECOND_NS)
         self.ledger.subscribed(self.ledger.epoch_count + 1, begun_ns)
         if self.ledger.dirty:
             self._notice()  # that it is collected, and from when on, outlives a crash too

@@ -14,7 +14,7 @@ from typing import Final
 
 from wickwire.asking import MARGIN_S, Asking
 from wickwire.budget import GaveWay, Place, Priority
-from wickwire.candle_route import CandleRoute
+from wickwire.candle_route import BEGUN_S, CandleRoute
 from wickwire.clock import Clock, Moment, loop_s
 from wickwire.condition import LIVE_S, Standing, present_ns, shown, unfit
 from wickwire.conversation import OhlcvQuery
@@ -229,7 +229,7 @@ class Closer:
             say(self.route.subscribed_s) for say in (self._clocks.told_of_ns, self._clocks.least_of_ns)
         )
         if begun_ns is not None:
-            self.ledger.began(begun_ns + round(MARGIN_S * SECOND_NS))
+            self.ledger.began(begun_ns + round(BEGUN_S * SECOND_NS))
         elif least_ns is not None:
             self.ledger.began_after(least_ns)
         outcome = self.ledger.page(fetched.page, want, fetched.as_of_ns, route=self.rung)

@@ -13,20 +13,22 @@ import pytest
 
 from tests.framework.scripted import MINUTE_NS, Scripted, brief
 from tests.framework.test_collector import World, accepted, play
-from wickwire import SECOND_NS, Event, HttpReply, HttpRequest, Side, Trade, hookimpl
+from wickwire import SECOND_NS, Event, Heartbeat, HttpReply, HttpRequest, Side, Trade, hookimpl
 from wickwire.collector import Collector
 from wickwire.simulate.loops import running_clock
 
 
 @attrs.define
 class Timed(Scripted):
-    """A venue whose trades carry times."""
+    """A venue whose trades and heartbeats carry times."""
 
     __hash__ = object.__hash__
 
     @hookimpl
     def parse(self, frame: bytes) -> Sequence[Event]:
         said = json.loads(frame)
+        if isinstance(said, dict) and "told_ns" in said:
+            return [Heartbeat(said["told_ns"])]
         if isinstance(said, dict) and "traded_ns" in said:
             return [Trade("ETH/USD", "1", Decimal(1), Decimal(1), Side.BUY, said["traded_ns"])]
         return Scripted.parse(self, frame)
@@ -124,3 +126,42 @@ def test_a_clock_that_is_ahead_closes_no_running_bucket(*, dated: bool) -> None:
             return made
 
     play(test, AheadWorld(plugin=Scripted(stream=False)))
+
+
+@pytest.mark.parametrize("off_s", [-3, 0])
+def test_what_tells_the_time_late_makes_no_old_row_the_last_word(off_s: int) -> None:
+    """Whole seconds, two of them under way: by those a bucket ended after the subscription (seed 2010)."""
+
+    async def test(world: World, collector: Collector) -> None:
+        first = world.minute
+        world.transport.dated = False
+        world.transport.takes_s = 52.0  # a page comes after the heartbeat that follows the subscription
+        await collector.add("scripted:BTC/USD@1m", since=first * MINUTE_NS)
+        world.truth[first] = 105
+        await asyncio.sleep(1.8)
+        tell_time(world)
+        await world.next_minute(1)
+        world.stream.say({"accepted": ["BTC/USD@1m"]})
+        await asyncio.sleep(0.8)
+        tell_time(world)
+        await asyncio.sleep(0.7)
+        world.stream.say({"candle": {"minute": first, "close": 100}})
+        await asyncio.sleep(0.5)
+        world.trade(106)
+        await asyncio.sleep(0.1)
+        assert [] == await world.stored(), "whether that was the last row, history knows"
+        world.transport.takes_s = 0.0
+        await world.next_minute()
+
+        assert (first, Decimal(105), "HISTORY") == brief((await world.stored())[0])
+
+    def tell_time(world: World) -> None:
+        world.stream.say({"told_ns": (running_clock().now_ns() // SECOND_NS - 2) * SECOND_NS})
+
+    class OffWorld(World):
+        def collector(self, **more: Any) -> Collector:
+            made = super().collector(**more)
+            made._clock = OffClock(off_s)
+            return made
+
+    play(test, OffWorld(plugin=Timed()))
