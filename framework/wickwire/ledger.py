@@ -19,6 +19,7 @@ The local clock alone never closes a candle.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final
 
 import attrs
@@ -35,6 +36,7 @@ from wickwire.witness import Witness
 
 __all__ = ["Ledger", "PageOutcome", "Want"]
 
+_NOTHING: Final = Decimal(0)
 _CLOSED: Final = Finality.CLOSED  # an attribute of an enum costs as much as the rest of `row`
 
 
@@ -99,6 +101,7 @@ class Ledger(Knowledge):
     _witness: Witness = attrs.field(factory=Witness)
     _shrunk_ns: int = -1
     _lone: Candle | None = None
+    _fullest: Candle | None = None
 
     @classmethod
     def start(cls, series: Series, support: OhlcvSupport, loaded: Loaded | None, origin_ns: int) -> Ledger:
@@ -138,7 +141,9 @@ class Ledger(Knowledge):
             return False
         self.give_back()
         self.buckets.saw(candle.open_ns)
-        self.doubtful.pop(candle.open_ns, None)
+        doubted = self.doubtful.pop(candle.open_ns, None)
+        if doubted is not None and doubted.volume > self._held_before(candle.open_ns):
+            self._fullest = doubted
         if candle.finality is Finality.CLOSED:
             if forming is not None and forming.open_ns <= candle.open_ns:
                 if forming.open_ns < candle.open_ns:
@@ -203,13 +208,19 @@ class Ledger(Knowledge):
     def _is_partial(self) -> bool:
         """Whether the forming row need not be the last word.
 
-        One before it held more: was this one late, or a correction? Or there is but one, which came when its
-        bucket was over.
+        One before it held more, in this epoch or another: was this one late, or a correction? Or there is but
+        one, which came when its bucket was over.
         """
         forming = self.forming
         if forming is None or not self.support.rest:
             return False
-        return forming.open_ns == self._shrunk_ns or forming is self._lone
+        is_less = forming.volume < self._held_before(forming.open_ns)
+        return is_less or forming.open_ns == self._shrunk_ns or forming is self._lone
+
+    def _held_before(self, open_ns: int) -> Decimal:
+        """Return the most that a row of this bucket held before it was doubted; 0 where none was."""
+        fullest = self._fullest
+        return _NOTHING if fullest is None or fullest.open_ns != open_ns else fullest.volume
 
     def made_anew(self, candle: Candle) -> bool:
         """A candle that is made here came out differently after it was over; history is asked as well."""

@@ -154,6 +154,34 @@ def test_a_bucket_that_shrank_is_not_held_against_the_stream() -> None:
     assert [] == history(made, row(0, 105, volume=Decimal(8)), since=0, until=1, as_of_s=70).missed
 
 
+@pytest.mark.parametrize("between", [0, 1])
+def test_a_bucket_of_which_an_earlier_subscription_brought_more_is_left_to_history(between: int) -> None:
+    """The new one begins with an older row of it, which nothing followed before it was over (seed 2010)."""
+    made = ledger()
+    made.row(row(0, 105, volume=Decimal(8)))
+    for epoch in range(2, 3 + between):
+        made.lost()
+        made.subscribed(epoch, at(0) + epoch * SECOND_NS)
+        made.row(row(0, 100, volume=Decimal(4)))
+    made.row(row(1))
+
+    assert [] == closed(made)
+    assert {at(0)} == made.doubtful.keys()
+
+
+def test_a_bucket_that_a_new_subscription_brings_as_far_as_the_one_before_is_closed() -> None:
+    """What it begins with may be behind what the old one told last; it need not end there."""
+    made = ledger()
+    made.row(row(0, 105, volume=Decimal(8)))
+    made.lost()
+    made.subscribed(2, at(0) + 20 * SECOND_NS)
+    made.row(row(0, 100, volume=Decimal(4)))
+    made.row(row(0, 105, volume=Decimal(8)))
+    made.row(row(1))
+
+    assert [(0, Evidence.SUCCESSOR)] == closed(made)
+
+
 def test_a_row_of_what_a_sibling_closed_is_a_question_to_history_and_forms_nothing() -> None:
     """It may be an older one that came late: the next bucket would close it over the right one (seed 21)."""
     made = ledger()
