@@ -40,9 +40,10 @@ What is compared:
   `forlorn` where for long there had been none; `keepers`: how many who keep one failed to open it;
   `refusals`: by the same `[at_s, asked_s]` of answers that there were too many, and for how long the venue
   wanted peace.
-* `knocks`: by host and life, when a stream was asked for in seconds; `turned_away`: `[at_s, asked_s]` of
-  refusals with the wish for so much peace, `sent_away` of streams that ended with it; `own_failures`: by who
-  keeps a connection, when its attempts failed, each series of them until one went well.
+* `knocks`: by host and life, when a stream was asked for in seconds, `let_in` when one was opened;
+  `turned_away`: `[at_s, asked_s]` of refusals with the wish for so much peace, `sent_away` of streams that
+  ended with it; `own_failures`: by who keeps a connection, when its attempts failed, each series of them
+  until one went well.
 * `reads`: `{series, at_ns, truth, opens}`, what a venue has of a range that was read by then, and what came.
 * `rotated`: `[at_ns, venue, replaced, broken, trouble]` of connections that were replaced while all was well.
 * `dawdled`: trades that there were for one who reads a feed too slowly, and those that it took, has yet to

@@ -197,6 +197,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         "forlorn": {f"{host} in life {life}": times for (host, life), times in stage.books.forlorn.items()},
         "in_vain": {f"{host} in life {life}": times for (host, life), times in stage.books.in_vain.items()},
         "refusals": {f"{host} in life {life}": told for (host, life), told in stage.books.refusals.items()},
+        "let_in": {f"{host} in life {life}": times for (host, life), times in stage.books.let_in.items()},
         "turned_away": {
             f"{host} in life {life}": told for (host, life), told in stage.books.turned_away.items()
         },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Final
 
 from tests.simulation.judging import MOST_NAMED, SLACK_S, Run
@@ -114,15 +114,23 @@ def _deaf_to_refusals(run: Run) -> list[str]:
                     after_s = hasty[0] - at_s
                     lines.append(f"I10 {who}: a stream was asked for {after_s:.1f} s after it was {what}")
     for who, told in run["turned_away"].items():
-        lines += _all_at_once(who, [at_s for at_s, _ in told])
+        lines += _all_at_once(who, [at_s for at_s, _ in told], run["let_in"].get(who, []))
     return lines[:MOST_NAMED]
 
 
-def _all_at_once(who: str, refused: Sequence[float]) -> list[str]:
-    """When the time is over for which a venue wanted peace, one alone finds out whether it is content."""
-    waited = [one for first in refused[:1] for one in refused if one > first + PEACE_S - SLACK_S]
-    pairs = [later - one for one, later in pairwise(waited) if later - one < UNDER_WAY_S]
-    return [f"I10 {who}: {len(pairs) + 1} streams were asked for at once after a pause"] if pairs else []
+def _all_at_once(who: str, refused: Sequence[float], let_in: Sequence[float]) -> list[str]:
+    """When the time is over for which a venue wanted peace, one alone finds out whether it is content.
+
+    Once a stream was let in it was; what is refused later is news to all who are under way by then.
+    """
+    lines: list[str] = []
+    for _, spell in groupby(refused, key=lambda at_s: sum(one < at_s for one in let_in)):
+        first, *others = spell
+        waited = [one for one in others if one > first + PEACE_S - SLACK_S]
+        pairs = [later - one for one, later in pairwise(waited) if later - one < UNDER_WAY_S]
+        if pairs:
+            lines.append(f"I10 {who}: {len(pairs) + 1} streams were asked for at once after a pause")
+    return lines
 
 
 def _overladen(run: Run) -> list[str]:

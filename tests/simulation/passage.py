@@ -64,6 +64,7 @@ class Ledgers:
         seen_ns: When a frame of something was handed over last.
         first_ns: By venue, when data of it was handed over first since `mark`.
         door: What who wants to open a stream is told, where that is no: host, status and seconds to wait.
+        let_in: When a stream was opened, by host and life, in the loop's seconds.
         turned_away: When that was told, and for how long the venue wanted peace, by host and life.
         sent_away: When a stream was ended with the wish that all come back later, and after how long.
         failing: Who failed to open a stream, by host and life.
@@ -88,6 +89,7 @@ class Ledgers:
     first_ns: dict[str, int] = attrs.field(factory=dict)
     _failures: dict[tuple[str, int], int] = attrs.field(factory=dict)
     door: dict[int, tuple[str, int, int | None]] = attrs.field(factory=dict)
+    let_in: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
     turned_away: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
     sent_away: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
     failing: dict[tuple[str, int], set[str]] = attrs.field(factory=dict)
@@ -204,6 +206,7 @@ class Passage:
         self.books.opened(self.life)
         self.books.tried(host, at_ns, well=True, stream=True)
         self.books.there_s[host, self.life] = _now_s()
+        self.books.let_in.setdefault((host, self.life), []).append(_now_s())
         self.books.seen_ns[f"stream {stream.venue}"] = self.books.now_ns()
         self.books.sent.append((host, stream.sent))
         self.streams[stream] = None

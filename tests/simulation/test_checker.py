@@ -85,7 +85,8 @@ def whole() -> dict[str, Any]:
         "requests": {"kraken in life 1": [0.0, 60.0]},
         "left": [[NAME, OPENS[-1], OPENS[-1] + 9 * S]],
         "open_at_last": [],
-        **{what: {} for what in ("knocks", "turned_away", "sent_away", "own_failures", "carried")},
+        **{what: {} for what in ("knocks", "let_in", "turned_away", "sent_away", "own_failures")},
+        "carried": {},
         **{what: [] for what in ("reads", "rotated", "latest")},
         **{what: [] for what in ("unwanted", "doubled", "apart", "turned_down", "waiting", "slandered")},
         "tries": {

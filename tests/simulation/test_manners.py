@@ -31,6 +31,11 @@ def _all_knock_after_a_pause(run: dict[str, Any]) -> None:
     run["turned_away"] = {HOST: [[100.0, 0.0], [100.1, 0.0], [111.0, 0.0], [111.2, 0.0]]}
 
 
+def _all_knock_after_a_later_pause(run: dict[str, Any]) -> None:
+    run["turned_away"] = {HOST: [[100.0, 0.0], [500.0, 0.0], [500.1, 0.0], [511.0, 0.0], [511.2, 0.0]]}
+    run["let_in"] = {HOST: [20.0, 120.0]}
+
+
 def _tries_for_ever_at_one_pace(run: dict[str, Any]) -> None:
     run["own_failures"] = {"link kraken 2 in life 1": [[], [10.0 * number for number in range(24)]]}
 
@@ -58,6 +63,7 @@ def _is_interrupted(run: dict[str, Any]) -> None:
         ("I10", _knocks_though_there_were_too_many),
         ("I10", _comes_back_too_soon_to_who_sent_all_away),
         ("I10", _all_knock_after_a_pause),
+        ("I10", _all_knock_after_a_later_pause),
         ("I10", _tries_for_ever_at_one_pace),
         ("I10", _carries_too_much),
         ("I1", _reads_a_part),
@@ -89,6 +95,11 @@ def _one_alone_finds_out(run: dict[str, Any]) -> None:
     run["turned_away"] = {HOST: [[100.0, 0.0], [100.1, 0.0], [111.0, 0.0], [133.0, 0.0]]}
 
 
+def _two_were_under_way_when_it_was_content_no_more(run: dict[str, Any]) -> None:
+    run["turned_away"] = {HOST: [[100.0, 45.0], [145.1, 45.0], [500.0, 0.0], [500.1, 0.0], [511.0, 0.0]]}
+    run["let_in"] = {HOST: [20.0, 191.0]}
+
+
 def _tries_ever_more_rarely(run: dict[str, Any]) -> None:
     run["own_failures"] = {"link kraken 2 in life 1": [[2.0**number for number in range(8)], [300.0] * 9]}
 
@@ -100,6 +111,7 @@ def _tries_ever_more_rarely(run: dict[str, Any]) -> None:
         _was_under_way,
         _had_been_let_through_before_all_were_sent_away,
         _one_alone_finds_out,
+        _two_were_under_way_when_it_was_content_no_more,
         _tries_ever_more_rarely,
     ],
 )
