@@ -12,11 +12,11 @@ from tests.simulation.judging import MOST_NAMED, SLACK_S, Run
 __all__ = ["impolite"]
 
 MOST_CONNECTS: Final = 40
-LINK_CONNECTS: Final = 18
+LINK_CONNECTS: Final = 24
 MOST_REQUESTS: Final = 60
 """Of one venue in ten minutes, by one process: connections, more where there are more series or feeds, and
 requests for each series, two at least; one that goes before others is asked for its running bucket too,
-and counts twice."""
+and counts twice. Eight forced rotations may fall into ten minutes, and each opens every connection anew."""
 PEACE_S: Final = 10.0
 """So long nothing is asked after an answer that there were too many requests, whatever the venue says."""
 UNDER_WAY_S: Final = 0.5
