@@ -64,9 +64,12 @@ class AuditSchedule:
         self._rng = rng
         self._every_s = AUDIT_S if streamed else AUDIT_POLLED_S
         self.due_s = now.s + self._every_s * 0.5 * rng.random()
-        self._read_ns = self._begin_ns = now.ns - max(
+        size_ns = ledger.buckets.size_ns
+        # where nobody was away for long it is known how far the one before had come, whatever our clock says
+        is_recent = now.ns - ledger.frontier_ns <= FIRST_AUDIT_BUCKETS * size_ns
+        self._read_ns = self._begin_ns = (ledger.frontier_ns if is_recent else now.ns) - max(
             round(1.5 * self._every_s * SECOND_NS),
-            min(FIRST_AUDIT_BUCKETS, ledger.support.page_rows) * ledger.buckets.size_ns,
+            min(FIRST_AUDIT_BUCKETS, ledger.support.page_rows) * size_ns,
         )
         self._unread: list[int] = []  # open times of rows that this audit, or the one that ended, found bad
         self._ended = False
@@ -100,7 +103,9 @@ class AuditSchedule:
             self._begin_ns = want.until_ns
             return want
         buckets = min(AUDIT_BUCKETS, ledger.support.page_rows)
-        self._begin_ns = self._awake_ns(due_ns) - max(buckets, REREAD_BUCKETS) * ledger.buckets.size_ns
+        # beyond the frontier nothing was compared, though our clock be hours ahead
+        compared_ns = min(self._awake_ns(due_ns), ledger.frontier_ns)
+        self._begin_ns = compared_ns - max(buckets, REREAD_BUCKETS) * ledger.buckets.size_ns
         self._read_ns = min([due_ns - round(LATE_S * SECOND_NS), *self._unread])
         self.due_s = now.s + self._every_s * (0.5 + self._rng.random())
         self._ended = True

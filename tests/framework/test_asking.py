@@ -34,6 +34,11 @@ def now(seconds: float) -> Moment:
     return Moment(T0 + round(seconds * SECOND_NS), 1_000.0 + seconds)
 
 
+def ahead(seconds: float, by_s: float) -> Moment:
+    """The same moment by a clock that is so much ahead."""
+    return Moment(now(seconds + by_s).ns, now(seconds).s)
+
+
 def row(minute: int) -> Candle:
     price = Decimal(100)
     open_ns = T0 + minute * MINUTE_NS
@@ -246,6 +251,31 @@ def test_the_first_audit_of_a_process_reads_a_whole_page_again(page_rows: int, b
     assert since <= -back <= since + 2
     assert until - since <= page_rows
     assert compared(made) >= set(range(-back, 0))
+
+
+def test_the_first_audit_reads_what_was_known_also_by_a_clock_that_is_an_hour_ahead() -> None:
+    """By that clock all of it was long ago; what the venue corrected since would stay wrong (seed 2395)."""
+    before = case(polled=False, origin=-1_000, page_rows=10)
+    before.ledger.frontier_ns = T0
+    asking = Asking(before.ledger, ahead(0, 4_000), random.Random(1), backoff=Backoff(), streamed=True)
+    made = Case(asking, before.ledger)
+    made.ledger.subscribed(1, T0)
+    streamed(made, range(16))
+    assert compared(made) >= set(range(-10, 0))
+
+
+def test_an_audit_by_a_clock_that_is_an_hour_ahead_leaves_nothing_to_no_audit() -> None:
+    made = case(polled=False, page_rows=10)
+    made.ledger.subscribed(1, T0)
+    streamed(made, range(30))
+    moment = ahead(30 * 60.0, 7_200.0)
+    audit = made.asking._audit
+    audit.due_s = moment.s
+    while audit.due_s <= moment.s:
+        audit.next(moment.ns, moment)
+    made.asked.clear()
+    streamed(made, range(30, 75))
+    assert compared(made) >= set(range(25, 45)), "what was closed just before, and what came then"
 
 
 def compared(made: Case) -> set[int]:
