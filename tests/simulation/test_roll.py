@@ -92,19 +92,19 @@ def test_what_is_said_to_a_mute_line_does_not_arrive() -> None:
     assert [] == [*sight.roll.doubled, *sight.roll.unwanted]
 
 
-class Deaf(Sight):
-    """A stage on which a venue begins to listen to nobody, and listens again."""
+class Troubled(Sight):
+    """A stage on which something happens to a venue, and is over."""
 
-    def trouble(self, venue: str, *, begins: bool) -> None:
+    def trouble(self, venue: str, *, begins: bool, name: str = "message_rate", **details: object) -> None:
         line, books = SimpleNamespace(open_streams=self.streams), SimpleNamespace(venue_of={HOST: "kraken"})
         stage = SimpleNamespace(line=line, books=books, acting=SimpleNamespace(venue_of=lambda _: venue))
-        act = SimpleNamespace(number=1, trouble=SimpleNamespace(name="message_rate"))
+        act = SimpleNamespace(number=1, trouble=SimpleNamespace(name=name, details=details))
         self.roll.forgive(cast("Any", stage), cast("Any", act), begins=begins)
 
 
 @pytest.mark.parametrize(("venue", "forgiven"), [("kraken", True), ("", True), ("coinbase", False)])
 def test_what_was_said_while_the_venue_did_not_listen_was_said_in_vain(venue: str, *, forgiven: bool) -> None:
-    sight = Deaf(stream(ETHER))
+    sight = Troubled(stream(ETHER))
     sight.trouble(venue, begins=True)
     sight.trouble(venue, begins=False)
     sight.look(2 * BORNE)
@@ -112,7 +112,7 @@ def test_what_was_said_while_the_venue_did_not_listen_was_said_in_vain(venue: st
 
 
 def test_also_on_a_connection_that_was_opened_meanwhile_and_not_on_a_later_one() -> None:
-    sight = Deaf()
+    sight = Troubled()
     sight.trouble("kraken", begins=True)
     sight.streams = [stream(ETHER)]
     sight.look(1)
@@ -140,6 +140,15 @@ def test_who_was_tried_or_failed_a_while_ago_may_still_wait(what: str) -> None:
         getattr(sight, what).append(sight.now_s)
         sight.look(ALONE - 1)
     assert [] == sight.roll.apart
+
+
+def test_who_was_sent_away_until_something_is_mended_may_wait_for_long() -> None:
+    sight = Troubled(stream(BITCOIN), wanted_connections=2)
+    sight.trouble("", begins=True, name="cut", code=1008)
+    sight.look(5 * ALONE)
+    assert [] == sight.roll.apart
+    sight.look(10 * ALONE)
+    assert sight.roll.apart
 
 
 def test_where_none_lives_nothing_is_said_about_the_others() -> None:
