@@ -285,9 +285,11 @@ class Acting:
         if act.trouble.name == "swapped" and names and life is not None and life.begun.is_set():
             stage.run_errand(_asked(life.collector.rotate(venue)), f"rotate {venue}")
             await asyncio.sleep(SWAPPED_S)
-        await self._take_off(names)
-        await asyncio.sleep(back_s)
-        self._put_back(names)
+        try:
+            await self._take_off(names)
+            await asyncio.sleep(back_s)
+        finally:  # also for the next life, where this one ends before
+            self._put_back(names)
 
     def _go_unnoticed(self, act: Act) -> None:
         """Let connections be replaced, or a series come that nobody else wants."""
