@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sampler", "sight_of"]
 
+WAKES_S: Final = 0.2
 EVERY_S: Final = 11.0
 
 BARE_SAMPLES: Final = 9
@@ -67,7 +68,8 @@ class Sampler:
     async def run(self, stage: Stage) -> None:
         """Ask for ever."""
         while True:
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(EVERY_S - WAKES_S)
+            await asyncio.sleep(WAKES_S)  # where the machine slept, who is asked is awake by now
             self.take(stage)
             await self._ask_for_the_latest(stage)
 
