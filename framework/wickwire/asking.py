@@ -172,7 +172,7 @@ class Asking:
                 waits_s.append(self._live.after_s - now.s)
             if lacking(self._ledger, due_ns) or self._ledger.rescaling.pending:
                 waits_s.append(self._heal.after_s - now.s)
-            if self._is_to_be_audited(due_ns):  # also when the next bucket is that of Monday
+            if self._audit.is_lacking(due_ns):  # also when the next bucket is that of Monday
                 waits_s.append(self._audit.due_s - now.s)
             if self._unheard:
                 waits_s.append(self._look.after_s - now.s)
@@ -258,13 +258,14 @@ class Asking:
     def _next_known(self, now: Moment, due_ns: int) -> Want | None:
         """Return what is closed already and should be compared with history, or None.
 
-        While a stream is on trial each of its candles is; else a sample now and then.
+        All of it is now and then, by whatever route it comes; and while a stream is on trial each of its
+        candles.
         """
         ledger = self._ledger
         if ledger.rescaling.pending and now.s >= self._heal.after_s:
             return rescaled(ledger)
-        resting = ledger.buckets.rest(due_ns) is not None and not self._is_to_be_audited(due_ns)
-        if self.polled != self._streamed and now.s >= self._audit.due_s and not resting:
+        resting = ledger.buckets.rest(due_ns) is not None and not self._audit.is_lacking(due_ns)
+        if now.s >= self._audit.due_s and not resting:
             return self._audit.next(due_ns, now)
         on_trial = self.polled and self._streamed and ledger.epoch
         over_ns = ledger.buckets.over_by(due_ns, ledger.frontier_ns)
@@ -273,10 +274,6 @@ class Asking:
             newest_ns = ledger.frontier_ns - ledger.buckets.size_ns
             return known_from(ledger, due_ns, self._trial_since_ns(newest_ns, over_ns))
         return None
-
-    def _is_to_be_audited(self, due_ns: int) -> bool:
-        """Say whether a bucket was decided since the last audit, and the route is the planned one."""
-        return self.polled != self._streamed and self._audit.is_lacking(due_ns)
 
     def since_ns(self, want: Want) -> int:
         """Return from when on to ask for *want*: a polled series reads its last buckets again.
@@ -322,14 +319,14 @@ class Asking:
         if want.first and self._unheard:  # the adapter knew without asking the venue, and told no time
             self._postpone(want, min(self._ledger.buckets.size_ns / SECOND_NS, LONGEST_UNRESOLVED_S), now)
         if want.known or forward:
-            self._answered_ns = max(self._answered_ns, min(want.until_ns, self._ledger.frontier_ns))
+            # what was asked by a clock that is ahead reaches beyond what there is
+            reached_ns = min(want.until_ns, self._ledger.frontier_ns)
+            self._answered_ns = max(self._answered_ns, reached_ns)
+            self._compared_ns = max(self._compared_ns, reached_ns)
         if want.known:
             self._audit.answered(want, refused, now)
         if want.known or want.first:
             return
-        if forward:
-            # what was asked by a clock that is ahead reaches beyond what there is
-            self._compared_ns = max(self._compared_ns, min(want.until_ns, self._ledger.frontier_ns))
         if want.live:
             self._waited_for(want, as_of_ns, now, forward=forward)
         elif forward:

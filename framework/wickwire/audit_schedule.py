@@ -28,7 +28,8 @@ __all__ = [
 ]
 
 AUDIT_S: Final = 900.0
-"""How often a streamed series re-reads its recent buckets, on average."""
+"""How often a streamed series re-reads its recent buckets, on average; also while it is polled meanwhile, as
+nobody knows for how long: a stream that never lives for a whole bucket is never trusted again."""
 
 AUDIT_POLLED_S: Final = 3_600.0
 """How often a polled one does: what is there came from history already, but history may be rewritten."""
@@ -73,6 +74,7 @@ class AuditSchedule:
         )
         self._unread: list[int] = []  # open times of rows that this audit, or the one that ended, found bad
         self._ended = False
+        self._asked: Want | None = None
 
     def planned(self, *, streamed: bool) -> None:
         """Go on by another plan, which has a stream or has none."""
@@ -93,6 +95,10 @@ class AuditSchedule:
 
     def next(self, due_ns: int, now: Moment) -> Want | None:
         """Return the next page of what was not compared yet; after the last one the next audit waits."""
+        self._asked = self._page(due_ns, now)
+        return self._asked
+
+    def _page(self, due_ns: int, now: Moment) -> Want | None:
         ledger = self._ledger
         if self._ended:
             self._ended = False
@@ -119,7 +125,12 @@ class AuditSchedule:
         self._read_ns = min([self._read_ns, *unread])
 
     def failed(self, want: Want, again_s: float) -> None:
-        """Note that nothing of *want* was compared; it is asked for again at *again_s* by the loop."""
+        """Note that nothing of *want* was compared; it is asked for again at *again_s* by the loop.
+
+        Not what a stream on trial is compared with: that is asked for with its next candle.
+        """
+        if want is not self._asked:
+            return
         self._begin_ns = min(want.since_ns, self._begin_ns)
         self._read_ns = min(want.since_ns, self._read_ns)
         self.due_s = again_s

@@ -282,8 +282,22 @@ def compared(made: Case) -> set[int]:
     return {minute for _, since, until in made.asked for minute in range(since, until)}
 
 
+@pytest.mark.parametrize("lives", [False, True])
+def test_a_series_that_is_polled_as_its_stream_is_not_trusted_is_audited(*, lives: bool) -> None:
+    """Its connections may never live for a whole bucket, so that it is never trusted again (seed 2225)."""
+    made = case(polled=False)
+    made.asking.polled = True
+    if lives:
+        made.ledger.subscribed(1, T0)
+    made.run(60.0 + WAIT_S, 3_600.0)
+    for minute in range(30):
+        asked = [at_s for at_s, since, until in made.asked if since <= minute < until]
+        assert any(60.0 * (minute + 3) < at_s <= 60.0 * (minute + 3) + 1.5 * AUDIT_S for at_s in asked)
+    assert 60 <= len(made.asked) <= 60 + 2 * 3_600 / AUDIT_S, "and little more is asked than by polls alone"
+
+
 def test_an_audit_takes_as_many_pages_as_it_needs() -> None:
-    """Nothing is compared while a stream is away, and a venue may change many pages meanwhile (seed 11)."""
+    """Nothing is compared while nobody asks, and a venue may change many pages meanwhile (seed 11)."""
     made = case(polled=False, page_rows=10)
     made.ledger.subscribed(1, T0)
     made.asking.polled = True

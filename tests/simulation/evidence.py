@@ -35,7 +35,7 @@ PROOF_S: Final = 3.0
 """What a new connection brings waits for a proof when it takes over, and counts from when it is told."""
 AUDITED_POLLED_S: Final = 6_000.0
 """What a venue changes without a word is found by the next comparison with history: within 23 minutes while
-the process is awake and the stream is there, and within an hour and a half where there is none."""
+the process is awake where a stream is planned, there or not, and within an hour and a half elsewhere."""
 FEED_ENDS_S: Final = 30.0
 """How long after its start, and before its end, a feed may lack trades."""
 UNEASE_S: Final = 36.0
