@@ -377,14 +377,19 @@ class Ledger(Knowledge):
 
     def _compare(self, over: Sequence[Candle]) -> tuple[int, list[int]]:
         """Compare what history holds with the stream, whose last row of an ended bucket history decides."""
+        is_over = self.forming is not None and any(row.open_ns == self.forming.open_ns for row in over)
+        if is_over and self._is_partial:  # it did come: judged as if the next one had come already
+            self._end_forming()
         agreed, missed = self._witness.compare(over, self.forming)
-        forming = self.forming
-        if forming is not None and self._is_partial:  # it did come, though in another order
-            missed = [open_ns for open_ns in missed if open_ns != forming.open_ns]
-        if forming is not None and any(row.open_ns == forming.open_ns for row in over):
-            self._witness.saw(forming)
-            self.forming = None
+        if is_over:
+            self._end_forming()
         return agreed, missed
+
+    def _end_forming(self) -> None:
+        """History says how the forming row ended; the stream's last word is kept to be compared with it."""
+        if self.forming is not None:
+            self._witness.saw(self.forming)
+            self.forming = None
 
     def _cover(self, page: Page, want: Want, settled_ns: int, running: Sequence[int]) -> None:
         since_ns, until_ns = page.covered

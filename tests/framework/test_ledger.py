@@ -154,6 +154,21 @@ def test_a_bucket_that_shrank_is_not_held_against_the_stream() -> None:
     assert [] == history(made, row(0, 105, volume=Decimal(8)), since=0, until=1, as_of_s=70).missed
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_a_bucket_that_shrank_and_differs_from_history_is_a_contradiction(*, later: bool) -> None:
+    """Whether the next one came already says nothing about it: a stream that lies was trusted (seed 2266)."""
+    made = ledger()
+    made.subscribed(1, at(0))
+    for volume in (6, 8, 7, 12):
+        made.row(row(0, volume=Decimal(volume)))
+    if later:
+        made.row(row(1))
+
+    outcome = history(made, row(0, volume=Decimal(6)), since=0, until=1, as_of_s=70)
+
+    assert (at(0), 0, []) == (outcome.contradicted, outcome.agreed, outcome.missed)
+
+
 @pytest.mark.parametrize("between", [0, 1])
 def test_a_bucket_of_which_an_earlier_subscription_brought_more_is_left_to_history(between: int) -> None:
     """The new one begins with an older row of it, which nothing followed before it was over (seed 2010)."""
