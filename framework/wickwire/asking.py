@@ -23,7 +23,7 @@ from wickwire.audit_schedule import REREAD_BUCKETS, AuditSchedule
 from wickwire.clock import Moment
 from wickwire.description import OhlcvSupport
 from wickwire.errors import FaultKind, RestAway, VenueError, WickwireError
-from wickwire.holes import joined, without
+from wickwire.holes import joined, within, without
 from wickwire.ledger import Ledger, Want
 from wickwire.model import SECOND_NS, Hole
 from wickwire.retry import Backoff, Retries, is_outage
@@ -325,6 +325,10 @@ class Asking:
             self._compared_ns = max(self._compared_ns, reached_ns)
         if want.known:
             self._audit.answered(want, refused, now)
+        elif refused:  # their buckets were asked for: a page of such rows would be asked for bucket by bucket
+            size_ns = self._ledger.buckets.size_ns
+            bad = sorted(Hole(open_ns, open_ns + size_ns) for open_ns in {*refused})
+            self._tried = joined([*self._tried, *bad])
         if want.known or want.first:
             return
         if want.live:
@@ -381,12 +385,13 @@ class Asking:
     def _in_vain(self, want: Want, now: Moment) -> None:
         """A page healed nothing, and some buckets can never be had: those are asked for ever more rarely."""
         asked = Hole(want.since_ns, want.until_ns)
-        again = not without([asked], self._tried)
+        lacks = joined([*doubtful_ranges(self._ledger), *missing_ranges(self._ledger)])
+        again = not without(within(lacks, asked.since_ns, asked.until_ns), self._tried)
         self._vain = self._vain + 1 if again else max(self._vain, 1)
         self._heal_before_ns = want.since_ns
         self._postpone(want, min(2.0 ** min(self._vain, 12), LONGEST_UNRESOLVED_S), now)
         tried = joined([*self._tried, asked])
-        healed = without(tried, joined([*doubtful_ranges(self._ledger), *missing_ranges(self._ledger)]))
+        healed = without(tried, lacks)
         self._tried = without(tried, healed)
 
     def failed(self, want: Want, error: WickwireError, now: Moment) -> Retries:

@@ -171,6 +171,8 @@ class Closer:
         """Ask history for what is wanted, newest first, until nothing is or it has to wait."""
         while (want := self._asking.next(self._now())) is not None:
             await self._ask_for(want)
+            if self.plan.rung.streams:  # it may be away, and there may be pages without end
+                self._trust.fall()
         self._correspondent.tell_holes()  # what history no longer reaches is known without a page
         waits = self._asking.retrying or self._asking.is_held(self._now())
         if self.hopeless or not waits:  # whatever still lacks was asked for in vain

@@ -66,9 +66,13 @@ def lacking(
         if row.since_ns < min(end_ns, ledger.frontier_ns) and row.until_ns <= due_ns:
             first_ns = max(doubtful[0].since_ns, row.until_ns - page_ns(ledger))
             return Want(first_ns, row.until_ns, "doubtful", live=False)
-    for hole in reversed(without(missing_ranges(ledger), tried)):
+    holes = without(missing_ranges(ledger), tried)
+    for hole in reversed(holes):
         if hole.since_ns < end_ns:
-            return page_of(ledger, hole.since_ns, min(hole.until_ns, end_ns), "hole", live=False)
+            want = page_of(ledger, hole.since_ns, min(hole.until_ns, end_ns), "hole", live=False)
+            back_ns = want.until_ns - page_ns(ledger)
+            others = [one.since_ns for one in holes if back_ns <= one.since_ns < want.since_ns]
+            return attrs.evolve(want, since_ns=min([want.since_ns, *others]))  # one page has them all
     return None
 
 

@@ -338,6 +338,17 @@ def test_a_row_that_an_audit_could_not_read_is_where_the_next_one_begins() -> No
     assert made.asked[0][0] - audited <= 1.5 * AUDIT_S + 60, "no sooner than it is due: it is one row"
 
 
+def test_a_page_of_bad_rows_is_not_asked_for_bucket_by_bucket() -> None:
+    """Every other row of eight hours breaks the laws: that is one page, not 240 (seed 2493)."""
+    made = case(origin=-480, page_rows=720)
+    made.broken = set(range(-479, 0, 2))
+    made.run(60 + WAIT_S, 120)
+    assert made.asked_within(0, 120) <= 12
+    made.broken = set()
+    made.run(120, 6 * 3_600)
+    assert not made.ledger.holes, "each is healed, by and by"
+
+
 def test_a_row_that_can_never_be_read_is_left_alone_in_the_end() -> None:
     made = case(polled=False, page_rows=10)
     made.ledger.subscribed(1, T0)
@@ -690,12 +701,18 @@ def test_what_lies_behind_waits_for_the_venue_too() -> None:
 
 @given(st.sets(st.integers(0, 90), min_size=2, max_size=6))
 @settings(deadline=None)
-def test_of_several_holes_the_newest_is_healed_first(opens: set[int]) -> None:
+def test_of_several_holes_the_newest_page_is_healed_first(opens: set[int]) -> None:
+    """A page costs a request however many of them it heals."""
     made = case()
     made.ask(300 * 60.0)
-    made.ledger.holes = [
-        Hole(T0 + 3 * number * MINUTE_NS, T0 + (3 * number + 1) * MINUTE_NS) for number in sorted(opens)
-    ]
+    left = [3 * number for number in sorted(opens)]
+    made.ledger.holes = [Hole(T0 + minute * MINUTE_NS, T0 + (minute + 1) * MINUTE_NS) for minute in left]
     made.asked.clear()
     made.ask(300 * 60.0 + 1.0)
-    assert [3 * number for number in sorted(opens, reverse=True)] == [since for _, since, _ in made.asked]
+    for _, since, until in made.asked:
+        assert until == left[-1] + 1
+        page = [minute for minute in left if minute >= until - SUPPORT.page_rows]
+        assert since == page[0]
+        left = left[: -len(page)]
+    assert not left
+    assert not made.ledger.holes
