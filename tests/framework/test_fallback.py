@@ -23,6 +23,7 @@ from wickwire import (
     Registry,
     Rung,
     Series,
+    TransportError,
     UsageError,
 )
 from wickwire.collector import Collector
@@ -121,6 +122,32 @@ def test_when_all_streams_are_lost_the_first_are_served_in_time_and_the_others_a
         assert 16 <= len(left) <= 18, "one turn in ten goes round among them"
         assert {*left} <= {Condition.STALE, Condition.REFUSED}
         assert collector.health().venues[0].waiting <= 30
+
+    play(test, world)
+
+
+def test_a_series_falls_to_polling_while_many_pages_of_its_past_are_fetched() -> None:
+    """One question follows the other for minutes, and none of them takes long."""
+    world = World(plugin=Scripted(support={"page_rows": 10}))
+    world.transport.takes_s = 0.5
+
+    def answer(request: HttpRequest) -> HttpReply:
+        since, until = (int(request.params[name]) // (60 * SECOND_NS) for name in ("since", "until"))
+        rows = [{"minute": minute, "close": 100} for minute in range(since, until)]
+        return HttpReply(status=200, body=json.dumps(rows).encode())
+
+    world.transport.answer = answer
+
+    async def test(world: World, collector: Collector) -> None:
+        since_ns = (world.first_minute - 10_000) * 60 * SECOND_NS
+        await collector.add("scripted:BTC/USD@1m", since=since_ns)
+        await accepted(world)
+        world.transport.refuse = TransportError("refused the connection")
+        world.stream.hang_up()
+        await asyncio.sleep(240)
+        [health] = collector.health().series
+        assert health.holes, "its past still comes"
+        assert Rung.POLL is health.rung
 
     play(test, world)
 
