@@ -229,6 +229,8 @@ class Venue:
             trades: Sequence[MarketTrade] = self.market.trades(traded, since_ns, self.now_ns)
             if trades:
                 return trades[-1]
+            if since_ns == self.market.start_ns:
+                raise ValueError(f"nothing of {traded} was traded yet")
             span_ns *= 4
 
 

@@ -167,7 +167,8 @@ def venue_has_troubles(material: Material) -> None:
         async def troubles(world: World, fault: str = fault, details: Mapping[str, str] = details) -> None:
             world.server.inject(fault, **details)
             await world.minutes(world.rng.uniform(2.0, 5.0))
-            world.server.inject(fault, **details, on=False)
+            if _lasts(material, fault, details):
+                world.server.inject(fault, **details, on=False)
 
         _play(
             material,
@@ -192,6 +193,12 @@ def _details(material: Material, fault: str) -> Mapping[str, str] | None:
         if outcome_of(partial(server.inject, fault, **details))[1] is None:
             return details
     return None
+
+
+def _lasts(material: Material, fault: str, details: Mapping[str, str]) -> bool:
+    """Say whether *fault* goes on until it is switched off; others happen once."""
+    server = material.playing.another_server()
+    return outcome_of(partial(server.inject, fault, **details, on=False))[1] is None
 
 
 def _needs_stream(material: Material) -> None:

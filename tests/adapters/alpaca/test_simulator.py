@@ -361,3 +361,10 @@ def test_what_cannot_be_injected_is_refused(
 
 def test_every_fault_has_a_sentence(server: AlpacaServer) -> None:
     assert all(sentence.endswith(".") for sentence in server.faults.values())
+
+
+def test_nothing_can_be_corrected_before_anything_was_traded() -> None:
+    server = AlpacaServer(SeededMarket(7, NOW))
+
+    with pytest.raises(ValueError, match="nothing of AAPL was traded yet"):
+        server.inject("correct_trade", symbol="AAPL")
