@@ -65,7 +65,10 @@ SHARED: Final = "coinbase:BTC/USD@15m"
 
 
 def guests(since_s: float, until_s: float, rng: random.Random) -> Sequence[tuple[float, Trouble, int]]:
-    """Draw who comes when: seconds since the start, how, and a lot; visits one after the other."""
+    """Draw who comes when: seconds since the start, how, and a lot; visits one after the other.
+
+    Not whoever wants so much of the past that the process dies meanwhile: that comes with its death.
+    """
     if until_s <= since_s:
         return []
     pace_s = (until_s - since_s) / VISITS
@@ -110,7 +113,7 @@ class Guests:
             case "deeper":
                 self._reach_back(life, act, PAST_NS, lambda what: isinstance(what, Timeframe))
             case "depths":
-                self._reach_back(life, act, DEPTHS_NS, MINUTE.__eq__)
+                self._reach_back(life, act, DEPTHS_NS, lambda what: what == MINUTE)
             case "sharing":
                 self._share(life, act)
             case "visit":

@@ -9,7 +9,7 @@ from itertools import pairwise
 import attrs
 import pytest
 
-from tests.simulation.guests import KINDS, guests
+from tests.simulation.guests import DEPTHS, KINDS, guests
 from tests.simulation.run import played
 from tests.simulation.script import Act, Script
 from wickwire.simulate.loops import VIRTUAL_START_NS
@@ -51,6 +51,6 @@ def test_who_finds_no_place_is_named() -> None:
 def test_who_visits_does_so_alone_and_each_kind_comes() -> None:
     drawn = guests(180.0, 2_400.0, random.Random(1))
     visits = [at_s for at_s, trouble, _ in drawn if trouble.name == "visit"]
-    assert {trouble.name for trouble in KINDS} == {trouble.name for _, trouble, _ in drawn}
+    assert {trouble.name for trouble in KINDS} == {DEPTHS.name, *(trouble.name for _, trouble, _ in drawn)}
     assert min(later - one for one, later in pairwise(visits)) > 240.0
     assert [] == guests(180.0, 100.0, random.Random(1))
