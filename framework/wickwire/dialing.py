@@ -58,6 +58,14 @@ class Attempt:
         """
         self._dialing.failed(self, error, healthy_s, wait_s, tries)
 
+    def closed(self, healthy_s: float) -> None:
+        """Note that it was closed on this side; its health counts as if it had failed.
+
+        Args:
+            healthy_s: For how many seconds data had been flowing.
+        """
+        self._dialing.was_healthy(healthy_s)
+
 
 class Dialing:
     """The state that the connections to one venue and account share.
@@ -133,6 +141,10 @@ class Dialing:
         self._failing, self._trying = False, None
         self._stir()
 
+    def was_healthy(self, healthy_s: float) -> None:
+        """Note for how many seconds data had been flowing on a connection that is over."""
+        self._healthy_s = max(self._healthy_s, healthy_s)
+
     def failed(
         self, attempt: Attempt, error: WickwireError, healthy_s: float, wait_s: float, tries: int
     ) -> None:
@@ -141,7 +153,7 @@ class Dialing:
         if not concerns_venue(error):
             return
         now_s = loop_s()
-        self._healthy_s = max(self._healthy_s, healthy_s)
+        self.was_healthy(healthy_s)
         if advise(error) is Advice.WAIT or asked_s(error):  # that is said to the account, whatever else flows
             self._closed_until_s = max(self._closed_until_s, now_s + wait_s)
         if self._flowing or attempt.began_s < self._failed_s:  # its own trouble, or known already

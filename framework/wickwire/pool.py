@@ -245,6 +245,9 @@ class Pool:
                 session = self._session_of(link, attempt)
                 try:
                     await session.run()
+                except asyncio.CancelledError:
+                    attempt.closed(session.healthy_s)
+                    raise
                 except WickwireError as exc:
                     wait_s = retries.failed(exc, session.healthy_s)
                     attempt.failed(exc, session.healthy_s, wait_s, retries.attempt)

@@ -28,7 +28,7 @@ from wickwire import (
 from wickwire.collector import Collector
 from wickwire.dialing import TRIAL_S, Attempt, Dialing
 from wickwire.errors import WickwireError
-from wickwire.retry import Backoff
+from wickwire.retry import SPREAD, Backoff
 from wickwire.simulate.loops import run_virtual
 
 LINKS = 12
@@ -93,6 +93,32 @@ def test_after_a_short_cut_all_are_back_within_two_seconds() -> None:
         assert 2 * LINKS == len(world.transport.streams)
 
     play(test, World(plugin=Scripted(limits=ALONE)))
+
+
+def test_an_outage_of_long_ago_makes_nobody_wait_whose_connection_we_closed_ourselves() -> None:
+    """The venue still counts it, and refuses the next one, as if it were the first failure of all."""
+
+    async def test(world: World, collector: Collector) -> None:
+        world.transport.greet = greet
+        await collector.add(f"scripted:{SYMBOLS[0]}@trades")
+        await asyncio.sleep(1)
+        world.transport.refuse = TransportError("unreachable")
+        cut_all(world)
+        await asyncio.sleep(600)
+        world.transport.refuse = None
+        await asyncio.sleep(2 * Backoff().cap_s)
+        greet(world.transport.streams[-1])
+        assert 1 == collector.health().venues[0].connections
+
+        world.transport.refuse = VenueError(FaultKind.SLOT_TAKEN, "connection limit exceeded")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(collector.rotate("scripted"))
+            await asyncio.sleep(3)
+            world.transport.refuse = None
+            await asyncio.sleep((1 + SPREAD) * Backoff().cautious_s)
+            assert 1 == collector.health().venues[0].connections
+
+    play(test, World(plugin=Scripted(limits=Limits(connections=1))))
 
 
 def test_connections_are_opened_at_the_venues_rate() -> None:
