@@ -21,7 +21,7 @@ EACH ?= 4
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test simulate planted mutants nightly lint format bench docs vendors wheel lock clean
+.PHONY: help venv demo test simulate planted mutants nightly lint format bench docs pages vendors wheel lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-15s %s\n' "$$target" "$$what"; done
@@ -62,6 +62,9 @@ bench: venv ## what an event costs, against the bare transport, in one run
 
 docs: venv ## the manual, in docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d docs/_build/doctrees docs docs/_build/html
+
+pages: venv ## write the parts of the manual that are made from the code
+	$(BIN)/python -m scripts.hooks_page
 
 vendors: venv ## the venues' own SDKs against our simulated venues
 	$(BIN)/python tests/vendors/run.py $(ARGS)

@@ -46,6 +46,8 @@ __all__ = [
     "to_venue",
 ]
 
+API_LEVEL: Final = 1
+
 DOCUMENTS: Final = (
     "Alpaca Docs: WebSocket Stream, Real-time Stock Data, Real-time Crypto Data (2026-11)",
     "Alpaca Docs: About Market Data API, Historical bars, Historical trades, Market Data FAQ (2026-11)",

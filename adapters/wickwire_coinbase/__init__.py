@@ -44,6 +44,8 @@ __all__ = [
     "to_venue",
 ]
 
+API_LEVEL: Final = 1
+
 DOCUMENTS: Final = (
     "Coinbase Advanced Trade WebSocket: Overview, Market Data Channels, Rate Limits (2026-11)",
     "Coinbase Advanced Trade REST: Get Public Product Candles, Get Public Market Trades (2026-11)",

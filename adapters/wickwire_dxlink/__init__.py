@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 __all__ = ["connect", "describe", "fetch_ohlcv", "from_venue", "parse", "simulate"]
 __all__ += ["subscribe", "supports_ohlcv", "to_venue"]
 
+API_LEVEL: Final = 1
+
 DOCUMENTS: Final = (
     "tastytrade developer documentation: OAuth2, Streaming Market Data, API Conventions, Sandbox (2026-11)",
     "dxFeed: dxLink specification, AsyncAPI 1.0.2; Knowledge Base, How to Request Candles (2026-11)",

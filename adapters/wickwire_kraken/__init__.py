@@ -50,6 +50,8 @@ __all__ = [
     "to_venue",
 ]
 
+API_LEVEL: Final = 1
+
 DOCUMENTS: Final = (
     "Kraken API Center, Spot WebSocket v2: Candles (OHLC), Trades, Ticker, Status, Heartbeat, Ping (2026-11)",
     "Kraken API Center, Spot REST: Get OHLC Data, Get Recent Trades, Get Tradable Asset Pairs (2026-11)",

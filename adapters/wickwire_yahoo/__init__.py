@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "fetch_ohlcv", "from_venue", "simulate", "supports_ohlcv", "to_venue"]
 
+API_LEVEL: Final = 1
+
 _SYMBOLS: Final = "AAPL, BRK.B, 7203.T, ^GSPC, EUR/USD, ES=F, BTC/USD"
 
 _NOTES: Final = {

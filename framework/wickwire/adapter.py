@@ -46,6 +46,7 @@ class Adapter:
         name: The venue, as written before the `:` of a series.
         distribution: What was installed to bring it, or the file of a local plugin; may be empty.
         version: The distribution's version; may be empty.
+        api_level: The API level that it says it was written for; None where it says nothing.
         description: What `describe` says to `Account()`. Just the name as title where the venue describes
             itself only to those who hold an account.
         streams: It has the stream trio. Without it `connect`, `subscribe` and `parse` raise PluginError.
@@ -68,6 +69,7 @@ class Adapter:
     name: str
     distribution: str = ""
     version: str = ""
+    api_level: int | None = None
     description: Description
     streams: bool
     serves_history: bool
@@ -207,6 +209,7 @@ def bind(name: str, plugin: object, *, distribution: str = "", version: str = ""
         name=name,
         distribution=distribution,
         version=version,
+        api_level=getattr(plugin, "API_LEVEL", None),
         description=Description(title=name),
         streams="parse" in hooks,
         serves_history="fetch_ohlcv" in hooks,

@@ -17,7 +17,15 @@ import pluggy
 
 from wickwire import hookspecs
 from wickwire.errors import PluginError, WickwireError
-from wickwire.hookspecs import ADAPTER_HOOKS, PLUGIN_HOOKS, PROJECT, REQUIRED_HOOKS, STREAM_HOOKS
+from wickwire.hookspecs import (
+    ADAPTER_HOOKS,
+    API_LEVEL,
+    OLDEST_API_LEVEL,
+    PLUGIN_HOOKS,
+    PROJECT,
+    REQUIRED_HOOKS,
+    STREAM_HOOKS,
+)
 
 __all__ = [
     "Binding",
@@ -28,6 +36,7 @@ __all__ = [
     "kind_of",
     "listed",
     "marked_hooks",
+    "not_served",
     "suggestion",
     "with_article",
 ]
@@ -53,6 +62,32 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'kraken'?)` when one of *known* is close to *word*, else nothing."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def not_served(plugin: object, *, oldest: int = OLDEST_API_LEVEL, newest: int = API_LEVEL) -> str:
+    """Return why the API level that *plugin* was written for is not served; empty where it is.
+
+    Args:
+        plugin: Whose `API_LEVEL` says which one that is; without it, it is the first.
+        oldest: The oldest that is served.
+        newest: The newest.
+    """
+    level: object = getattr(plugin, "API_LEVEL", 1)
+    if not isinstance(level, int) or isinstance(level, bool) or level < 1:
+        return (
+            f"API_LEVEL is {level!r:.{_LONGEST}}; it is the number of the API level that the plugin was "
+            f"written for, today {newest}"
+        )
+    if level > newest:
+        return (
+            f"it was written for API level {level} and this wickwire has API level {newest}; upgrade wickwire"
+        )
+    if level < oldest:
+        return (
+            f"it was written for API level {level} and this wickwire serves none before {oldest}; "
+            f"upgrade the plugin, or rewrite it as docs/hooks.md says"
+        )
+    return ""
 
 
 def marked_hooks(plugin: object) -> Mapping[str, Function]:
@@ -130,6 +165,7 @@ class Binding:
         known = (*ADAPTER_HOOKS, *PLUGIN_HOOKS)
         functions: dict[str, Function] = {}
         try:
+            self._check_level(plugin)
             for hook, function in marked_hooks(plugin).items():
                 if hook not in known:
                     self._refuse(f"{hook}() is marked with @hookimpl but no hook{suggestion(hook, known)}")
@@ -152,6 +188,12 @@ class Binding:
             if implementations[0].wrapper or implementations[0].hookwrapper:
                 self._refuse(f"{hook}() is a wrapper; an adapter stands alone, so make it a plain @hookimpl")
         return functions
+
+    def _check_level(self, plugin: object) -> None:
+        """Refuse what was written for other hooks, before what is new or gone in them looks wrong."""
+        why = not_served(plugin)
+        if why:
+            self._refuse(why)
 
     def _check_kind(self, hook: str, function: Function) -> None:
         """Refuse what could be called and would not answer."""

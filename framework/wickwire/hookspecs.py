@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADAPTER_HOOKS",
+    "API_LEVEL",
+    "OLDEST_API_LEVEL",
     "PLUGIN_HOOKS",
     "PROJECT",
     "REQUIRED_HOOKS",
@@ -40,15 +42,21 @@ PROJECT = "wickwire"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
+API_LEVEL = 1
+"""The API level of these hooks. A plugin writes the one that it was written for as `API_LEVEL = 1` beside its
+hooks; without it, it counts as of the first. It grows by one where a plugin may rely on something new."""
+OLDEST_API_LEVEL = 1
+"""The oldest API level that is still served."""
+
 
 # ---------------------------------------------------------------------------------- adapters: what there is
 
 
 @hookspec(firstresult=True)
 def describe(account: Account) -> Description:
-    """Say what the venue is: title, documents, timeframes, credentials, environments, limits.
+    """Say what the venue is: title, documents, timeframes, credentials, environments, limits. Required.
 
-    Called once when the adapter is bound, with `Account()`, and again for each account that is used.
+    Called when the adapter is loaded, with `Account()`, and for each account before it is used.
 
     Args:
         account: Whose limits are asked for.
@@ -62,7 +70,7 @@ def describe(account: Account) -> Description:
 
 @hookspec(firstresult=True)
 def supports_ohlcv(symbol: str, timeframe: Timeframe, account: Account) -> OhlcvSupport:
-    """Say what can be had for one candle series, and how.
+    """Say what can be had for one candle series, and how. Required.
 
     Called by the planner before anything connects, and again whenever a series is added.
 
@@ -74,7 +82,8 @@ def supports_ohlcv(symbol: str, timeframe: Timeframe, account: Account) -> Ohlcv
     Returns:
         What is possible. For an unknown timeframe or a symbol of the wrong form: `OhlcvSupport(why_not=...)`
         that names what would be possible. A well-formed symbol that may not exist is answered as if it did;
-        the venue will refuse it.
+        the venue will refuse it. Promising `stream` without the three stream hooks, or `rest` without
+        `fetch_ohlcv`, is a `PluginError`.
 
     Pure. Never None, never raises.
     """
@@ -103,6 +112,8 @@ def from_venue(text: str) -> str:
 @hookspec(firstresult=True)
 def lane(topic: Topic) -> Lane:
     """Say which topics may share a connection. Optional; without it all may.
+
+    Those with one `key` may, unless they have the same `alone`, which has to be hashable.
 
     Args:
         topic: Canonical symbol and timeframe or feed.
@@ -161,7 +172,8 @@ def subscribe(asks: Sequence[Ask], removed: Sequence[Topic], memory: Any) -> Seq
 def parse(frame: bytes, memory: Any) -> Sequence[Event]:
     """Say what one frame means.
 
-    Called once per frame, in arrival order, never concurrently for one connection. This is the hot path.
+    Called once per frame, in arrival order, never concurrently for one connection. This is the hot path: no
+    plugin machinery stands in between.
 
     Args:
         frame: One whole message as received; text comes as UTF-8 bytes that nobody has checked yet.
@@ -205,7 +217,7 @@ def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
         VenueError: The venue said no; the kind decides what happens next.
         WireError: The reply is not what the venue documents.
 
-    Optional where there is a stream; what that misses stays missing then.
+    Optional where there is a stream, and then what the stream misses stays missing; else required.
 
     Pure. Never None.
     """
@@ -262,8 +274,8 @@ def list_instruments(query: str, account: Account) -> Generator[HttpRequest, Htt
 def simulate(market: Market) -> VenueServer:
     """Make this venue's simulated server over *market*. Optional.
 
-    The server is pure, as all adapters are: it is told what came in and what time it is, and answers with
-    what goes out (see `wickwire.simulate.server`).
+    It is a `VenueServer` of `wickwire.simulate.server`, and pure, as all adapters are: it is told what came
+    in and what time it is, and answers with what goes out.
 
     Pure. Never None.
     """
@@ -285,7 +297,10 @@ def open_store(url: str) -> Store | None:
 
 @hookspec
 def add_commands(cli: click.Group) -> None:
-    """Add commands to *cli*, the command line. Called when that starts and the plugin is loaded."""
+    """Add commands to *cli*, a `click.Group`.
+
+    Called when somebody writes a command that the command line does not know.
+    """
 
 
 STREAM_HOOKS = ("connect", "subscribe", "parse")

@@ -18,7 +18,7 @@ import pluggy
 
 from wickwire import hookspecs
 from wickwire.adapter import Adapter, bind
-from wickwire.binding import described, kind_of, listed, marked_hooks, suggestion
+from wickwire.binding import described, kind_of, listed, marked_hooks, not_served, suggestion
 from wickwire.discovery import Found, Kind, MissingExtraError, files, imported, installed
 from wickwire.errors import ConfigError, PluginError, UsageError, WickwireError
 from wickwire.hookspecs import PLUGIN_HOOKS, PROJECT
@@ -315,6 +315,9 @@ def _check_plugin(one: Found, plugin: Any) -> None:
     """
     trial = _manager()
     try:
+        why = not_served(plugin)
+        if why:
+            raise PluginError(f"{one}: {why}", plugin=one.name)
         marked = marked_hooks(plugin)
         trial.register(plugin, one.name)
         trial.check_pending()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from wickwire import Store, hookimpl
 from wickwire_sqlite.address import parse_address
 from wickwire_sqlite.store import SqliteStore
 
 __all__ = ["SqliteStore", "open_store"]
+
+API_LEVEL: Final = 1
 
 
 @hookimpl

@@ -29,6 +29,7 @@ from wickwire import (
     hookspecs,
 )
 from wickwire.adapter import bind
+from wickwire.binding import not_served
 from wickwire.hookspecs import ADAPTER_HOOKS
 
 MINUTE = Timeframe.parse("1m")
@@ -433,6 +434,66 @@ def test_looking_at_a_plugin_may_fail():
             raise RuntimeError("no oil")
 
     assert complaint(Lantern()) == "looking at it raised RuntimeError: no oil"
+
+
+# --------------------------------------------------------------------------------------- how hooks evolve
+
+
+def levelled(level):
+    made = module(POLLED)
+    made.API_LEVEL = level
+    return made
+
+
+def test_an_adapter_says_for_which_hooks_it_was_written():
+    assert hookspecs.API_LEVEL == bind("lantern", levelled(hookspecs.API_LEVEL)).api_level
+    assert bind("lantern", module(POLLED)).api_level is None, "which counts as the first"
+
+
+def test_a_level_of_tomorrow_is_named_before_what_is_new_in_it():
+    """Its new hook would look like a typo."""
+    made = levelled(hookspecs.API_LEVEL + 1)
+    made.fetch_books = hookimpl(lambda query: None, specname="fetch_books")
+
+    assert complaint(made) == (
+        f"it was written for API level {hookspecs.API_LEVEL + 1} and this wickwire has API level "
+        f"{hookspecs.API_LEVEL}; upgrade wickwire"
+    )
+
+
+@pytest.mark.parametrize("level", [0, -1, "1", 1.0, None, True])
+def test_a_level_is_a_number_from_one(level):
+    assert complaint(levelled(level)).startswith(f"API_LEVEL is {level!r}; it is the number of the API level")
+
+
+@pytest.mark.parametrize(("level", "served"), [(None, False), (1, False), (2, True), (3, True), (4, False)])
+def test_of_levels_a_range_is_served(level, served):
+    plugin = module(POLLED) if level is None else levelled(level)
+    why = not_served(plugin, oldest=2, newest=3)
+
+    assert served == (not why)
+    assert served or ("upgrade wickwire" if level == 4 else "upgrade the plugin") in why
+
+
+def test_who_implements_what_will_go_is_warned(monkeypatch):
+    gone = DeprecationWarning("lane() goes with API level 2")
+    monkeypatch.setitem(vars(hookspecs.lane)["wickwire_spec"], "warn_on_impl", gone)
+    with pytest.warns(DeprecationWarning, match="lane.. goes") as told:
+        bind("lantern", module(POLLED, lane=lambda topic: Lane()))
+
+    assert [__file__] == [one.filename for one in told], "it points to the implementation"
+
+
+def test_who_names_an_argument_that_will_go_is_warned_and_nobody_else(monkeypatch, recwarn):
+    gone = DeprecationWarning("account goes with API level 2")
+    monkeypatch.setitem(
+        vars(hookspecs.supports_ohlcv)["wickwire_spec"], "warn_on_impl_args", {"account": gone}
+    )
+    bind("lantern", module(POLLED, supports_ohlcv=lambda symbol: OhlcvSupport(rest=True)))
+    assert [] == recwarn.list
+
+    with pytest.warns(DeprecationWarning, match="account goes"):
+        bind("lantern", module(POLLED))
 
 
 # ------------------------------------------------------------------------------------ what is answered

@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 import wickwire
+from scripts.hooks_page import rendered
 from wickwire import (
     Account,
     PluginError,
@@ -41,6 +42,13 @@ def test_every_hook_stands_in_its_section(hook):
     [section] = [title for title, text in sections().items() if f"`{call}`" in text]
 
     assert section.startswith("Adapters: ") == (hook in ADAPTER_HOOKS)
+
+
+def test_the_contracts_on_the_page_are_those_of_the_hookspecs():
+    """After a change of a hookspec: make pages."""
+    assert HOOKS_PAGE == rendered(HOOKS_PAGE)
+    listed = re.findall(r"^<!-- hooks: (.*) -->$", HOOKS_PAGE, re.MULTILINE)
+    assert sorted([*ADAPTER_HOOKS, *PLUGIN_HOOKS]) == sorted(" ".join(listed).split())
 
 
 def contract(hook):

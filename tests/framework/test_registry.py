@@ -444,6 +444,10 @@ def test_what_is_no_store_is_refused():
     [
         ("x = 1", "it has none of the hooks add_commands and open_store"),
         ("from wickwire import hookimpl\n@hookimpl\nasync def open_store(url): ...", "open_store() is async"),
+        (
+            "API_LEVEL = 99",
+            "it was written for API level 99 and this wickwire has API level 1; upgrade wickwire",
+        ),
         ("from wickwire import hookimpl\n@hookimpl\ndef open_stor(url): ...", "unknown hook 'open_stor'"),
         ("from wickwire import hookimpl\n@hookimpl\ndef open_store(uri): ...", "Plugin 'shelf' for hook"),
     ],

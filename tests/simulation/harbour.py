@@ -56,6 +56,7 @@ from wickwire.simulate.server import Market, VenueServer
 
 __all__: list[str] = []
 
+API_LEVEL: Final = 1
 STREAM_URL: Final = "wss://stream.harbour.example/v1"
 BARS_URL: Final = "https://api.harbour.example/bars"
 SETTLE_S: Final = 6.0

@@ -14,6 +14,7 @@ from wickwire.conversation import HttpRequest, StreamRequest
 from wickwire.description import Account, OhlcvSupport
 from wickwire.endpoint import Ask, Endpoint, Topic
 from wickwire.errors import VenueError, WickwireError
+from wickwire.hookspecs import API_LEVEL
 from wickwire.model import Feed, Timeframe, Unit, Utc, Zone
 from wickwire.testing.checks import Checks, Level, Need, Skipped, require
 from wickwire.testing.material import Material
@@ -260,6 +261,14 @@ def carries_feeds(material: Material) -> None:
             require(len(sends) or answered, f"subscribe() asks for nothing where {topic} is wanted")
     if not tried:
         raise Skipped("it names no feeds, or no connection is there to ask on")
+
+
+@STATIC("S13", "It says which API level of the hooks it was written for.")
+def declares_its_level(material: Material) -> None:
+    require(
+        material.adapter.api_level is not None,
+        f"its module says nothing: write API_LEVEL = {API_LEVEL} beside the hooks, the number of today",
+    )
 
 
 # ---------------------------------------------------------------------------------------- how it is looked at

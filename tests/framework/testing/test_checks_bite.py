@@ -169,6 +169,7 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ("        settle_s=2.0,\n", "        settle_s=float(len(CALLS.append(1) or CALLS)),\n"),
         ("OK: Final = 200", "OK: Final = 200\nCALLS: list[int] = []"),
     ),
+    "no word on the hooks that it was written for": ("S13", ("API_LEVEL: Final = 1\n", "")),
     "a feed that nobody subscribes to": (
         "S11 P10",
         (RETURN, "    changes = [one for one in changes if isinstance(one[1].what, Timeframe)]\n" + RETURN),

@@ -64,6 +64,7 @@ from wickwire import (
 )
 from wickwire.simulate.server import Market, VenueServer
 
+API_LEVEL: Final = 1
 STREAM_URL: Final = "wss://stream.lantern.example/v1"
 BARS_URL: Final = "https://api.lantern.example/bars"
 SECONDS: Final = {Timeframe.parse("1m"): 60, Timeframe.parse("5m"): 300, Timeframe.parse("1h"): 3_600}
