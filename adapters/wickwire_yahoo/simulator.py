@@ -57,6 +57,12 @@ FAULTS: Final = (
     KnownFault(
         "null_rows", "on", "On from the start; off: buckets without a trade are left out, never null."
     ),
+    KnownFault("early_rows", "on", "On from the start; off: shares in London have no row before a session."),
+    KnownFault(
+        "evening_stamps",
+        "on",
+        "On from the start; off: days and weeks are stamped at midnight after clocks went back too.",
+    ),
     KnownFault("duplicate_day", "on", "Daily charts have two rows for today."),
     KnownFault(
         "late_volume", "lag_s on", "A bar's volume is short for a while after its end, 60 s by default."
@@ -76,7 +82,7 @@ FAULTS: Final = (
     ),
 )
 """What each of them does, and which details it takes."""
-HABITS: Final = ("live_row", "split_period", "null_rows")
+HABITS: Final = ("live_row", "split_period", "null_rows", "early_rows", "evening_stamps")
 """What is on from the start."""
 
 
@@ -234,6 +240,8 @@ class YahooServer:
             live_row=self._faults.on("live_row") is not None,
             split_period=self._faults.on("split_period") is not None,
             null_rows=self._faults.on("null_rows") is not None,
+            early_rows=self._faults.on("early_rows") is not None,
+            evening_stamps=self._faults.on("evening_stamps") is not None,
             duplicate_day=self._faults.on("duplicate_day") is not None,
             volume_lag_s=0.0 if late is None else float(late.get("lag_s", 60)),
         )

@@ -70,6 +70,11 @@ class Quoted:
         """Whether there is trading before and after the session."""
         return self.kind == "EQUITY" and self.hours.tz == "America/New_York"
 
+    @property
+    def opens_early(self) -> bool:
+        """Whether there are rows from before the session, although nothing of the kind is asked for."""
+        return self.kind == "EQUITY" and self.hours.tz == "Europe/London"
+
 
 def quoted_of(market: Market) -> Mapping[str, Quoted]:
     """Return everything that is traded, by Yahoo's symbol."""

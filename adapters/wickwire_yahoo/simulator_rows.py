@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
 import attrs
 
-from wickwire import DAY_NS, SECOND_NS, Candle, Session, Timeframe, Unit
+from wickwire import DAY_NS, SECOND_NS, Candle, Session, Timeframe, Unit, when
 from wickwire.simulate.server import Market
 from wickwire_yahoo.simulator_quotes import Quoted, seconds
 from wickwire_yahoo.simulator_windows import Window
@@ -17,6 +18,9 @@ from wickwire_yahoo.simulator_windows import Window
 __all__ = ["Oddities", "Row", "last_price", "rows_of"]
 
 DAY: Final = Timeframe(1, Unit.DAY)
+WEEK: Final = Timeframe(1, Unit.WEEK)
+STALE_DAYS: Final = 7
+"""For so long after a change of the clocks midnights are told with the offset of before."""
 
 
 @attrs.frozen
@@ -43,6 +47,8 @@ class Oddities:
         split_period: The running week or month comes as two rows.
         duplicate_day: Today comes twice in daily rows.
         null_rows: Some buckets without a trade come as rows of nulls; else all of them are left out.
+        early_rows: London's shares have a row from before each session, which nobody asked for.
+        evening_stamps: After clocks went back, days and weeks are stamped on the evening before for a while.
         volume_lag_s: For so long after its end, a tenth of a bar's volume is missing.
     """
 
@@ -50,6 +56,8 @@ class Oddities:
     split_period: bool = True
     duplicate_day: bool = False
     null_rows: bool = True
+    early_rows: bool = True
+    evening_stamps: bool = True
     volume_lag_s: float = 0.0
 
 
@@ -104,12 +112,25 @@ def _intraday(
         candle.open_ns: candle for candle in _candles(market, quoted, window.timeframe, window, now_ns)
     }
     rows: list[Row] = []
+    early = _early(market, quoted, window, now_ns) if oddities.early_rows and quoted.opens_early else []
     for open_ns in _grid(market, quoted, window, now_ns):
         candle = candles.get(open_ns)
         if candle is not None:
             rows.append(_row(quoted, seconds(open_ns), candle, now_ns, oddities))
         elif oddities.null_rows and seconds(open_ns) // 60 % 2 == 0:
             rows.append(Row(seconds(open_ns), None, None))
+    return sorted([*early, *rows], key=lambda row: row.stamp)
+
+
+def _early(market: Market, quoted: Quoted, window: Window, now_ns: int) -> Sequence[Row]:
+    """Return the bucket before each session that opened: nobody trades yet, so it has the price of before."""
+    fixed = window.timeframe.fixed_ns or DAY_NS
+    since_ns, until_ns = window.since_s * SECOND_NS, min(window.until_s * SECOND_NS, now_ns + 1)
+    rows: list[Row] = []
+    for open_ns, _ in quoted.hours.sessions(max(since_ns, market.start_ns), min(until_ns + fixed, now_ns)):
+        before = _last_trade(market, quoted, open_ns - 1)
+        if before is not None and since_ns <= open_ns - fixed < until_ns:
+            rows.append(Row(seconds(open_ns - fixed), (before[1],) * 4, 0))
     return rows
 
 
@@ -133,7 +154,7 @@ def _live(market: Market, quoted: Quoted, window: Window, rows: Sequence[Row], n
 
 def _daily(market: Market, quoted: Quoted, window: Window, now_ns: int, oddities: Oddities) -> Sequence[Row]:
     rows = [
-        _row(quoted, _day_stamp(quoted, candle), candle, now_ns, oddities)
+        _row(quoted, _day_stamp(quoted, candle, oddities), candle, now_ns, oddities)
         for candle in _candles(market, quoted, DAY, window, now_ns)
     ]
     last = last_price(market, quoted, now_ns)
@@ -143,12 +164,26 @@ def _daily(market: Market, quoted: Quoted, window: Window, now_ns: int, oddities
     return rows
 
 
-def _day_stamp(quoted: Quoted, candle: Candle) -> int:
+def _day_stamp(quoted: Quoted, candle: Candle, oddities: Oddities) -> int:
     if quoted.dated_by_session:
         sessions = quoted.hours.sessions(candle.open_ns, candle.close_ns)
         if sessions:
             return seconds(sessions[0][0])
-    return seconds(candle.open_ns)
+    return _midnight(quoted, candle, oddities)
+
+
+def _midnight(quoted: Quoted, candle: Candle, oddities: Oddities) -> int:
+    """Return how the midnight is told with which a day or a week opens.
+
+    Clients find such rows at 22:00 or 23:00 of the evening before around clock changes, and take the clocks
+    to be the reason. Which days is not established: here, for a week after clocks went back, the offset of
+    before is used still.
+    """
+    midnight = when(candle.open_ns).astimezone(quoted.zone)
+    before = midnight - timedelta(days=STALE_DAYS)  # on the wall: the same local time
+    stale = (before.utcoffset() or timedelta()) - (midnight.utcoffset() or timedelta())
+    told = oddities.evening_stamps and candle.timeframe in (DAY, WEEK)
+    return seconds(candle.open_ns) - (max(0, round(stale.total_seconds())) if told else 0)
 
 
 def _periods(
@@ -157,7 +192,7 @@ def _periods(
     """Return weeks, months or quarters; of the running one, what was before today and then today."""
     candles = _candles(market, quoted, window.timeframe, window, now_ns)
     last = last_price(market, quoted, now_ns)
-    rows = [_row(quoted, seconds(candle.open_ns), candle, now_ns, oddities) for candle in candles]
+    rows = [_row(quoted, _midnight(quoted, candle, oddities), candle, now_ns, oddities) for candle in candles]
     if oddities.split_period and candles and last is not None and candles[-1].close_ns > now_ns:
         opens_ns = candles[-1].open_ns
         days = market.candles(quoted.symbol, DAY, opens_ns - DAY_NS, now_ns + 1, grid=Session())

@@ -100,6 +100,8 @@ _TAGS: Final = {
     "status": "F63",
     "coarse": "F26",
     "live_row": "F26",
+    "early_rows": "F26",
+    "evening_stamps": "F60",
     "null_rows": "F25",
     "split_period": "F60",
     "duplicate_day": "F60",
@@ -259,6 +261,8 @@ NOT_DRAWN: Final[Mapping[str, Mapping[str, str]]] = {
         "split": "history is rescaled for good; played in test_faults",
         "live_row": "a habit; played in test_faults",
         "null_rows": "a habit; played in test_faults",
+        "early_rows": "a habit; played in test_faults",
+        "evening_stamps": "a habit; played in test_faults",
     },
     "coinbase": {
         "delist": "for good; played in test_collected",

@@ -143,6 +143,8 @@ FAULTS: Final = (
     _yahoo("coarse", series=("yahoo:BTC/USD@30m", "yahoo:ETH/USD@1h"), starts_ns=(_WEEK_ENDS,)),
     _habit("live_row"),
     _habit("null_rows"),
+    _habit("early_rows", "yahoo:VOD.L@5m", "yahoo:VOD.L@1h"),
+    _habit("evening_stamps", "yahoo:AAPL@1w", "yahoo:EUR/USD@1d"),
     _habit("split_period", "yahoo:BTC/USD@1w", "yahoo:ETH/USD@1w"),
 )
 """Every switch of both simulators, some in several ways."""

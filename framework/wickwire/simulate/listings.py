@@ -17,6 +17,8 @@ NEW_YORK: Final = TradingHours("America/New_York", 9 * 60 + 30, 390)
 """Shares and share indices of the United States: 09:30 to 16:00."""
 TOKYO: Final = TradingHours("Asia/Tokyo", 9 * 60, 390)
 """Shares in Tokyo: 09:00 to 15:30; the midday break is left out."""
+LONDON: Final = TradingHours("Europe/London", 8 * 60, 510)
+"""Shares in London: 08:00 to 16:30."""
 LONDON_WEEK: Final = TradingHours("Europe/London", 0, 1_440)
 """Currencies: Monday to Friday round the clock, in the zone that Yahoo reports for them."""
 GLOBEX: Final = TradingHours("America/New_York", 18 * 60, 1_380, (0, 1, 2, 3, 6))
@@ -96,6 +98,7 @@ DEFAULT_LISTINGS: Final[Sequence[Listing]] = (
     _share("NVDA", "190", 200, 5_850),
     _share("SPY", "680", 150, 5_850),
     _share("^GSPC", "6800", 1_000, 2_340),
+    _share("VOD.L", "72", 2_500, 2_880, LONDON),
     _share("7203.T", "2900", 300, 2_340, TOKYO),
     _share("ES=F", "6820", 3, 8_280, GLOBEX),
     # hardly ever traded

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -134,6 +136,46 @@ def test_daily_rows_are_stamped_with_the_session_or_local_midnight(
 
     assert found["timestamp"][-1] == parse_instant(stamp) // SECOND_NS
     assert found["indicators"]["adjclose"][0]["adjclose"] == [row[4] for row in rows(found)]
+
+
+def test_london_has_a_row_from_before_each_session_unasked(server: YahooServer) -> None:
+    """ "`includePrePost=false` still yields [...] pre-market rows in London" (yahoo.md, trap 8).
+
+    Nobody trades yet: it is the price of before, without volume, outside of `tradingPeriods`.
+    """
+    days = {"interval": "60m", "includePrePost": "false", **period("2026-11-18", "2026-11-20T12:00Z")}
+    found = result(server, "VOD.L", **days)
+    [*_, early] = [row for row in rows(found) if row[0] % 86_400 < 8 * 3_600]
+
+    opened = [day[0]["start"] for day in found["meta"]["tradingPeriods"]]
+    assert [row[0] + 3_600 for row in rows(found) if row[0] % 86_400 < 8 * 3_600] == opened
+    before = MARKET.trades("VOD.L", START, early[0] * SECOND_NS)[-1]
+    assert early[1:] == (widened(before.price),) * 4 + (0,)
+    server.inject("early_rows", on=False)
+    assert all(row[0] % 86_400 >= 8 * 3_600 for row in rows(result(server, "VOD.L", **days)))
+
+
+@pytest.mark.parametrize(
+    ("name", "interval", "before", "after"),
+    [
+        ("EURUSD=X", "1d", "2026-10-30T12:00:00Z", "2026-11-03T12:00:00Z"),
+        ("AAPL", "1wk", "2026-11-03T22:00:00Z", "2026-11-10T22:00:00Z"),
+    ],
+)
+def test_after_clocks_went_back_days_and_weeks_are_stamped_on_the_evening_before(
+    server: YahooServer, name: str, interval: str, before: str, after: str
+) -> None:
+    """ "Some zones show days at 22:00 or 23:00 of the day before around clock changes" (yahoo.md, 4.3)."""
+
+    def hour(now: str) -> int:
+        found = result(server, name, parse_instant(now), interval=interval, range="1mo")
+        stamps = [row[0] for row in rows(found) if row[0] != found["meta"]["regularMarketTime"]]
+        zone = ZoneInfo(found["meta"]["exchangeTimezoneName"])
+        return datetime.fromtimestamp(stamps[-1], zone).hour
+
+    assert (hour(before), hour(after)) == (23, 0)
+    server.inject("evening_stamps", on=False)
+    assert hour(before) == 0
 
 
 def test_a_running_week_comes_as_two_rows(server: YahooServer) -> None:
