@@ -25,7 +25,7 @@ __all__ = [
     "dummy_event",
     "index_of",
     "latest_event",
-    "sale_event",
+    "sale_events",
     "stamp_ms",
 ]
 
@@ -34,6 +34,10 @@ Event = Mapping[str, str]
 
 NAN: Final = '"NaN"'
 NULL: Final = "null"
+INVALID_EVERY: Final = 7
+"""After so many trades a tick that is not valid is printed; how often that really happens nobody wrote."""
+AWAY: Final = Decimal("0.97")
+"""Its price, as a share of the market's."""
 _MS: Final = 1_000_000
 _INDEXED: Final = ("eventType", "eventSymbol", "eventTime", "eventFlags", "index", "time", "sequence")
 _DAY: Final = ("dayOpenPrice", "dayHighPrice", "dayLowPrice", "dayClosePrice")
@@ -181,8 +185,21 @@ def dummy_event(symbol: str, time_ms: int, flags: int) -> Event:
 # ------------------------------------------------------------------------------------- quotes and trades
 
 
-def sale_event(market: Market, listed: Listed, trade: MarketTrade) -> Event:
-    """Return a trade with everything that was known when it happened."""
+def sale_events(market: Market, listed: Listed, trade: MarketTrade) -> Sequence[Event]:
+    """Return a trade with everything that was known when it happened, and what is printed with it.
+
+    Now and then that is a tick which is not valid and must not form a price, such as one of an average price.
+    """
+    sale = _sale(market, listed, trade)
+    if trade.number % INVALID_EVERY:
+        return [sale]
+    time_ms, sequence = trade.time_ns // _MS, (trade.number + 2**21) % 2**22
+    place = {"index": str(index_of(time_ms, sequence)), "sequence": str(sequence)}
+    off = {"price": double(trade.price * AWAY), "validTick": "false", "exchangeSaleConditions": '"@  W"'}
+    return [sale, {**sale, **place, **off}]
+
+
+def _sale(market: Market, listed: Listed, trade: MarketTrade) -> Event:
     quote = market.quote(listed.symbol, trade.time_ns)
     time_ms, sequence = trade.time_ns // _MS, trade.number % 2**22
     return _event(

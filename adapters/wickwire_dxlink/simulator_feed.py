@@ -14,7 +14,7 @@ from wickwire_dxlink.simulator_events import (
     candle_event,
     dummy_event,
     latest_event,
-    sale_event,
+    sale_events,
     stamp_ms,
 )
 from wickwire_dxlink.simulator_exchange import Exchange
@@ -144,7 +144,9 @@ class LiveFeed:
                     channel.changed = True
                 elif one.listed is not None:
                     trades = self._market.trades(symbol, at_ns, at_ns + 1)
-                    events = [sale_event(self._market, one.listed, trade) for trade in trades]
+                    events = [
+                        sale for trade in trades for sale in sale_events(self._market, one.listed, trade)
+                    ]
                     out += channel.frames(one.kind, events)
         return out
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final
 
 from wickwire.simulate.server import Market
-from wickwire_dxlink.simulator_events import FIELDS, NAN, NULL, Event, double, index_of, sale_event
+from wickwire_dxlink.simulator_events import FIELDS, NAN, NULL, Event, double, index_of, sale_events
 from wickwire_dxlink.simulator_symbols import Listed
 
 __all__ = ["REFERENCE", "past_sales", "reference_event"]
@@ -93,7 +93,8 @@ REFERENCE: Final[Mapping[str, Callable[[Listed, Decimal], Event | None]]] = {
 def past_sales(market: Market, listed: Listed, since_ms: int, until_ns: int) -> Sequence[Event]:
     """Return a snapshot of sales, newest first, with the row that ends it."""
     trades = market.trades(listed.symbol, max(since_ms * _MS, market.start_ns), until_ns + 1)
-    events = [sale_event(market, listed, trade) for trade in reversed(trades)]
+    sales = [sale for trade in trades for sale in sale_events(market, listed, trade)]
+    events = sorted(sales, key=lambda sale: int(sale["index"]), reverse=True)
     nothing = dict.fromkeys(FIELDS["TimeAndSale"], NULL) | dict.fromkeys(
         ("price", "size", "bidPrice", "askPrice"), NAN
     )

@@ -191,6 +191,7 @@ def sales(truth: Truth) -> None:
     told = [
         (each.time * 10**6 + each.time_nano_part, each.price, Decimal(each.size), each.aggressor_side.lower())
         for each in HEARD["TimeAndSale"]
+        if each.valid_tick
     ]
     true = truth.trades("AAPL", told[0][0], told[-1][0] + 1)
     same(told, [(row["time_ns"], row["price"], row["size"], row["side"]) for row in true], "trades")

@@ -20,7 +20,7 @@ const MINUTE_MS = 60_000
 const COIN = 'BTC/USD:CXTALP'
 const CANDLE = ['eventSymbol', 'eventFlags', 'time', 'count', 'open', 'high', 'low', 'close', 'volume']
 const QUOTE = ['eventSymbol', 'bidPrice', 'askPrice', 'bidSize', 'askSize']
-const SALE = ['eventSymbol', 'time', 'timeNanoPart', 'price', 'size', 'aggressorSide', 'type']
+const SALE = ['eventSymbol', 'time', 'timeNanoPart', 'price', 'size', 'aggressorSide', 'type', 'validTick']
 const checks = []
 const check = (promise, run) => checks.push([promise, run])
 
@@ -167,7 +167,7 @@ check('STREAM: every sale is a trade of the market, none is missing', () =>
       client, FeedContract.STREAM, { TimeAndSale: SALE }, { acceptAggregationPeriod: 0 })
     feed.addSubscriptions({ type: 'TimeAndSale', symbol: COIN })
     await until(() => events.length > 25, 'sales')
-    const told = [...events]
+    const told = events.filter((row) => row.validTick)
     const [first, last] = [told[0].time, told.at(-1).time]
     const true_ = (await asked('/trades', range('BTC/USD', first, last + 1))).map((row) =>
       [Number(BigInt(row.time_ns) / 1_000_000n), Number(BigInt(row.time_ns) % 1_000_000n),

@@ -328,7 +328,7 @@ def test_a_quote_is_told_at_once_and_then_at_most_once_in_a_while(client):
 def test_sales_are_all_told(client):
     client.open(acceptAggregationPeriod=10)
     heard = client.add({"type": "TimeAndSale", "symbol": "SPY"}) + client.run(50 * SECOND_NS)
-    told = rows(heard, "TimeAndSale")
+    told = [one for one in rows(heard, "TimeAndSale") if one["validTick"]]
     true = MARKET.trades("SPY", NOW + 1, NOW + 50 * SECOND_NS)
 
     assert len(true) > 5
@@ -337,6 +337,28 @@ def test_sales_are_all_told(client):
     ]
     assert [one.time_ns for one in true] == [one["time"] * 1_000_000 + one["timeNanoPart"] for one in told]
     assert all(one["index"] > 2**53 and one["eventFlags"] == 0 for one in told)
+    assert len({one["index"] for one in told}) == len(told)
+
+
+def test_now_and_then_a_tick_is_not_valid(client):
+    """`validTick` "false = must not form prices" (dxlink.md, 5. TimeAndSale), so candles have none of them."""
+
+    def heard_of(entry, kind, other):
+        other.open(acceptAggregationPeriod=10)
+        heard = other.add(entry)
+        for _ in range(3):
+            heard += [*other.run(50 * SECOND_NS), *other.say("KEEPALIVE")]
+        return rows(heard, kind)
+
+    told = heard_of({"type": "TimeAndSale", "symbol": "SPY"}, "TimeAndSale", client)
+    minute = {"type": "Candle", "symbol": "SPY{=m}", "fromTime": NOW // 1_000_000}
+    watched = heard_of(minute, "Candle", Client(client.server).enter())
+    invalid = [one["price"] for one in told if not one["validTick"]]
+    lows = [one["low"] for one in watched if one["low"] != "NaN"]
+
+    assert 2 <= len(invalid) < len(told) / 4
+    assert lows
+    assert max(invalid) < min(lows)
     assert len({one["index"] for one in told}) == len(told)
 
 
