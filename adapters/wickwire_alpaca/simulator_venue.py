@@ -92,7 +92,7 @@ class Venue:
         market: The truth about trades.
         symbols: What is traded here, by symbol: what it is on the market.
         now_ns: The latest instant that anybody told.
-        plan: basic or plus.
+        plan: basic, which is free and what any pair of keys has, or plus.
         free_symbols: How many symbols the basic plan allows.
         counted: The channels in which they count, once in each.
         board: The switches of faults.
@@ -109,7 +109,7 @@ class Venue:
     market: Market
     symbols: Mapping[str, Instrument] = attrs.field()
     now_ns: int = attrs.field()
-    plan: str = "plus"
+    plan: str = "basic"
     free_symbols: int = FREE_SYMBOLS
     counted: Sequence[str] = COUNTED
     board: Switchboard = attrs.field()

@@ -353,6 +353,7 @@ def test_three_feeds_at_once_have_a_connection_each_and_one_budget() -> None:
     names = ("alpaca.iex:AAPL@1m", "alpaca.sip:AAPL@1m", "alpaca.sip:SPY@1m", "alpaca:BTC/USD@1m")
 
     async def play(world: World) -> None:
+        world.servers["alpaca"].inject("plan", name="plus")
         await world.minutes(30)
         health = world.collector.health()
         assert {Rung.STREAM} == {each.rung for each in health.series}

@@ -161,17 +161,26 @@ def test_stocks_need_keys_and_crypto_does_not(server: AlpacaServer) -> None:
     assert asked(server, CRYPTO, {}, symbols="BTC/USD", **RANGE).status == 200
 
 
-def test_the_free_plan_is_not_told_the_latest_sip_data(server: AlpacaServer) -> None:
-    server.inject("plan", name="basic")
-    recent = {**RANGE, "feed": "sip", "end": "2026-11-20T15:00:00Z"}
+@pytest.mark.parametrize("feed", [{"feed": "sip"}, {}])
+def test_whoever_pays_nothing_is_not_told_the_latest_sip_data(
+    server: AlpacaServer, feed: dict[str, str]
+) -> None:
+    """Keys are of the free plan unless somebody pays, and without `feed` SIP is meant.
+
+    "free plan, `feed=sip` (or default) and `end` inside the last 15 min: 403" (alpaca.md, 8. REST).
+    """
+    recent = {**RANGE, **feed, "end": "2026-11-20T15:00:00Z"}
 
     assert refused(server, BARS, symbols="AAPL", **recent) == (
         403,
         "subscription does not permit querying recent SIP data",
     )
+    assert asked(server, BARS, symbols="AAPL", **{**recent, "feed": "iex"}).status == 200
     open_end = {name: value for name, value in recent.items() if name != "end"}
     rows = told(server, BARS, symbols="AAPL", **open_end)["bars"]["AAPL"]
     assert rows[-1]["t"] <= "2026-11-20T14:49:20Z"
+    server.inject("plan", name="plus")
+    assert asked(server, BARS, symbols="AAPL", **recent).status == 200
 
 
 def test_a_limit_that_is_reached_is_told_without_a_header(server: AlpacaServer) -> None:
@@ -233,9 +242,10 @@ def test_a_snapshot_holds_what_is_latest_and_two_days(server: AlpacaServer) -> N
 
 
 def test_trades_say_what_became_of_them(server: AlpacaServer) -> None:
-    told(server, "/v2/stocks/trades", symbols="AAPL", start="2026-11-20T15:00:00Z")
+    asked_for = {"symbols": "AAPL", "feed": "iex", "start": "2026-11-20T15:00:00Z"}
+    told(server, "/v2/stocks/trades", **asked_for)
     server.inject("correct_trade", symbol="AAPL")
-    rows = told(server, "/v2/stocks/trades", symbols="AAPL", start="2026-11-20T15:00:00Z")["trades"]["AAPL"]
+    rows = told(server, "/v2/stocks/trades", **asked_for)["trades"]["AAPL"]
 
     assert [row.get("u") for row in rows[-2:]] == ["incorrect", "corrected"]
 
