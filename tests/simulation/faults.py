@@ -21,6 +21,9 @@ _POLLED: Final = ("yahoo:BTC/USD@1m", "yahoo:AAPL@1m", "yahoo:ETH/USD@5m")
 
 _SESSION_OPENS: Final = parse_instant("2027-01-15T14:27:00Z")  # three minutes before New York does
 _SESSION_ENDS: Final = parse_instant("2027-01-15T20:48:00Z")
+_LONDON_ENDS: Final = parse_instant("2027-01-18T15:45:00Z")
+_LONDON_WENT_BACK: Final = parse_instant("2026-10-26T23:50:00Z")
+"""Ten minutes before a midnight in the week after clocks went back."""
 _WEEK_ENDS: Final = parse_instant("2027-01-17T23:50:00Z")
 
 
@@ -81,9 +84,9 @@ def _yahoo(name: str, details: Mapping[str, Any] | None = None, **played: Any) -
     return Fault(venue="yahoo", name=name, details=details or {}, **played)
 
 
-def _habit(name: str, *series: str) -> Fault:
+def _habit(name: str, *series: str, starts_ns: int = _WEEK_ENDS) -> Fault:
     """Return the absence of something that Yahoo usually does."""
-    return _yahoo(name, {"on": False}, off={}, series=series or _POLLED, starts_ns=(_WEEK_ENDS,))
+    return _yahoo(name, {"on": False}, off={}, series=series or _POLLED, starts_ns=(starts_ns,))
 
 
 FAULTS: Final = (
@@ -143,8 +146,8 @@ FAULTS: Final = (
     _yahoo("coarse", series=("yahoo:BTC/USD@30m", "yahoo:ETH/USD@1h"), starts_ns=(_WEEK_ENDS,)),
     _habit("live_row"),
     _habit("null_rows"),
-    _habit("early_rows", "yahoo:VOD.L@5m", "yahoo:VOD.L@1h"),
-    _habit("evening_stamps", "yahoo:AAPL@1w", "yahoo:EUR/USD@1d"),
+    _habit("early_rows", "yahoo:VOD.L@5m", "yahoo:VOD.L@15m", starts_ns=_LONDON_ENDS),
+    _habit("evening_stamps", "yahoo:EUR/USD@1d", "yahoo:GBP/USD@1d", starts_ns=_LONDON_WENT_BACK),
     _habit("split_period", "yahoo:BTC/USD@1w", "yahoo:ETH/USD@1w"),
 )
 """Every switch of both simulators, some in several ways."""

@@ -341,7 +341,7 @@ def test_sales_are_all_told(client):
 
 
 def test_now_and_then_a_tick_is_not_valid(client):
-    """`validTick` "false = must not form prices" (dxlink.md, 5. TimeAndSale), so candles have none of them."""
+    """`validTick` "false = must not form prices" (dxlink.md, 5. TimeAndSale): none is in a candle."""
 
     def heard_of(entry, kind, other):
         other.open(acceptAggregationPeriod=10)
