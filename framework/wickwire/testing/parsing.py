@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import attrs
 
-from wickwire.endpoint import Ask, Endpoint, Topic
+from wickwire.endpoint import Ask, Endpoint, Send, Topic
 from wickwire.errors import WireError
 from wickwire.events import Event
 from wickwire.model import Candle, Finality, Quote, Side, Timeframe, Trade, TradeAction
@@ -32,6 +33,8 @@ __all__ = ["PARSING", "mistyped"]
 PARSING: Final = Checks(Level.PARSE)
 
 MOST_ROWS: Final = 6
+_WORD: Final = re.compile(r"[!#-\[\]-~]{16,}")
+"""What may be a key or a token in a frame: anything shorter is a word of the venue's own."""
 NEEDED: Final = ("open", "high", "low", "close", "volume", "price", "size", "open_ns", "close_ns")
 """Fields of events without which they say nothing."""
 
@@ -228,6 +231,28 @@ def secrets_are_not_shown(material: Material) -> None:
         ):
             leaked = next((one for one in secrets if one in words), None)
             require(leaked is None, f"{where} shows the secret {leaked!r}", shown=show)
+    for dialogue in material.dialogues:
+        for stage in dialogue.stages:
+            for event in stage.step.events:
+                if isinstance(event, Send) and event.secret:
+                    _require_hidden(material, stage, event.frame, secrets)
+
+
+def _require_hidden(material: Material, stage: Stage, said: str | bytes, known: Collection[str]) -> None:
+    """Let what was said as a secret come back, as venues repeat what they were told.
+
+    What is *known*, of the account, is masked by whoever shows anything. Of a token that the venue gave
+    nobody knows but the adapter.
+    """
+    frame = said.encode() if isinstance(said, str) else said
+    memory = stage.memory(material.adapter)
+    outcome_of(partial(material.adapter.parse, stage.step.frame, memory))
+    told, error = outcome_of(partial(material.adapter.parse, frame, memory))
+    text = repr(told) if error is None else f"{error} {error!r}"
+    words = [one for one in _WORD.findall(frame.decode("latin-1")) if one not in known]
+    material.count()
+    leaked = next((one for one in words if one in text), None)
+    require(leaked is None, "what was said as a secret is shown once it comes back", shown=repr(told))
 
 
 # --------------------------------------------------------------------------------------------- what is drawn

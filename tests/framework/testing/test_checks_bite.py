@@ -240,6 +240,14 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
             '        hello=(Send("KEY " + account.secrets["key"]),),\n        memory=dict,',
         ),
     ),
+    "a token of the venue that is shown once it comes back": (
+        "P13",
+        ("feeds=(Feed.TRADES,),", 'feeds=(Feed.TRADES,), stream_credentials=("key",),'),
+        (
+            "            return (Ready(),)",
+            '            return (Send("given-out-by-the-venue", secret=True), Ready())',
+        ),
+    ),
     "a body that is no text": ("P14", (BODY, "text = reply.body.decode()")),
     "a 429 that is a wrong request": ("P15", (", 429: FaultKind.WAIT", "")),
     "a Retry-After that nobody reads": ("P15", ("retry_after_s=retry_after_s(reply.headers, now_ns)", "")),
