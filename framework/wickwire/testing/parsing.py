@@ -215,7 +215,11 @@ def no_input_or_output(material: Material) -> None:
         require(not seal.all, f"{name} did this: {'; '.join(seal.all[:3])}", shown=show)
 
 
-@PARSING("P13", "No secret is shown: not by what hooks return, raise or print.", Need.SECRETS)
+@PARSING(
+    "P13",
+    "No secret is shown: not by what hooks return, raise or print, nor when what was sent as one comes back.",
+    Need.SECRETS,
+)
 def secrets_are_not_shown(material: Material) -> None:
     secrets = {one for account in material.accounts for one in account.secrets.values()}
     for name, call, show in hook_calls(material):
