@@ -169,7 +169,8 @@ def test_whoever_pays_nothing_is_not_told_the_latest_sip_data(
 
     "free plan, `feed=sip` (or default) and `end` inside the last 15 min: 403" (alpaca.md, 8. REST).
     """
-    recent = {**RANGE, **feed, "end": "2026-11-20T15:00:00Z"}
+    range_of_all = {name: value for name, value in RANGE.items() if name != "feed"}
+    recent = {**range_of_all, **feed, "end": "2026-11-20T15:00:00Z"}
 
     assert refused(server, BARS, symbols="AAPL", **recent) == (
         403,
