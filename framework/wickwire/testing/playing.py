@@ -14,7 +14,7 @@ from wickwire.simulate.market import SeededMarket
 from wickwire.testing.foreign import outcome_of
 from wickwire.testing.literals import instants
 from wickwire.testing.pages import Fetched, asked_with
-from wickwire.testing.sitting import Sitting, conversed, replied, streamed
+from wickwire.testing.sitting import Sitting, replied, streamed
 from wickwire.testing.stages import Dialogue
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ MOST_ACCOUNTS: Final = 5
 MOST_SYMBOLS: Final = 2
 MOST_KINDS: Final = 6
 MOST_TRIED: Final = 32
-MOST_OTHERS: Final = 4
 ROWS: Final = 12
 MOST_ROWS: Final = 300
 SHORTEST_NS: Final = MINUTE_NS
@@ -152,25 +151,6 @@ class Playing:
         return tuple(found.values())
 
     @functools.cached_property
-    def others(self) -> Sequence[str]:
-        """A symbol that the venue lists beside its first one, and that its market does not trade as such."""
-        adapter, account = self._adapter, self.accounts[0]
-        known, listing = self.known(account)[:1], adapter.list_instruments
-        if listing is None or not known:
-            return ()
-        server = self.another_server()
-
-        def listed() -> Sequence[str]:
-            return conversed(listing(known[0], account), lambda one: replied(one, server, self.now_ns), [])
-
-        names = outcome_of(listed)[0] or ()  # C10 says what is wrong with the list
-        for name in [one for one in names if one not in self.market.symbols][:MOST_OTHERS]:
-            offered = self._offered(name, account)
-            if offered and self._exists(name, offered[0], account):
-                return (name,)
-        return ()
-
-    @functools.cached_property
     def collected(self) -> Mapping[str, OhlcvSupport]:
         """The series of a whole run, by name: short timeframes of what the venue knows."""
         account, adapter = self.accounts[0], self._adapter
@@ -224,7 +204,7 @@ class Playing:
         """Return what is asked for: of each symbol a few timeframes, and the feeds."""
         found: list[Topic] = []
         first = account == self._accounts[0]
-        for symbol in (*self.known(account), *self.others) if first else self.known(account)[:1]:
+        for symbol in self.known(account)[: None if first else 1]:
             found += topics_of(self._adapter, symbol, account, most=None if first else 1)
         return sorted(found, key=str)
 

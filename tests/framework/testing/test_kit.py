@@ -17,7 +17,7 @@ from types import ModuleType
 import pytest
 
 from tests.framework.testing.variants import ROOT, edited, lantern
-from wickwire import ConfigError, load_adapter
+from wickwire import ConfigError
 from wickwire.adapter import bind
 from wickwire.registry import Registry
 from wickwire.testing import conformance
@@ -412,15 +412,3 @@ def test_a_number_that_another_one_happens_to_continue_is_not_followed(wire):
     (wire / "bars.json").write_text(json.dumps(bars))
 
     assert outcome("P06", beacon(), samples=wire).state is State.PASSED
-
-
-@pytest.mark.parametrize(("name", "others"), [("coinbase", ("BTC/USDC",)), ("kraken", ()), ("yahoo", ())])
-def test_what_a_venue_lists_under_a_name_of_its_own_is_asked_for_beside_its_twin(name, others):
-    material = Material(load_adapter(name), effort=1)
-    playing = material.playing
-    asked = (
-        {topic.symbol for topic in playing.topics(playing.accounts[0])} if material.adapter.streams else ()
-    )
-
-    assert others == tuple(playing.others)
-    assert set(others) <= set(asked)
