@@ -20,6 +20,8 @@ __all__ = ["Bars", "Listed", "Listings", "bars_of", "canonical"]
 
 Grid = Utc | Zone | Session
 NEW_YORK: Final = "America/New_York"
+ELSEWHERE: Final = (".L", ".T")
+"""How the market's names of shares in London and Tokyo end, which are not listed."""
 STAND_IN: Final = "DUSK"
 """Options are hardly ever traded: this quiet share lends them its market."""
 UNITS: Final = {
@@ -56,7 +58,7 @@ class Listings:
         self._quiet = market.instrument(STAND_IN)
         for symbol in market.symbols:
             instrument = market.instrument(symbol)
-            if instrument is not None and not symbol.endswith(".T"):
+            if instrument is not None and not symbol.endswith(ELSEWHERE):
                 name, kind = _named(instrument)
                 self._listed[name] = Listed(name, instrument, kind)
 

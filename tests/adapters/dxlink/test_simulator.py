@@ -424,7 +424,7 @@ def test_an_index_has_no_sizes(client):
     assert ("NaN", "NaN") == (quote["bidSize"], quote["askSize"])
 
 
-@pytest.mark.parametrize("symbol", ["NOPE", ".NOPE251219C600", "/XX:XCME"])
+@pytest.mark.parametrize("symbol", ["NOPE", ".NOPE251219C600", "/XX:XCME", "VOD/L"])
 def test_nothing_is_said_about_what_is_not_traded(client, symbol):
     client.open()
 
