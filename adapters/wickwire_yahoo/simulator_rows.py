@@ -97,10 +97,10 @@ def _candles(
     market: Market, quoted: Quoted, timeframe: Timeframe, window: Window, now_ns: int
 ) -> Sequence[Candle]:
     """Return the market's candles that may have their stamp in the window, cut at *now_ns*."""
-    # a daily row is stamped at its session's open, hours after its bucket's own
+    # a daily row is stamped at its session's open, hours after its bucket's own, or on the evening before
     margin_ns = 0 if timeframe.fixed_ns is not None else DAY_NS
     since_ns = max(window.since_s * SECOND_NS - margin_ns, market.start_ns - timeframe.nominal_ns)
-    until_ns = min(window.until_s * SECOND_NS, now_ns + 1)
+    until_ns = min(window.until_s * SECOND_NS + margin_ns, now_ns + 1)
     whole = market.candles(quoted.symbol, timeframe, since_ns, now_ns + 1, grid=Session())
     return [row for row in whole if row.open_ns < until_ns]
 

@@ -178,6 +178,15 @@ def test_after_clocks_went_back_days_and_weeks_are_stamped_on_the_evening_before
     assert hour(before) == 0
 
 
+def test_a_window_holds_what_is_stamped_in_it_although_it_opens_at_its_end(server: YahooServer) -> None:
+    """Rows are told by their stamps: a day stamped on the evening before is in that evening's window."""
+    evening = {"interval": "1d", **period("2026-10-28T12:00Z", "2026-10-29T00:00Z")}
+
+    assert [row[0] for row in rows(result(server, "EURUSD=X", **evening))] == [
+        parse_instant("2026-10-28T23:00:00Z") // SECOND_NS
+    ]
+
+
 def test_a_running_week_comes_as_two_rows(server: YahooServer) -> None:
     """The second is today alone, stamped with the time of the last price."""
     found = result(server, "AAPL", CLOSED, interval="1wk", range="1mo")
