@@ -33,8 +33,8 @@ __all__ = ["PARSING", "mistyped"]
 PARSING: Final = Checks(Level.PARSE)
 
 MOST_ROWS: Final = 6
-_WORD: Final = re.compile(r"[!#-\[\]-~]{16,}")
-"""What may be a key or a token in a frame: anything shorter is a word of the venue's own."""
+_WORD: Final = re.compile(r'[!#-\[\]-~]{16,}+(?!"\s*:)')
+"""What may be a secret in a frame: anything shorter, and each name of a member, is the venue's own word."""
 NEEDED: Final = ("open", "high", "low", "close", "volume", "price", "size", "open_ns", "close_ns")
 """Fields of events without which they say nothing."""
 

@@ -404,6 +404,24 @@ def test_lantern_itself_keeps_them_all():
     )
 
 
+def test_a_long_name_in_what_is_sent_as_a_secret_is_none():
+    """It may be shown; who shows the token beside it is found, as in `BROKEN`."""
+    [p13] = [one for one in CHECKS if one.id == "P13"]
+    frame = '{"authenticationToken": "given-out-by-the-venue"}'
+    adapter = edited(
+        ("feeds=(Feed.TRADES,),", 'feeds=(Feed.TRADES,), stream_credentials=("key",),'),
+        (
+            "            return (Ready(),)",
+            f"            return (Send({frame!r}, secret=True), Ready())",
+        ),
+        (WRAPPED, '        raise WireError("lantern: what is authenticationToken?")'),
+    )
+
+    [found] = outcomes(adapter, checks=[p13]).values()
+
+    assert found.state is State.PASSED, found
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_promise_is_found_by_its_check(name):
     ids, adapter = broken(name)
