@@ -172,6 +172,11 @@ class Config:
         return {series: rung for venue in self.venues.values() for series, rung in venue.pins.items()}
 
     @property
+    def plans(self) -> Mapping[str, str]:
+        """The subscription plans of all venues."""
+        return {name: venue.plan for name, venue in self.venues.items()}
+
+    @property
     def redirects(self) -> Mapping[str, str]:
         """The redirects of all venues."""
         return {

@@ -183,6 +183,7 @@ async def in_world(job: Job) -> AsyncIterator[World]:
             registry,
             job.series,
             seed=DEFAULT_SEED if job.seed is None else job.seed,
+            plans=job.settings.config.plans,
             at_ns=at_ns,
             since=job.since,
             not_before_ns=known_ns,

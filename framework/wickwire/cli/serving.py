@@ -93,7 +93,14 @@ def simulate(
         at_ns = now_ns if at is None else at.ns(now_ns)
         range_ns(since, None, at_ns)
         async with simulated(
-            registry, (), venues=venues, seed=seed, at_ns=at_ns, since=since, port=port
+            registry,
+            (),
+            venues=venues,
+            plans=settings.config.plans,
+            seed=seed,
+            at_ns=at_ns,
+            since=since,
+            port=port,
         ) as world:
             examples = [series for name in world.servers for series in _examples(settings, world, name)]
             options = []

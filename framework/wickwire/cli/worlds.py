@@ -42,6 +42,8 @@ HISTORY_NS: Final = 3 * DAY_NS
 WHOLE_BUCKETS: Final = 2
 """So many candles of the longest timeframe asked for lie before that moment, none of them cut short."""
 _SIMULATED: Final = "simulated venues, seed "
+_PLAN: Final = "plan"
+"""What tells a simulated venue which plan its keys are of: where plans differ, that is one of its faults."""
 _SETTLED_NS: Final = 10 * MINUTE_NS
 _LEFT_NS: Final = HOUR_NS
 _FARTHEST_NS: Final = 7 * DAY_NS
@@ -104,6 +106,7 @@ async def simulated(
     *,
     seed: int,
     venues: Iterable[str] = (),
+    plans: Mapping[str, str] | None = None,
     at_ns: int | None = None,
     since: Moment | None = None,
     not_before_ns: int = 0,
@@ -116,13 +119,14 @@ async def simulated(
         series: What will be asked for; the clock starts when all of it is traded.
         seed: Which market.
         venues: More venues.
+        plans: Which plan the accounts are on, by venue; a simulated venue that knows plans is told.
         at_ns: When the clock starts, if that matters.
         since: History reaches back at least so far; and in any case far enough for whole candles of *series*.
         not_before_ns: The clock starts no earlier, as a store knows candles up to here.
         port: Of the first venue, the next for the second; 0 for any that are free.
 
     Raises:
-        UsageError: A venue has no simulator, or no such adapter is installed.
+        UsageError: A venue has no simulator or not that plan, or no such adapter is installed.
         ConfigError: The package that serves is not installed, or the port is taken.
     """
     from wickwire.simulate import SeededMarket
@@ -133,7 +137,7 @@ async def simulated(
         at_ns = opening_ns(SeededMarket(seed, 0), symbols, now_ns, not_before_ns)
     market = SeededMarket(seed, _began_ns(at_ns, series, since))
     names = dict.fromkeys([*(one.venue for one in series), *venues])
-    servers = {name: _simulator(registry, name, market) for name in names}
+    servers = {name: _simulator(registry, name, market, (plans or {}).get(name, "")) for name in names}
     clock = loop_clock(at_ns)
     async with _served(servers, clock, port) as served:
         note = (
@@ -161,13 +165,19 @@ def _began_ns(at_ns: int, series: Sequence[Series], since: Moment | None) -> int
     return max(0, min(began) // MINUTE_NS * MINUTE_NS)
 
 
-def _simulator(registry: Registry, name: str, market: SeededMarket) -> VenueServer:
+def _simulator(registry: Registry, name: str, market: SeededMarket, plan: str) -> VenueServer:
     adapter = registry.load(name)
     if adapter.simulate is None:
         raise UsageError(
             f"adapter {name!r} has no simulated venue; leave --simulate out, or replay a recording"
         )
-    return adapter.simulate(market)
+    server = adapter.simulate(market)
+    if plan and _PLAN in server.faults:
+        try:
+            server.inject(_PLAN, name=plan)
+        except ValueError as exc:
+            raise UsageError(f"the simulated venue of adapter {name!r} has no plan {plan!r}: {exc}") from exc
+    return server
 
 
 def opening_ns(market: SeededMarket, symbols: Sequence[str], now_ns: int, not_before_ns: int = 0) -> int:

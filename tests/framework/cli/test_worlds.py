@@ -10,6 +10,7 @@ from wickwire.cli.worlds import opening_ns, simulated
 from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, Series, Utc, iso, parse_instant
 from wickwire.registry import Registry
 from wickwire.simulate import SeededMarket
+from wickwire.simulate.server import Incoming
 
 MARKET = SeededMarket(1, 0)
 SATURDAY_NS = parse_instant("2026-11-21T08:00:00Z")
@@ -71,6 +72,32 @@ def test_the_longest_candles_asked_for_are_not_cut_by_the_beginning_of_the_marke
     assert [(one.open_ns, one.open, one.volume) for one in whole] == [
         (one.open_ns, one.open, one.volume) for one in cut
     ]
+
+
+@pytest.mark.parametrize(
+    ("plans", "refused"), [({}, True), ({"alpaca": ""}, True), ({"alpaca": "plus"}, False)]
+)
+def test_a_simulated_venue_is_told_the_plan_of_the_account(plans, refused):
+    """Alpaca's free plan has no latest SIP data: "403 ... recent SIP data" (alpaca.md, 8. REST)."""
+    series = Series.parse("alpaca.sip:AAPL@1m")
+    now_ns = parse_instant("2026-11-20T15:00:00Z")
+
+    async def main():
+        async with simulated(Registry(), [series], seed=1, plans=plans, at_ns=now_ns) as world:
+            query = {"symbols": "AAPL", "feed": "sip", "timeframe": "1Min", "end": iso(now_ns)}
+            headers = {"apca-api-key-id": "key", "apca-api-secret-key": "secret"}
+            asked = Incoming(method="GET", path="/v2/stocks/bars", query=query, headers=headers)
+            return world.servers["alpaca"].answer(asked, now_ns)
+
+    assert asyncio.run(main()).status == (403 if refused else 200)
+
+
+def test_a_simulated_venue_without_plans_is_told_of_none():
+    async def main():
+        async with simulated(Registry(), [], venues=["kraken"], seed=1, plans={"kraken": "pro"}) as world:
+            return list(world.servers)
+
+    assert ["kraken"] == asyncio.run(main())
 
 
 def test_symbols_that_nobody_trades_do_not_matter():
