@@ -21,7 +21,8 @@ _POLLED: Final = ("yahoo:BTC/USD@1m", "yahoo:AAPL@1m", "yahoo:ETH/USD@5m")
 
 _SESSION_OPENS: Final = parse_instant("2027-01-15T14:27:00Z")  # three minutes before New York does
 _SESSION_ENDS: Final = parse_instant("2027-01-15T20:48:00Z")
-_LONDON_ENDS: Final = parse_instant("2027-01-18T15:45:00Z")
+_LONDON_OPENS: Final = parse_instant("2027-01-19T07:50:00Z")
+"""Ten minutes before London does; not on a Monday, as the market begins a day before the collector."""
 _LONDON_WENT_BACK: Final = parse_instant("2026-10-26T23:50:00Z")
 """Ten minutes before a midnight in the week after clocks went back."""
 _WEEK_ENDS: Final = parse_instant("2027-01-17T23:50:00Z")
@@ -146,7 +147,7 @@ FAULTS: Final = (
     _yahoo("coarse", series=("yahoo:BTC/USD@30m", "yahoo:ETH/USD@1h"), starts_ns=(_WEEK_ENDS,)),
     _habit("live_row"),
     _habit("null_rows"),
-    _habit("early_rows", "yahoo:VOD.L@5m", "yahoo:VOD.L@15m", starts_ns=_LONDON_ENDS),
+    _habit("early_rows", "yahoo:VOD.L@5m", "yahoo:VOD.L@15m", starts_ns=_LONDON_OPENS),
     _habit("evening_stamps", "yahoo:EUR/USD@1d", "yahoo:GBP/USD@1d", starts_ns=_LONDON_WENT_BACK),
     _habit("split_period", "yahoo:BTC/USD@1w", "yahoo:ETH/USD@1w"),
 )

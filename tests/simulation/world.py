@@ -27,6 +27,10 @@ from wickwire.testing.wholeness import exceeded
 from wickwire.transport import Stream
 
 DAY_NS = 86_400 * SECOND_NS
+LATE_S = 60
+"""So long after its end a candle should be there."""
+ASKED_S = 30
+"""Or so long after history has settled, where that takes longer: some exchanges are told 20 minutes late."""
 
 
 class Kept(MemoryStore):
@@ -177,7 +181,8 @@ class World(Venues):
         ]
         now_ns = running_clock().now_ns()
         late_s = (now_ns - state.frontier_ns) / SECOND_NS - series.timeframe.nominal_ns / SECOND_NS
-        if late_s > 60 and not self._is_shut(series, state.frontier_ns, now_ns):
+        most_s = max(LATE_S, self._settles_s(series) + ASKED_S)
+        if late_s > most_s and not self._is_shut(series, state.frontier_ns, now_ns):
             lines.append(f"{text} is {late_s:.0f} s behind")
         lines += [f"{text} {hole}" for hole in state.holes if hole.kind is not HoleKind.UNREACHABLE]
         firsts = [c.open_ns for c in self.delivered if c.series == series and not c.revision]
@@ -186,6 +191,11 @@ class World(Venues):
         if set(firsts) != set(stored):
             lines.append(f"{text} delivered {len(firsts)} of {len(stored)}")
         return lines
+
+    def _settles_s(self, series: Series) -> float:
+        """Return how long after its end a candle may still change in history."""
+        account, timeframe = Account(feed=series.variant), series.timeframe
+        return Registry().load(series.venue).support_for(series.symbol, timeframe, account).settle_s
 
     def _is_shut(self, series: Series, since_ns: int, until_ns: int) -> bool:
         """Say whether nothing was traded in a range, so that no frontier could move."""
