@@ -65,10 +65,6 @@ Rank = tuple[int, int]
 FIRST: Final[Rank] = (0, 0)
 
 
-def _turn() -> asyncio.Future[None]:
-    return asyncio.get_running_loop().create_future()
-
-
 def pause_s(refusals: int) -> float:
     """Return how long to pause after so many refusals in a row, for which the venue named no time."""
     return min(PAUSE_S * 2.0 ** min(refusals - 1, 10), LONGEST_PAUSE_S)
@@ -95,11 +91,12 @@ class Place:
     """A place in the queue, which is kept by whoever gives way: put off each minute, it would never be first.
 
     Attributes:
-        until_s: How long to wait for the turn, by the loop; then something more urgent of its own is due.
-        number: When it came first, as the queue counts; None where it does not wait.
+        until_s: Until when to wait for the turn, by the loop: something more urgent of its own is due then.
+            None waits for as long as it takes.
+        number: When it came first, as the queue counts; None where nobody gave way since the last turn.
     """
 
-    until_s: float = math.inf
+    until_s: float | None = None
     number: int | None = None
 
 
@@ -160,17 +157,15 @@ class Turnstile:
         """Wait for the turn of *cost*; `leave` has to follow once the venue must have counted it.
 
         Raises:
-            GaveWay: It did not come before that of *place* is over, which is kept.
+            GaveWay: The time of *place* was over before; its number is kept for the next call.
         """
-        if place is None:
-            await self._wait(_Ticket(priority, rank, next(self._numbers), cost, _turn()))
-            return
+        place = place or Place()
         if place.number is None:
             place.number = next(self._numbers)
-        until_s = place.until_s if math.isfinite(place.until_s) else None
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout_at(until_s):
-                await self._wait(_Ticket(priority, rank, place.number, cost, _turn()))
+            async with asyncio.timeout_at(place.until_s):
+                await self._wait(_Ticket(priority, rank, place.number, cost, turn))
         except TimeoutError:
             raise GaveWay from None
         place.number = None
