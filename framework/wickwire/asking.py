@@ -23,21 +23,12 @@ from wickwire.audit_schedule import REREAD_BUCKETS, AuditSchedule
 from wickwire.clock import Moment
 from wickwire.description import OhlcvSupport
 from wickwire.errors import FaultKind, RestAway, VenueError, WickwireError
-from wickwire.holes import joined, within, without
+from wickwire.healing import LONGEST_UNRESOLVED_S, Healing
 from wickwire.ledger import Ledger, Want
-from wickwire.model import SECOND_NS, Hole
+from wickwire.model import SECOND_NS
 from wickwire.retry import Backoff, Retries, is_outage
 from wickwire.store import TAIL
-from wickwire.wants import (
-    doubtful_ranges,
-    first_look,
-    known_from,
-    lacking,
-    missing_ranges,
-    overdue,
-    page_ns,
-    rescaled,
-)
+from wickwire.wants import first_look, known_from, lacking, overdue, page_ns, rescaled
 
 __all__ = ["Asking"]
 
@@ -58,8 +49,6 @@ SHORTEST_REFRESH_S: Final = 5.0
 LONGEST_REFRESH_S: Final = 60.0
 """A polled series with priority is asked for its running bucket four times within it, though not more often
 than every 5 s and not more rarely than every 60 s."""
-
-LONGEST_UNRESOLVED_S: Final = 3_600.0
 
 EARLY_ASKS: Final = 3
 """How often history is asked at short intervals for a bucket that it does not have yet."""
@@ -128,10 +117,8 @@ class Asking:
         self._look = _Track(Retries(backoff, rng))
         self._sooner_s = 0.0
         self._late = 0  # pages in a row that did not have what just ended
-        self._vain = 0  # pages in a row that healed nothing
         self._held_s = -math.inf
-        self._tried: list[Hole] = []  # where pages healed nothing
-        self._heal_before_ns: int | None = None
+        self._healing = Healing(ledger)
         self._compared_ns = self._answered_ns = 0  # how far a stream on trial was
         self._refresh_s = now.s
         self._reach_ns = _reach_ns(ledger.support, ledger.buckets.size_ns)
@@ -244,16 +231,10 @@ class Asking:
     def _next_lacking(self, now: Moment, due_ns: int) -> Want | None:
         """Return what is to be healed now, newest first: what was never asked in vain at once."""
         if not self._heal.retries.attempt and not self._heal.waits:
-            untried = lacking(self._ledger, due_ns, tried=self._tried)
+            untried = self._healing.untried(due_ns)
             if untried is not None:
                 return untried
-        if now.s < self._heal.after_s:
-            return None
-        older = lacking(self._ledger, due_ns, before_ns=self._heal_before_ns)
-        if older is None and self._heal_before_ns is not None:  # all were tried: begin anew
-            self._heal_before_ns = None
-            return lacking(self._ledger, due_ns)
-        return older
+        return None if now.s < self._heal.after_s else self._healing.next(due_ns)
 
     def _next_known(self, now: Moment, due_ns: int) -> Want | None:
         """Return what is closed already and should be compared with history, or None.
@@ -325,18 +306,16 @@ class Asking:
             self._compared_ns = max(self._compared_ns, reached_ns)
         if want.known:
             self._audit.answered(want, refused, now)
-        elif refused:  # their buckets were asked for: a page of such rows would be asked for bucket by bucket
-            size_ns = self._ledger.buckets.size_ns
-            bad = sorted(Hole(open_ns, open_ns + size_ns) for open_ns in {*refused})
-            self._tried = joined([*self._tried, *bad])
+        else:
+            self._healing.unreadable(refused)
         if want.known or want.first:
             return
         if want.live:
             self._waited_for(want, as_of_ns, now, forward=forward)
         elif forward:
-            self._vain = 0
+            self._healing.progressed()
         else:
-            self._in_vain(want, now)
+            self._postpone(want, self._healing.in_vain(want), now)
 
     def _waited_for(self, want: Want, as_of_ns: int, now: Moment, *, forward: bool) -> None:
         """Judge a page about what just ended: the venue may be late, by moments or always.
@@ -382,18 +361,6 @@ class Asking:
         rest = self._ledger.buckets.rest(self._due_ns(now))
         return rest is not None and want.until_ns > rest[0]
 
-    def _in_vain(self, want: Want, now: Moment) -> None:
-        """A page healed nothing, and some buckets can never be had: those are asked for ever more rarely."""
-        asked = Hole(want.since_ns, want.until_ns)
-        lacks = joined([*doubtful_ranges(self._ledger), *missing_ranges(self._ledger)])
-        again = not without(within(lacks, asked.since_ns, asked.until_ns), self._tried)
-        self._vain = self._vain + 1 if again else max(self._vain, 1)
-        self._heal_before_ns = want.since_ns
-        self._postpone(want, min(2.0 ** min(self._vain, 12), LONGEST_UNRESOLVED_S), now)
-        tried = joined([*self._tried, asked])
-        healed = without(tried, lacks)
-        self._tried = without(tried, healed)
-
     def failed(self, want: Want, error: WickwireError, now: Moment) -> Retries:
         """Note that history failed, or was not asked as it is away; return how often it failed."""
         track = self._track(want)
@@ -406,14 +373,12 @@ class Asking:
         if unknown and retries.attempt > HASTY_ATTEMPTS:
             wait_s = max(wait_s, QUARANTINE_S)
         self._postpone(want, wait_s, now)
-        if want.known and not self._ledger.rescaling.pending:  # nothing was compared
-            self._audit.failed(want, self._heal.after_s)
+        self._audit.failed(want, self._heal.after_s)
         return retries
 
     def gave_way(self, want: Want, now: Moment) -> None:
         """Note that *want* was not asked for, as something ended before its turn came."""
-        if want.known and not self._ledger.rescaling.pending:
-            self._audit.failed(want, now.s)
+        self._audit.failed(want, now.s)
 
     def _postpone(self, want: Want, wait_s: float, now: Moment) -> None:
         self._track(want).after_s = now.s + max(wait_s, SHORTEST_WAIT_S)
@@ -443,4 +408,4 @@ class Asking:
     def anew(self) -> None:
         """Ask at once, also for what was asked in vain."""
         self._live.after_s = self._heal.after_s = -math.inf
-        self._heal_before_ns, self._vain, self._tried = None, 0, []
+        self._healing.anew()
