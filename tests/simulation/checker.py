@@ -36,10 +36,9 @@ What is compared:
 * `lies`: `[venue or series, since_ns, until_ns]` in which streams say what history contradicts, once they are
   back.
 * `asked`: by host and life, when a request was sent in seconds, `in_vain` those that failed after several
-  in a row had, `failed` when a stream was not opened, and
-  `forlorn` where for long there had been none; `keepers`: how many who keep one failed to open it;
-  `refusals`: by the same `[at_s, asked_s]` of answers that there were too many, and for how long the venue
-  wanted peace.
+  in a row had, `failed` `[at_s, who]` of streams that were not opened, and who wanted to keep them, `forlorn`
+  when that was where for long there had been none; `refusals`: by the same `[at_s, asked_s]` of answers that
+  there were too many, and for how long the venue wanted peace.
 * `knocks`: by host and life, when a stream was asked for in seconds, `let_in` when one was opened;
   `turned_away`: `[at_s, asked_s]` of refusals with the wish for so much peace, `sent_away` of streams that
   ended with it; `own_failures`: by who keeps a connection, when its attempts failed, each series of them

@@ -192,8 +192,10 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         "switches": stage.heard.switches,
         "lies": lies(stage),
         "ends": _by_venue(stage, stage.books.ends),
-        "failed": {f"{host} in life {life}": times for (host, life), times in stage.books.failed.items()},
-        "keepers": {f"{host} in life {life}": len(who) for (host, life), who in stage.books.failing.items()},
+        "failed": {
+            f"{host} in life {life}": [*zip(times, stage.books.failing[host, life], strict=True)]
+            for (host, life), times in stage.books.failed.items()
+        },
         "forlorn": {f"{host} in life {life}": times for (host, life), times in stage.books.forlorn.items()},
         "in_vain": {f"{host} in life {life}": times for (host, life), times in stage.books.in_vain.items()},
         "refusals": {f"{host} in life {life}": told for (host, life), told in stage.books.refusals.items()},

@@ -25,8 +25,8 @@ MOST_FAILED: Final = 26
 """All connections to a venue that is down share one schedule, which doubles its waits; while one of them
 still lives, others try by schedules of their own."""
 KEEPER_FAILED: Final = 6
-"""Of many such others each may add so many: its waits double from half a second, which leaves some eight
-attempts for its first minute and one for the next, and hardly all begin in the same minute."""
+"""Of many such others that fail in the same minute each may add so many: its waits double from half a second,
+which leaves some eight attempts for its first minute and one for the next, and hardly all begin in it."""
 MOST_FORLORN: Final = 16
 """Where none lives it is one schedule, whose waits are long by then."""
 MOST_IN_VAIN: Final = 16
@@ -87,17 +87,32 @@ def _hasty(run: Run) -> list[str]:
             until_s = at_s + max(asked_s, PEACE_S) - SLACK_S
             hasty = [sent_s for sent_s in run["asked"][who] if at_s + UNDER_WAY_S < sent_s < until_s]
             lines += [f"I10 {who}: asked {hasty[0] - at_s:.1f} s after too many requests"] if hasty else []
-    for what, usual in (("failed", MOST_FAILED), ("forlorn", MOST_FORLORN), ("in vain", MOST_IN_VAIN)):
+    for what, most in (("forlorn", MOST_FORLORN), ("in vain", MOST_IN_VAIN)):
         for who, times in run[what.replace(" ", "_")].items():
-            most = max(usual, KEEPER_FAILED * run["keepers"].get(who, 0)) if what == "failed" else usual
             worst = _most_at_once(times, 60.0)
             if worst > most:
                 lines.append(f"I10 {who}: {worst} attempts {what} within a minute, {most} are sensible")
+    lines += _failing_together(run)
     for who, ends in run["ends"].items():
         tried = run["connects"].get(who, [])
         at_once = [one for one in tried if any(0.0 <= one - at_s < AT_ONCE_S for at_s in ends)]
         if len(ends) >= MANY_ENDS and 4 * len(at_once) > 3 * len(ends):
             lines.append(f"I10 {who}: {len(at_once)} of {len(ends)} streams that ended were opened at once")
+    return lines
+
+
+def _failing_together(run: Run) -> list[str]:
+    """The more of those who keep a connection fail within a minute, the more attempts may be made in it."""
+    lines: list[str] = []
+    for who, failed in run["failed"].items():
+        for at_s, _ in failed:
+            keepers = [keeper for other_s, keeper in failed if at_s <= other_s < at_s + 60.0]
+            most = max(MOST_FAILED, KEEPER_FAILED * len({*keepers}))
+            if len(keepers) > most:
+                lines.append(
+                    f"I10 {who}: {len(keepers)} attempts failed within a minute, {most} are sensible"
+                )
+                break
     return lines
 
 

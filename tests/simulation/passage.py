@@ -67,7 +67,7 @@ class Ledgers:
         let_in: When a stream was opened, by host and life, in the loop's seconds.
         turned_away: When that was told, and for how long the venue wanted peace, by host and life.
         sent_away: When a stream was ended with the wish that all come back later, and after how long.
-        failing: Who failed to open a stream, by host and life.
+        failing: Who made each of the attempts of *failed*.
         own_failures: When one that keeps a connection failed to open it, on end, by its task and life.
     """
 
@@ -92,7 +92,7 @@ class Ledgers:
     let_in: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
     turned_away: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
     sent_away: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
-    failing: dict[tuple[str, int], set[str]] = attrs.field(factory=dict)
+    failing: dict[tuple[str, int], list[str]] = attrs.field(factory=dict)
     own_failures: dict[tuple[str, int], list[list[float]]] = attrs.field(factory=dict)
     _keepers: dict[tuple[str, int], asyncio.Task[Any] | None] = attrs.field(factory=dict)
     _sorted: Mapping[str, Mapping[bytes, Sequence[_Look]]] = attrs.field(init=False)
@@ -121,7 +121,6 @@ class Ledgers:
 
     def not_opened(self, where: tuple[str, int], began_s: float) -> None:
         """Note that an attempt to open a stream failed."""
-        self.failing.setdefault(where, set()).add(_asker())
         own = self.own_failures.setdefault((_asker(), where[1]), [[]])
         task = asyncio.current_task()
         if self._keepers.get((_asker(), where[1])) is not task:  # a number is given again, to another one
@@ -129,6 +128,7 @@ class Ledgers:
             own.append([])
         own[-1].append(began_s)
         self.failed.setdefault(where, []).append(_now_s())
+        self.failing.setdefault(where, []).append(_asker())
         if began_s - self.there_s.get(where, -FORLORN_S) >= FORLORN_S:
             self.forlorn.setdefault(where, []).append(_now_s())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +23,11 @@ OPENS = [number * MINUTE for number in range(10, 30)]
 
 def row(open_ns: int, close: str = "10.5", volume: str = "3") -> list[Any]:
     return [open_ns, open_ns + MINUTE, "10", "11", "9.5", close, volume, 4, "10.2"]
+
+
+def _failed_by(keepers: int, times: Sequence[float]) -> list[list[Any]]:
+    """Return attempts that failed, made by so many in turn."""
+    return [[at_s, f"link {number % keepers}"] for number, at_s in enumerate(times)]
 
 
 def whole() -> dict[str, Any]:
@@ -72,8 +77,7 @@ def whole() -> dict[str, Any]:
         },
         "lies": [["kraken", OPENS[10] - 30 * S, OPENS[13]]],
         "ends": {"kraken in life 1": []},
-        "failed": {"stream in life 1": [float(number) for number in range(0, 160, 10)]},
-        "keepers": {"stream in life 1": 4},
+        "failed": {"stream in life 1": _failed_by(4, [float(number) for number in range(0, 160, 10)])},
         "forlorn": {"stream in life 1": [float(number) for number in range(0, 160, 10)]},
         "asked": {"api in life 1": [10.0, 25.0]},
         "in_vain": {"api in life 1": [float(number) for number in range(0, 160, 10)]},
@@ -201,7 +205,7 @@ def _it_trusts_a_liar(run: dict[str, Any]) -> None:
 
 
 def _it_hammers(run: dict[str, Any]) -> None:
-    run["failed"]["stream in life 1"] += [40.0 + number for number in range(24)]
+    run["failed"]["stream in life 1"] += _failed_by(4, [40.0 + number for number in range(24)])
 
 
 def _each_reconnect_begins_anew(run: dict[str, Any]) -> None:
@@ -453,10 +457,10 @@ def test_what_is_told_late_may_be_excused(excuse: list[Any]) -> None:
 
 @pytest.mark.parametrize(("keepers", "broken"), [(4, 1), (5, 0)])
 def test_the_more_connections_are_kept_the_more_may_fail_while_one_lives(keepers: int, broken: int) -> None:
-    """Each tries by a schedule of its own then (seed 1004, in 0.9 hours)."""
+    """Each tries by a schedule of its own then (seed 1004, in 0.9 hours); not who fails at another time."""
     run = whole()
-    run["failed"]["stream in life 1"] = [200.0 + 2 * number for number in range(30)]
-    run["keepers"]["stream in life 1"] = keepers
+    run["failed"]["stream in life 1"] = _failed_by(keepers, [200.0 + 2 * number for number in range(30)])
+    run["failed"]["stream in life 1"] += [[900.0 + 70 * number, f"link {number}"] for number in range(9)]
 
     assert broken == len(checker.judge(run))
 
