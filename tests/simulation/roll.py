@@ -25,12 +25,12 @@ over takes half a minute at most."""
 ALONE: Final = 9
 """Where one lived for so many samples on end, and none was tried, all are there that are wanted."""
 FORGIVEN_S: Final = 420.0
-"""So long after a failure its own schedule may keep a connection away."""
+"""So long after a failure its own schedule may keep a connection away: six minutes where a person has to mend
+something first."""
 MOST_TRIES: Final = 7
 """After so many attempts in that time, all by one connection, its waits are still shorter than that."""
 POLICY: Final = 1008
-BARRED_S: Final = 420.0
-"""So long a connection may stay away that ended with this code: somebody has to mend something first."""
+"""A connection that ends with this code has failed, though it was opened: somebody has to mend something."""
 AWAY: Final = 18
 """For so many samples on end REST may be called away after it answered, if to somebody who does not count."""
 HISTORY_STREAMS: Final = frozenset({("dxlink", "Candle")})
@@ -80,12 +80,12 @@ class Roll:
     _answered: set[str] = attrs.field(factory=set)
     _deaf: set[Hashable] = attrs.field(factory=set)
     _deafened: dict[int, str] = attrs.field(factory=dict)
-    _is_barred: bool = False
-    _barred_until_s: float = -math.inf
+    _barred_s: dict[str, float] = attrs.field(factory=dict)
 
-    def forgive(self, stage: Stage, act: Act, *, begins: bool) -> None:
+    def forgive(self, stage: Stage, act: Act, now_s: float, *, begins: bool) -> None:
         """Leave out streams on which something may be said in vain, and those that end for good reason."""
-        self._is_barred |= act.trouble.details.get("code") == POLICY
+        if act.trouble.details.get("code") == POLICY:
+            self._barred_s[stage.acting.venue_of(act)] = now_s
         if act.trouble.name in DEAFENING:
             self._deafened[act.number] = stage.acting.venue_of(act)
             self._forgive_open(stage)
@@ -153,8 +153,6 @@ class Roll:
         self, stage: Stage, health: Health, there: Mapping[str, int], now_s: float
     ) -> None:
         short: dict[str, int] = {}
-        if self._is_barred:
-            self._is_barred, self._barred_until_s = False, now_s + BARRED_S
         for told in health.venues:
             venue = told.venue
             if venue in JUDGED and 0 < there.get(venue, 0) < told.wanted_connections:
@@ -162,7 +160,8 @@ class Roll:
                 before, self._tried[venue] = self._tried.get(venue, 0), tried
                 lately = _since(stage, stage.books.connects, venue, now_s - FORGIVEN_S)
                 failed = _since(stage, stage.books.failed, venue, now_s - FORGIVEN_S)
-                if before == tried and lately <= MOST_TRIES and not failed and now_s > self._barred_until_s:
+                is_barred = self._barred_s.get(venue, -math.inf) >= now_s - FORGIVEN_S
+                if before == tried and lately <= MOST_TRIES and not failed and not is_barred:
                     short[venue] = told.wanted_connections
         self._missing = _longer(self._missing, [*short])
         self.apart += [

@@ -147,7 +147,7 @@ class Stage:
                 await asyncio.sleep(max(0.0, began_s + at_s - loop.time()))
                 began_ns = self.true.now_ns()
                 await (self.acting.befall(act) if begins else self.acting.heal(act))
-                self.roll.forgive(self, act, begins=begins)
+                self.roll.forgive(self, act, loop.time(), begins=begins)
                 if not act.trouble.is_quiet:
                     self.healed_ns = self.true.now_ns()
                     self.books.mark()

@@ -99,7 +99,7 @@ class Troubled(Sight):
         line, books = SimpleNamespace(open_streams=self.streams), SimpleNamespace(venue_of={HOST: "kraken"})
         stage = SimpleNamespace(line=line, books=books, acting=SimpleNamespace(venue_of=lambda _: venue))
         act = SimpleNamespace(number=1, trouble=SimpleNamespace(name=name, details=details))
-        self.roll.forgive(cast("Any", stage), cast("Any", act), begins=begins)
+        self.roll.forgive(cast("Any", stage), cast("Any", act), self.now_s, begins=begins)
 
 
 @pytest.mark.parametrize(("venue", "forgiven"), [("kraken", True), ("", True), ("coinbase", False)])
@@ -144,10 +144,17 @@ def test_who_was_tried_or_failed_a_while_ago_may_still_wait(what: str) -> None:
 
 def test_who_was_sent_away_until_something_is_mended_may_wait_for_long() -> None:
     sight = Troubled(stream(BITCOIN), wanted_connections=2)
-    sight.trouble("", begins=True, name="cut", code=1008)
+    sight.trouble("kraken", begins=True, name="cut", code=1008)
     sight.look(5 * ALONE)
     assert [] == sight.roll.apart
-    sight.look(10 * ALONE)
+    sight.look(ALONE)
+    assert sight.roll.apart
+
+
+def test_who_was_sent_away_by_another_venue_is_no_excuse() -> None:
+    sight = Troubled(stream(BITCOIN), wanted_connections=2)
+    sight.trouble("coinbase", begins=True, name="cut", code=1008)
+    sight.look(ALONE + 1)
     assert sight.roll.apart
 
 
