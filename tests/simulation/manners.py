@@ -12,11 +12,14 @@ from tests.simulation.judging import MOST_NAMED, SLACK_S, Run
 __all__ = ["impolite"]
 
 MOST_CONNECTS: Final = 40
-LINK_CONNECTS: Final = 24
+LINK_CONNECTS: Final = 18
+FEW_CONNECTS: Final = 24
+"""Of one venue in ten minutes, by one process. Each series and feed may have a connection of its own, and a
+guest one more; while one of them lives the others try by schedules of their own, some 15 times when all of it
+is in vain. Where there are few a guest counts for less."""
 MOST_REQUESTS: Final = 60
-"""Of one venue in ten minutes, by one process: connections, more where there are more series or feeds, and
-requests for each series, two at least; one that goes before others is asked for its running bucket too,
-and counts twice. Eight forced rotations may fall into ten minutes, and each opens every connection anew."""
+"""The same of requests for each series, two at least; one that goes before others is asked for its running
+bucket too, and counts twice, also above."""
 PEACE_S: Final = 10.0
 """So long nothing is asked after an answer that there were too many requests, whatever the venue says."""
 UNDER_WAY_S: Final = 0.5
@@ -55,10 +58,10 @@ def impolite(run: Run) -> list[str]:
     for what in ("connects", "requests"):
         for who, times in run[what].items():
             venue = who.split()[0]
-            count = venues[venue]
-            most = max(MOST_CONNECTS, LINK_CONNECTS * (count + feeds[venue]))
+            links = venues[venue] + feeds[venue]
+            most = max(MOST_CONNECTS, min(LINK_CONNECTS * (links + 1), FEW_CONNECTS * links))
             if what == "requests":
-                most = MOST_REQUESTS * max(count, 2)
+                most = MOST_REQUESTS * max(venues[venue], 2)
             worst = _most_at_once(times, 600.0)
             if worst > most:
                 lines.append(f"I10 {who}: {worst} {what} in ten minutes, {most} are sensible")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulation import checker
+from tests.simulation import checker, manners
 from tests.simulation.test_checker import NAME, OPENS, whole
 
 HOST = "ws.kraken.com in life 1"
@@ -120,3 +120,18 @@ def test_good_manners_are_no_offence(behave: Spoil) -> None:
     behave(run)
 
     assert [] == checker.judge(run)
+
+
+@pytest.mark.parametrize(("feeds", "most"), [(0, 40), (1, 48), (2, 72), (5, 126)])
+def test_the_more_connections_there_may_be_the_more_may_be_tried_and_a_guest_has_one(
+    feeds: int, most: int
+) -> None:
+    """Where one lives each of the others tries by a schedule of its own (seed 2334, in an hour)."""
+    run = whole()
+    run["trades"] = {f"kraken:S{number}/USD@trades": {} for number in range(feeds)}
+    run["connects"] = {"kraken in life 1": [4.0 * number for number in range(most)]}
+    assert [] == manners.impolite(run)
+    run["connects"]["kraken in life 1"].append(1.0)
+    assert [f"I10 kraken in life 1: {most + 1} connects in ten minutes, {most} are sensible"] == (
+        manners.impolite(run)
+    )
