@@ -323,6 +323,41 @@ def test_an_audit_that_fails_is_made_good() -> None:
     assert compared(made) >= set(range(30, 60))
 
 
+def test_an_audit_that_gave_way_is_asked_for_again_at_once_and_leaves_nothing_out() -> None:
+    made = case(polled=False, page_rows=10)
+    made.ledger.subscribed(1, T0)
+    for minute in range(60):
+        streamed(made, range(minute, minute + 1), run=False)
+        at_s = 60.0 * (minute + 1)
+        want = made.asking.next(now(at_s))
+        if want is not None:
+            made.asking.gave_way(want, now(at_s))
+            assert want == made.asking.next(now(at_s)), "nothing else was due"
+            made.answer(want, at_s)
+        made.ask(at_s)
+    assert len(made.asked) > 6
+    assert compared(made) >= set(range(45))
+
+
+def test_what_can_wait_waits_until_the_next_bucket_has_ended_and_settled() -> None:
+    made = case()
+    made.ask(60 + WAIT_S)
+    assert now(120 + WAIT_S).s == pytest.approx(made.asking.urgent_s(now(70)))
+
+
+def test_what_can_wait_waits_until_what_was_asked_for_too_soon_may_be_asked_for_again() -> None:
+    made = case()
+    made.known_until = 0
+    made.ask(60 + WAIT_S)
+    again_s = made.asking.urgent_s(now(60 + WAIT_S)) - now(0).s
+    assert 60 + WAIT_S < again_s < 60 + WAIT_S + 10
+    made.known_until = 2**40
+    made.ask(again_s - 0.1)
+    assert made.ledger.frontier_ns == T0
+    made.ask(again_s)
+    assert made.ledger.frontier_ns == T0 + MINUTE_NS
+
+
 def test_a_row_that_an_audit_could_not_read_is_where_the_next_one_begins() -> None:
     """A venue changed the bucket meanwhile, and pages are shorter than two audits apart (seed 17)."""
     made = case(polled=False, page_rows=10)

@@ -138,17 +138,26 @@ def test_what_was_left_is_left_again_while_its_data_comes_ever_more_rarely() -> 
     assert [0, 20, 60, 140, 300, 600, 900] == left
 
 
-def test_nothing_is_left_again_that_is_wanted_again_or_was_handed_over() -> None:
+def test_nothing_is_left_again_that_was_handed_over() -> None:
     desk = Desk(Subscriptions(NOBODY, lambda: None), terms())
-    desk.want(*TOPICS[:2])
+    desk.want(TOPICS[1])
     desk.speak()
-    desk.happen("drop", TOPICS[0])
     desk.book.release(TOPICS[1])
-    desk.speak()
-    desk.want(TOPICS[0])
-    desk.speak()
     desk.book.astray(candle(TOPICS[1]), 1_000.0)
-    assert ([], []) == desk.book.next_batch(desk.terms, 5.0)
+    assert ([], []) == desk.book.next_batch(desk.terms, 1_000.0)
+
+
+def test_what_is_wanted_again_and_left_again_is_left_as_for_the_first_time() -> None:
+    """Also where it was left to be subscribed to anew: that was heard, or it would bring data."""
+    desk = Desk(Subscriptions(NOBODY, lambda: None), terms())
+    for step in ("want", "drop", "want", "yes", "again", "yes", "drop"):
+        desk.happen(step, TOPICS[0])
+        desk.speak()
+    left: list[int] = []
+    for second in range(100):
+        desk.book.astray(candle(TOPICS[0]), second)
+        left += [second] if desk.book.next_batch(desk.terms, second)[1] else []
+    assert [20, 60] == left
 
 
 def candle(topic: Topic) -> Candle:
