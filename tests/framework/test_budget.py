@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import random
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import suppress
 from itertools import pairwise
 
@@ -12,15 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.framework.scripted import Scripted
+from tests.framework.scripted import ACCOUNT, Scripted, ScriptedTransport, adapter, rows
 from tests.framework.test_collector import World, play
 from wickwire import DAY_NS, SECOND_NS, Counting, FaultKind, HttpReply, HttpRequest, Limits, Rate, VenueError
+from wickwire.breaker import Breaker
 from wickwire.budget import Budget, GaveWay, Place, Priority, Turnstile
 from wickwire.collector import Collector
+from wickwire.history import History
 from wickwire.limits import both
 from wickwire.meter import Meter
-from wickwire.retry import LONGEST_ASKED_S
-from wickwire.simulate.loops import run_virtual
+from wickwire.retry import LONGEST_ASKED_S, Backoff
+from wickwire.simulate.loops import run_virtual, running_clock
 
 HEADERS = ("x-most", "x-left", "x-next")
 BUCKET = Rate(10, 10.0, counting=Counting.BUCKET)
@@ -272,6 +275,27 @@ def test_what_is_under_way_does_not_give_way() -> None:
             await asyncio.sleep(5)
 
     spending(test)
+
+
+def test_a_conversation_gives_way_before_its_first_request_alone() -> None:
+    """What the venue was asked for already would be asked for again."""
+
+    def talk() -> Generator[HttpRequest, HttpReply, float]:
+        for _ in range(2):
+            yield HttpRequest(url="https://rest.scripted.example/candles")
+        return now_s()
+
+    async def test(budget: Budget) -> None:
+        clock, transport = running_clock(), ScriptedTransport(answer=lambda _: rows(), takes_s=2.0)
+        breaker = Breaker("scripted", Backoff(), clock, random.Random(1))
+        history = History(adapter(), ACCOUNT, transport, budget, breaker, clock)
+        assert await history.converse(talk(), Priority.HEAL, place=Place(now_s() + 1.0)) > 10.0
+        with pytest.raises(GaveWay):
+            await history.converse(talk(), Priority.HEAL, place=Place(now_s() + 1.0))
+        assert 2 == len(transport.requests)
+        assert 0 == history.failures
+
+    spending(test, rest=Rate(1, 10.0, burst=1))
 
 
 def test_of_those_that_are_as_urgent_the_most_important_goes_first() -> None:

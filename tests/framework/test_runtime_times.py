@@ -136,8 +136,8 @@ def test_what_tells_the_time_late_makes_no_old_row_the_last_word(off_s: int) -> 
         first = world.minute
         world.transport.dated = False
         world.transport.takes_s = 52.0  # a page comes after the heartbeat that follows the subscription
-        await collector.add("scripted:BTC/USD@1m", since=first * MINUTE_NS)
-        world.truth[first] = 105
+        world.truth |= {first - 1: 104, first: 105}
+        await collector.add("scripted:BTC/USD@1m", since=(first - 1) * MINUTE_NS)
         await asyncio.sleep(1.8)
         tell_time(world)
         await world.next_minute(1)
@@ -149,11 +149,12 @@ def test_what_tells_the_time_late_makes_no_old_row_the_last_word(off_s: int) -> 
         await asyncio.sleep(0.5)
         world.trade(106)
         await asyncio.sleep(0.1)
-        assert [] == await world.stored(), "whether that was the last row, history knows"
+        [before] = await world.stored()
+        assert (first - 1, Decimal(104), "HISTORY") == brief(before), "how the next ended nobody knows"
         world.transport.takes_s = 0.0
         await world.next_minute()
 
-        assert (first, Decimal(105), "HISTORY") == brief((await world.stored())[0])
+        assert (first, Decimal(105), "HISTORY") == brief((await world.stored())[1])
 
     def tell_time(world: World) -> None:
         world.stream.say({"told_ns": (running_clock().now_ns() // SECOND_NS - 2) * SECOND_NS})
