@@ -93,7 +93,7 @@ def _habit(name: str, *series: str, starts_ns: int = _WEEK_ENDS) -> Fault:
 FAULTS: Final = (
     _kraken("mute", falls=True),
     # the other pair of the connection goes on, which counts as a sign that the silent one had its last trade
-    _kraken("mute_symbol", {"symbol": "BTC/USD"}, misleads=True),
+    _kraken("mute_symbol", {"symbol": "BTC/USD"}),
     _kraken("silent_ack", cut=True, falls=True),
     _kraken("silent_ack", {"acked": False}, cut=True, falls=True),
     _kraken("silent_ack", {"symbol": "ETH/USD"}, cut=True),
