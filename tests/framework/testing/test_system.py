@@ -32,6 +32,25 @@ def test_what_is_wrong_with_an_adapter_shows_in_whole_runs(ids, name):
     assert all(one.shown and one.command for one in found.values())
 
 
+@pytest.mark.parametrize(
+    ("refused", "state"),
+    [
+        ('"on" in details', State.PASSED),
+        ('details.get("symbol") != "GLOW/USD"', State.PASSED),
+        ("True", State.SKIPPED),
+    ],
+)
+def test_a_fault_that_happens_once_is_not_switched_off_and_one_that_needs_more_is_left_out(refused, state):
+    loses = 'case "lose_trades":\n'
+    simulator = (
+        ("        return FAULTS\n", '        return {"lose_trades": FAULTS["lose_trades"]}\n'),
+        (loses, f'{loses}                if {refused}:\n                    raise ValueError("not so")\n'),
+    )
+    found = found_in(edited(simulator=simulator), "W08")
+
+    assert state is found["W08"].state, found
+
+
 def test_what_nobody_can_heal_is_a_hole_and_no_fault_of_the_adapter():
     """It has no history to ask for."""
     found = found_in(edited(("        rest=True,", "        rest=False,")), "W01 W02 W03 W04 W06")
