@@ -159,6 +159,11 @@ class Buckets:
             end_ns = min(close_ns, latest_ns) if close_ns > open_ns else latest_ns
         return end_ns
 
+    def over_at(self, now_ns: int) -> int:
+        """Return the end of the last bucket that is over at *now_ns*; the same where the grid does not say."""
+        open_ns = self._open_at(now_ns)
+        return now_ns if open_ns is None else open_ns
+
     def over_by(self, now_ns: int, frontier_ns: int) -> int:
         """Return the end of the last bucket that is over at *now_ns*, at least *frontier_ns*.
 

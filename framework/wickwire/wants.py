@@ -60,7 +60,9 @@ def lacking(
         before_ns: Only what opens before this.
         tried: Nothing that lies in one of these; in order, not overlapping.
     """
-    end_ns = due_ns if before_ns is None else min(due_ns, before_ns)
+    end_ns = ledger.buckets.over_at(due_ns)  # who wants the past of a young series wants its running bucket too
+    if before_ns is not None:
+        end_ns = min(end_ns, before_ns)
     doubtful = without(doubtful_ranges(ledger), tried)
     for row in reversed(doubtful):
         if row.since_ns < min(end_ns, ledger.frontier_ns) and row.until_ns <= due_ns:

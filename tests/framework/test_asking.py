@@ -417,6 +417,35 @@ def test_what_time_alone_proves_empty_second_by_second_is_not_asked_for_each_sec
     assert 10 <= len(asked) <= 70, "some tries for each minute that is proven"
 
 
+@pytest.mark.parametrize("timeframe", ["1h", "1d"])
+def test_the_bucket_that_runs_when_the_past_of_a_young_series_is_wanted_is_asked_for_once_it_is_over(
+    timeframe: str,
+) -> None:
+    """The series begins with the next bucket, so that one lies behind its frontier (seed 4179)."""
+    made = case(origin=27, timeframe=timeframe)
+    ledger = made.ledger
+    size_ns = ledger.buckets.size_ns
+    opens_ns = ledger.frontier_ns - size_ns
+    ledger.reach_back(opens_ns - size_ns)
+    asked: list[tuple[int, int]] = []
+    at_s = 27 * 60.0
+    while now(at_s).ns < ledger.frontier_ns + 60 * SECOND_NS:
+        want = made.asking.next(now(at_s))
+        if want is not None and not want.first and not want.known:
+            asked.append(((want.since_ns - opens_ns) // size_ns, (want.until_ns - opens_ns) // size_ns))
+        if want is not None:
+            over_ns = min(want.until_ns, ledger.buckets.over_at(now(at_s).ns))
+            page = Page(candles=[], covered=(want.since_ns, max(want.since_ns, over_ns)))
+            before = ledger.progress
+            ledger.page(page, want, now(at_s).ns, route=Rung.POLL)
+            forward = ledger.progress != before
+            made.asking.answered(want, now(at_s).ns, now(at_s), forward=forward)
+        at_s = max(at_s + 0.5, (made.asking.wake_ns(now(at_s)) - T0) / SECOND_NS)
+
+    assert [(-1, 0), (0, 1)] == asked
+    assert not ledger.holes
+
+
 @attrs.frozen
 class TwoSessions:
     """Ten minutes from T0 on, and again a day later."""
