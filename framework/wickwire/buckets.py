@@ -160,7 +160,7 @@ class Buckets:
         return end_ns
 
     def over_at(self, now_ns: int) -> int:
-        """Return the end of the last bucket that is over at *now_ns*; the same where the grid does not say."""
+        """Return the end of the last bucket that is over at *now_ns*; that itself where no grid says."""
         open_ns = self._open_at(now_ns)
         return now_ns if open_ns is None else open_ns
 

@@ -60,7 +60,7 @@ def lacking(
         before_ns: Only what opens before this.
         tried: Nothing that lies in one of these; in order, not overlapping.
     """
-    end_ns = ledger.buckets.over_at(due_ns)  # who wants the past of a young series wants its running bucket too
+    end_ns = ledger.buckets.over_at(due_ns)  # the past of a young series has a running bucket too
     if before_ns is not None:
         end_ns = min(end_ns, before_ns)
     doubtful = without(doubtful_ranges(ledger), tried)

@@ -52,7 +52,7 @@ class Acting:
     def __init__(self, stage: Stage) -> None:
         """Play nothing yet."""
         self._stage = stage
-        self.guests = Guests(stage)
+        self.guests = Guests(stage, self._note_company)
         self._rotating = asyncio.Lock()
         self._absent: dict[str, tuple[int, str]] = {}
 
@@ -193,11 +193,7 @@ class Acting:
 
     def _note_absence(self, life: Life, name: str) -> None:
         """Note what brings a series that is left, where it is not wanted for another one too."""
-        sights = {
-            str(one.series): sight_of(one.series, one.rung)
-            for one in life.collector.health().series
-            if str(one.series) == name or str(one.series) in self._stage.series
-        }
+        sights = {str(one.series): sight_of(one.series, one.rung) for one in life.collector.health().series}
         sight = sights.pop(name, "rest")
         if sight not in sights.values() and not sight.startswith("rest"):
             self._absent[name] = self._stage.true.now_ns(), sight
@@ -206,7 +202,15 @@ class Acting:
         """Note when data came last of what was left."""
         if name in self._absent:
             left_ns, sight = self._absent.pop(name)
-            self._stage.left.append((name, left_ns, self._stage.books.seen_ns.get(sight, 0)))
+            self._stage.left.append((name, left_ns, self._stage.books.data_ns.get(sight, 0)))
+
+    def _note_company(self, name: str) -> None:
+        """Note when data came last of what was left, as a guest wants something of the same symbol now."""
+        guest = Series.parse(name)
+        for gone in [*self._absent]:
+            one = Series.parse(gone)
+            if (one.venue, one.symbol) == (guest.venue, guest.symbol):
+                self._note_return(gone)
 
     # ----------------------------------------------------------------------------------------- the host
 

@@ -97,9 +97,10 @@ class Guests:
         turned_down: When, which series, and why none of the places was its own that there were.
     """
 
-    def __init__(self, stage: Stage) -> None:
-        """Let nobody come yet."""
+    def __init__(self, stage: Stage, comes: Callable[[str], None]) -> None:
+        """Let nobody come yet; *comes* is told what each wants."""
         self._stage = stage
+        self._comes = comes
         self._there: dict[str, set[str]] = {}
         self._number = 0
         self.turned_down: list[tuple[int, str, str]] = []
@@ -164,6 +165,7 @@ class Guests:
         if act.trouble.name == "boarding":
             self._stage.run_errand(_rotated(life, one.venue), f"rotate {one.venue} for a guest")
             await asyncio.sleep(rng.uniform(*BOARDING_S))
+        self._comes(name)
         with contextlib.suppress(StoreError):
             try:
                 await life.collector.add(name)

@@ -61,7 +61,8 @@ class Ledgers:
         in_vain: When a request was sent that failed too, after several in a row had, by host and life.
         refusals: Answers "too many requests", by host and life: when, and how long the venue asked for.
         tries: Attempts by venue: when in true nanoseconds, whether it went well, whether it was for a stream.
-        seen_ns: When a frame of something was handed over last.
+        seen_ns: When a frame of something was handed over last, or one that confirms a subscription to it.
+        data_ns: When data of it were handed over last.
         first_ns: By venue, when data of it was handed over first since `mark`.
         door: What who wants to open a stream is told, where that is no: host, status and seconds to wait.
         let_in: When a stream was opened, by host and life, in the loop's seconds.
@@ -86,6 +87,7 @@ class Ledgers:
     refusals: dict[tuple[str, int], list[tuple[float, float]]] = attrs.field(factory=dict)
     tries: dict[str, list[tuple[int, bool, bool]]] = attrs.field(factory=dict)
     seen_ns: dict[str, int] = attrs.field(factory=dict)
+    data_ns: dict[str, int] = attrs.field(factory=dict)
     first_ns: dict[str, int] = attrs.field(factory=dict)
     _failures: dict[tuple[str, int], int] = attrs.field(factory=dict)
     door: dict[int, tuple[str, int, int | None]] = attrs.field(factory=dict)
@@ -163,6 +165,7 @@ class Ledgers:
                 else:
                     now_ns = self.seen_ns[what] = self.now_ns()
                     if is_data:
+                        self.data_ns[what] = now_ns
                         self.first_ns.setdefault(venue, now_ns)
 
 

@@ -174,7 +174,7 @@ class Stage:
             await asyncio.sleep(PARTING_S)
             wanted = {sights[Series.parse(name)] for name in self.series}
             self.left += [
-                (name, left_ns, self.books.seen_ns.get(sight, 0))
+                (name, left_ns, self.books.data_ns.get(sight, 0))
                 for name in chosen
                 if (sight := sights[Series.parse(name)]) not in wanted and not sight.startswith("rest")
             ]
