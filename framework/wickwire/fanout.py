@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 from weakref import ReferenceType, ref
 
 from wickwire.clock import loop_s
+from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, StoreError, UsageError
 from wickwire.model import Candle, Quote, Series, SeriesCandle, Trade
 from wickwire.queues import BOUND, Latest, Newest, Policy, checked_bound
@@ -293,6 +294,7 @@ class FeedRoute(Generic[E]):
     def __init__(self, series: Series) -> None:
         """Start without readers."""
         self.series = series
+        self._topic = Topic(series.symbol, series.what)
         self.readers: dict[ReferenceType[AnyFeedReader], None] = {}
         self.received = 0
         self.latest: E | None = None
@@ -334,7 +336,7 @@ class FeedRoute(Generic[E]):
 
     def subscribed(self, session: Session) -> None:
         """Note that it lives."""
-        self._session, self.heard_s = session, session.frame_s
+        self._session, self.heard_s = session, session.confirmed_s(self._topic)
         self.live, self.refusal, self.why = True, "", ""
 
     def moved(self, session: Session) -> None:

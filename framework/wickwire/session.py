@@ -180,6 +180,10 @@ class Session:
         """Return how far the subscription to *topic* is; None when it is not wanted here."""
         return self._book.phase(topic)
 
+    def confirmed_s(self, topic: Topic) -> float:
+        """Return when *topic* was confirmed here, in the loop's time; minus infinity for never."""
+        return self._book.confirmed_s(topic)
+
     @property
     def subscriptions(self) -> list[tuple[Topic, str, int, int]]:
         """Of each topic how far it is, how often it was asked for, and how many events came of it."""

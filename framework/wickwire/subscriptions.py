@@ -72,6 +72,7 @@ class _Subscription:
     asked: int = 0
     batch: int = 0
     early: bool = False
+    confirmed_s: float = -math.inf
 
 
 class Subscriptions:
@@ -129,6 +130,11 @@ class Subscriptions:
         """Return how far the subscription to *topic* is; None when it is not wanted here."""
         subscription = self._topics.get(topic)
         return None if subscription is None else subscription.phase
+
+    def confirmed_s(self, topic: Topic) -> float:
+        """Return when the subscription to *topic* was confirmed last, in the loop's time."""
+        subscription = self._topics.get(topic)
+        return -math.inf if subscription is None else subscription.confirmed_s
 
     def told(self) -> list[tuple[Topic, str, int, int]]:
         """Return of each topic how far it is, how often it was asked for, and how many events came of it."""
@@ -241,7 +247,7 @@ class Subscriptions:
 
     def _confirm(self, subscription: _Subscription) -> None:
         if subscription.phase is not TopicPhase.CONFIRMED:
-            subscription.phase = TopicPhase.CONFIRMED
+            subscription.phase, subscription.confirmed_s = TopicPhase.CONFIRMED, self._session.frame_s
             self._lead(subscription.topic, subscription.route.receive)
             subscription.route.subscribed(self._session)
             self._changed()

@@ -62,6 +62,25 @@ def test_a_feed_that_never_brought_anything_is_quiet_too() -> None:
     play(test)
 
 
+def test_who_joins_a_mute_topic_is_not_live_because_its_connection_is() -> None:
+    """Candles are built of the same trades, which were confirmed long ago; nothing came since (seed 4153)."""
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await asyncio.sleep(1)
+        world.stream.say({"accepted": ["BTC/USD@trades"]})
+        for _ in range(3):
+            await asyncio.sleep(LIVE_S / 2)
+            world.stream.say({"beat": 1})
+        await collector.add(TRADES)
+        await asyncio.sleep(0.1)
+
+        health = feed(collector)
+        assert (Condition.QUIET, 90.1) == (health.condition, round(health.age_s or 0.0, 3))
+
+    play(test, World(plugin=Scripted(stream=False, support={"trades": True})))
+
+
 def test_a_feed_without_a_subscription_has_no_age() -> None:
     async def test(world: World, collector: Collector) -> None:
         await collector.add(TRADES)

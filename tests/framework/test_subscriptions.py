@@ -17,8 +17,16 @@ from wickwire.subscriptions import Subscriptions, TopicPhase
 
 MINUTE = Timeframe.parse("1m")
 TOPICS = [Topic(f"S{number}/USD", MINUTE) for number in range(5)]
-NOBODY = cast("Session", None)
-"""The book only hands it to routes, and these do not look."""
+
+
+@attrs.frozen
+class Silent:
+    """All that a book asks of its session: when the last frame came. The routes do not look at it."""
+
+    frame_s: float = 0.0
+
+
+NOBODY = cast("Session", Silent())
 
 
 def terms(*, topics_per_frame: int = 50, changes_in_flight: int = 8, acknowledges: bool = True) -> Endpoint:

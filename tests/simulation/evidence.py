@@ -56,15 +56,15 @@ BOUNDS: Final = {"tasks": 400, "streams": 24, "unread frames": 1_024}
 """Twenty series on five venues, a reader, a listener, and the life before that is still being buried."""
 
 
-def _proven_by_s(stage: Stage, support: OhlcvSupport, length_s: float) -> float:
+def _proven_by_s(support: OhlcvSupport, length_s: float) -> float:
     """Return how much later than usual a newer row may come, where nothing else proves that a bucket is over.
 
-    The venue's time is not known either where history comes over a stream and the only clock that tells it is
-    wrong: its feed shows a row of the next minute, and the next question finds that.
+    Where history comes over a stream the venue's time is known by rows alone, and while nothing is traded the
+    first row of the next minute is what tells it; then the next question finds that.
     """
     if support.proof_s:
         return length_s
-    return UNPROVEN_S if support.over_stream and stage.script.login_ahead_s else 0.0
+    return UNPROVEN_S if support.over_stream else 0.0
 
 
 async def evidence(stage: Stage) -> dict[str, Any]:
@@ -106,7 +106,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "polled_limit_s": 2 * length_s + 2 * waits_s + LIVE_S + support.proof_s,
             "late_s": length_s + waits_s + 60.0,
             "wait_s": waits_s + length_s,
-            "usual_s": waits_s + UNEASE_S + _proven_by_s(stage, support, length_s),
+            "usual_s": waits_s + UNEASE_S + _proven_by_s(support, length_s),
             "slow": _is_thin(stage, one, state.frontier_ns),
             "shut": not any(
                 candle.close_ns + waits_s * SECOND_NS < ended_ns
