@@ -40,7 +40,8 @@ TAIL = 1_024
 """How many of the last closes `Store.load` brings back, so that the ledger knows their evidence."""
 
 
-_USER_INFO: Final = re.compile(r"(?<=:)//(?!/)[^?#]*@")
+# an unescaped "?" or "#" in a password ends nothing: what looks like "user:secret" goes up to the last "@"
+_USER_INFO: Final = re.compile(r"(?<=:)//(?!/)(?:[^/?#@]*:(?![0-9]*/).*|[^?#]*)@")
 _SECRET: Final = re.compile(
     r"([?&;][^=&;#]*(?:pass|pwd|secret|token|key|auth|credential)[^=&;#]*=)[^&;#]*", re.IGNORECASE
 )

@@ -392,7 +392,7 @@ def test_a_scheme_without_a_plugin_of_its_name_is_offered_to_those_loaded():
 @pytest.mark.parametrize(
     ("url", "text"),
     [
-        ("shelv:/top", r"no plugin takes 'shelv' \(did you mean 'shelf'\?\); there are memory, shelf"),
+        ("shelv:/top", r"no plugin takes 'shelv' \(did you mean 'shelf'\?\); there are memory, postgres, postgresql, shelf"),
         ("wickwire.db", r"store 'wickwire.db' has no scheme; write memory: or sqlite:wickwire.db"),
         ("", r"store '' has no scheme; write memory: or sqlite:wickwire.db"),
         ("ledger://me:secret@host/db", r"store 'ledger://\.\.\.@host/db': no plugin takes 'ledger'"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
+import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugins.postgres.server import fresh_url
 from wickwire import (
     MINUTE_NS,
     REAL,
@@ -37,12 +40,30 @@ from wickwire import (
     settled,
 )
 from wickwire.store import shown_store
+from wickwire_postgres import PostgresStore
+from wickwire_postgres.address import parse_address
 from wickwire_sqlite import SqliteStore
+
+
+def postgres(base: str | None = None) -> PostgresStore:
+    address = parse_address(fresh_url(base))
+    assert address is not None
+    return PostgresStore(address)
+
 
 STORES: dict[str, Callable[[Path], Store]] = {
     "memory": lambda _: MemoryStore(),
     "sqlite": lambda folder: SqliteStore(folder / "store.db"),
     "sqlite-inline": lambda folder: SqliteStore(folder / "store.db", inline=True),
+    "postgres": lambda _: postgres(),
+    **{
+        name: functools.partial(lambda url, _: postgres(url), os.environ[variable])
+        for name, variable in (
+            ("postgres-given", "WICKWIRE_POSTGRES_URL"),
+            ("timescale-given", "WICKWIRE_TIMESCALE_URL"),
+        )
+        if os.environ.get(variable)
+    },
 }
 """Name to a function that makes a store in an empty folder."""
 
@@ -131,7 +152,7 @@ def test_better_evidence_changes_nothing_else():
 # ------------------------------------------------------------------------------------------- the contract
 
 
-@pytest.mark.parametrize("kind", [MemoryStore, SqliteStore])
+@pytest.mark.parametrize("kind", [MemoryStore, SqliteStore, PostgresStore])
 def test_a_store_has_every_method_of_the_contract(kind):
     for name, method in inspect.getmembers(Store, inspect.isfunction):
         if not name.startswith("_"):
@@ -419,7 +440,7 @@ def test_a_closed_store_refuses_and_says_its_name(store):
             store.last_seq,
             lambda: store.latest(BTC),
         ):
-            with pytest.raises(StoreError, match=r"memory|store\.db"):
+            with pytest.raises(StoreError, match=r"memory|store\.db|postgres"):
                 await attempt()
 
     asyncio.run(main())

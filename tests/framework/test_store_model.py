@@ -15,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.plugins.postgres.server import fresh_url, shared_server
 from wickwire import (
     Candle,
     Change,
@@ -28,6 +29,8 @@ from wickwire import (
     SeriesState,
     Store,
 )
+from wickwire_postgres import PostgresStore
+from wickwire_postgres.address import parse_address
 from wickwire_sqlite import SqliteStore
 
 ALL = [Series.parse(text) for text in ("kraken:A@1m", "kraken.x:A@1m", "kraken:A@5m", "yahoo:B@1d")]
@@ -183,7 +186,26 @@ class SqliteBesideModel(StoreBesideModel):
         return SqliteStore(folder / "store.db", inline=True, power_safe=False)
 
 
+class PostgresBesideModel(StoreBesideModel):
+    def __init__(self) -> None:
+        super().__init__()
+        self.url = fresh_url()
+
+    @initialize()
+    def begin(self) -> None:
+        address = parse_address(self.url)
+        assert address is not None
+        self.store = PostgresStore(address)
+        self.run(self.store.open())
+
+    def teardown(self) -> None:
+        super().teardown()
+        shared_server().psql(f"DROP SCHEMA IF EXISTS {self.url.rpartition('=')[2]} CASCADE")
+
+
 TestMemory = MemoryBesideModel.TestCase
 TestMemory.settings = settings(deadline=None, max_examples=60, stateful_step_count=20)
 TestSqlite = SqliteBesideModel.TestCase
 TestSqlite.settings = settings(deadline=None, max_examples=60, stateful_step_count=20)
+TestPostgres = PostgresBesideModel.TestCase
+TestPostgres.settings = settings(deadline=None, max_examples=20, stateful_step_count=15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -27,6 +28,7 @@ __all__ = [
 PAGE_ROWS: Final = 5_000
 _MOST_NAMED: Final = 20
 _LAST_NS: Final = 2**63 - 1
+_MODE: Final = re.compile(r"[?&]mode=")  # and not sslmode=
 LACKING: Final = (HoleKind.MISSING, HoleKind.UNREACHABLE, HoleKind.UNKNOWN)
 """Kinds of holes that mean that something is not there; the others are proven to hold nothing."""
 
@@ -77,7 +79,7 @@ async def reading(settings: Settings, url: str | None) -> AsyncIterator[Store]:
 
 def _readonly(url: str) -> str:
     """Return *url* with the option that every store takes for reading only."""
-    if url.startswith("memory:") or "mode=" in url:
+    if url.startswith("memory:") or _MODE.search(url):
         return url
     return f"{url}{'&' if '?' in url else '?'}mode=ro"
 

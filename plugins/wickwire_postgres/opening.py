@@ -1,0 +1,80 @@
+"""Opening a schema: the server is looked at before anything in it is changed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from wickwire import StoreError
+from wickwire_postgres.address import Address
+from wickwire_postgres.driver import Connection
+from wickwire_postgres.partitions import drop_before
+from wickwire_postgres.schema import MIGRATIONS, Layout, layout_of, migrate, quoted, version_of
+from wickwire_postgres.timescale import set_policies
+
+__all__ = ["OLDEST_SERVER", "prepare", "retain"]
+
+OLDEST_SERVER: Final = 13
+
+
+async def prepare(connection: Connection, address: Address) -> Layout:
+    """Look at the server, bring the schema of *address* to the newest version, and return how it is laid out.
+
+    Raises:
+        StoreError: The server is too old or of another encoding, lacks what an option needs, or the schema is
+            somebody else's, or newer.
+    """
+    server = connection.get_server_version()
+    if server.major < OLDEST_SERVER:
+        raise StoreError(
+            f"store {address.shown!r}: the server is PostgreSQL {server.major}.{server.minor}, and "
+            f"{OLDEST_SERVER} is the oldest that is supported; upgrade it, or name another one"
+        )
+    encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding != "UTF8":
+        raise StoreError(
+            f"store {address.shown!r}: the database is encoded as {encoding}, which does not hold every "
+            "symbol; make one with createdb --encoding=UTF8 --template=template0"
+        )
+    version = await version_of(connection, address.schema, address.shown)
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"store {address.shown!r}: its schema {version} is newer than {len(MIGRATIONS)}, which this is "
+            "for; use the newer wickwire"
+        )
+    if not address.readonly:
+        await migrate(connection, address.schema, address.shown, timescale=address.timescale)
+        layout = await layout_of(connection)
+        if not layout.native:
+            await set_policies(connection, quoted(layout.timescale), address)
+        elif address.compress_after_ns is not None:
+            raise StoreError(
+                f"store {address.shown!r}: compress_after is done by TimescaleDB, which this schema "
+                "does not use; leave it out, or CREATE EXTENSION timescaledb and name a new schema"
+            )
+        return layout
+    if not version:
+        raise StoreError(
+            f"store {address.shown!r}: there is nothing in the schema {address.schema!r}; `wickwire collect` "
+            "or `wickwire backfill` makes it, --store names another"
+        )
+    if version < len(MIGRATIONS):
+        raise StoreError(
+            f"store {address.shown!r}: its schema {version} is older than {len(MIGRATIONS)}, which this is "
+            "for; open it for writing once to bring it forward"
+        )
+    return await layout_of(connection)
+
+
+async def retain(connection: Connection, retention_ns: int) -> list[str]:
+    """Drop the partitions of what is older than *retention_ns*; return their names.
+
+    Nobody commits meanwhile. Readers are waited for, and those that come later wait with it: not for long.
+    """
+    async with connection.transaction():
+        await connection.execute("SET LOCAL lock_timeout = '2s'")
+        now_ns = await connection.fetchval(
+            "SELECT (extract(epoch FROM now()) * 1000000)::bigint * 1000 FROM sequence FOR UPDATE"
+        )
+        cutoff_ns = now_ns - retention_ns
+        await connection.execute("DELETE FROM superseded WHERE open_ns < $1", cutoff_ns)
+        return await drop_before(connection, cutoff_ns)

@@ -1,0 +1,295 @@
+"""The store itself: a few connections, one commit at a time, and what is done when one of them fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
+
+from wickwire import (
+    REAL,
+    TAIL,
+    Change,
+    Hole,
+    Loaded,
+    Series,
+    SeriesCandle,
+    SeriesState,
+    StoreError,
+    other_world,
+)
+from wickwire_postgres.address import Address
+from wickwire_postgres.check import world_of, wrongs
+from wickwire_postgres.commit import Memory, Writer, lock_head
+from wickwire_postgres.driver import ERRORS, Connection, Pool, explained, make_pool, passes
+from wickwire_postgres.opening import prepare, retain
+from wickwire_postgres.rows import candle_of, hole_of, key_of, listed, series_of
+from wickwire_postgres.schema import Layout, quoted
+
+__all__ = ["PostgresStore"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_LOWEST: Final = -(2**63)
+_HIGHEST: Final = 2**63 - 1
+_KEY: Final = "venue = $1 AND variant = $2 AND symbol = $3 AND what = $4"
+_STATE: Final = f"SELECT id, origin_ns, frontier_ns FROM series WHERE {_KEY}"  # noqa: S608 - constants only
+_CLOSED: Final = f"SELECT {listed()} FROM closed"  # noqa: S608 - constants only
+_OF_SERIES: Final = f"{_CLOSED} WHERE series = (SELECT id FROM series WHERE {_KEY})"  # noqa: S608 - same
+_RANGE: Final = f"{_OF_SERIES} AND open_ns >= $5 AND open_ns <= $6 ORDER BY open_ns LIMIT $7"
+_LAST: Final = f"{_OF_SERIES} ORDER BY open_ns DESC LIMIT $5"
+_SINCE: Final = f"{_CLOSED} WHERE seq > $1 ORDER BY seq LIMIT $2"
+
+_PAUSES_S: Final = (0.05, 0.2, 0.8, 2.0)
+"""How long to wait before each further attempt: a server that restarts is back within a few seconds."""
+_CLOSE_S: Final = 5.0
+_RETAIN_S: Final = 3_600.0
+
+
+class PostgresStore:
+    """Closed candles in one schema of a PostgreSQL database, for several collectors and readers at once.
+
+    What is committed is on the server's disk, unless the address says otherwise. Commits take turns by the
+    lock of one row, so that `seq` is the order in which they can be seen, too. Lives in the event loop that
+    opened it.
+    """
+
+    def __init__(self, address: Address) -> None:
+        """Remember where; nothing is connected yet."""
+        self._address = address
+        self._pool: Pool | None = None
+        self._turn = asyncio.Lock()
+        self._memory = Memory()
+        self._layout = Layout()
+        self._series: dict[int, Series] = {}
+        self._world = REAL
+        self._retain_s = 0.0
+
+    def __repr__(self) -> str:
+        """Show the address without its secrets."""
+        return f"PostgresStore({self._address.shown!r})"
+
+    async def open(self) -> None:
+        """Connect; create the schema and bring it forward where that is needed.
+
+        Raises:
+            StoreError: It cannot be reached, refuses us, lacks rights, is too old, or its schema is somebody
+                else's or newer than this version.
+        """
+        try:
+            await self._patiently("open it", self._connect)
+            self._layout = await self._run("open it", lambda one: prepare(one, self._address))
+            await self._retain()
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Disconnect; what was committed stays. Safe to repeat."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await pool.close()
+        except (TimeoutError, *ERRORS):
+            pool.terminate()
+        except asyncio.CancelledError:
+            pool.terminate()
+            raise
+
+    async def world(self) -> str:
+        """Return whose candles these are; nothing where it knows of no series."""
+        return await self._run("read whose candles it holds", world_of)
+
+    async def claim(self, world: str) -> None:
+        """Commit candles of *world* from now on; `commit` refuses where there are those of another."""
+        self._world, self._memory = world, Memory()
+
+    async def check(self) -> Sequence[str]:
+        """Read everything; return what is damaged, a sentence each. Takes seconds for a million candles."""
+        return await self._run("check it", lambda connection: wrongs(connection, self._address.schema))
+
+    async def load(self, series: Series) -> Loaded | None:
+        """Return what is known of *series* and its last `TAIL` closes, oldest first; None when unknown."""
+
+        async def read(connection: Connection) -> Loaded | None:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                found = await connection.fetchrow(_STATE, *key_of(series))
+                if found is None:
+                    return None
+                holes = await _holes(connection, "WHERE series = $1", found[0])
+                tail = await connection.fetch(_LAST, *key_of(series), TAIL)
+            state = SeriesState(
+                series=series, origin_ns=found[1], frontier_ns=found[2], holes=tuple(holes[found[0]])
+            )
+            return Loaded(state=state, tail=[candle_of(series, row) for row in reversed(tail)])
+
+        return await self._run(f"load {series}", read)
+
+    async def commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
+        """Store *changes* in one transaction and return what is news.
+
+        A commit that fails in passing is made again. Where its answer was lost and it was made after all,
+        what was news then is returned.
+
+        Raises:
+            StoreError: Nothing of it is acknowledged; it may be committed again.
+        """
+        doubtful: dict[int, SeriesCandle] = {}
+
+        async def write(connection: Connection) -> Sequence[SeriesCandle]:
+            memory, self._memory = self._memory, Memory()  # forgotten unless the transaction succeeds
+            async with connection.transaction():
+                head = await lock_head(connection, power_safe=self._address.power_safe)
+                if head is None:
+                    raise StoreError(
+                        f"store {self._address.shown!r}: its table 'sequence' is empty; restore a copy"
+                    )
+                if memory.commits != head.commits:  # another process has committed meanwhile
+                    await self._settle(connection)
+                writer = Writer(connection, memory, head, self._layout)
+                news = await writer.apply(changes)
+                if doubtful:
+                    stored = await writer.found_again([*doubtful.values()])
+                    news = sorted([*stored, *news], key=lambda one: one.seq)
+                doubtful.update((one.seq, one) for one in news)
+            self._memory = memory
+            return news
+
+        async with self._turn:
+            news = await self._run("commit", write)
+            try:
+                await self._retain()
+            except StoreError as exc:  # the commit is made, and there is another hour
+                log.warning("retention failed", extra={"why": str(exc)})
+        return news
+
+    async def candles(
+        self, series: Series, since_ns: int, until_ns: int, *, limit: int
+    ) -> Sequence[SeriesCandle]:
+        """Return at most *limit* candles that open in `[since_ns, until_ns)`, oldest first."""
+        since, last = max(since_ns, _LOWEST), min(until_ns - 1, _HIGHEST)
+        if since > last:
+            return []
+        return await self._range(series, _RANGE, since, last, limit)
+
+    async def committed(self, after_seq: int, *, limit: int) -> Sequence[SeriesCandle]:
+        """Return at most *limit* candles of all series with a `seq` above *after_seq*, in that order."""
+
+        async def read(connection: Connection) -> Sequence[SeriesCandle]:
+            rows = await connection.fetch(_SINCE, max(min(after_seq, _HIGHEST), _LOWEST), limit)
+            if any(row[0] not in self._series for row in rows):
+                found = await connection.fetch("SELECT id, venue, variant, symbol, what FROM series")
+                self._series = {series_id: series_of(*key) for series_id, *key in found}
+            return [candle_of(self._series[row[0]], row) for row in rows]
+
+        return await self._run("read what was committed", read)
+
+    async def last_seq(self) -> int:
+        """Return the highest `seq` given so far; 0 when there is none."""
+
+        async def read(connection: Connection) -> int:
+            return int(await connection.fetchval("SELECT last_seq FROM sequence"))
+
+        return await self._run("read the sequence", read)
+
+    async def latest(self, series: Series) -> SeriesCandle | None:
+        """Return the candle that opens last, or None."""
+        rows = await self._range(series, _LAST, 1)
+        return rows[0] if rows else None
+
+    async def states(self) -> Sequence[SeriesState]:
+        """Return the state of every series, ordered by series."""
+
+        async def read(connection: Connection) -> Sequence[SeriesState]:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                rows = await connection.fetch(
+                    "SELECT id, origin_ns, frontier_ns, venue, variant, symbol, what FROM series"
+                )
+                holes = await _holes(connection, "")
+            states = [
+                SeriesState(
+                    series=series_of(*key),
+                    origin_ns=origin_ns,
+                    frontier_ns=frontier_ns,
+                    holes=tuple(holes[series_id]),
+                )
+                for series_id, origin_ns, frontier_ns, *key in rows
+            ]
+            return sorted(states, key=lambda state: state.series)
+
+        return await self._run("read the states", read)
+
+    # ------------------------------------------------------------------------------------- who runs what
+
+    async def _connect(self) -> None:
+        self._pool = await make_pool(self._address, quoted(self._address.schema))
+
+    async def _retain(self) -> None:
+        """Drop what is too old, once an hour; TimescaleDB does so by itself."""
+        age_ns = self._address.retention_ns
+        if age_ns is None or self._address.readonly or not self._layout.native:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._retain_s:
+            return
+        self._retain_s = loop.time() + _RETAIN_S
+        self._memory = Memory()
+        await self._run("drop what is too old", lambda one: retain(one, age_ns))
+
+    async def _settle(self, connection: Connection) -> None:
+        """Write down whose candles these are, where nothing is known of any; nobody else can do so now."""
+        held = await world_of(connection)
+        if held == "":
+            await connection.execute("UPDATE world SET name = $1", self._world)
+        elif held != self._world:
+            raise StoreError(other_world(self._address.shown, held, self._world))
+
+    async def _range(self, series: Series, query: str, *bounds: int) -> Sequence[SeriesCandle]:
+        async def read(connection: Connection) -> Sequence[SeriesCandle]:
+            rows = await connection.fetch(query, *key_of(series), *bounds)
+            return [candle_of(series, row) for row in rows]
+
+        return await self._run(f"read {series}", read)
+
+    async def _run(self, doing: str, job: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do *job* with a connection of its own, again where the reason why it failed may pass."""
+
+        async def attempt() -> T:
+            pool = self._pool
+            if pool is None:
+                raise StoreError(f"store {self._address.shown!r}: cannot {doing}: it is not open")
+            try:
+                async with pool.acquire() as connection:
+                    return await job(connection)
+            except ERRORS as exc:
+                if passes(exc):  # what the others talk to may be gone as well, or no longer be the primary
+                    with contextlib.suppress(*ERRORS):
+                        await pool.expire_connections()
+                raise
+
+        return await self._patiently(doing, attempt)
+
+    async def _patiently(self, doing: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        for pause_s in (*_PAUSES_S, None):
+            try:
+                return await attempt()
+            except ERRORS as exc:
+                if pause_s is None or not passes(exc):
+                    raise explained(self._address.shown, doing, exc) from exc
+            await asyncio.sleep(pause_s)
+        raise AssertionError("the last attempt returns or raises")
+
+
+async def _holes(connection: Connection, which: str, *values: int) -> dict[int, list[Hole]]:
+    holes: dict[int, list[Hole]] = defaultdict(list)
+    query = f"SELECT series, since_ns, until_ns, kind FROM holes {which} ORDER BY series, since_ns"  # noqa: S608 - constants only
+    for series_id, *hole in await connection.fetch(query, *values):
+        holes[series_id].append(hole_of(*hole))
+    return holes

@@ -1,0 +1,72 @@
+"""What TimescaleDB does where the database has it: chunks, compression, and dropping what is old.
+
+Its policies are jobs of the server. They are set when a store is opened with the option, and stay when it is
+opened without.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import asyncpg
+
+from wickwire import StoreError
+from wickwire_postgres.address import DAY_NS, Address
+from wickwire_postgres.driver import Connection
+
+__all__ = ["extension_schema", "make_hypertable", "set_policies"]
+
+_CHUNK_NS: Final = 30 * DAY_NS
+_NOW: Final = (
+    "CREATE FUNCTION now_ns() RETURNS bigint LANGUAGE sql STABLE "
+    "AS 'SELECT (extract(epoch FROM now()) * 1000000)::bigint * 1000'"
+)
+_COMPRESS: Final = (
+    "ALTER TABLE closed SET (timescaledb.compress, timescaledb.compress_segmentby = 'series', "
+    "timescaledb.compress_orderby = 'open_ns')"
+)
+
+
+async def extension_schema(connection: Connection) -> str:
+    """Return the schema that holds the functions of TimescaleDB; nothing where the database has none."""
+    found = await connection.fetchval(
+        "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace "
+        "WHERE e.extname = 'timescaledb'"
+    )
+    return found or ""
+
+
+async def make_hypertable(connection: Connection, functions: str) -> None:
+    """Let TimescaleDB cut `closed` into chunks of thirty days; *functions* is its quoted schema."""
+    await connection.execute(_NOW)
+    await connection.execute(
+        f"SELECT {functions}.create_hypertable('closed', 'open_ns', chunk_time_interval => $1::bigint, "
+        "create_default_indexes => false)",
+        _CHUNK_NS,
+    )
+    await connection.execute(f"SELECT {functions}.set_integer_now_func('closed', 'now_ns')")
+
+
+async def set_policies(connection: Connection, functions: str, address: Address) -> None:
+    """Have chunks compressed and dropped at the ages that *address* names.
+
+    Raises:
+        StoreError: This edition of TimescaleDB has no policies.
+    """
+    try:
+        async with connection.transaction():
+            if address.compress_after_ns is not None:
+                await connection.execute(_COMPRESS)
+                await _set_policy(connection, functions, "compression", address.compress_after_ns)
+            if address.retention_ns is not None:
+                await _set_policy(connection, functions, "retention", address.retention_ns)
+    except asyncpg.FeatureNotSupportedError as exc:
+        raise StoreError(
+            f"store {address.shown!r}: this TimescaleDB has no policies ({exc}); install its community "
+            "edition, or leave out compress_after and retention"
+        ) from exc
+
+
+async def _set_policy(connection: Connection, functions: str, name: str, age_ns: int) -> None:
+    await connection.execute(f"SELECT {functions}.remove_{name}_policy('closed', if_exists => true)")
+    await connection.execute(f"SELECT {functions}.add_{name}_policy('closed', $1::bigint)", age_ns)
