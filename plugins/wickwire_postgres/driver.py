@@ -116,10 +116,10 @@ def explained(shown: str, doing: str, exc: BaseException) -> StoreError:
 
 
 async def make_pool(address: Address, schema: str) -> Pool:
-    """Connect once, and return a pool that connects more when they are needed.
+    """Return a pool that connects when it is needed; *schema* is quoted.
 
     Raises:
-        asyncpg.PostgresError, asyncpg.InterfaceError, OSError: It cannot be reached, or refuses us.
+        asyncpg.InterfaceError, OSError: Some option cannot be followed.
     """
     tls = "&".join(f"{name}={_escaped(value)}" for name, value in address.tls.items())
     settings = {
@@ -143,7 +143,7 @@ async def make_pool(address: Address, schema: str) -> Pool:
         passfile=address.passfile,
         database=address.database,
         target_session_attrs="any" if address.readonly else "read-write",
-        min_size=1,
+        min_size=0,  # a floor is kept by a task of the pool, which logs each attempt while a server is away
         max_size=MOST_CONNECTIONS,
         timeout=CONNECT_S,
         command_timeout=COMMAND_S,

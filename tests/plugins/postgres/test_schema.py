@@ -257,11 +257,7 @@ def test_damage_is_found_and_named(harm, found):
     async def main() -> None:
         async with opened(url) as store:
             await store.commit(batch("kraken", 0))
-            connection = await asyncpg.connect(
-                shared_server().url, server_settings={"search_path": schema_of(url)}
-            )
-            await connection.execute(harm)
-            await connection.close()
+            shared_server().psql(f"SET search_path = {schema_of(url)}; {harm}")
 
             wrongs = await store.check()
 
