@@ -8,6 +8,7 @@ import importlib.util
 import re
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -147,14 +148,14 @@ def _not_installed(one: Found, module: str) -> PluginError:
 
 
 def _extras(point: EntryPoint | None, package: str) -> Iterator[str]:
-    """Yield the extras that bring *package*: those the entry point names, then those of the requirements."""
+    """Yield the extras that bring *package*: what the entry point names, then what brings least else."""
     if point is None or point.dist is None:
         return
     yield from point.extras
-    for requirement in point.dist.requires or ():
-        match = _EXTRA.match(requirement)
-        if match and re.sub(r"[-_.]+", "_", match[1]).lower() == package.lower():
-            yield match[2]
+    matches = [match for text in point.dist.requires or () if (match := _EXTRA.match(text))]
+    size = Counter(match[2] for match in matches)
+    bringing = [match[2] for match in matches if re.sub(r"[-_.]+", "_", match[1]).lower() == package.lower()]
+    yield from sorted(bringing, key=lambda extra: size[extra])
 
 
 def _imported_file(name: str, path: Path) -> object:
