@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -67,6 +68,8 @@ SELECT series, since_ns, until_ns, kind FROM holes
 WHERE series = ANY($1::integer[]) ORDER BY series, since_ns"""
 _CLOSE_HOLE: Final = "DELETE FROM holes WHERE series = $1 AND since_ns = $2"
 _OPEN_HOLE: Final = "INSERT INTO holes (series, since_ns, until_ns, kind) VALUES ($1, $2, $3, $4)"
+_BREATH: Final = 500
+"""After so many rows others have their turn: streams are read by the same event loop."""
 _MOVE_ON: Final = "UPDATE sequence SET last_seq = $1, commits = $2"
 
 
@@ -156,8 +159,10 @@ class Writer:
         news: list[SeriesCandle] = []
         for change in changes:
             known = self._memory.series[change.state.series]
-            for closing in change.closings:
+            for number, closing in enumerate(change.closings, 1):
                 self._close(known, change.state.series, closing, news)
+                if not number % _BREATH:
+                    await asyncio.sleep(0)
             self._states[known.id] = (known, change.state)
         await self._write_candles()
         await self._write_states()
@@ -229,7 +234,9 @@ class Writer:
 
     async def _write_candles(self) -> None:
         raised, replaced, added = [], [], []
-        for (series_id, open_ns), row in self._kept.items():
+        for number, ((series_id, open_ns), row) in enumerate(self._kept.items(), 1):
+            if not number % _BREATH:
+                await asyncio.sleep(0)
             stored = self._stored.get((series_id, open_ns))
             if stored is not None and stored.seq == row.seq:
                 assert row.evidence is not None, "only closed candles are stored"
