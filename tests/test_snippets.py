@@ -15,6 +15,7 @@ from typing import get_args
 import pytest
 
 from tests.framework.cli.conftest import Shell, interrupt
+from tests.plugins.postgres.server import fresh_url, shared_server
 from wickwire import News
 
 ROOT = Path(__file__).parent.parent
@@ -188,10 +189,24 @@ def test_the_commands_of_page_one_run_without_a_network(tmp_path):
 def test_the_documented_query_reads_a_store(tmp_path):
     shell = Shell(tmp_path)
     shell.run("backfill", "kraken:BTC/USD@1m", "--simulate", "--since", "1h")
-    [query] = blocks("docs/stores.md", "sql")
+    [query, _] = blocks("docs/stores.md", "sql")
 
     with closing(sqlite3.connect(tmp_path / "wickwire.db")) as database, database:
         assert len(database.execute(query).fetchall()) > 50
+
+
+def test_the_documented_query_reads_a_store_in_postgresql(tmp_path):
+    [_, query] = blocks("docs/stores.md", "sql")
+    url, shell = fresh_url(), Shell(tmp_path)
+    where = ["--at", "2026-11-20T12:00Z", "--since", "2026-11-20T11:00Z"]
+    shell.run("backfill", "kraken:BTC/USD@1m", "--simulate", *where, "--store", url)
+
+    rows = (
+        shared_server().psql(query.replace("= wickwire;", f"= {url.rpartition('=')[2]};"), "-q").splitlines()
+    )
+
+    assert len(rows) > 50
+    assert all(row.startswith("2026-11-20 11:") for row in rows)
 
 
 def test_the_documented_tables_are_what_plan_says():

@@ -9,6 +9,7 @@ import attrs
 
 from wickwire_postgres.address import DAY_NS
 from wickwire_postgres.driver import Connection
+from wickwire_postgres.schema import quoted
 
 __all__ = ["Partition", "attach", "drop_before", "partition_of", "partitions"]
 
@@ -16,10 +17,6 @@ _EPOCH: Final = dt.date(1970, 1, 1).toordinal()
 _LOWEST_NS: Final = -(2**63)
 _HIGHEST_NS: Final = 2**63 - 1
 _FIRST_YEAR: Final = 2_000
-_LIKE: Final = (
-    "CREATE TABLE {name} (LIKE closed INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (fillfactor = 90)"
-)
-_ATTACH: Final = "ALTER TABLE closed ATTACH PARTITION {name} FOR VALUES FROM ({since}) TO ({until})"
 _NAMES: Final = (
     "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
     "WHERE i.inhparent = to_regclass('closed')"
@@ -79,8 +76,13 @@ async def attach(connection: Connection, partition: Partition) -> None:
     """Make *partition*, inside a commit. It is made aside and attached, which stops no reader."""
     since = "MINVALUE" if partition.since_ns is None else str(partition.since_ns)
     until = "MAXVALUE" if partition.until_ns is None else str(partition.until_ns)
-    await connection.execute(_LIKE.format(name=partition.name))
-    await connection.execute(_ATTACH.format(name=partition.name, since=since, until=until))
+    await connection.execute(
+        f"CREATE TABLE {quoted(partition.name)} (LIKE closed INCLUDING DEFAULTS INCLUDING CONSTRAINTS) "
+        "WITH (fillfactor = 90)"
+    )
+    await connection.execute(
+        f"ALTER TABLE closed ATTACH PARTITION {quoted(partition.name)} FOR VALUES FROM ({since}) TO ({until})"
+    )
 
 
 def _spanned(name: str) -> Partition:
@@ -103,5 +105,5 @@ async def drop_before(connection: Connection, cutoff_ns: int) -> list[str]:
         if (until := _spanned(name).until_ns) is not None and until <= cutoff_ns
     ]
     for name in old:
-        await connection.execute(f"DROP TABLE {name}")
+        await connection.execute(f"DROP TABLE {quoted(name)}")
     return old

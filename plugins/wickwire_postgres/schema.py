@@ -187,7 +187,8 @@ async def migrate(
         partitioned = "PARTITION BY RANGE (open_ns)" if layout.native else ""
         for statements in migrations[version:]:
             for statement in statements:
-                await connection.execute(statement.replace("{partitioned}", partitioned))
+                text = statement.replace("{partitioned}", partitioned)
+                await connection.execute(text)
         if not version and not layout.native:
             await make_hypertable(connection, quoted(layout.timescale))
         await connection.execute("UPDATE wickwire_schema SET version = $1", len(migrations))

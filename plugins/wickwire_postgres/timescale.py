@@ -57,16 +57,22 @@ async def set_policies(connection: Connection, functions: str, address: Address)
         async with connection.transaction():
             if address.compress_after_ns is not None:
                 await connection.execute(_COMPRESS)
-                await _set_policy(connection, functions, "compression", address.compress_after_ns)
+                await connection.execute(
+                    f"SELECT {functions}.remove_compression_policy('closed', if_exists => true)"
+                )
+                await connection.execute(
+                    f"SELECT {functions}.add_compression_policy('closed', $1::bigint)",
+                    address.compress_after_ns,
+                )
             if address.retention_ns is not None:
-                await _set_policy(connection, functions, "retention", address.retention_ns)
+                await connection.execute(
+                    f"SELECT {functions}.remove_retention_policy('closed', if_exists => true)"
+                )
+                await connection.execute(
+                    f"SELECT {functions}.add_retention_policy('closed', $1::bigint)", address.retention_ns
+                )
     except asyncpg.FeatureNotSupportedError as exc:
         raise StoreError(
             f"store {address.shown!r}: this TimescaleDB has no policies ({exc}); install its community "
             "edition, or leave out compress_after and retention"
         ) from exc
-
-
-async def _set_policy(connection: Connection, functions: str, name: str, age_ns: int) -> None:
-    await connection.execute(f"SELECT {functions}.remove_{name}_policy('closed', if_exists => true)")
-    await connection.execute(f"SELECT {functions}.add_{name}_policy('closed', $1::bigint)", age_ns)
