@@ -14,6 +14,8 @@ __all__ = ["world_of", "wrongs"]
 
 _MOST_NAMED: Final = 5
 _PAGE: Final = 5_000
+_LOOK_S: Final = 3_600.0
+"""How long one statement may take that reads all there is."""
 
 
 async def world_of(connection: Connection) -> str:
@@ -39,12 +41,13 @@ async def _single_rows(connection: Connection) -> list[str]:
         if count != 1:
             found.append(f"the table {table!r} has {count} rows in place of one")
     beyond = await connection.fetchval(
-        "SELECT max(seq) FROM closed HAVING max(seq) > (SELECT max(last_seq) FROM sequence)"
+        "SELECT max(seq) FROM closed HAVING max(seq) > (SELECT max(last_seq) FROM sequence)", timeout=_LOOK_S
     )
     if beyond is not None:
         found.append(f"the seq {beyond} was given, and the table 'sequence' does not know it")
     for seq, count in await connection.fetch(
-        "SELECT seq, count(*) FROM closed GROUP BY seq HAVING count(*) > 1 ORDER BY seq LIMIT 6"
+        "SELECT seq, count(*) FROM closed GROUP BY seq HAVING count(*) > 1 ORDER BY seq LIMIT 6",
+        timeout=_LOOK_S,
     ):
         found.append(f"the seq {seq} was given {count} times")
     return found
@@ -60,13 +63,16 @@ async def _rows(connection: Connection) -> list[str]:
         except DamagedError as exc:
             found.append(str(exc))
             known[number] = None
-    async for row in connection.cursor("SELECT series, since_ns, until_ns, kind FROM holes", prefetch=_PAGE):
+    async for row in connection.cursor(
+        "SELECT series, since_ns, until_ns, kind FROM holes", prefetch=_PAGE, timeout=_LOOK_S
+    ):
         try:
             hole_of(*row[1:])
         except DamagedError as exc:
             found.append(str(exc))
     for table in ("closed", "superseded"):
-        async for row in connection.cursor(f"SELECT {listed()} FROM {table}", prefetch=_PAGE):  # noqa: S608 - constants only
+        query = f"SELECT {listed()} FROM {table}"  # noqa: S608 - constants only
+        async for row in connection.cursor(query, prefetch=_PAGE, timeout=_LOOK_S):
             if row[0] not in known:
                 found.append(f"a candle in {table!r} belongs to the series {row[0]}, which is not there")
                 continue

@@ -12,7 +12,7 @@ from wickwire import StoreError
 from wickwire_postgres.address import Address
 from wickwire_postgres.rows import DamagedError
 
-__all__ = ["ERRORS", "Connection", "Pool", "explained", "make_pool", "passes"]
+__all__ = ["ERRORS", "Connection", "Pool", "explained", "make_pool", "passes", "spoils"]
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | PoolConnectionProxy[Any]"
 Pool: TypeAlias = "asyncpg.Pool[Any]"
@@ -29,7 +29,7 @@ ERRORS: Final = (
 """What may come out of a piece of work with a connection; TimeoutError is an OSError."""
 
 CONNECT_S: Final = 10.0
-COMMAND_S: Final = 60.0
+COMMAND_S: Final = 30.0
 LOCK_S: Final = 5.0
 MOST_CONNECTIONS: Final = 4
 
@@ -90,7 +90,14 @@ def passes(exc: BaseException) -> bool:
         return state in _PASSING or state[:2] in _PASSING
     if isinstance(exc, asyncpg.InterfaceError):
         return not isinstance(exc, asyncpg.DataError | asyncpg.ClientConfigurationError)
+    if isinstance(exc, TimeoutError):
+        return False  # that was patience enough: whoever asked decides what next
     return isinstance(exc, OSError | asyncpg.TargetServerAttributeNotMatched)
+
+
+def spoils(exc: BaseException) -> bool:
+    """Say whether other connections may be as useless as this one: their server is gone, or demoted."""
+    return passes(exc) or isinstance(exc, OSError)
 
 
 def explained(shown: str, doing: str, exc: BaseException) -> StoreError:

@@ -24,7 +24,7 @@ from wickwire import (
 from wickwire_postgres.address import Address
 from wickwire_postgres.check import world_of, wrongs
 from wickwire_postgres.commit import Memory, Writer, lock_head
-from wickwire_postgres.driver import ERRORS, Connection, Pool, explained, make_pool, passes
+from wickwire_postgres.driver import ERRORS, Connection, Pool, explained, make_pool, passes, spoils
 from wickwire_postgres.opening import prepare, retain
 from wickwire_postgres.rows import candle_of, hole_of, key_of, listed, series_of
 from wickwire_postgres.schema import Layout, quoted
@@ -269,7 +269,7 @@ class PostgresStore:
                 async with pool.acquire() as connection:
                     return await job(connection)
             except ERRORS as exc:
-                if passes(exc):  # what the others talk to may be gone as well, or no longer be the primary
+                if spoils(exc):
                     with contextlib.suppress(*ERRORS):
                         await pool.expire_connections()
                 raise

@@ -13,6 +13,7 @@ class Proxy:
     Attributes:
         port: Where it listens.
         lost: How many connections it broke.
+        silent: Everything is swallowed, in both directions, and nothing closed: a cable that was pulled.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -20,6 +21,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
         self.lost = 0
+        self.silent = False
         self.swallow: Callable[[bytes], bool] = lambda _: False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -31,11 +33,15 @@ class Proxy:
             while data := await reader.read(2**16):
                 if self.swallow(data):
                     doomed.set()
+                if self.silent:
+                    continue
                 far_writer.write(data)
             far_writer.close()
 
         async def back() -> None:
             while data := await far_reader.read(2**16):
+                if self.silent:
+                    continue
                 if doomed.is_set():  # the server has done it, and nobody hears of it
                     self.lost += 1
                     break

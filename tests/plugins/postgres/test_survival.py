@@ -26,6 +26,7 @@ from tests.plugins.postgres.stores import (
     opened,
     schema_of,
     seqs,
+    store_at,
 )
 from wickwire import Change, Evidence, SeriesCandle, SeriesState, StoreError
 from wickwire_postgres import PostgresStore
@@ -50,6 +51,15 @@ def writing(*arguments: object) -> Iterator[subprocess.Popen[bytes]]:
             yield process
         finally:
             process.kill()
+
+
+async def taken(store: PostgresStore) -> Sequence[SeriesCandle]:
+    """Commit the second batch, as often as it takes."""
+    while True:
+        try:
+            return await store.commit(batch("kraken", 1))
+        except StoreError:
+            await asyncio.sleep(0.05)
 
 
 def test_a_server_that_dies_under_commits_and_comes_back_loses_nothing_acknowledged():
@@ -223,6 +233,43 @@ def test_a_commit_that_never_reached_the_server_is_made_again():
     asyncio.run(main())
 
 
+def test_a_network_that_swallows_everything_is_an_error_in_time_and_is_left_behind(monkeypatch):
+    """Nothing is refused and nothing closed, as behind a pulled cable: it is not waited for for ever."""
+
+    def be_impatient() -> None:
+        monkeypatch.setattr("wickwire_postgres.driver.COMMAND_S", 1.5)
+        monkeypatch.setattr("wickwire_postgres.driver.CONNECT_S", 1.5)
+        monkeypatch.setattr("wickwire_postgres.store._CLOSE_S", 0.5)
+
+    async def main() -> None:
+        url = fresh_url()
+        async with opened(url) as other, proxied(shared_server().port) as proxy:
+            await other.commit(batch("kraken", 0))
+            be_impatient()
+            store = store_at(through(proxy, url))
+            await store.open()
+            proxy.silent = True
+            with pytest.raises(StoreError, match="the server did not answer in time"):
+                await store.commit(batch("kraken", 1))
+            proxy.silent = False
+            assert len(await taken(store)) == NEWS_OF_OTHERS
+            await check_holds(other, "kraken", 2)
+            proxy.silent = True
+            await store.aclose()
+
+    asyncio.run(main())
+
+
+def test_of_several_servers_the_one_that_takes_commits_is_used():
+    async def main() -> None:
+        url = fresh_url().replace("@127.0.0.1:", "@127.0.0.1:1,127.0.0.1:")
+        async with opened(url) as store:
+            await store.commit(batch("kraken", 0))
+            await check_holds(store, "kraken", 1)
+
+    asyncio.run(main())
+
+
 def test_a_lock_that_is_not_given_up_is_an_error_and_nothing_is_lost(monkeypatch):
     monkeypatch.setattr("wickwire_postgres.driver.LOCK_S", 0.1)
     monkeypatch.setattr("wickwire_postgres.store._PAUSES_S", (0.01,))
@@ -316,13 +363,6 @@ def test_a_server_that_takes_no_commits_any_more_is_named_and_waited_for(monkeyp
             news = await taken(store)
             assert len(news) == NEWS_OF_OTHERS
             await check_holds(store, "kraken", 2)
-
-    async def taken(store: PostgresStore) -> Sequence[SeriesCandle]:
-        while True:
-            try:
-                return await store.commit(batch("kraken", 1))
-            except StoreError:
-                await asyncio.sleep(0.05)
 
     async def refused(store: PostgresStore) -> None:
         while True:  # the server hears of its new settings a moment later
