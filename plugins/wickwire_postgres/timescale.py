@@ -21,6 +21,10 @@ _NOW: Final = (
     "CREATE FUNCTION now_ns() RETURNS bigint LANGUAGE sql STABLE "
     "AS 'SELECT (extract(epoch FROM now()) * 1000000)::bigint * 1000'"
 )
+_COMPRESSES: Final = (
+    "SELECT compression_enabled FROM timescaledb_information.hypertables "
+    "WHERE hypertable_schema = current_schema() AND hypertable_name = 'closed'"
+)
 _COMPRESS: Final = (
     "ALTER TABLE closed SET (timescaledb.compress, timescaledb.compress_segmentby = 'series', "
     "timescaledb.compress_orderby = 'open_ns')"
@@ -56,7 +60,8 @@ async def set_policies(connection: Connection, functions: str, address: Address)
     try:
         async with connection.transaction():
             if address.compress_after_ns is not None:
-                await connection.execute(_COMPRESS)
+                if not await connection.fetchval(_COMPRESSES):
+                    await connection.execute(_COMPRESS)
                 await connection.execute(
                     f"SELECT {functions}.remove_compression_policy('closed', if_exists => true)"
                 )
