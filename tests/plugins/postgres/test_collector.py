@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.plugins.postgres.server import new_server
+from tests.plugins.postgres.server import Server, new_server
 
 WICKWIRE = [sys.executable, "-c", "from wickwire.cli import main; main()"]
 SERIES = ["kraken:BTC/USD@1m", "kraken:ETH/USD@1m"]
@@ -24,6 +24,13 @@ def rows(url: str) -> list[str]:
     return sorted(",".join(line.split(",")[:8]) for line in told.stdout.splitlines())
 
 
+def stored(server: Server) -> int:
+    try:
+        return int(server.psql("SELECT last_seq FROM collected.sequence"))
+    except subprocess.CalledProcessError:  # nobody has made it yet
+        return 0
+
+
 @pytest.mark.slow
 def test_two_collectors_on_a_server_that_is_killed_hold_what_the_venue_says():
     """Each minute passes in two seconds; the server is away for three of them, and then for one."""
@@ -35,8 +42,9 @@ def test_two_collectors_on_a_server_that_is_killed_hold_what_the_venue_says():
             subprocess.Popen([*command, "--store", url], stdout=subprocess.PIPE, text=True) as one,
             subprocess.Popen([*command, "--store", url], stdout=subprocess.PIPE, text=True) as other,
         ):
-            for down_s in (3.0, 1.0):
-                time.sleep(5.0)
+            for enough, down_s in ((2 * 61, 3.0), (2 * 64, 1.0)):
+                while stored(server) < enough:
+                    time.sleep(0.1)
                 server.kill()
                 time.sleep(down_s)
                 server.start()
