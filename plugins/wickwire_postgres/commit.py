@@ -20,6 +20,7 @@ from wickwire import (
     judge,
     settled,
 )
+from wickwire_postgres.acknowledged import Acknowledged
 from wickwire_postgres.address import DAY_NS
 from wickwire_postgres.driver import Connection
 from wickwire_postgres.partitions import attach, partition_of, partitions
@@ -134,48 +135,70 @@ class Writer:
     """Turns one batch into statements. Lives as long as its transaction.
 
     Rows are judged one by one against what is stored, and written together at the end.
+
+    Attributes:
+        seq: The last that was given.
     """
 
-    def __init__(self, connection: Connection, memory: Memory, head: Head, layout: Layout) -> None:
+    def __init__(
+        self, connection: Connection, memory: Memory, acknowledged: Acknowledged, head: Head, layout: Layout
+    ) -> None:
         """Begin inside a transaction of *connection* that holds *head*; *memory* is extended."""
         self._connection = connection
         self._memory = memory
+        self._acknowledged = acknowledged
         self._head = head
         self._layout = layout
-        self._seq = head.seq
+        # a server that lost commits must not give their numbers again: others have seen them
+        self.seq = max(head.seq, acknowledged.seq)
+        self._number = max(head.commits, acknowledged.number) + 1
         self._stored: dict[tuple[int, int], SeriesCandle] = {}
         self._kept: dict[tuple[int, int], SeriesCandle] = {}
         self._superseded: list[tuple[int, SeriesCandle]] = []
         self._states: dict[int, tuple[Known, SeriesState]] = {}
 
     async def apply(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
-        """Write *changes* and return what is news, in order of `seq`."""
+        """Write *changes*, and what the server has lost since; return what of *changes* is news, by `seq`.
+
+        Raises:
+            LostError: The server has lost more than is known here.
+        """
         if self._memory.commits != self._head.commits:
             self._memory.strangers = self._head.commits
             if self._layout.native:
                 self._memory.tables = await partitions(self._connection)
-        await self._meet(list(dict.fromkeys(change.state.series for change in changes)))
-        await self._look_up(changes)
-        news: list[SeriesCandle] = []
-        for change in changes:
-            known = self._memory.series[change.state.series]
-            for number, closing in enumerate(change.closings, 1):
-                self._close(known, change.state.series, closing, news)
-                if not number % _BREATH:
-                    await asyncio.sleep(0)
-            self._states[known.id] = (known, change.state)
+        again = self._acknowledged.lost(
+            await self._meet(list(dict.fromkeys(change.state.series for change in changes)))
+        )
+        await self._look_up([*again, *changes])
+        for change in again:
+            await self._take(change)  # it was told when it was acknowledged
+        news = [row for change in changes for row in await self._take(change)]
         await self._write_candles()
         await self._write_states()
         return news
 
+    async def _take(self, change: Change) -> Sequence[SeriesCandle]:
+        known = self._memory.series[change.state.series]
+        news: list[SeriesCandle] = []
+        for number, closing in enumerate(change.closings, 1):
+            self._close(known, change.state.series, closing, news)
+            if not number % _BREATH:
+                await asyncio.sleep(0)
+        self._states[known.id] = (known, change.state)
+        return news
+
     # ----------------------------------------------------------------------------------- what is there
 
-    async def _meet(self, wanted: Sequence[Series]) -> None:
-        """Know all of *wanted* as they are now, and write down those that are new."""
+    async def _meet(self, wanted: Sequence[Series]) -> Mapping[Series, int]:
+        """Know all of *wanted* as they are now, and write down those that are new.
+
+        Returns the number of the last commit of those that had to be read, 0 for the new ones.
+        """
         known, since = self._memory.series, self._memory.strangers
         unsure = [series for series in wanted if series not in known or known[series].checked < since]
         if not unsure:
-            return
+            return {}
         found = await self._find(unsure)
         missing = [series for series in unsure if series not in found]
         if missing:
@@ -192,6 +215,7 @@ class Writer:
         for series, (series_id, newest_ns, changed) in found.items():
             held = tuple(holes[series_id]) if series_id in holes else known[series].holes
             known[series] = Known(series_id, newest_ns, changed, held, self._head.commits)
+        return {series: changed for series, (_, _, changed) in found.items()}
 
     async def _find(self, wanted: Sequence[Series]) -> dict[Series, tuple[int, int | None, int]]:
         rows = await self._connection.fetch(_FIND_SERIES, *_columns(key_of(series) for series in wanted))
@@ -223,8 +247,8 @@ class Writer:
         if verdict is Verdict.CONFIRM and stored is not None:
             self._kept[key] = confirmed(stored, closing.evidence)
             return
-        self._seq += 1
-        row = settled(series, closing, stored, self._seq)
+        self.seq += 1
+        row = settled(series, closing, stored, self.seq)
         news.append(row)
         if stored is not None:
             self._superseded.append((known.id, stored))
@@ -268,7 +292,7 @@ class Writer:
                 self._memory.tables = there | {partition.name}
 
     async def _write_states(self) -> None:
-        number = self._head.commits + 1
+        number = self._number
         gone: list[tuple[int, int]] = []
         come: list[tuple[int, int, int, str]] = []
         for known, state in self._states.values():
@@ -286,7 +310,7 @@ class Writer:
         ]
         if states:
             await self._connection.execute(_SET_STATES, *_columns(states), number)
-        await self._connection.execute(_MOVE_ON, self._seq, number)
+        await self._connection.execute(_MOVE_ON, self.seq, number)
         self._memory.commits = number
 
     async def found_again(self, doubtful: Sequence[SeriesCandle]) -> Sequence[SeriesCandle]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 import asyncpg
@@ -122,8 +122,12 @@ def explained(shown: str, doing: str, exc: BaseException) -> StoreError:
     return StoreError(f"store {shown!r}: cannot {doing}: {said}" + (f"; {step}" if step else ""))
 
 
-async def make_pool(address: Address, schema: str) -> Pool:
+async def make_pool(
+    address: Address, schema: str, connected: Callable[[Connection], Awaitable[None]]
+) -> Pool:
     """Return a pool that connects when it is needed; *schema* is quoted.
+
+    Each new connection is shown to *connected* before it is used.
 
     Raises:
         asyncpg.InterfaceError, OSError: Some option cannot be followed.
@@ -155,6 +159,7 @@ async def make_pool(address: Address, schema: str) -> Pool:
         timeout=CONNECT_S,
         command_timeout=COMMAND_S,
         server_settings=settings,
+        init=connected,
         reset=_nothing,
     )
 

@@ -21,6 +21,7 @@ from wickwire import (
     StoreError,
     other_world,
 )
+from wickwire_postgres.acknowledged import Acknowledged, LostError
 from wickwire_postgres.address import Address
 from wickwire_postgres.check import world_of, wrongs
 from wickwire_postgres.commit import Memory, Writer, lock_head
@@ -65,6 +66,8 @@ class PostgresStore:
         self._pool: Pool | None = None
         self._turn = asyncio.Lock()
         self._memory = Memory()
+        self._acknowledged = Acknowledged()
+        self._connections = 0
         self._layout = Layout()
         self._series: dict[int, Series] = {}
         self._world = REAL
@@ -130,21 +133,24 @@ class PostgresStore:
             )
             return Loaded(state=state, tail=[candle_of(series, row) for row in reversed(tail)])
 
-        return await self._run(f"load {series}", read)
+        loaded = await self._run(f"load {series}", read)
+        self._acknowledged.begin(series)
+        return loaded
 
     async def commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
         """Store *changes* in one transaction and return what is news.
 
         A commit that fails in passing is made again. Where its answer was lost and it was made after all,
-        what was news then is returned.
+        what was news then is returned. What the server has lost since it was acknowledged is put back.
 
         Raises:
             StoreError: Nothing of it is acknowledged; it may be committed again.
         """
         doubtful: dict[int, SeriesCandle] = {}
 
-        async def write(connection: Connection) -> Sequence[SeriesCandle]:
+        async def write(connection: Connection) -> tuple[Sequence[SeriesCandle], int, int]:
             memory, self._memory = self._memory, Memory()  # forgotten unless the transaction succeeds
+            connections = self._connections
             async with connection.transaction():
                 head = await lock_head(connection, power_safe=self._address.power_safe)
                 if head is None:
@@ -153,17 +159,22 @@ class PostgresStore:
                     )
                 if memory.commits != head.commits:  # another process has committed meanwhile
                     await self._settle(connection)
-                writer = Writer(connection, memory, head, self._layout)
-                news = await writer.apply(changes)
+                writer = Writer(connection, memory, self._acknowledged, head, self._layout)
+                try:
+                    news = await writer.apply(changes)
+                except LostError as exc:
+                    raise StoreError(f"store {self._address.shown!r}: {exc}") from exc
                 if doubtful:
                     stored = await writer.found_again([*doubtful.values()])
                     news = sorted([*stored, *news], key=lambda one: one.seq)
                 doubtful.update((one.seq, one) for one in news)
-            self._memory = memory
-            return news
+            if connections == self._connections:
+                self._memory = memory
+            return news, memory.commits, writer.seq
 
         async with self._turn:
-            news = await self._run("commit", write)
+            news, number, seq = await self._run("commit", write)
+            self._acknowledged.note(number, changes, seq)
             try:
                 await self._retain()
             except StoreError as exc:  # the commit is made, and there is another hour
@@ -229,7 +240,12 @@ class PostgresStore:
     # ------------------------------------------------------------------------------------- who runs what
 
     async def _connect(self) -> None:
-        self._pool = await make_pool(self._address, quoted(self._address.schema))
+        self._pool = await make_pool(self._address, quoted(self._address.schema), self._connected)
+
+    async def _connected(self, _: Connection) -> None:
+        """Forget what is remembered: the server may have died since, or be another, and have lost commits."""
+        self._connections += 1
+        self._memory, self._series = Memory(), {}
 
     async def _retain(self) -> None:
         """Drop what is too old, once an hour; TimescaleDB does so by itself."""
