@@ -14,6 +14,7 @@ from wickwire_postgres.timescale import set_policies
 __all__ = ["OLDEST_SERVER", "prepare", "retain"]
 
 OLDEST_SERVER: Final = 13
+LOCK_S: Final = 2.0
 
 
 async def prepare(connection: Connection, address: Address) -> Layout:
@@ -71,7 +72,7 @@ async def retain(connection: Connection, retention_ns: int) -> list[str]:
     Nobody commits meanwhile. Readers are waited for, and those that come later wait with it: not for long.
     """
     async with connection.transaction():
-        await connection.execute("SET LOCAL lock_timeout = '2s'")
+        await connection.execute("SELECT set_config('lock_timeout', $1, true)", f"{LOCK_S * 1000:.0f}ms")
         now_ns = await connection.fetchval(
             "SELECT (extract(epoch FROM now()) * 1000000)::bigint * 1000 FROM sequence FOR UPDATE"
         )

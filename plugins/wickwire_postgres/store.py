@@ -85,7 +85,7 @@ class PostgresStore:
                 else's or newer than this version.
         """
         try:
-            await self._patiently("open it", self._connect)
+            await self._patiently("open it", self._connect, _PAUSES_S)
             self._layout = await self._run("open it", lambda one: prepare(one, self._address))
             await self._retain()
         except BaseException:
@@ -175,10 +175,7 @@ class PostgresStore:
         async with self._turn:
             news, number, seq = await self._run("commit", write)
             self._acknowledged.note(number, changes, seq)
-            try:
-                await self._retain()
-            except StoreError as exc:  # the commit is made, and there is another hour
-                log.warning("retention failed", extra={"why": str(exc)})
+            await self._retain()
         return news
 
     async def candles(
@@ -248,7 +245,7 @@ class PostgresStore:
         self._memory, self._series = Memory(), {}
 
     async def _retain(self) -> None:
-        """Drop what is too old, once an hour; TimescaleDB does so by itself."""
+        """Drop what is too old, once an hour; TimescaleDB does so by itself. What fails has another hour."""
         age_ns = self._address.retention_ns
         if age_ns is None or self._address.readonly or not self._layout.native:
             return
@@ -257,7 +254,10 @@ class PostgresStore:
             return
         self._retain_s = loop.time() + _RETAIN_S
         self._memory = Memory()
-        await self._run("drop what is too old", lambda one: retain(one, age_ns))
+        try:
+            await self._run("drop what is too old", lambda one: retain(one, age_ns), once=True)
+        except StoreError as exc:
+            log.warning("retention failed", extra={"why": str(exc)})
 
     async def _settle(self, connection: Connection) -> None:
         """Write down whose candles these are, where nothing is known of any; nobody else can do so now."""
@@ -274,7 +274,7 @@ class PostgresStore:
 
         return await self._run(f"read {series}", read)
 
-    async def _run(self, doing: str, job: Callable[[Connection], Awaitable[T]]) -> T:
+    async def _run(self, doing: str, job: Callable[[Connection], Awaitable[T]], *, once: bool = False) -> T:
         """Do *job* with a connection of its own, again where the reason why it failed may pass."""
 
         async def attempt() -> T:
@@ -290,10 +290,12 @@ class PostgresStore:
                         await pool.expire_connections()
                 raise
 
-        return await self._patiently(doing, attempt)
+        return await self._patiently(doing, attempt, () if once else _PAUSES_S)
 
-    async def _patiently(self, doing: str, attempt: Callable[[], Awaitable[T]]) -> T:
-        for pause_s in (*_PAUSES_S, None):
+    async def _patiently(
+        self, doing: str, attempt: Callable[[], Awaitable[T]], pauses_s: Sequence[float]
+    ) -> T:
+        for pause_s in (*pauses_s, None):
             try:
                 return await attempt()
             except ERRORS as exc:

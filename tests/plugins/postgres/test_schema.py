@@ -7,6 +7,7 @@ import datetime as dt
 import itertools
 from decimal import Decimal
 
+import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -133,6 +134,29 @@ def test_what_is_older_than_the_retention_is_dropped_and_the_rest_stays(monkeypa
             assert list(await store.check()) == []
         async with opened(f"{url}&retention=400d") as store:
             assert len(await store.candles(series, 0, 2**62, limit=9)) == 2
+
+    asyncio.run(main())
+
+
+def test_a_reader_that_does_not_end_delays_the_retention_and_nothing_else(monkeypatch, caplog):
+    """A dump of the database holds every partition for as long as it takes: hours, perhaps."""
+    monkeypatch.setattr("wickwire_postgres.opening.LOCK_S", 0.1)
+
+    async def main() -> None:
+        url = fresh_url()
+        series = both("kraken")[0]
+        async with opened(url) as plain:
+            await plain.commit([candle_at(at("2019-05-05"))])
+            dump = await asyncpg.connect(shared_server().url)
+            async with dump.transaction():
+                await dump.fetch(f"SELECT * FROM {schema_of(url)}.closed")
+                async with opened(f"{url}&retention=400d") as store:
+                    assert len(await store.commit([candle_at(at("2019-05-06"))])) == 1
+            await dump.close()
+            assert ["retention failed"] == [record.getMessage() for record in caplog.records]
+            assert "another process holds a lock" in caplog.records[0].__dict__["why"]
+            async with opened(f"{url}&retention=400d"):
+                assert list(await plain.candles(series, 0, 2**62, limit=9)) == []
 
     asyncio.run(main())
 
