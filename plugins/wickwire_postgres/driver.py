@@ -43,8 +43,9 @@ _NEXT_STEP: Final[Mapping[str, str]] = {
     "3D000": "make it with createdb, or name another one",
     "3F000": "the schema is gone: start again, which makes it, or restore a copy",
     "40": "another commit was in the way: it may be tried again",
-    "42501": "the role lacks a right: GRANT CREATE ON DATABASE lets it make its schema, GRANT USAGE, CREATE "
-    "ON SCHEMA and all rights on the tables let it use one",
+    "42501": "the role lacks a right: GRANT CREATE ON DATABASE lets it make its schema; to commit into one "
+    "that is there it has to be the role that made it, or GRANTed that; to read, USAGE ON SCHEMA and SELECT "
+    "will do",
     "42": "it is not as wickwire made it: `wickwire doctor --store URL` says what is wrong",
     "23": "it is not as wickwire made it: `wickwire doctor --store URL` says what is wrong",
     "53100": "the server's disk is full: free some space; nothing of this batch was stored",

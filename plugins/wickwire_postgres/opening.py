@@ -14,6 +14,21 @@ from wickwire_postgres.timescale import set_policies
 __all__ = ["OLDEST_SERVER", "prepare", "retain"]
 
 OLDEST_SERVER: Final = 13
+# who attaches a partition has to own the table that it becomes a part of
+_LACKING: Final = """
+SELECT name || ': ' || what FROM (VALUES
+    ('series', 'SELECT'), ('series', 'INSERT'), ('series', 'UPDATE'),
+    ('closed', 'SELECT'), ('closed', 'INSERT'), ('closed', 'UPDATE'), ('closed', 'DELETE'),
+    ('superseded', 'SELECT'), ('superseded', 'INSERT'), ('superseded', 'DELETE'),
+    ('holes', 'SELECT'), ('holes', 'INSERT'), ('holes', 'DELETE'),
+    ('sequence', 'SELECT'), ('sequence', 'UPDATE'), ('world', 'SELECT'), ('world', 'UPDATE')
+) needed (name, what) WHERE NOT has_table_privilege(to_regclass(name), what)
+UNION ALL
+SELECT 'closed: to own it' FROM pg_class
+WHERE oid = to_regclass('closed') AND relkind = 'p' AND NOT pg_has_role(relowner, 'USAGE')
+UNION ALL
+SELECT 'the schema: CREATE' FROM pg_class
+WHERE oid = to_regclass('closed') AND relkind = 'p' AND NOT has_schema_privilege(relnamespace, 'CREATE')"""
 LOCK_S: Final = 2.0
 
 
@@ -44,6 +59,7 @@ async def prepare(connection: Connection, address: Address) -> Layout:
         )
     if not address.readonly:
         await migrate(connection, address.schema, address.shown, timescale=address.timescale)
+        await _check_rights(connection, address.shown)
         layout = await layout_of(connection)
         if not layout.native:
             await set_policies(connection, quoted(layout.timescale), address)
@@ -64,6 +80,16 @@ async def prepare(connection: Connection, address: Address) -> Layout:
             "for; open it for writing once to bring it forward"
         )
     return await layout_of(connection)
+
+
+async def _check_rights(connection: Connection, shown: str) -> None:
+    """See that the role may commit: what it lacks is better known now than with the first candle."""
+    lacking = [row[0] for row in await connection.fetch(_LACKING)]
+    if lacking:
+        raise StoreError(
+            f"store {shown!r}: the role lacks rights: {', '.join(lacking)}; to commit it has to be the role "
+            "that made the schema, or GRANTed that; for reading, write ?mode=ro"
+        )
 
 
 async def retain(connection: Connection, retention_ns: int) -> list[str]:

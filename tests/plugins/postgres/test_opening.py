@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from tests.plugins.postgres.server import fresh_url, shared_server
-from tests.plugins.postgres.stores import batch, check_holds, opened, schema_of
-from wickwire import StoreError
+from tests.plugins.postgres.stores import batch, both, check_holds, closing, opened, schema_of
+from wickwire import Change, SeriesState, StoreError
 from wickwire_postgres.address import Address
 from wickwire_postgres.opening import OLDEST_SERVER, prepare
 from wickwire_postgres.schema import MIGRATIONS, migrate
@@ -74,6 +74,7 @@ def test_what_cannot_be_opened_is_named_with_the_next_step(base, address, reason
 
 
 def test_a_role_that_may_only_read_can_read_and_is_refused_as_a_collector(base):
+    """Before it collects: not with the first candle."""
     url = f"postgresql://ada:hunter2@{base}/adas?schema=shared"
     reading = f"postgresql://reader:hunter2@{base}/adas?schema=shared"
 
@@ -83,7 +84,7 @@ def test_a_role_that_may_only_read_can_read_and_is_refused_as_a_collector(base):
 
     asyncio.run(commit())
     adas = f"postgresql://postgres@{base}/adas"
-    assert "GRANT USAGE" in refusal(reading)
+    assert "USAGE ON SCHEMA" in refusal(reading)
     grants = "GRANT USAGE ON SCHEMA shared TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA shared TO reader"
 
     async def grant() -> None:
@@ -94,11 +95,44 @@ def test_a_role_that_may_only_read_can_read_and_is_refused_as_a_collector(base):
             await check_holds(reader, "kraken", 1)
             with pytest.raises(StoreError, match="answers for reading only"):
                 await reader.commit(batch("kraken", 1))
-        async with opened(reading) as reader:
-            with pytest.raises(StoreError, match=r"permission denied.*GRANT"):
-                await reader.commit(batch("kraken", 1))
 
     asyncio.run(grant())
+    said = refusal(reading)
+    assert "the role lacks rights: series: INSERT" in said
+    assert "?mode=ro" in said
+
+
+def test_collectors_of_several_roles_share_a_schema_where_one_is_granted_to_the_others(base):
+    """All rights on the tables are not enough: a new month needs the owner's."""
+    ours = f"postgresql://ada:hunter2@{base}/adas?schema=team"
+    theirs = f"postgresql://bob:hunter2@{base}/adas?schema=team"
+    rights = (
+        "CREATE ROLE bob LOGIN PASSWORD 'hunter2'; GRANT USAGE, CREATE ON SCHEMA team TO bob; "
+        "GRANT ALL ON ALL TABLES IN SCHEMA team TO bob"
+    )
+
+    async def main() -> None:
+        admin = await asyncpg.connect(f"postgresql://postgres@{base}/adas")
+        async with opened(ours) as store:
+            await store.commit(batch("kraken", 0))
+            await admin.execute(rights)
+            with pytest.raises(
+                StoreError, match=r"lacks rights: closed: to own it; .* the role that made the"
+            ):
+                async with opened(theirs):
+                    pass
+            await admin.execute("GRANT ada TO bob")
+            await admin.close()
+            series = both("kraken")[0]
+            state = SeriesState(series=series, origin_ns=0, frontier_ns=0)
+            async with opened(f"{theirs}&retention=400d") as other:
+                for number, minute in enumerate((10**7, 2 * 10**7), 1):  # 1989 and 2008
+                    change = Change(state=state, closings=[closing(series, minute, number)])
+                    assert len(await (other, store)[number % 2].commit([change])) == 1
+        async with opened(f"{ours}&retention=400d") as store:  # drops what the other one has made
+            assert list(await store.candles(series, 0, 2**62, limit=9)) == []
+
+    asyncio.run(main())
 
 
 def test_a_schema_of_somebody_else_is_left_alone():
