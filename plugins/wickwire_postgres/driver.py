@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -34,6 +35,8 @@ LOCK_S: Final = 5.0
 MOST_CONNECTIONS: Final = 4
 
 _LOST: Final = "the connection was lost: see that the server runs and can be reached"
+_AWAY: Final = "look at host and port in the address, and see that the server runs and can be reached"
+_DISTRUSTED: Final = "look at sslmode and sslrootcert in the address, and at the server's certificate"
 _NEXT_STEP: Final[Mapping[str, str]] = {
     "08": _LOST,
     "22": "it cannot hold such a value",
@@ -91,8 +94,8 @@ def passes(exc: BaseException) -> bool:
         return state in _PASSING or state[:2] in _PASSING
     if isinstance(exc, asyncpg.InterfaceError):
         return not isinstance(exc, asyncpg.DataError | asyncpg.ClientConfigurationError)
-    if isinstance(exc, TimeoutError):
-        return False  # that was patience enough: whoever asked decides what next
+    if isinstance(exc, TimeoutError | ssl.SSLCertVerificationError):
+        return False  # that was patience enough, or changes nothing: whoever asked decides what next
     return isinstance(exc, OSError | asyncpg.TargetServerAttributeNotMatched)
 
 
@@ -115,7 +118,11 @@ def explained(shown: str, doing: str, exc: BaseException) -> StoreError:
         step = "look at the options of the address"
     elif isinstance(exc, FileNotFoundError):
         step = "a file or a socket is not there: look at the options of the address, and that the server runs"
-    elif isinstance(exc, OSError | asyncpg.InterfaceError) and not isinstance(exc, asyncpg.DataError):
+    elif isinstance(exc, ssl.SSLError):
+        step = _DISTRUSTED
+    elif isinstance(exc, OSError):
+        step = _AWAY
+    elif isinstance(exc, asyncpg.InterfaceError) and not isinstance(exc, asyncpg.DataError):
         step = _LOST
     elif not step and isinstance(exc, asyncpg.DataError | OverflowError | UnicodeError):
         step = "it cannot hold such a value"
