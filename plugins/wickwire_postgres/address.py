@@ -120,7 +120,8 @@ def _check_text(parts: tuple[str, ...], shown: str) -> None:
 
 def _options(query: str, shown: str, place: str) -> dict[str, str]:
     options: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
+    # a plus is a plus, as libpq has it: parse_qsl reads forms of web pages, where it is a space
+    for name, value in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True):
         if name not in _OPTIONS:
             # a password with a bare '?' in it looks like an option: its text must not be shown
             if "@" in query and "@" not in place:

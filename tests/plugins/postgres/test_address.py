@@ -54,6 +54,7 @@ def test_an_address_names_servers_and_a_database(url, expected):
         ("schema=desk_2", "schema", "desk_2"),
         ("mode=ro", "readonly", True),
         ("synchronous=normal", "power_safe", False),
+        ("password=a+b%20c", "password", "a+b c"),
         ("retention=400d", "retention_ns", 400 * DAY_NS),
         ("compress_after=7d", "compress_after_ns", 7 * DAY_NS),
         ("timescale=off", "timescale", False),
