@@ -112,7 +112,8 @@ class PostgresStore:
 
     async def claim(self, world: str) -> None:
         """Commit candles of *world* from now on; `commit` refuses where there are those of another."""
-        self._world, self._memory = world, Memory()
+        async with self._turn:  # a commit that runs would remember that it has looked
+            self._world, self._memory = world, Memory()
 
     async def check(self) -> Sequence[str]:
         """Read everything; return what is damaged, a sentence each. Takes seconds for a million candles."""

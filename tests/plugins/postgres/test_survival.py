@@ -338,6 +338,21 @@ def test_a_cancelled_commit_leaves_nothing_behind():
     asyncio.run(main())
 
 
+def test_a_claim_that_meets_a_running_commit_holds_for_the_next_one():
+    async def main() -> None:
+        async with opened() as store:
+            await store.commit(batch("kraken", 0))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(store.commit(batch("kraken", 1)))
+                await asyncio.sleep(0.002)
+                tasks.create_task(store.claim("seed 7"))
+            with pytest.raises(StoreError, match="it holds candles of the real venues, and those of seed 7"):
+                await store.commit(batch("kraken", 2))
+            await check_holds(store, "kraken", 2)
+
+    asyncio.run(main())
+
+
 def test_a_server_that_takes_no_commits_any_more_is_named_and_waited_for(monkeypatch):
     """What a demoted primary answers is 25006, on connections that worked a moment before."""
     monkeypatch.setattr("wickwire_postgres.store._PAUSES_S", (0.01, 0.05))
