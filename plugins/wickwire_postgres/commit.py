@@ -33,7 +33,8 @@ _LOCK: Final = """
 SELECT last_seq, commits, (extract(epoch FROM now()) * 1000000)::bigint * 1000,
        set_config('synchronous_commit',
                   CASE WHEN $1 THEN 'off' WHEN current_setting('synchronous_commit') = 'off' THEN 'on'
-                       ELSE current_setting('synchronous_commit') END, true)
+                       ELSE current_setting('synchronous_commit') END, true),
+       (SELECT version FROM wickwire_schema)
 FROM sequence FOR UPDATE"""
 _KEYS: Final = """unnest($1::text[], $2::text[], $3::text[], $4::text[])
 WITH ORDINALITY k (venue, variant, symbol, what, nth)"""
@@ -82,17 +83,19 @@ class Head:
         seq: The last that was given.
         commits: How many commits there were.
         now_ns: The server's time.
+        version: The version of the schema.
     """
 
     seq: int
     commits: int
     now_ns: int
+    version: int
 
 
 async def lock_head(connection: Connection, *, power_safe: bool) -> Head | None:
     """Wait for the turn of this transaction; None where the row is missing."""
     row = await connection.fetchrow(_LOCK, not power_safe)
-    return None if row is None else Head(row[0], row[1], row[2])
+    return None if row is None else Head(row[0], row[1], row[2], row[4])
 
 
 @attrs.define

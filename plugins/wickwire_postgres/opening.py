@@ -8,7 +8,7 @@ from wickwire import StoreError
 from wickwire_postgres.address import Address
 from wickwire_postgres.driver import Connection
 from wickwire_postgres.partitions import drop_before
-from wickwire_postgres.schema import MIGRATIONS, Layout, layout_of, migrate, quoted, version_of
+from wickwire_postgres.schema import MIGRATIONS, Layout, layout_of, migrate, quoted, refuse_newer, version_of
 from wickwire_postgres.timescale import set_policies
 
 __all__ = ["OLDEST_SERVER", "prepare", "retain"]
@@ -52,11 +52,7 @@ async def prepare(connection: Connection, address: Address) -> Layout:
             "symbol; make one with createdb --encoding=UTF8 --template=template0"
         )
     version = await version_of(connection, address.schema, address.shown)
-    if version > len(MIGRATIONS):
-        raise StoreError(
-            f"store {address.shown!r}: its schema {version} is newer than {len(MIGRATIONS)}, which this is "
-            "for; use the newer wickwire"
-        )
+    refuse_newer(version, address.shown)
     if not address.readonly:
         await migrate(connection, address.schema, address.shown, timescale=address.timescale)
         await _check_rights(connection, address.shown)

@@ -12,7 +12,7 @@ from wickwire import REAL, StoreError
 from wickwire_postgres.driver import Connection
 from wickwire_postgres.timescale import extension_schema, make_hypertable
 
-__all__ = ["MIGRATIONS", "Layout", "layout_of", "migrate", "quoted", "things", "version_of"]
+__all__ = ["MIGRATIONS", "Layout", "layout_of", "migrate", "quoted", "refuse_newer", "things", "version_of"]
 
 _LOCK_CLASS: Final = 0x57574B31  # "WWK1": beside advisory locks of other programs
 
@@ -148,6 +148,15 @@ async def version_of(connection: Connection, schema: str, shown: str) -> int:
     return int(version)
 
 
+def refuse_newer(version: int, shown: str) -> None:
+    """See that *version* of a schema is one that is known here; raises StoreError otherwise."""
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"store {shown!r}: its schema {version} is newer than {len(MIGRATIONS)}, which this is for; use "
+            "the newer wickwire"
+        )
+
+
 async def layout_of(connection: Connection) -> Layout:
     """Return how `closed` is cut, as it was decided when it was made."""
     if await connection.fetchval("SELECT relkind FROM pg_class WHERE oid = to_regclass('closed')") == b"p":
@@ -183,6 +192,8 @@ async def migrate(
                 await connection.execute(f"CREATE SCHEMA {quoted(schema)}")
             await connection.execute("CREATE TABLE wickwire_schema (version integer NOT NULL)")
             await connection.execute("INSERT INTO wickwire_schema VALUES (0)")
+        else:  # no commit of an older wickwire gets in between
+            await connection.execute("SELECT FROM sequence FOR UPDATE")
         layout = Layout(await extension_schema(connection) if timescale else "")
         partitioned = "PARTITION BY RANGE (open_ns)" if layout.native else ""
         for statements in migrations[version:]:

@@ -28,7 +28,7 @@ from wickwire_postgres.commit import Memory, Writer, lock_head
 from wickwire_postgres.driver import ERRORS, Connection, Pool, explained, make_pool, passes, spoils
 from wickwire_postgres.opening import prepare, retain
 from wickwire_postgres.rows import candle_of, hole_of, key_of, listed, series_of
-from wickwire_postgres.schema import Layout, quoted
+from wickwire_postgres.schema import Layout, quoted, refuse_newer
 
 __all__ = ["PostgresStore"]
 
@@ -158,6 +158,7 @@ class PostgresStore:
                     raise StoreError(
                         f"store {self._address.shown!r}: its table 'sequence' is empty; restore a copy"
                     )
+                refuse_newer(head.version, self._address.shown)
                 if memory.commits != head.commits:  # another process has committed meanwhile
                     await self._settle(connection)
                 writer = Writer(connection, memory, self._acknowledged, head, self._layout)

@@ -172,6 +172,24 @@ def test_a_schema_of_a_newer_wickwire_is_refused():
     assert "use the newer wickwire" in refusal(f"{url}&mode=ro")
 
 
+def test_a_collector_stops_committing_when_a_newer_wickwire_has_taken_over_the_schema():
+    """Several machines share it, and are not brought forward in the same moment."""
+    url = fresh_url()
+    schema = schema_of(url)
+
+    async def main() -> None:
+        async with opened(url) as store:
+            await store.commit(batch("kraken", 0))
+            connection = await asyncpg.connect(shared_server().url, server_settings={"search_path": schema})
+            await migrate(connection, schema, "", timescale=False, migrations=(*MIGRATIONS, NEXT))
+            await connection.close()
+            with pytest.raises(StoreError, match=r"newer than .* use the newer wickwire"):
+                await store.commit(batch("kraken", 1))
+            await check_holds(store, "kraken", 1)
+
+    asyncio.run(main())
+
+
 def test_a_server_that_is_too_old_is_refused():
     """None is at hand that is so old: all that is asked of it here is its version."""
 
