@@ -188,8 +188,8 @@ class SqliteBesideModel(StoreBesideModel):
 
 class PostgresBesideModel(StoreBesideModel):
     def __init__(self) -> None:
+        self.url = fresh_url()  # first: it skips where there is no server
         super().__init__()
-        self.url = fresh_url()
 
     @initialize()
     def begin(self) -> None:

