@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -28,6 +28,8 @@ from wickwire_postgres.rows import COLUMNS, EVIDENCE_NAMES, candle_of, hole_of, 
 from wickwire_postgres.schema import Layout
 
 __all__ = ["Head", "Known", "Memory", "Writer", "lock_head"]
+
+T = TypeVar("T")
 
 _LOCK: Final = """
 SELECT last_seq, commits, (extract(epoch FROM now()) * 1000000)::bigint * 1000,
@@ -72,6 +74,8 @@ _CLOSE_HOLE: Final = "DELETE FROM holes WHERE series = $1 AND since_ns = $2"
 _OPEN_HOLE: Final = "INSERT INTO holes (series, since_ns, until_ns, kind) VALUES ($1, $2, $3, $4)"
 _BREATH: Final = 500
 """After so many rows others have their turn: streams are read by the same event loop."""
+_PIECE: Final = 10_000
+"""How many rows one statement brings or takes: each has to end in time, however large the commit."""
 _MOVE_ON: Final = "UPDATE sequence SET last_seq = $1, commits = $2"
 
 
@@ -235,8 +239,8 @@ class Writer:
                 for closing in change.closings:
                     if closing.candle.open_ns <= known.newest_ns:
                         keys[known.id, closing.candle.open_ns] = None
-        if keys:
-            for row in await self._connection.fetch(_STORED, *_columns(keys)):
+        for piece in _pieces([*keys]):
+            for row in await self._connection.fetch(_STORED, *_columns(piece)):
                 self._stored[row[0], row[1]] = candle_of(owners[row[0]], row)
 
     # ---------------------------------------------------------------------------------- what is to be
@@ -260,7 +264,9 @@ class Writer:
             known.newest_ns = row.open_ns
 
     async def _write_candles(self) -> None:
-        raised, replaced, added = [], [], []
+        raised: list[tuple[int, int, str]] = []
+        replaced: list[tuple[int, int]] = []
+        added: list[tuple[Any, ...]] = []
         for number, ((series_id, open_ns), row) in enumerate(self._kept.items(), 1):
             if not number % _BREATH:
                 await asyncio.sleep(0)
@@ -272,17 +278,17 @@ class Writer:
             if stored is not None:
                 replaced.append((series_id, open_ns))
             added.append(row_of(series_id, row))
-        if raised:
-            await self._connection.executemany(_RAISE, raised)
-        if replaced:
-            await self._connection.executemany(_TAKE_OUT, replaced)
-        if self._superseded:
-            rows = [row_of(series_id, candle) for series_id, candle in self._superseded]
-            await self._connection.copy_records_to_table("superseded", records=rows, columns=COLUMNS)
-        if added:
-            if self._layout.native:
-                await self._make_room(row[1] for row in added)
-            await self._connection.copy_records_to_table("closed", records=added, columns=COLUMNS)
+        for better in _pieces(raised):
+            await self._connection.executemany(_RAISE, better)
+        for gone in _pieces(replaced):
+            await self._connection.executemany(_TAKE_OUT, gone)
+        for old in _pieces(self._superseded):
+            kept = [row_of(series_id, candle) for series_id, candle in old]
+            await self._connection.copy_records_to_table("superseded", records=kept, columns=COLUMNS)
+        if self._layout.native:
+            await self._make_room(row[1] for row in added)
+        for new in _pieces(added):
+            await self._connection.copy_records_to_table("closed", records=new, columns=COLUMNS)
 
     async def _make_room(self, times_ns: Iterable[int]) -> None:
         """Make the partitions that candles of *times_ns* go to, where they are not there."""
@@ -322,15 +328,22 @@ class Writer:
         keys = [(self._memory.series[one.series].id, one.open_ns, one.seq) for one in doubtful]
         wanted = {(one.series, one.open_ns, one.seq): one for one in doubtful}
         found = []
-        for row in await self._connection.fetch(_REPLACED, *_columns(keys)):
-            candle = candle_of(by_id[row[0]], row)
-            told = wanted[candle.series, candle.open_ns, candle.seq]
-            if told.evidence is not None and confirmed(candle, told.evidence) == told:
-                found.append(candle)
+        for piece in _pieces(keys):
+            for row in await self._connection.fetch(_REPLACED, *_columns(piece)):
+                candle = candle_of(by_id[row[0]], row)
+                told = wanted[candle.series, candle.open_ns, candle.seq]
+                if told.evidence is not None and confirmed(candle, told.evidence) == told:
+                    found.append(candle)
         return found
 
 
-def _columns(rows: Iterable[Sequence[object]] | Mapping[tuple[int, int], None]) -> list[list[object]]:
+def _pieces(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut *rows* into as many as one statement takes; none where there are none."""
+    for start in range(0, len(rows), _PIECE):
+        yield rows[start : start + _PIECE]
+
+
+def _columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
     """Turn rows into columns, as `unnest` wants them."""
     return [list(column) for column in zip(*rows, strict=True)]
 

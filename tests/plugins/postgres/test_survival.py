@@ -338,6 +338,34 @@ def test_a_cancelled_commit_leaves_nothing_behind():
     asyncio.run(main())
 
 
+SLOW = """SET search_path = {};
+CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END';
+CREATE TRIGGER slow BEFORE INSERT ON closed FOR EACH ROW EXECUTE FUNCTION wait()"""
+
+
+def test_a_commit_may_take_longer_than_any_statement_may(monkeypatch):
+    """Else what has piled up while a server was away would be too much for ever."""
+    monkeypatch.setattr("wickwire_postgres.driver.COMMAND_S", 1.5)
+    monkeypatch.setattr("wickwire_postgres.commit._PIECE", 10, raising=False)
+    [series, _] = both("kraken")
+    state = SeriesState(series=series, origin_ns=0, frontier_ns=0)
+
+    async def main() -> None:
+        url = fresh_url()
+        async with opened(url) as store:
+            await asyncio.to_thread(shared_server().psql, SLOW.format(schema_of(url)))
+            minutes = range(200)
+
+            news = await store.commit(
+                [Change(state=state, closings=[closing(series, one, 1) for one in minutes])]
+            )
+
+            assert len(news) == len(minutes)
+            assert news == await store.committed(0, limit=999)
+
+    asyncio.run(main())
+
+
 def test_a_claim_that_meets_a_running_commit_holds_for_the_next_one():
     async def main() -> None:
         async with opened() as store:
