@@ -25,7 +25,16 @@ from wickwire_postgres.acknowledged import Acknowledged, LostError
 from wickwire_postgres.address import Address
 from wickwire_postgres.check import world_of, wrongs
 from wickwire_postgres.commit import Memory, Writer, lock_head
-from wickwire_postgres.driver import ERRORS, Connection, Pool, explained, make_pool, passes, spoils
+from wickwire_postgres.driver import (
+    ERRORS,
+    MOST_CONNECTIONS,
+    Connection,
+    Pool,
+    explained,
+    make_pool,
+    passes,
+    spoils,
+)
 from wickwire_postgres.opening import prepare, retain
 from wickwire_postgres.rows import candle_of, hole_of, key_of, listed, series_of
 from wickwire_postgres.schema import Layout, quoted, refuse_newer
@@ -65,6 +74,7 @@ class PostgresStore:
         self._address = address
         self._pool: Pool | None = None
         self._turn = asyncio.Lock()
+        self._readers = asyncio.Semaphore(MOST_CONNECTIONS - 1)  # a commit never waits for slow readers
         self._memory = Memory()
         self._acknowledged = Acknowledged()
         self._connections = 0
@@ -175,7 +185,7 @@ class PostgresStore:
             return news, memory.commits, writer.seq
 
         async with self._turn:
-            news, number, seq = await self._run("commit", write)
+            news, number, seq = await self._run("commit", write, writes=True)
             self._acknowledged.note(number, changes, seq)
             await self._retain()
         return news
@@ -257,7 +267,7 @@ class PostgresStore:
         self._retain_s = loop.time() + _RETAIN_S
         self._memory = Memory()
         try:
-            await self._run("drop what is too old", lambda one: retain(one, age_ns), once=True)
+            await self._run("drop what is too old", lambda one: retain(one, age_ns), writes=True, once=True)
         except StoreError as exc:
             log.warning("retention failed", extra={"why": str(exc)})
 
@@ -276,15 +286,23 @@ class PostgresStore:
 
         return await self._run(f"read {series}", read)
 
-    async def _run(self, doing: str, job: Callable[[Connection], Awaitable[T]], *, once: bool = False) -> T:
+    async def _run(
+        self,
+        doing: str,
+        job: Callable[[Connection], Awaitable[T]],
+        *,
+        writes: bool = False,
+        once: bool = False,
+    ) -> T:
         """Do *job* with a connection of its own, again where the reason why it failed may pass."""
+        queue = contextlib.nullcontext() if writes else self._readers
 
         async def attempt() -> T:
             pool = self._pool
             if pool is None:
                 raise StoreError(f"store {self._address.shown!r}: cannot {doing}: it is not open")
             try:
-                async with pool.acquire() as connection:
+                async with queue, pool.acquire() as connection:
                     return await job(connection)
             except ERRORS as exc:
                 if spoils(exc):

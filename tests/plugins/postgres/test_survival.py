@@ -366,6 +366,27 @@ def test_a_commit_may_take_longer_than_any_statement_may(monkeypatch):
     asyncio.run(main())
 
 
+def test_readers_that_wait_leave_a_connection_to_the_commits(monkeypatch):
+    monkeypatch.setattr("wickwire_postgres.driver.LOCK_S", 8.0)
+    monkeypatch.setattr("wickwire_postgres.store._PAUSES_S", ())
+
+    async def main() -> None:
+        url = fresh_url()
+        async with opened(url) as store:
+            await store.commit(batch("kraken", 0))
+            greedy = await asyncpg.connect(shared_server().url)
+            async with asyncio.TaskGroup() as tasks, greedy.transaction():
+                await greedy.execute(f"LOCK TABLE {schema_of(url)}.superseded")
+                readers = [tasks.create_task(store.check()) for _ in range(9)]
+                await asyncio.sleep(0.1)
+                assert len(await store.commit(batch("yahoo", 0))) == NEWS_OF_FIRST
+                assert not any(one.done() for one in readers)
+            await greedy.close()
+            assert all(list(one.result()) == [] for one in readers)
+
+    asyncio.run(main())
+
+
 def test_a_claim_that_meets_a_running_commit_holds_for_the_next_one():
     async def main() -> None:
         async with opened() as store:
