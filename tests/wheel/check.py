@@ -56,6 +56,7 @@ class Outside:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.chmod(0o755)  # as root the tests start PostgreSQL as nobody, who has to find it here
         self.bin = folder / "venv" / "bin"
         self.constraints = folder / "constraints.txt"
         pins = (ROOT / "requirements" / "dev.txt").read_text()
