@@ -31,6 +31,7 @@ _OPTIONS: Final = (
     "schema", "mode", "synchronous", "retention", "compress_after", "timescale",
     "host", "port", "user", "password", "passfile", *_TLS,
 )  # fmt: skip
+_NEVER_WITH_AT: Final = (*_CHOICES, "schema", "retention", "compress_after", "port")
 
 
 @attrs.frozen(kw_only=True)
@@ -122,13 +123,13 @@ def _options(query: str, shown: str, place: str) -> dict[str, str]:
     options: dict[str, str] = {}
     # a plus is a plus, as libpq has it: parse_qsl reads forms of web pages, where it is a space
     for name, value in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True):
+        # a password with a bare '?' in it looks like an option: its text must not be shown
+        if "@" not in place and "@" in name + value and (name not in _OPTIONS or name in _NEVER_WITH_AT):
+            raise ConfigError(
+                "store 'postgresql://...': in a user or a password '?' is written %3F, '/' %2F, '@' %40 and "
+                "'#' %23"
+            )
         if name not in _OPTIONS:
-            # a password with a bare '?' in it looks like an option: its text must not be shown
-            if "@" in query and "@" not in place:
-                raise ConfigError(
-                    f"store {shown!r}: in a user or a password '?' is written %3F, '/' %2F, "
-                    "'@' %40 and '#' %23"
-                )
             raise ConfigError(f"store {shown!r}: no option {name!r}; there are {', '.join(_OPTIONS)}")
         known = _CHOICES.get(name)
         if known is not None and value not in known:
@@ -145,7 +146,11 @@ def _hosts(servers: str, ports: str, shown: str) -> tuple[tuple[str, ...], tuple
         text = unquote(server)
         match = None if text.startswith("/") else _HOST.fullmatch(text)
         if match is None and not text.startswith("/"):
-            raise ConfigError(f"store {shown!r}: {text!r} is no host:port")
+            # what stands where a port should be is often a password, after which '@host' was forgotten
+            raise ConfigError(
+                "store 'postgresql://...': it names no host:port; write "
+                "postgresql://user:password@host:port/database"
+            )
         names.append(text if match is None else match["host"].strip("[]"))
         numbers.append((match and match["port"]) or "")
     if ports:

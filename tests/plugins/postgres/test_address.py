@@ -78,7 +78,6 @@ def test_other_addresses_are_left_to_other_plugins(url):
     ("url", "hint"),
     [
         ("postgresql:db", "write postgresql://user@host/database"),
-        ("postgresql://h:x/db", "is no host:port"),
         ("postgresql://h:99999/db", "is no port"),
         ("postgresql://h:0/db", "is no port"),
         ("postgresql://h,/db", "empty host"),
@@ -113,6 +112,11 @@ def test_a_wrong_address_is_refused_with_a_next_step(url, hint):
         "postgresql://ada:hun#hunter2@h/db",
         "postgresql://ada:hun/hunter2@h/db",
         "postgresql://ada:1?hunter2@h/db",
+        "postgresql://ada:hunter2/db",
+        "postgresql://ada:hunter2",
+        "postgresql://ada:1/hun?hunter2@h/db",
+        "postgresql://ada:hun?schema=hunter2@h/db",
+        "postgresql://ada:hun?x=1&retention=hunter2@h/db",
         "postgresql://h/db?password=hunter2",
         "postgresql://h/db?sslpassword=hunter2",
         "postgresql://h:x/db?password=hunter2",
@@ -120,6 +124,7 @@ def test_a_wrong_address_is_refused_with_a_next_step(url, hint):
     ],
 )
 def test_nobody_is_shown_a_password(url):
+    """Nor what may be one, where '@host' was forgotten or a '?' is not escaped."""
     try:
         seen = repr(open_store(url)) + repr(parse_address(url))
     except ConfigError as exc:
