@@ -62,7 +62,7 @@ def test_what_a_server_forgot_in_a_crash_is_put_back_with_the_next_commit():
         server.stop()
 
 
-def test_a_standby_that_lagged_gets_what_it_lacks_and_nobody_hears_of_it_twice():
+def test_a_standby_that_lagged_gets_what_it_lacks_which_is_no_news():
     url = fresh_url()
 
     async def main() -> None:
