@@ -96,7 +96,8 @@ def passes(exc: BaseException) -> bool:
         return not isinstance(exc, asyncpg.DataError | asyncpg.ClientConfigurationError)
     if isinstance(exc, TimeoutError | ssl.SSLCertVerificationError):
         return False  # that was patience enough, or changes nothing: whoever asked decides what next
-    return isinstance(exc, OSError | asyncpg.TargetServerAttributeNotMatched)
+    # InternalClientError: a connection that breaks between two messages can leave asyncpg in such confusion
+    return isinstance(exc, OSError | asyncpg.TargetServerAttributeNotMatched | asyncpg.InternalClientError)
 
 
 def spoils(exc: BaseException) -> bool:

@@ -30,6 +30,7 @@ from tests.plugins.postgres.stores import (
 )
 from wickwire import Change, Evidence, SeriesCandle, SeriesState, StoreError
 from wickwire_postgres import PostgresStore
+from wickwire_postgres.driver import passes
 
 ROOT = Path(__file__).resolve().parents[3]
 WRITER = Path(__file__).with_name("writer.py")
@@ -219,6 +220,30 @@ def test_a_lost_answer_is_found_even_when_another_collector_has_revised_a_candle
             assert (held.seq, held.revision, held.first_seq) == (2, 1, 1)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("exc", "again"),
+    [
+        (
+            asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"),
+            True,
+        ),
+        (asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"), True),
+        (asyncpg.InterfaceError("connection is closed"), True),
+        (asyncpg.DeadlockDetectedError("deadlock detected"), True),
+        (asyncpg.CannotConnectNowError("the database system is starting up"), True),
+        (ConnectionRefusedError(111, "Connect call failed"), True),
+        (TimeoutError(), False),
+        (asyncpg.DataError("invalid input for query argument $1"), False),
+        (asyncpg.InvalidPasswordError("password authentication failed"), False),
+        (asyncpg.UndefinedTableError("relation does not exist"), False),
+        (asyncpg.DiskFullError("No space left on device"), False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_what_concerns_this_moment_or_this_connection_is_tried_again(exc, again):
+    assert passes(exc) is again
 
 
 def test_a_commit_that_never_reached_the_server_is_made_again():
