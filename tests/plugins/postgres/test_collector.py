@@ -44,7 +44,7 @@ def test_two_collectors_on_a_server_that_is_killed_hold_what_the_venue_says():
         ):
             for enough, down_s in ((2 * 61, 3.0), (2 * 64, 1.0)):
                 while stored(server) < enough:
-                    time.sleep(0.1)
+                    time.sleep(0.3)
                 server.kill()
                 time.sleep(down_s)
                 server.start()
