@@ -12,6 +12,39 @@ from tests.plugins.postgres.stores import NEWS_OF_FIRST, batch, both, check_hold
 from wickwire import Change, SeriesState, StoreError
 from wickwire_postgres.driver import passes
 
+TELLING = """SET search_path = {};
+CREATE TABLE told (waits text);
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS
+$$BEGIN INSERT INTO told VALUES (current_setting('synchronous_commit')); RETURN NEW; END$$;
+CREATE TRIGGER telling BEFORE UPDATE ON sequence FOR EACH ROW EXECUTE FUNCTION tell()"""
+
+
+@pytest.mark.parametrize(
+    ("role", "option", "waits"),
+    [
+        ("on", "full", "on"),
+        ("off", "full", "on"),
+        ("remote_apply", "full", "remote_apply"),
+        ("on", "normal", "off"),
+    ],
+)
+def test_a_commit_waits_for_the_disk_as_the_address_says_and_never_less(role, option, waits):
+    """Acknowledged is durable, also where the role was set up to be in a hurry."""
+    server, url = shared_server(), fresh_url()
+
+    async def main() -> None:
+        async with opened(f"{url}&synchronous={option}") as store:
+            await asyncio.to_thread(server.psql, TELLING.format(schema_of(url)))
+            await store.commit(batch("kraken", 0))
+
+    server.psql(f"ALTER ROLE postgres SET synchronous_commit = {role}")
+    try:
+        asyncio.run(main())
+    finally:
+        server.psql("ALTER ROLE postgres RESET synchronous_commit")
+    assert waits == server.psql(f"SELECT waits FROM {schema_of(url)}.told")
+
+
 SLOW = """SET search_path = {};
 CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END';
 CREATE TRIGGER slow BEFORE INSERT ON closed FOR EACH ROW EXECUTE FUNCTION wait()"""

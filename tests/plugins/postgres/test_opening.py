@@ -73,6 +73,40 @@ def test_what_cannot_be_opened_is_named_with_the_next_step(base, address, reason
     assert step in said
 
 
+def test_what_an_address_leaves_out_is_taken_from_where_psql_takes_it(base, monkeypatch, tmp_path):
+    host, _, port = base.partition(":")
+    passwords = tmp_path / "pgpass"
+    passwords.write_text(f"{host}:{port}:adas:ada:hunter2\n")
+    passwords.chmod(0o600)
+    settings = {"PGHOST": host, "PGPORT": port, "PGUSER": "ada", "PGDATABASE": "adas"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+    async def main(query: str) -> None:
+        async with opened(f"postgresql://?schema=from_variables{query}") as store:
+            assert list(await store.check()) == []
+
+    asyncio.run(main(f"&passfile={passwords}"))
+    monkeypatch.setenv("PGPASSFILE", str(passwords))
+    asyncio.run(main(""))
+    monkeypatch.setenv("PGPASSFILE", "")
+    monkeypatch.setenv("PGPASSWORD", "hunter2")
+    asyncio.run(main(""))
+
+
+def test_a_host_that_is_a_directory_is_where_the_socket_lies():
+    server = shared_server()
+    schema = schema_of(fresh_url())
+
+    async def main() -> None:
+        where = f"host={server.folder}&port={server.port}&user=postgres"
+        async with opened(f"postgresql:///postgres?{where}&schema={schema}") as store:
+            await store.commit(batch("kraken", 0))
+            await check_holds(store, "kraken", 1)
+
+    asyncio.run(main())
+
+
 def test_a_role_that_may_only_read_can_read_and_is_refused_as_a_collector(base):
     """Before it collects: not with the first candle."""
     url = f"postgresql://ada:hunter2@{base}/adas?schema=shared"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import itertools
+import random
+import string
 from decimal import Decimal
 
 import asyncpg
@@ -226,7 +228,10 @@ def test_what_a_symbol_looks_like_changes_no_statement():
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("symbol", ["a\0b", "\ud800"])
+LONG = "".join(random.Random(1).choices(string.ascii_letters, k=9_000))
+
+
+@pytest.mark.parametrize("symbol", ["a\0b", "\ud800", LONG], ids=["NUL", "surrogate", "long"])
 def test_a_name_that_postgresql_cannot_hold_is_refused_and_the_others_go_on(symbol):
     async def main() -> None:
         async with opened() as store:
