@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.plugins.postgres.server import Server, fresh_url, new_server, shared_server
 from tests.plugins.postgres.stores import (
@@ -17,7 +19,9 @@ from tests.plugins.postgres.stores import (
     schema_of,
     seqs,
 )
-from wickwire import MINUTE_NS, StoreError
+from wickwire import MINUTE_NS, Change, Series, SeriesState, StoreError
+from wickwire_postgres import acknowledged
+from wickwire_postgres.acknowledged import Acknowledged, LostError
 
 COUNT = 10
 
@@ -110,3 +114,35 @@ def test_more_than_is_remembered_is_refused_until_somebody_reads_what_is_there(m
             await check_holds(store, "kraken", COUNT + 1)
 
     asyncio.run(main())
+
+
+SERIES = [Series.parse(f"kraken:{name}@1m") for name in "ABC"]
+
+
+@given(
+    st.lists(st.sets(st.sampled_from(SERIES), min_size=1), min_size=1, max_size=30),
+    st.dictionaries(st.sampled_from(SERIES), st.integers(0, 30)),
+    st.integers(1, 40),
+)
+def test_what_is_lost_is_made_again_in_order_or_not_at_all(batches, found, most):
+    """Against a list of everything: the same commits, or a refusal where the first of them is not kept."""
+    everything: list[tuple[int, Change]] = []
+    kept = Acknowledged()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(acknowledged, "_MOST_VALUES", most)
+        for number, wanted in enumerate(batches, 1):
+            changes = [
+                Change(state=SeriesState(series=one, origin_ns=0, frontier_ns=number))
+                for one in SERIES
+                if one in wanted
+            ]
+            everything += [(number, change) for change in changes]
+            kept.note(number, changes, number)
+    lost = [change for number, change in everything if number > found.get(change.state.series, len(batches))]
+    try:
+        again = kept.lost(found)
+    except LostError:
+        assert len(everything) > most
+        assert lost
+    else:
+        assert lost == list(again)

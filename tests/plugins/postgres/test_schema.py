@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import itertools
 import random
+import re
 import string
 from decimal import Decimal
 
@@ -182,6 +183,24 @@ def test_psql_reads_times_as_times_and_numbers_as_numbers():
     )
 
     assert seen == "A|1m|2026-11-22 01:30:00+00|64001.10|128002.20|history"
+
+
+def test_bounds_on_open_ns_read_only_the_partitions_that_they_need():
+    url = fresh_url()
+
+    async def main() -> None:
+        async with opened(url) as store:
+            for day in ("1999-10-19", "2008-09-15", "2026-10-31", "2026-11-01"):
+                await store.commit([candle_at(at(day))])
+
+    asyncio.run(main())
+    told = shared_server().psql(
+        f"SET search_path = {schema_of(url)}; "
+        "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) SELECT close FROM candles "
+        "WHERE open_ns >= ns('2026-11-01T00:00Z') AND open_ns < ns('2026-12-01T00:00Z')",
+        "-q",
+    )
+    assert {"closed_2026_11"} == {*re.findall(r"\bon (closed_\w+)", told)}
 
 
 # --------------------------------------------------------------------------------------- hostile names
