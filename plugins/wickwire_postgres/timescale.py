@@ -59,6 +59,8 @@ async def set_policies(connection: Connection, functions: str, address: Address)
     """
     try:
         async with connection.transaction():
+            # of collectors that start together each would take a policy away, and the second could add none
+            await connection.execute("SELECT FROM sequence FOR UPDATE")
             if address.compress_after_ns is not None:
                 if not await connection.fetchval(_COMPRESSES):
                     await connection.execute(_COMPRESS)
