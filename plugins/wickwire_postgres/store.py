@@ -177,8 +177,9 @@ class PostgresStore:
                 except LostError as exc:
                     raise StoreError(f"store {self._address.shown!r}: {exc}") from exc
                 if doubtful:
-                    stored = await writer.found_again([*doubtful.values()])
-                    news = sorted([*stored, *news], key=lambda one: one.seq)
+                    given = {one.seq for one in news}  # now, as to an attempt that came to nothing
+                    before = [one for seq, one in doubtful.items() if seq not in given]
+                    news = sorted([*await writer.found_again(before), *news], key=lambda one: one.seq)
                 doubtful.update((one.seq, one) for one in news)
             if connections == self._connections:
                 self._memory = memory

@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Proxy:
-    """Passes bytes on; `swallow` decides, by what the client sends, whether its answer gets lost.
+    """Passes bytes on; what the client sends decides whether that gets lost, or its answer.
 
     Attributes:
+        swallow: Whether the answer to this gets lost.
+        lose: Whether this gets lost itself.
         port: Where it listens.
         lost: How many connections it broke.
         silent: Everything is swallowed, in both directions, and nothing closed: a cable that was pulled.
@@ -23,6 +25,7 @@ class Proxy:
         self.lost = 0
         self.silent = False
         self.swallow: Callable[[bytes], bool] = lambda _: False
+        self.lose: Callable[[bytes], bool] = lambda _: False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
@@ -31,6 +34,10 @@ class Proxy:
 
         async def out() -> None:
             while data := await reader.read(2**16):
+                if self.lose(data):
+                    self.lost += 1
+                    self.cut()
+                    break
                 if self.swallow(data):
                     doomed.set()
                 if self.silent:

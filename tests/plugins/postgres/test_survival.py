@@ -185,6 +185,24 @@ def test_a_commit_whose_answer_was_lost_is_told_all_the_same():
     asyncio.run(main())
 
 
+def test_a_commit_that_was_lost_on_its_way_is_told_once():
+    """The second attempt gives the numbers of the first, which came to nothing, and is not taken for it."""
+
+    async def main() -> None:
+        url = fresh_url()
+        async with proxied(shared_server().port) as proxy, opened(through(proxy, url)) as store:
+            first = await store.commit(batch("kraken", 0))
+            proxy.lose = lambda data: b"COMMIT" in data and proxy.lost == 0
+
+            second = await store.commit(batch("kraken", 1))
+
+            assert proxy.lost == 1
+            assert seqs([*first, *second]) == [*range(1, NEWS_OF_FIRST + NEWS_OF_OTHERS + 1)]
+            await check_holds(store, "kraken", 2)
+
+    asyncio.run(main())
+
+
 def test_a_lost_answer_is_found_even_when_another_collector_has_revised_a_candle_since():
     """The lost news is among what was superseded then."""
     [series, _] = both("kraken")
