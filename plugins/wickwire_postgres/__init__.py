@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from wickwire import Store, hookimpl
 from wickwire_postgres.address import parse_address
 from wickwire_postgres.store import PostgresStore
 
 __all__ = ["PostgresStore", "open_store"]
+
+API_LEVEL: Final = 1
 
 
 @hookimpl

@@ -85,6 +85,7 @@ def check(
     promise is broken, or a deviation has expired or is not needed any more.
     """
     _need_the_extra()
+    from wickwire.testing.branches import branches_taken
     from wickwire.testing.deviations import read_deviations
     from wickwire.testing.report import failure_text, report_json, summary
     from wickwire.testing.running import CHECKS, Report, chosen, material_of, run
@@ -104,6 +105,7 @@ def check(
         seed=seed,
         effort=effort,
         outcomes=outcomes,
+        branches=branches_taken(material) if (page is not None or as_json) and not material.problem else (),
     )
     if page is not None:
         _write(page, scorecard(made, now, _peak_bytes()))
@@ -138,7 +140,7 @@ def _peak_bytes() -> int | None:
 
 
 def _need_the_extra() -> None:
-    for package in ("hypothesis", "pytest"):
+    for package in ("hypothesis", "pytest", "coverage"):
         if find_spec(package) is None:
             raise UsageError(
                 f"check needs the package {package!r}, which is not installed; "

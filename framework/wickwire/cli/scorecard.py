@@ -11,13 +11,21 @@ from rich.console import Console
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
 from wickwire.cli.door import printable
-from wickwire.cli.tables import check_table, level_table
+from wickwire.cli.tables import check_table, level_table, table, text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from wickwire.testing.branches import Taken
     from wickwire.testing.running import Report
 
 __all__ = ["scorecard"]
 
+MISSED: Final = "not taken, from line to line"
+MOST_MISSED: Final = 12
+"""Branches of a file that are named, of those that no sample takes."""
 WIDTH: Final = 180
 """Characters in a line: promises and reasons stand beside one another."""
 _PAGE: Final = """<!DOCTYPE html>
@@ -58,8 +66,32 @@ def scorecard(report: Report, at: datetime, memory_bytes: int | None) -> str:
     out.print(level_table(report.outcomes))
     out.print()
     out.print(check_table(report.outcomes))
+    if report.branches:
+        every = sum(one.branches for one in report.branches)
+        taken = sum(one.taken for one in report.branches)
+        out.print()
+        out.print(f"Its samples take {taken} of the {every} branches of the files that they touch:")
+        out.print(_branches(report.branches))
     for outcome in report.failed:
         out.print()
         out.print("\n".join(printable(line) for line in failure_text(outcome).splitlines()), markup=False)
     page = _PAGE.replace("TITLE", html.escape(title).replace("{", "{{").replace("}", "}}"))
     return out.export_html(theme=DEFAULT_TERMINAL_THEME, inline_styles=True, code_format=page)
+
+
+def _branches(files: Sequence[Taken]) -> RenderableType:
+    """One row for each file: how many of its branches samples take, and some that none does."""
+    made = table("file", "branches", "taken", "%", MISSED, wide=MISSED)
+    for one in files:
+        missed = [
+            f"{since} to {until}" if until > 0 else f"{since} to its end" for since, until in one.missed
+        ]
+        more = f" and {len(missed) - MOST_MISSED} more" * (len(missed) > MOST_MISSED)
+        made.add_row(
+            text(one.file),
+            text(one.branches),
+            text(one.taken),
+            text(f"{100 * one.taken / one.branches:.0f}" if one.branches else "-"),
+            text(", ".join(missed[:MOST_MISSED]) + more),
+        )
+    return made

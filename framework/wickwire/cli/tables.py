@@ -124,6 +124,9 @@ _NUMBERS: Final = frozenset(
     {
         "inputs",
         "s",
+        "branches",
+        "taken",
+        "%",
         "lag",
         "close",
         "closed",

@@ -180,6 +180,28 @@ class Material:
         """What the folder holds; nothing where there is none."""
         return Samples() if self._folder is None else read_samples(self._folder)
 
+    def of_samples(self) -> Material | None:
+        """Return the same with nothing of its samples read by the adapter yet; None where there are none.
+
+        What else reading takes, such as symbols and how a stream is opened, is known already.
+        """
+        if self.samples == Samples():
+            return None
+        again = Material(
+            self._adapter, samples=self._folder, symbols=self.symbols, seed=self.seed, effort=self.effort
+        )
+        again.__dict__.update(
+            samples=self.samples, endpoint=self.endpoint, accounts=self.accounts, playing=self.playing
+        )
+        return again
+
+    def read_samples(self) -> None:
+        """Let the adapter read every sample."""
+        if self.adapter.streams:
+            _ = self.sampled
+        if self.adapter.serves_history:
+            _ = self._answered
+
     @functools.cached_property
     def endpoint(self) -> Endpoint | None:
         """How the first account's stream is opened; None where only a conversation could tell."""
@@ -241,12 +263,16 @@ class Material:
         """Answers to `fetch_ohlcv`, those that brought candles first."""
         if not self.adapter.serves_history:
             return ()
+        found = [one for one in (*self._answered, *self.playing.fetched) if not _is_unwritten(one.bug)]
+        return sorted(found, key=lambda one: not (one.page is not None and one.page.candles))
+
+    @functools.cached_property
+    def _answered(self) -> Sequence[Fetched]:
+        """What `fetch_ohlcv` makes of the replies among the samples."""
         bodies = [*self.samples.bodies]
         if not self.adapter.streams:  # then they can be nothing else
             bodies += [(name, frame, None) for name, frame in self.samples.frames]
-        sampled = self.playing.of_bodies(bodies, self.symbols[:3])
-        found = [one for one in (*sampled, *self.playing.fetched) if not _is_unwritten(one.bug)]
-        return sorted(found, key=lambda one: not (one.page is not None and one.page.candles))
+        return self.playing.of_bodies(bodies, self.symbols[:3]) if bodies else ()
 
     @property
     def pages(self) -> Sequence[Fetched]:

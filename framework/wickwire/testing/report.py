@@ -33,6 +33,15 @@ def report_json(report: Report) -> dict[str, Any]:
             }
             for one in report.outcomes
         ],
+        "branches": [
+            {
+                "file": one.file,
+                "branches": one.branches,
+                "taken": one.taken,
+                "missed": [list(lines) for lines in one.missed],
+            }
+            for one in report.branches
+        ],
     }
 
 

@@ -16,6 +16,7 @@ from wickwire.discovery import Kind
 from wickwire.errors import ConfigError, PluginError, UsageError
 from wickwire.registry import Registry
 from wickwire.testing.bounds import BOUNDS
+from wickwire.testing.branches import Taken
 from wickwire.testing.checks import PROFILE, Broken, Check, Checks, Skipped
 from wickwire.testing.claims import CAPABILITIES
 from wickwire.testing.deviations import Deviation
@@ -113,6 +114,7 @@ class Report:
         seed: What everything that was drawn follows from.
         effort: Examples for each check.
         outcomes: One for each check, in order.
+        branches: Which branches the samples take, by file; empty where nobody looked, or there are none.
     """
 
     adapter: str
@@ -121,6 +123,7 @@ class Report:
     seed: int = 1
     effort: int = DEFAULT_EFFORT
     outcomes: Sequence[Outcome] = ()
+    branches: Sequence[Taken] = ()
 
     @property
     def failed(self) -> Sequence[Outcome]:

@@ -21,7 +21,7 @@ from wickwire.testing.foreign import outcome_of
 from wickwire.testing.material import Material
 from wickwire.testing.playing import NOW_NS
 
-__all__ = ["UNFINISHED", "is_unfinished", "still_to_do"]
+__all__ = ["UNFINISHED", "is_unfinished", "sources_of", "still_to_do"]
 
 UNFINISHED: Final = Checks(Level.STATIC)
 
@@ -45,7 +45,7 @@ def is_unfinished(error: BaseException | None) -> bool:
 
 def still_to_do(material: Material) -> Sequence[str]:
     """Return what is still to be written, a line each: as the sources say, then what calls alone show."""
-    written = dict(_written(_sources(material)))
+    written = dict(_written(sources_of(material)))
     raised = (_question(error) for error in _raised(material))
     left = [text for text in dict.fromkeys(raised) if text not in written]
     return [f"{where}: {text}" for text, where in written.items()] + left
@@ -54,7 +54,7 @@ def still_to_do(material: Material) -> Sequence[str]:
 # -------------------------------------------------------------------------------------- what the sources say
 
 
-def _sources(material: Material) -> Sequence[Path]:
+def sources_of(material: Material) -> Sequence[Path]:
     """Return the files that the adapter is made of; none where it was not made of files."""
     files = dict.fromkeys(Path(code.co_filename) for code in material.code)
     found: dict[Path, None] = {}

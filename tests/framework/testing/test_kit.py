@@ -288,6 +288,8 @@ def test_the_command_reports_as_json(wire, beacon_config):
     assert (0, "") == (done.returncode, done.stderr)
     assert ("beacon", "2026.11", 0) == (told["adapter"], told["profile"], told["failed"])
     assert [one.id for one in CHECKS] == [one["id"] for one in told["checks"]]
+    [branches] = told["branches"]
+    assert branches["branches"] == branches["taken"] + len(branches["missed"]) > branches["taken"] > 0
 
 
 def test_the_command_fails_and_says_how_to_see_it_again(wire, beacon_config):
@@ -353,6 +355,7 @@ def test_a_run_is_a_page_of_its_own_too(beacon_config, wire, tmp_path):
     assert "Conformance of beacon" in text
     assert "kept up to level 2, parse." in text
     assert all(one.id in text for one in chosen(level=2))
+    assert re.search(r"Its samples take \d+ of the \d+ branches", text)
     assert not re.search(r"(src|href|url\()", page.read_text()), "it needs nothing beside it"
 
 
