@@ -132,7 +132,9 @@ class Ledgers:
         self.failed.setdefault(where, []).append(_now_s())
         self.failing.setdefault(where, []).append(_asker())
         if began_s - self.there_s.get(where, -FORLORN_S) >= FORLORN_S:
-            self.forlorn.setdefault(where, []).append(_now_s())
+            forlorn = self.forlorn.setdefault(where, [])
+            if not forlorn or began_s > forlorn[0]:  # who began before could not know of it
+                forlorn.append(_now_s())
 
     def is_down(self, where: tuple[str, int]) -> bool:
         """Say whether several requests in a row have failed."""
