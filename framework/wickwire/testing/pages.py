@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
@@ -19,7 +19,7 @@ from wickwire.testing.sitting import Exchange, conversed
 if TYPE_CHECKING:
     from wickwire.testing.material import Material
 
-__all__ = ["Fetched", "ask_again", "asked_with", "page_of", "require_no_bug"]
+__all__ = ["Fetched", "ask_again", "asked_with", "page_of", "replayed", "require_no_bug"]
 
 R = TypeVar("R")
 
@@ -103,15 +103,24 @@ def ask_again(adapter: Adapter, fetched: Fetched, replies: Sequence[object]) -> 
         TransportError: As `fetch_ohlcv` does where no reply comes any more.
         Exception: Whatever else it raises.
     """
-    talk = adapter.fetch_ohlcv(fetched.query, fetched.account)
+    return replayed(adapter.fetch_ohlcv(fetched.query, fetched.account), replies)
+
+
+def replayed(talk: Generator[Any, Any, R], replies: Sequence[object]) -> R:
+    """Return what a conversation makes of *replies*; the last one repeats.
+
+    Raises:
+        TransportError: It asks on after no reply came.
+        Exception: Whatever it raises.
+    """
     try:
         next(talk)
         for at in range(len(replies) + MOST_ASKED):
-            talk.send(replies[min(at, len(replies) - 1)])  # type: ignore[arg-type]  # as it was asked for
+            talk.send(replies[min(at, len(replies) - 1)])
         talk.throw(TransportError("no reply came"))
     except StopIteration as end:
-        page: Page = end.value
-        return page
+        result: R = end.value
+        return result
     finally:
         talk.close()
     raise TransportError("it asks on after no reply came")

@@ -30,6 +30,7 @@ from wickwire.testing.replies import REPLIES
 from wickwire.testing.search import blamed
 from wickwire.testing.static import STATIC
 from wickwire.testing.system import SYSTEM
+from wickwire.testing.trading import TRADING
 from wickwire.testing.truth import TRUTHS
 from wickwire.testing.unfinished import UNFINISHED, is_unfinished, still_to_do
 from wickwire.testing.values import VALUES
@@ -59,6 +60,7 @@ CHECKS: Final = Checks.joined(
         LINES,
         RANGES,
         PAGING,
+        TRADING,
         CAPABILITIES,
         SYSTEM,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -19,7 +19,7 @@ from wickwire.testing.playing import LASTS_NS, grid_of
 from wickwire.testing.stages import Dialogue
 from wickwire.testing.values import unlawful
 
-__all__ = ["TRUTHS", "Known", "known"]
+__all__ = ["TRUTHS", "Known", "known", "recognised"]
 
 TRUTHS: Final = Checks(Level.DIALOGUE)
 
@@ -192,14 +192,7 @@ def _check_trades(material: Material, dialogue: Dialogue, topic: Topic, truth: T
         return 0
     times = [one.time_ns for one, _ in told.values()]
     true = truth.trades(topic.symbol, min(times) - SECOND_NS, max(times) + SECOND_NS + 1)
-    unit_ns = min(UNITS_NS, key=lambda unit: sum(_found(one, true, unit) is None for one, _ in told.values()))
-    numbers: dict[int, str] = {}
-    for trade, frame in told.values():
-        match = _found(trade, true, unit_ns, known=numbers.keys())
-        if match is None:
-            nearest = min(true, key=lambda one: abs(one.time_ns - trade.time_ns), default=None)
-            raise Broken(f"{trade!r:.300} never happened; nearest is {nearest}", shown=repr(frame))
-        numbers[match.number] = trade.id
+    numbers = recognised([*told.values()], true)
     missing = [one for one in true if min(numbers) < one.number < max(numbers) and one.number not in numbers]
     require(not missing, f"of {topic} was left out: {missing[:1]}")
     ids = [one for one in numbers.values() if one]
@@ -212,6 +205,27 @@ def _check_trades(material: Material, dialogue: Dialogue, topic: Topic, truth: T
         offsets = {int(name) - number for number, name in numbers.items()}
         require(len(offsets) == 1, f"ids of {topic} do not count its trades one by one")
     return len(told)
+
+
+def recognised(told: Sequence[tuple[Trade, bytes]], true: Sequence[MarketTrade]) -> Mapping[int, str]:
+    """Return the ids of trades by the numbers that the market has for them.
+
+    Args:
+        told: Each with the frame or reply that told it.
+        true: All that may be among them.
+
+    Raises:
+        Broken: One of them never happened, or is there twice.
+    """
+    unit_ns = min(UNITS_NS, key=lambda unit: sum(_found(one, true, unit) is None for one, _ in told))
+    numbers: dict[int, str] = {}
+    for trade, source in told:
+        match = _found(trade, true, unit_ns, known=numbers.keys())
+        if match is None:
+            nearest = min(true, key=lambda one: abs(one.time_ns - trade.time_ns), default=None)
+            raise Broken(f"{trade!r:.300} never happened; nearest is {nearest}", shown=repr(source))
+        numbers[match.number] = trade.id
+    return numbers
 
 
 def _found(

@@ -169,6 +169,29 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         ("        settle_s=2.0,\n", "        settle_s=float(len(CALLS.append(1) or CALLS)),\n"),
         ("OK: Final = 200", "OK: Final = 200\nCALLS: list[int] = []"),
     ),
+    "one trade of the past that is left out": (
+        "H14",
+        ("body.splitlines()]\n    except", "body.splitlines()[1:]]\n    except"),
+    ),
+    "trades of the past, newest first": (
+        "H14",
+        ("        trades=[one for one in trades if", "        trades=[one for one in trades[::-1] if"),
+    ),
+    "takers of the past who sold for those who bought": (
+        "H14",
+        (
+            "_trade(query.symbol, *line.split(",
+            '_trade(query.symbol, *line.translate({66: "S", 83: "B"}).split(',
+        ),
+    ),
+    "a cut reply of trades that is taken for the whole": (
+        "H14",
+        ("if len(trades) < PAGE_TICKS:", "if trades is not None:"),
+    ),
+    "lines of trades that are let through": (
+        "H15",
+        ("except (ValueError, KeyError, ArithmeticError, TypeError) as exc", "except ValueError as exc"),
+    ),
     "no word on the hooks that it was written for": ("S13", ("API_LEVEL: Final = 1\n", "")),
     "a feed that nobody subscribes to": (
         "S11 P10",
@@ -279,7 +302,7 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     ),
     "ids through a float": (
         "P24",
-        (", str(number), _number(price)", ", str(int(float(number))), _number(price)"),
+        (", str(number), at, price", ", str(int(float(number))), at, price"),
     ),
     "a topic that is asked for once and never again": (
         "D01",
@@ -300,7 +323,7 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     ),
     "trades without ids, twice": (
         "D05",
-        (", str(number), _number(price)", ', "", _number(price)'),
+        ("    return Trade(symbol, str(int(number)),", '    return Trade(symbol, "",'),
         ("    if number <= last:\n        return ()\n", ""),
     ),
     "a gap that nobody tells": ("D06 D11", ("return (*gap, trade)", "return (trade,)")),
@@ -365,7 +388,7 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "trades that are said to count": (
         "D08 C03",
         ("rest=True,", "rest=True,\n        trades=True,\n        numbered=True,"),
-        (", str(number), _number(price)", ", str(2 * number), _number(price)"),
+        (", str(number), at, price", ", str(2 * number), at, price"),
     ),
     "a timeframe that nobody has": ("C04", ("    if query.timeframe not in SECONDS:\n", "    if False:\n")),
     "marks that are not announced": ("C05", ("marks_closed=True", "marks_closed=False")),

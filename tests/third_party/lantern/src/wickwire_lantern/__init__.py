@@ -17,7 +17,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -56,6 +56,8 @@ from wickwire import (
     Timeframe,
     Topic,
     Trade,
+    TradePage,
+    TradeQuery,
     Utc,
     VenueError,
     WireError,
@@ -67,10 +69,12 @@ from wickwire.simulate.server import Market, VenueServer
 API_LEVEL: Final = 1
 STREAM_URL: Final = "wss://stream.lantern.example/v1"
 BARS_URL: Final = "https://api.lantern.example/bars"
+TICKS_URL: Final = "https://api.lantern.example/ticks"
 SECONDS: Final = {Timeframe.parse("1m"): 60, Timeframe.parse("5m"): 300, Timeframe.parse("1h"): 3_600}
 TIMEFRAMES: Final = {seconds: timeframe for timeframe, seconds in SECONDS.items()}
 STREAMED: Final = (Timeframe.parse("1m"), Timeframe.parse("5m"))
 PAGE_ROWS: Final = 200
+PAGE_TICKS: Final = 100
 FLAGS: Final = {"F": Finality.FORMING, "C": Finality.CLOSED}
 SIDES: Final = {"B": Side.BUY, "S": Side.SELL}
 TICK: Final = "TICK"
@@ -190,9 +194,7 @@ def _meaning(fields: list[str], memory: dict[str, Any]) -> Sequence[Event]:
 def _ticks(lamp: str, number: int, said: Sequence[str], memory: dict[str, Any]) -> Sequence[Event]:
     """Return the trade, unless it was there already, and what its number says of those before it."""
     at, price, size, side = said
-    trade = Trade(
-        from_venue(lamp), str(number), _number(price), _number(size), SIDES[side], _instant(int(at))
-    )
+    trade = _trade(from_venue(lamp), str(number), at, price, size, side)
     first, last = memory.get(lamp, (number, number - 1))
     if number < first:  # it was overtaken by the first one that came, so nobody waits for it
         return (Fault(FaultKind.GAP, f"lantern: trade {number} of {trade.symbol} came too late"),)
@@ -266,6 +268,31 @@ def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
     return Page(
         candles=list(candles.values()), covered=(query.since_ns, query.until_ns), stopped=Stopped.UNTIL
     )
+
+
+@hookimpl
+def fetch_trades(query: TradeQuery) -> Generator[HttpRequest, HttpReply, TradePage]:
+    params = {"lamp": to_venue(query.symbol), "from": str(query.since_ns), "to": str(query.until_ns)}
+    reply = yield HttpRequest(url=TICKS_URL, params=params)
+    body = _body(reply, query.now_ns)
+    try:
+        trades = [_trade(query.symbol, *line.split(",")) for line in body.splitlines()]
+    except (ValueError, KeyError, ArithmeticError, TypeError) as exc:
+        raise WireError(f"lantern: {type(exc).__name__}: {exc}", frame=reply.body) from exc
+    if len(trades) < PAGE_TICKS:
+        until_ns, stopped = max(query.since_ns, min(query.until_ns, query.now_ns)), Stopped.UNTIL
+    else:  # it may be cut within the last instant
+        until_ns, stopped = trades[-1].time_ns, Stopped.VENUE_LIMIT
+    covered = query.since_ns, max(query.since_ns, min(until_ns, query.until_ns))
+    return TradePage(
+        trades=[one for one in trades if covered[0] <= one.time_ns < covered[1]],
+        covered=covered,
+        stopped=stopped,
+    )
+
+
+def _trade(symbol: str, number: str, at: str, price: str, size: str, side: str) -> Trade:
+    return Trade(symbol, str(int(number)), _number(price), _number(size), SIDES[side], _instant(int(at)))
 
 
 def _rows(query: OhlcvQuery, body: str) -> tuple[list[Candle], int | None]:

@@ -14,6 +14,7 @@ LAMPS: Final = {"glow-usd": "ETH/USD", "ember-usd": "XMR/USD"}
 """Lantern trades invented things: each burns like something that the market knows."""
 BEAT_NS: Final = 5 * SECOND_NS
 MOST_ROWS: Final = 200
+MOST_TICKS: Final = 100
 SHORT_ROWS: Final = 5
 GRID: Final = Utc()
 TIMEFRAMES: Final = {"60": Timeframe.parse("1m"), "300": Timeframe.parse("5m"), "3600": Timeframe.parse("1h")}
@@ -73,6 +74,8 @@ class LanternServer:
 
     def answer(self, incoming: Incoming, now_ns: int) -> Answer:
         asked = incoming.query
+        if incoming.path == "/ticks":
+            return self._ticks(asked, now_ns)
         if incoming.path != "/bars":
             return Answer(status=404, body=b"no such door")
         lamp, timeframe = LAMPS.get(asked.get("lamp", "")), TIMEFRAMES.get(asked.get("seconds", ""))
@@ -84,6 +87,14 @@ class LanternServer:
         candles = self.market.candles(lamp, timeframe, since_ns, min(whole_ns, now_ns), grid=GRID)
         lines = [",".join(_fields(one, now_ns)) for one in candles[: self.most_rows]]
         lines += [f"more,{one.open_ns // SECOND_NS}" for one in candles[self.most_rows :][:1]]
+        return Answer(body="\n".join(lines).encode(), content_type="text/plain")
+
+    def _ticks(self, asked: Mapping[str, str], now_ns: int) -> Answer:
+        lamp = LAMPS.get(asked.get("lamp", ""))
+        if lamp is None:
+            return Answer(status=404, body=b"no such lamp")
+        trades = self.market.trades(lamp, int(asked["from"]), min(int(asked["to"]), now_ns))
+        lines = [",".join(_tick(one)) for one in trades[:MOST_TICKS]]
         return Answer(body="\n".join(lines).encode(), content_type="text/plain")
 
 
@@ -123,9 +134,7 @@ class _Ticks:
             if self.lost < server.lost:
                 self.lost += 1
                 continue
-            side = "B" if trade.side is Side.BUY else "S"
-            numbers = (str(trade.number), str(trade.time_ns), f"{trade.price:f}", f"{trade.size:f}")
-            lines.append("|".join((TICK, self.native, *numbers, side)))
+            lines.append("|".join((TICK, self.native, *_tick(trade))))
         self.told_ns = now_ns
         return lines
 
@@ -178,6 +187,11 @@ class _Wire:
 
     def next_ns(self, now_ns: int) -> int:
         return now_ns - now_ns % SECOND_NS + SECOND_NS
+
+
+def _tick(trade: MarketTrade) -> tuple[str, ...]:
+    side = "B" if trade.side is Side.BUY else "S"
+    return str(trade.number), str(trade.time_ns), f"{trade.price:f}", f"{trade.size:f}", side
 
 
 def _fields(candle: Candle, now_ns: int) -> tuple[str, ...]:
