@@ -13,9 +13,23 @@ from wickwire import StoreError
 COUNT = 6
 
 
+async def replicated(url: str) -> None:
+    """Return when the schema of *url* is there."""
+    while True:
+        try:
+            async with opened(url):
+                return
+        except StoreError as exc:
+            if "there is nothing in the schema" not in str(exc):
+                raise
+        await asyncio.sleep(0.05)
+
+
 async def seen(standby: Server, seq: int) -> None:
     """Return when *standby* shows what was committed up to *seq*."""
-    async with opened(f"{standby.url}?schema=shared&mode=ro") as reader:
+    url = f"{standby.url}?schema=shared&mode=ro"
+    await replicated(url)
+    async with opened(url) as reader:
         while await reader.last_seq() < seq:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.05)
         await check_holds(reader, "kraken", COUNT)
