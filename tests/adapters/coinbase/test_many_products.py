@@ -51,10 +51,14 @@ async def broken_but_for_silence(world: World) -> list[str]:
 @pytest.mark.parametrize(
     ("names", "routes"),
     [
-        (products(320, "5m"), {Rung.STREAM: 320}),
-        (products(160, "1m", "5m"), {Rung.BUILD: 160, Rung.STREAM: 160}),
+        pytest.param(products(320, "5m"), {Rung.STREAM: 320}, id="320 streamed"),
+        pytest.param(
+            products(160, "1m", "5m"),
+            {Rung.BUILD: 160, Rung.STREAM: 160},
+            id="160 streamed and 160 built",
+            marks=pytest.mark.nightly,
+        ),
     ],
-    ids=["320 streamed", "160 streamed and 160 built"],
 )
 def test_320_series_take_four_connections_and_are_the_truth(
     names: list[str], routes: dict[Rung, int]
