@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -98,7 +99,7 @@ def trade_page_or_error(material: Material) -> None:
         raise Skipped("no trade was asked for over HTTP")
     for one in told:
         for status, kind in KINDS.items():
-            error = outcome_of(lambda one=one, status=status: _answered(material, one, 0, status, b""))[1]  # type: ignore[misc]
+            error = outcome_of(partial(_answered, material, one, 0, status, b""))[1]
             fits = isinstance(error, VenueError) and error.kind is kind
             require(fits, f"a {status} became {error!r:.200}", shown=repr(one.query))
             material.count()
