@@ -225,7 +225,7 @@ class Acting:
             pass
         elif act.trouble.name == "rotate":
             venues = [one.venue for one in life.collector.health().venues]
-            rotating = life.collector.rotate(self._lot_of(act, venues))
+            rotating = stage.replace(life, self._lot_of(act, venues))
             stage.run_errand(_asked(rotating), "rotate")
         else:
             name = self._lot_of(act, list(stage.series))
@@ -287,7 +287,7 @@ class Acting:
         await asyncio.sleep(LATENCY_S)
         life = stage.life
         if act.trouble.name == "swapped" and names and life is not None and life.begun.is_set():
-            stage.run_errand(_asked(life.collector.rotate(venue)), f"rotate {venue}")
+            stage.run_errand(_asked(stage.replace(life, venue)), f"rotate {venue}")
             await asyncio.sleep(SWAPPED_S)
         try:
             await self._take_off(names)
@@ -319,7 +319,7 @@ class Acting:
     async def _rotated(self, life: Life, venue: str) -> None:
         async with self._rotating:
             self._stage.waiting.append((self._stage.true.now_ns(), venue))
-            rotations = await life.collector.rotate(venue)
+            rotations = await self._stage.replace(life, venue)
             self._stage.waiting.pop()
         at_ns = self._stage.true.now_ns()
         self._stage.rotated += [(at_ns, venue, one.replaced, one.broken, one.trouble) for one in rotations]
@@ -342,7 +342,7 @@ class Acting:
             ] or [0]
             server.inject("silent_ack")
             try:
-                await life.collector.rotate(venue, number=number)
+                await stage.replace(life, venue, number)
             finally:
                 server.inject("silent_ack", on=False)
             stage.journal.note("deaf", venue)

@@ -19,6 +19,7 @@ from tests.simulation.excuses import (
     lost_in_time,
     misleads,
     misled,
+    replacements,
     troubled,
 )
 from tests.simulation.life import SECRETS
@@ -129,7 +130,8 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 and act.trouble.place in {one.venue, "line", "clock", "machine", "process", "roster", "pool"}
                 and stage.acting.venue_of(act) in {one.venue, ""}
                 and act.trouble.name != "late_trade"
-            ],
+            ]
+            + replacements(stage, one.venue),
             "prompt": prompted or stage.script.ways.get(name, Way()).priority,
             "misled": [
                 misled(act, *stage.spans[act.number])

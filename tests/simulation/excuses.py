@@ -20,6 +20,7 @@ __all__ = [
     "lost_in_time",
     "misleads",
     "misled",
+    "replacements",
     "troubled",
 ]
 
@@ -33,6 +34,10 @@ BACK_S: Final = 480.0
 """How long after a trouble that stops everything an attempt may still be waited for."""
 RETURN_S: Final = 180.0
 """So long after a trouble a stream is there again, and its trial begins."""
+SOLE: Final = frozenset({"alpaca"})
+"""Who allows one connection."""
+REOPENED_S: Final = 60.0
+"""So long after its connection was closed on purpose a stream is there again, by the venue's patience."""
 QUARANTINE_S: Final = 600.0
 """How long a symbol that the venue does not know is left alone."""
 YOUNG_BUCKETS: Final = 3
@@ -48,6 +53,17 @@ def troubled(act: Act, since_ns: int, until_ns: int) -> list[int]:
     """Return for how long a trouble keeps a series from its planned route: what is refused is left alone."""
     longer_s = QUARANTINE_S if act.trouble.name == "refuse" and act.trouble.place != "line" else 0.0
     return [since_ns, until_ns + round((RETURN_S + longer_s) * SECOND_NS)]
+
+
+def replacements(stage: Stage, venue: str) -> list[list[int]]:
+    """Return for how long replacing connections breaks a stream, however often somebody wants it.
+
+    That is where one is closed before the next is opened; elsewhere the next one is there before.
+    """
+    if venue not in SOLE:
+        return []
+    longest_ns = round(REOPENED_S * SECOND_NS)
+    return [[at_ns, at_ns + longest_ns] for at_ns, where in stage.replacing if where == venue]
 
 
 def misleads(stage: Stage, act: Act, one: Series) -> bool:
@@ -184,7 +200,7 @@ def breaks_feed(stage: Stage, act: Act, one: Series) -> bool:
     if act.trouble.is_quiet:
         return False
     if act.trouble.name == "rotate":
-        return one.venue == "alpaca"
+        return one.venue in SOLE
     breaks = act.trouble.fault is not None or act.trouble.place in {
         "line",
         "machine",

@@ -163,7 +163,7 @@ class Guests:
     async def _stay(self, life: Life, act: Act, name: str, there: set[str]) -> None:
         rng, one = random.Random(act.lot), Series.parse(name)
         if act.trouble.name == "boarding":
-            self._stage.run_errand(_rotated(life, one.venue), f"rotate {one.venue} for a guest")
+            self._stage.run_errand(_rotated(self._stage, life, one.venue), f"rotate {one.venue} for a guest")
             await asyncio.sleep(rng.uniform(*BOARDING_S))
         self._comes(name)
         with contextlib.suppress(StoreError):
@@ -197,6 +197,6 @@ class Guests:
             self.turned_down.append((self._stage.true.now_ns(), name, plan.why))
 
 
-async def _rotated(life: Life, venue: str) -> None:
+async def _rotated(stage: Stage, life: Life, venue: str) -> None:
     with contextlib.suppress(UsageError, WickwireError):
-        await life.collector.rotate(venue)
+        await stage.replace(life, venue)

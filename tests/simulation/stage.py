@@ -30,6 +30,7 @@ from tests.simulation.shelf import Shelf, Weather
 from tests.simulation.venues import Venues
 from wickwire import DAY_NS, SECOND_NS, Feed, Series
 from wickwire.description import OhlcvSupport
+from wickwire.news import Rotation
 from wickwire.registry import Registry
 from wickwire.simulate import DEFAULT_LISTINGS, SeededMarket
 from wickwire.simulate.loops import running_clock
@@ -86,6 +87,7 @@ class Stage:
             topics were interrupted, and why.
         dawdled: Trades that there were for one who reads too slowly, and those that it took or knows it lost.
         waiting: Who waits to hear that connections were replaced: since when, and of which venue.
+        replacing: When somebody wanted connections replaced, and of which venue.
         acting: What plays the troubles.
     """
 
@@ -120,6 +122,7 @@ class Stage:
     rotated: list[tuple[int, str, bool, int, str]] = attrs.field(factory=list)
     dawdled: tuple[int, int] | None = None
     waiting: list[tuple[int, str]] = attrs.field(factory=list)
+    replacing: list[tuple[int, str]] = attrs.field(factory=list)
     acting: Acting = attrs.field(init=False)
     _tasks: asyncio.TaskGroup | None = None
     _errands: list[asyncio.Task[None]] = attrs.field(factory=list)
@@ -243,6 +246,11 @@ class Stage:
         await life.kill()
         self.journal.note("killed", life.number)
         self._bury(life)
+
+    async def replace(self, life: Life, venue: str, number: int | None = None) -> Sequence[Rotation]:
+        """Let a collector replace its connections to a venue, or one; return what became of it."""
+        self.replacing.append((self.true.now_ns(), venue))
+        return await life.collector.rotate(venue, number=number)
 
     def run_errand(self, errand: Coroutine[Any, Any, None], name: str) -> None:
         """Do something beside all the rest, for as long as the collector lives that lives now."""
