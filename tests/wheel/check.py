@@ -111,6 +111,7 @@ class Outside:
     def test(self) -> None:
         """The tests, with the installed wheel under them: there is no source beside them here."""
         shutil.copytree(ROOT / "tests", self.folder / "tests", ignore=shutil.ignore_patterns(*NOT_HERE))
+        shutil.copytree(ROOT / "scripts", self.folder / "scripts")  # of which one page is made
         # some tests read pages and run what is shown there
         shutil.copytree(ROOT / "docs", self.folder / "docs", ignore=shutil.ignore_patterns("_build"))
         for page in ("pyproject.toml", "README.md"):
