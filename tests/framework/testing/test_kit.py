@@ -346,9 +346,8 @@ def test_pytest_collects_the_checks_of_a_named_adapter(wire, beacon_config):
 
 def test_a_run_is_a_page_of_its_own_too(beacon_config, wire, tmp_path):
     page = tmp_path / "card.html"
-    done = command(
-        beacon_config, "beacon", "--config", "w.toml", "--samples", wire, "--level", 2, "--html", page
-    )
+    options = ("--config", "w.toml", "--samples", wire, "--level", 2, "--effort", 5)
+    done = command(beacon_config, "beacon", *options, "--html", page)
 
     assert 0 == done.returncode, done.stderr
     text = html.unescape(re.sub(r"<[^>]*>", "", page.read_text()))
