@@ -43,7 +43,8 @@ QUARANTINE_S: Final = 600.0
 YOUNG_BUCKETS: Final = 3
 YOUNG_S: Final = 1_200.0
 DROPPED_S: Final = 600.0
-"""A candle that a stream drops is the next that begins: so long after it is over, for five minutes."""
+"""A candle that a stream drops is the next that begins: so long after it is over, for five minutes. Rows that
+it loses are the next that it has for anybody, which may be after the process has come back."""
 FEED_BEGINS_S: Final = 60.0
 DETOUR_S: Final = 60.0
 """How much later a candle may be told that comes by history because its stream is in trouble."""
@@ -78,7 +79,7 @@ def misleads(stage: Stage, act: Act, one: Series) -> bool:
 
 
 def misled(act: Act, since_ns: int, until_ns: int) -> list[int]:
-    if act.trouble.name == "drop_candle":
+    if act.trouble.name in {"drop_candle", "lose_rows"}:
         until_ns += round(DROPPED_S * SECOND_NS)
     return [since_ns - round(MISLED_BEFORE_S * SECOND_NS), until_ns + round(MISLED_AFTER_S * SECOND_NS)]
 
