@@ -3,8 +3,9 @@
 This is the face: what is neither here nor in `wickwire.simulate` may change without notice. Who embeds the
 framework begins at `Collector`, which takes and gives the rest; who writes an adapter, at `hookimpl` and
 docs/hooks.md. A store of one's own needs `Store`, `Change`, `Closing`, `Loaded`, `SeriesState`, `Verdict`,
-`TAIL`, `REAL`, `judge`, `settled`, `confirmed`, `other_world` and `shown_store`, and nobody else
-does: docs/stores.md. `Session` is a kind of grid, as `Utc`, `Zone` and `Unknown` are.
+`TAIL`, `REAL`, `judge`, `settled`, `confirmed`, `series_key`, `series_of_key`, `changed_holes`, `other_world`
+and `shown_store`, and nobody else does: docs/stores.md. `Session` is a kind of grid, as `Utc`, `Zone` and
+`Unknown` are.
 """
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ from wickwire.store import (
     settled,
     shown_store,
 )
+from wickwire.store_keys import changed_holes, series_key, series_of_key
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
@@ -285,6 +287,7 @@ __all__ = [
     "WireError",
     "Zone",
     "broken_law",
+    "changed_holes",
     "confirmed",
     "hookimpl",
     "iso",
@@ -293,6 +296,8 @@ __all__ = [
     "other_world",
     "parse_instant",
     "retry_after_s",
+    "series_key",
+    "series_of_key",
     "settled",
     "shown_store",
     "when",

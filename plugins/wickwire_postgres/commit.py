@@ -16,15 +16,17 @@ from wickwire import (
     SeriesCandle,
     SeriesState,
     Verdict,
+    changed_holes,
     confirmed,
     judge,
+    series_key,
     settled,
 )
 from wickwire_postgres.acknowledged import Acknowledged
 from wickwire_postgres.address import DAY_NS
 from wickwire_postgres.driver import Connection
 from wickwire_postgres.partitions import attach, partition_of, partitions
-from wickwire_postgres.rows import COLUMNS, EVIDENCE_NAMES, candle_of, hole_of, key_of, listed, row_of
+from wickwire_postgres.rows import COLUMNS, EVIDENCE_NAMES, candle_of, hole_of, listed, row_of
 from wickwire_postgres.schema import Layout
 
 __all__ = ["Head", "Known", "Memory", "Writer", "lock_head"]
@@ -209,7 +211,7 @@ class Writer:
         found = await self._find(unsure)
         missing = [series for series in unsure if series not in found]
         if missing:
-            await self._connection.execute(_ADD_SERIES, *_columns(key_of(series) for series in missing))
+            await self._connection.execute(_ADD_SERIES, *_columns(series_key(series) for series in missing))
             found |= await self._find(missing)
         moved = [
             series
@@ -225,7 +227,7 @@ class Writer:
         return {series: changed for series, (_, _, changed) in found.items()}
 
     async def _find(self, wanted: Sequence[Series]) -> dict[Series, tuple[int, int | None, int]]:
-        rows = await self._connection.fetch(_FIND_SERIES, *_columns(key_of(series) for series in wanted))
+        rows = await self._connection.fetch(_FIND_SERIES, *_columns(series_key(series) for series in wanted))
         return {wanted[row[0] - 1]: (row[1], row[2], row[3]) for row in rows}
 
     async def _look_up(self, changes: Sequence[Change]) -> None:
@@ -305,7 +307,7 @@ class Writer:
         gone: list[tuple[int, int]] = []
         come: list[tuple[int, int, int, str]] = []
         for known, state in self._states.values():
-            old, new = _difference(known.holes, state.holes)
+            old, new = changed_holes(known.holes, state.holes)
             gone += [(known.id, hole.since_ns) for hole in old]
             come += [(known.id, hole.since_ns, hole.until_ns, hole.kind.value) for hole in new]
             known.holes, known.changed, known.checked = state.holes, number, number
@@ -346,17 +348,3 @@ def _pieces(rows: Sequence[T]) -> Iterator[Sequence[T]]:
 def _columns(rows: Iterable[Sequence[object]]) -> list[list[object]]:
     """Turn rows into columns, as `unnest` wants them."""
     return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _difference(old: tuple[Hole, ...], new: tuple[Hole, ...]) -> tuple[tuple[Hole, ...], tuple[Hole, ...]]:
-    """Return what to take out of *old* and what to put in, so that it becomes *new*.
-
-    A quiet market has thousands of holes, of which a commit changes one or two: equal ends are skipped.
-    """
-    start, shorter = 0, min(len(old), len(new))
-    while start < shorter and old[start] == new[start]:
-        start += 1
-    end = 0
-    while end < shorter - start and old[-1 - end] == new[-1 - end]:
-        end += 1
-    return old[start : len(old) - end], new[start : len(new) - end]

@@ -9,14 +9,13 @@ from typing import Any, Final
 from wickwire import (
     CandleState,
     Evidence,
-    Feed,
     Hole,
     HoleKind,
     Rung,
     Series,
     SeriesCandle,
-    Timeframe,
     UsageError,
+    series_of_key,
 )
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "DamagedError",
     "candle_of",
     "hole_of",
-    "key_of",
     "listed",
     "row_of",
     "series_of",
@@ -44,7 +42,6 @@ _NO_NUMBER: Final = Decimal("NaN")
 _EVIDENCE: Final = {evidence.name.lower(): evidence for evidence in Evidence}
 EVIDENCE_NAMES: Final = {evidence: name for name, evidence in _EVIDENCE.items()}
 _RUNGS: Final = {rung.value: rung for rung in Rung}
-_FEEDS: Final = {feed.value: feed for feed in Feed}
 
 
 class DamagedError(Exception):
@@ -56,12 +53,6 @@ def listed(prefix: str = "") -> str:
     return ", ".join(f"{prefix}{column}" for column in COLUMNS)
 
 
-def key_of(series: Series) -> tuple[str, str, str, str]:
-    """Return venue, variant, symbol and what, as the table `series` holds them."""
-    what = series.what.value if isinstance(series.what, Feed) else str(series.what)
-    return (series.venue, series.variant, series.symbol, what)
-
-
 def series_of(venue: str, variant: str, symbol: str, what: str) -> Series:
     """Return the series of a row of the table `series`.
 
@@ -69,7 +60,7 @@ def series_of(venue: str, variant: str, symbol: str, what: str) -> Series:
         DamagedError: It is none.
     """
     try:
-        return Series(venue, symbol, _FEEDS.get(what) or Timeframe.parse(what), variant)
+        return series_of_key(venue, variant, symbol, what)
     except UsageError as exc:
         raise DamagedError(f"a series is damaged: {exc}") from exc
 

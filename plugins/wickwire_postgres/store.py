@@ -20,6 +20,7 @@ from wickwire import (
     SeriesState,
     StoreError,
     other_world,
+    series_key,
 )
 from wickwire_postgres.acknowledged import Acknowledged, LostError
 from wickwire_postgres.address import Address
@@ -36,7 +37,7 @@ from wickwire_postgres.driver import (
     spoils,
 )
 from wickwire_postgres.opening import prepare, retain
-from wickwire_postgres.rows import candle_of, hole_of, key_of, listed, series_of
+from wickwire_postgres.rows import candle_of, hole_of, listed, series_of
 from wickwire_postgres.schema import Layout, quoted, refuse_newer
 
 __all__ = ["PostgresStore"]
@@ -134,11 +135,11 @@ class PostgresStore:
 
         async def read(connection: Connection) -> Loaded | None:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                found = await connection.fetchrow(_STATE, *key_of(series))
+                found = await connection.fetchrow(_STATE, *series_key(series))
                 if found is None:
                     return None
                 holes = await _holes(connection, "WHERE series = $1", found[0])
-                tail = await connection.fetch(_LAST, *key_of(series), TAIL)
+                tail = await connection.fetch(_LAST, *series_key(series), TAIL)
             state = SeriesState(
                 series=series, origin_ns=found[1], frontier_ns=found[2], holes=tuple(holes[found[0]])
             )
@@ -282,7 +283,7 @@ class PostgresStore:
 
     async def _range(self, series: Series, query: str, *bounds: int) -> Sequence[SeriesCandle]:
         async def read(connection: Connection) -> Sequence[SeriesCandle]:
-            rows = await connection.fetch(query, *key_of(series), *bounds)
+            rows = await connection.fetch(query, *series_key(series), *bounds)
             return [candle_of(series, row) for row in rows]
 
         return await self._run(f"read {series}", read)

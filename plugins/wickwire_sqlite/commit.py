@@ -8,8 +8,20 @@ from typing import Final
 
 import attrs
 
-from wickwire import Change, Hole, Series, SeriesCandle, SeriesState, Verdict, confirmed, judge, settled
-from wickwire_sqlite.rows import COLUMNS, PLACES, candle_of, hole_of, key_of, row_of
+from wickwire import (
+    Change,
+    Hole,
+    Series,
+    SeriesCandle,
+    SeriesState,
+    Verdict,
+    changed_holes,
+    confirmed,
+    judge,
+    series_key,
+    settled,
+)
+from wickwire_sqlite.rows import COLUMNS, PLACES, candle_of, hole_of, row_of
 
 __all__ = ["Known", "Writer", "holes_of"]
 
@@ -83,7 +95,7 @@ class Writer:
         known = self._known.get(state.series)
         if known is not None:
             return known
-        key = key_of(state.series)
+        key = series_key(state.series)
         found = self._connection.execute(_FIND_SERIES, key).fetchone()
         if found is None:
             added = self._connection.execute(_ADD_SERIES, (*key, state.origin_ns, state.frontier_ns))
@@ -130,22 +142,8 @@ class Writer:
     def _holes(self, known: Known, holes: tuple[Hole, ...]) -> None:
         if known.holes == holes:
             return
-        gone, come = _difference(known.holes, holes)
+        gone, come = changed_holes(known.holes, holes)
         write = self._connection.executemany
         write(_CLOSE_HOLE, [(known.id, hole.since_ns) for hole in gone])
         write(_OPEN_HOLE, [(known.id, hole.since_ns, hole.until_ns, hole.kind.value) for hole in come])
         known.holes = holes
-
-
-def _difference(old: tuple[Hole, ...], new: tuple[Hole, ...]) -> tuple[tuple[Hole, ...], tuple[Hole, ...]]:
-    """Return what to take out of *old* and what to put in, so that it becomes *new*.
-
-    A quiet market has thousands of holes, of which a commit changes one or two: equal ends are skipped.
-    """
-    start, shorter = 0, min(len(old), len(new))
-    while start < shorter and old[start] == new[start]:
-        start += 1
-    end = 0
-    while end < shorter - start and old[-1 - end] == new[-1 - end]:
-        end += 1
-    return old[start : len(old) - end], new[start : len(new) - end]

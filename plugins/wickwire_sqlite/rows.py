@@ -10,17 +10,16 @@ from typing import Any, Final
 from wickwire import (
     CandleState,
     Evidence,
-    Feed,
     Hole,
     HoleKind,
     Rung,
     Series,
     SeriesCandle,
-    Timeframe,
     UsageError,
+    series_of_key,
 )
 
-__all__ = ["COLUMNS", "PLACES", "candle_of", "hole_of", "key_of", "row_of", "series_of"]
+__all__ = ["COLUMNS", "PLACES", "candle_of", "hole_of", "row_of", "series_of"]
 
 COLUMNS: Final = (
     "series, open_ns, close_ns, open, high, low, close, volume, trade_count, vwap, "
@@ -34,19 +33,12 @@ _SMALLEST_WRITTEN_OUT: Final = -40  # so that 1E-999999 does not become a millio
 _EVIDENCE: Final = {evidence.name.lower(): evidence for evidence in Evidence}
 _EVIDENCE_NAMES: Final = {evidence: name for name, evidence in _EVIDENCE.items()}
 _RUNGS: Final = {rung.value: rung for rung in Rung}
-_FEEDS: Final = {feed.value: feed for feed in Feed}
-
-
-def key_of(series: Series) -> tuple[str, str, str, str]:
-    """Return venue, variant, symbol and what, as the table `series` holds them."""
-    what = series.what.value if isinstance(series.what, Feed) else str(series.what)
-    return (series.venue, series.variant, series.symbol, what)
 
 
 def series_of(venue: str, variant: str, symbol: str, what: str) -> Series:
     """Return the series of a row of the table `series`; errors as in `candle_of`."""
     try:
-        return Series(venue, symbol, _FEEDS.get(what) or Timeframe.parse(what), variant)
+        return series_of_key(venue, variant, symbol, what)
     except UsageError as exc:
         raise sqlite3.DataError(f"a series is damaged: {exc}") from exc
 

@@ -23,10 +23,11 @@ from wickwire import (
     SeriesState,
     StoreError,
     other_world,
+    series_key,
 )
 from wickwire_sqlite.check import world_of, wrongs
 from wickwire_sqlite.commit import Known, Writer, holes_of
-from wickwire_sqlite.rows import COLUMNS, candle_of, hole_of, key_of, series_of
+from wickwire_sqlite.rows import COLUMNS, candle_of, hole_of, series_of
 from wickwire_sqlite.schema import connect, explained
 
 __all__ = ["SqliteStore"]
@@ -257,7 +258,7 @@ class SqliteStore:
 def _load(series: Series, connection: sqlite3.Connection) -> Loaded | None:
     with connection:
         connection.execute("BEGIN")  # one view of the file for all that follows
-        found = connection.execute(_STATE, key_of(series)).fetchone()
+        found = connection.execute(_STATE, series_key(series)).fetchone()
         if found is None:
             return None
         series_id, origin_ns, frontier_ns = found
@@ -270,7 +271,7 @@ def _load(series: Series, connection: sqlite3.Connection) -> Loaded | None:
 def _candles(
     series: Series, query: str, bounds: tuple[int, ...], connection: sqlite3.Connection
 ) -> Sequence[SeriesCandle]:
-    return [candle_of(series, row) for row in connection.execute(query, (*key_of(series), *bounds))]
+    return [candle_of(series, row) for row in connection.execute(query, (*series_key(series), *bounds))]
 
 
 def _last_seq(connection: sqlite3.Connection) -> int:

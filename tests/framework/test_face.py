@@ -51,8 +51,8 @@ BORDER = named("""
     VenueStatus hookimpl retry_after_s
 """)
 STORE_AUTHORS = named("""
-    Change Closing Loaded REAL SeriesState Store TAIL Verdict confirmed judge other_world settled
-    shown_store
+    Change Closing Loaded REAL SeriesState Store TAIL Verdict changed_holes confirmed judge other_world
+    series_key series_of_key settled shown_store
 """)
 
 
