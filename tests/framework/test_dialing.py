@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
-from typing import Any
 
 import attrs
 import pytest
@@ -197,11 +196,11 @@ class Tried:
             await asyncio.sleep(0.5)
 
     async def run(self, links: int, seconds: float) -> None:
-        tasks = [asyncio.get_running_loop().create_task(self.link(number)) for number in range(links)]
-        await asyncio.sleep(seconds)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.TaskGroup() as tasks:
+            trying = [tasks.create_task(self.link(number)) for number in range(links)]
+            await asyncio.sleep(seconds)
+            for one in trying:
+                one.cancel()
 
 
 def test_what_fails_for_itself_while_data_flows_holds_up_nobody() -> None:
@@ -280,18 +279,18 @@ def test_who_gives_up_leaves_the_turn_to_the_next() -> None:
     async def test(dialing: Dialing) -> None:
         async with dialing.turn() as first:
             first.failed(StreamClosed("cut"), 0.0, 0.0, 1)
-        loop, began_s = asyncio.get_running_loop(), []
+        began_s = []
 
         async def hold(seconds: float) -> None:
             async with dialing.turn() as attempt:
                 began_s.append(attempt.began_s)
                 await asyncio.sleep(seconds)
 
-        tasks: list[Any] = [loop.create_task(hold(seconds)) for seconds in (100, 100, 0)]
-        await asyncio.sleep(1)
-        tasks[1].cancel()  # it waits in the queue
-        tasks[0].cancel()  # it tries
-        await tasks[2]
+        async with asyncio.TaskGroup() as tasks:
+            [trying, waiting, _] = [tasks.create_task(hold(seconds)) for seconds in (100, 100, 0)]
+            await asyncio.sleep(1)
+            waiting.cancel()
+            trying.cancel()
         assert [0.0, 1.0] == began_s
 
     dialled(test)

@@ -6,8 +6,9 @@ import asyncio
 import subprocess
 import sys
 
+from tests.plugins.batches import batch
 from tests.plugins.postgres.server import fresh_url, shared_server
-from tests.plugins.postgres.stores import batch, opened, schema_of
+from tests.plugins.postgres.stores import opened, schema_of
 
 WITHOUT_DRIVER = """
 import sys

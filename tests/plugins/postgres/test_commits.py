@@ -7,8 +7,9 @@ import asyncio
 import asyncpg
 import pytest
 
+from tests.plugins.batches import NEWS_OF_FIRST, batch, both, closing
 from tests.plugins.postgres.server import fresh_url, shared_server
-from tests.plugins.postgres.stores import NEWS_OF_FIRST, batch, both, check_holds, closing, opened, schema_of
+from tests.plugins.postgres.stores import check_holds, opened, schema_of
 from wickwire import Change, SeriesState, StoreError
 from wickwire_postgres.driver import passes
 

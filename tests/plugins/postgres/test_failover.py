@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from tests.plugins.batches import NEWS_OF_OTHERS, batch
 from tests.plugins.postgres.server import Server, new_server
-from tests.plugins.postgres.stores import NEWS_OF_OTHERS, batch, check_holds, opened, seqs
+from tests.plugins.postgres.stores import check_holds, opened, seqs
 from wickwire import StoreError
 
 COUNT = 6

@@ -8,17 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.plugins.batches import NEWS_OF_FIRST, NEWS_OF_OTHERS, batch, both
 from tests.plugins.postgres.server import Server, fresh_url, new_server, shared_server
-from tests.plugins.postgres.stores import (
-    NEWS_OF_FIRST,
-    NEWS_OF_OTHERS,
-    batch,
-    both,
-    check_holds,
-    opened,
-    schema_of,
-    seqs,
-)
+from tests.plugins.postgres.stores import check_holds, opened, schema_of, seqs
 from wickwire import MINUTE_NS, Change, Series, SeriesState, StoreError
 from wickwire_postgres import acknowledged
 from wickwire_postgres.acknowledged import Acknowledged, LostError

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import pytest
 
+from tests.plugins.batches import batch, both, closing
 from tests.plugins.postgres.server import fresh_url, shared_server
-from tests.plugins.postgres.stores import batch, both, check_holds, closing, opened, schema_of
+from tests.plugins.postgres.stores import check_holds, opened, schema_of
 from wickwire import Change, SeriesState, StoreError
 from wickwire_postgres.address import Address
 from wickwire_postgres.opening import OLDEST_SERVER, prepare
 from wickwire_postgres.schema import MIGRATIONS, migrate
+
+NEXT = ("ALTER TABLE series ADD COLUMN note text NOT NULL DEFAULT 'brought forward'",)
+"""What a newer wickwire may do to the schema."""
+
+
+@asynccontextmanager
+async def connected(schema: str) -> AsyncGenerator[asyncpg.Connection]:
+    connection = await asyncpg.connect(shared_server().url, server_settings={"search_path": schema})
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def bring_forward(connection: asyncpg.Connection, schema: str, migration: tuple[str, ...]) -> None:
+    await migrate(connection, schema, "", timescale=False, migrations=(*MIGRATIONS, migration))
 
 
 @pytest.fixture(autouse=True)
@@ -214,9 +233,8 @@ def test_a_collector_stops_committing_when_a_newer_wickwire_has_taken_over_the_s
     async def main() -> None:
         async with opened(url) as store:
             await store.commit(batch("kraken", 0))
-            connection = await asyncpg.connect(shared_server().url, server_settings={"search_path": schema})
-            await migrate(connection, schema, "", timescale=False, migrations=(*MIGRATIONS, NEXT))
-            await connection.close()
+            async with connected(schema) as connection:
+                await bring_forward(connection, schema, NEXT)
             with pytest.raises(StoreError, match=r"newer than .* use the newer wickwire"):
                 await store.commit(batch("kraken", 1))
             await check_holds(store, "kraken", 1)
@@ -235,9 +253,6 @@ def test_a_server_that_is_too_old_is_refused():
         asyncio.run(prepare(Old(), Address(shown="postgresql://h/db")))
 
 
-NEXT = ("ALTER TABLE series ADD COLUMN note text NOT NULL DEFAULT 'brought forward'",)
-
-
 def test_an_older_schema_is_brought_forward_with_all_that_it_holds():
     url = fresh_url()
     schema = schema_of(url)
@@ -245,13 +260,13 @@ def test_an_older_schema_is_brought_forward_with_all_that_it_holds():
     async def main() -> None:
         async with opened(url) as store:
             await store.commit(batch("kraken", 0))
-        connection = await asyncpg.connect(shared_server().url, server_settings={"search_path": schema})
-        for _ in range(2):
-            await migrate(connection, schema, "", timescale=False, migrations=(*MIGRATIONS, NEXT))
-        assert await connection.fetchval("SELECT version FROM wickwire_schema") == len(MIGRATIONS) + 1
-        assert {row[0] for row in await connection.fetch("SELECT note FROM series")} == {"brought forward"}
-        await connection.execute(f"UPDATE wickwire_schema SET version = {len(MIGRATIONS)}")
-        await connection.close()
+        async with connected(schema) as connection:
+            for _ in range(2):
+                await bring_forward(connection, schema, NEXT)
+            assert await connection.fetchval("SELECT version FROM wickwire_schema") == len(MIGRATIONS) + 1
+            [[note]] = await connection.fetch("SELECT DISTINCT note FROM series")
+            assert note == "brought forward"
+            await connection.execute(f"UPDATE wickwire_schema SET version = {len(MIGRATIONS)}")
         async with opened(url) as store:
             await check_holds(store, "kraken", 1)
 
@@ -265,20 +280,13 @@ def test_a_migration_that_fails_changes_nothing():
     async def main() -> None:
         async with opened(url):
             pass
-        connection = await asyncpg.connect(shared_server().url, server_settings={"search_path": schema})
-        with pytest.raises(asyncpg.UndefinedTableError):
-            await migrate(
-                connection,
-                schema,
-                "",
-                timescale=False,
-                migrations=(*MIGRATIONS, (*NEXT, "DROP TABLE nowhere")),
+        async with connected(schema) as connection:
+            with pytest.raises(asyncpg.UndefinedTableError):
+                await bring_forward(connection, schema, (*NEXT, "DROP TABLE nowhere"))
+            assert await connection.fetchval("SELECT version FROM wickwire_schema") == len(MIGRATIONS)
+            assert not await connection.fetch(
+                "SELECT FROM pg_attribute WHERE attrelid = 'series'::regclass AND attname = 'note'"
             )
-        assert await connection.fetchval("SELECT version FROM wickwire_schema") == len(MIGRATIONS)
-        assert not await connection.fetch(
-            "SELECT FROM pg_attribute WHERE attrelid = 'series'::regclass AND attname = 'note'"
-        )
-        await connection.close()
 
     asyncio.run(main())
 

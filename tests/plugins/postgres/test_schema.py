@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.plugins.batches import batch, both, closing
 from tests.plugins.postgres.server import fresh_url, shared_server
-from tests.plugins.postgres.stores import batch, both, check_holds, closing, opened, schema_of, store_at
+from tests.plugins.postgres.stores import check_holds, opened, schema_of, store_at
 from wickwire import (
     MINUTE_NS,
     Candle,

@@ -3,54 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 import asyncpg
 import pytest
 
+from tests.plugins.batches import NEWS_OF_FIRST, NEWS_OF_OTHERS, batch, both, closing, running
 from tests.plugins.postgres.proxy import Proxy, proxied
 from tests.plugins.postgres.server import fresh_url, new_server, shared_server
-from tests.plugins.postgres.stores import (
-    NEWS_OF_FIRST,
-    NEWS_OF_OTHERS,
-    batch,
-    both,
-    check_holds,
-    closing,
-    opened,
-    schema_of,
-    seqs,
-    store_at,
-)
+from tests.plugins.postgres.stores import check_holds, opened, schema_of, seqs, store_at
 from wickwire import Change, Evidence, SeriesCandle, SeriesState, StoreError
 from wickwire_postgres import PostgresStore
 
-ROOT = Path(__file__).resolve().parents[3]
-WRITER = Path(__file__).with_name("writer.py")
+WRITER = "tests.plugins.postgres.writer"
 
 
 def through(proxy: Proxy, url: str) -> str:
     """The same address over a network that may break."""
     return url.replace(str(shared_server().port), str(proxy.port))
-
-
-@contextmanager
-def writing(*arguments: object) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that commits, killed at the latest when the block ends."""
-    paths = [str(ROOT), *sys.path]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    command = [sys.executable, str(WRITER), *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 async def taken(store: PostgresStore) -> Sequence[SeriesCandle]:
@@ -104,7 +75,7 @@ def test_a_server_that_dies_under_commits_and_comes_back_loses_nothing_acknowled
 @pytest.mark.parametrize("seed", range(4))
 def test_a_process_that_is_killed_loses_nothing_acknowledged(seed):
     url = fresh_url()
-    with writing(url, "kraken", 0) as process:
+    with running(WRITER, url, "kraken", 0) as process:
         assert process.stdout is not None
         heard = [process.stdout.readline() for _ in range(random.Random(seed).randrange(1, 40))]
         process.kill()
@@ -143,7 +114,7 @@ def test_two_collectors_share_a_schema_from_its_creation_on_and_a_reader_misses_
                 await check_holds(reader, venue, count)
             assert await reader.last_seq() == everything
 
-    with writing(url, "kraken", count) as one, writing(url, "yahoo", count) as other:
+    with running(WRITER, url, "kraken", count) as one, running(WRITER, url, "yahoo", count) as other:
         asyncio.run(follow())
         assert [count, count] == [len(process.communicate()[0].splitlines()) for process in (one, other)]
         assert (0, 0) == (one.returncode, other.returncode)
@@ -166,38 +137,21 @@ def test_two_collectors_of_one_series_store_each_candle_once_and_neither_fails()
     asyncio.run(main())
 
 
-def test_a_commit_whose_answer_was_lost_is_told_all_the_same():
-    """The server committed, the network broke: the repeat finds it, and returns what was news then."""
+@pytest.mark.parametrize("lost", ["swallow", "lose"])
+def test_a_commit_whose_answer_or_itself_was_lost_on_its_way_is_told_once(lost):
+    """Swallowed: the server committed, and the repeat finds what was news then. Lost: it knows of nothing."""
 
     async def main() -> None:
         url = fresh_url()
         async with proxied(shared_server().port) as proxy, opened(through(proxy, url)) as store:
             first = await store.commit(batch("kraken", 0))
-            proxy.swallow = lambda data: b"COMMIT" in data and proxy.lost == 0
+            setattr(proxy, lost, lambda data: b"COMMIT" in data and proxy.lost == 0)
 
             second = await store.commit(batch("kraken", 1))
 
             assert proxy.lost == 1
             assert seqs([*first, *second]) == [*range(1, NEWS_OF_FIRST + NEWS_OF_OTHERS + 1)]
             assert [*second] == [*await store.committed(NEWS_OF_FIRST, limit=99)]
-            await check_holds(store, "kraken", 2)
-
-    asyncio.run(main())
-
-
-def test_a_commit_that_was_lost_on_its_way_is_told_once():
-    """The second attempt gives the numbers of the first, which came to nothing, and is not taken for it."""
-
-    async def main() -> None:
-        url = fresh_url()
-        async with proxied(shared_server().port) as proxy, opened(through(proxy, url)) as store:
-            first = await store.commit(batch("kraken", 0))
-            proxy.lose = lambda data: b"COMMIT" in data and proxy.lost == 0
-
-            second = await store.commit(batch("kraken", 1))
-
-            assert proxy.lost == 1
-            assert seqs([*first, *second]) == [*range(1, NEWS_OF_FIRST + NEWS_OF_OTHERS + 1)]
             await check_holds(store, "kraken", 2)
 
     asyncio.run(main())

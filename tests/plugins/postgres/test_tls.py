@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugins.batches import batch
 from tests.plugins.postgres.server import fresh_url, shared_server
-from tests.plugins.postgres.stores import batch, check_holds, opened
+from tests.plugins.postgres.stores import check_holds, opened
 from wickwire import StoreError
 
 trustme = pytest.importorskip("trustme")

@@ -9,7 +9,8 @@ import asyncio
 import os
 import sys
 
-from tests.plugins.postgres.stores import batch, opened
+from tests.plugins.batches import batch
+from tests.plugins.postgres.stores import opened
 
 
 async def main(url: str, venue: str, count: int) -> None:

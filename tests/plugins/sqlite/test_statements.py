@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from tests.plugins.sqlite.writer import closing
+from tests.plugins.batches import closing
 from wickwire import Change, Evidence, Series, SeriesState, Timeframe
 from wickwire_sqlite import SqliteStore
 

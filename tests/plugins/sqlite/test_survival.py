@@ -7,34 +7,16 @@ import os
 import random
 import sqlite3
 import subprocess
-import sys
-from collections.abc import Iterator
 from contextlib import closing as closed_after
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.plugins.sqlite.writer import WIDTH, batch, both
+from tests.plugins.batches import NEWS_OF_FIRST, NEWS_OF_OTHERS, WIDTH, batch, both, command, running
 from wickwire import MINUTE_NS, StoreError
 from wickwire_sqlite import SqliteStore
 
-WRITER = Path(__file__).with_name("writer.py")
-NEWS_OF_FIRST, NEWS_OF_OTHERS = 2 * WIDTH, 2 * (WIDTH + 1)
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, str(WRITER), *map(str, arguments)]
-
-
-@contextmanager
-def writing(*arguments: object) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that commits, killed at the latest when the block ends."""
-    with subprocess.Popen(command(*arguments), stdout=subprocess.PIPE) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+WRITER = "tests.plugins.sqlite.writer"
 
 
 def batches_in(path: Path, venue: str = "kraken") -> int:
@@ -73,7 +55,7 @@ def batches_in(path: Path, venue: str = "kraken") -> int:
 def test_a_process_that_dies_at_any_step_of_sqlite_loses_nothing_acknowledged(tmp_path, seed):
     """The process kills itself after a random number of SQLite's own instructions, mostly inside a commit."""
     steps = random.Random(seed).choice((30, 300, 3_000, 30_000)) + random.Random(seed).randrange(500)
-    with writing("die", tmp_path / "w.db", "kraken", steps) as process:
+    with running(WRITER, "die", tmp_path / "w.db", "kraken", steps) as process:
         assert process.stdout is not None
         acknowledged = process.stdout.read().splitlines()
 
@@ -84,7 +66,7 @@ def test_a_process_that_dies_at_any_step_of_sqlite_loses_nothing_acknowledged(tm
 @pytest.mark.parametrize("seed", range(8))
 def test_a_process_that_is_killed_from_outside_loses_nothing_acknowledged(tmp_path, seed):
     """The signal comes whenever it comes: in a system call, between two, before the answer is printed."""
-    with writing("write", tmp_path / "w.db", "kraken", 0) as process:
+    with running(WRITER, "write", tmp_path / "w.db", "kraken", 0) as process:
         assert process.stdout is not None
         heard = [process.stdout.readline() for _ in range(random.Random(seed).randrange(1, 60))]
         process.kill()
@@ -112,14 +94,17 @@ def test_another_process_reads_whole_batches_while_one_is_writing(tmp_path):
             seen.add(number)
         await reader.aclose()
 
-    with writing("write", tmp_path / "w.db", "kraken", 0) as process:
+    with running(WRITER, "write", tmp_path / "w.db", "kraken", 0) as process:
         asyncio.run(main(process))
 
 
 def test_two_collectors_may_share_a_file_from_its_creation_on(tmp_path):
     """Their transactions take turns: every candle of both is there, and no seq was given twice."""
     path = tmp_path / "w.db"
-    with writing("write", path, "kraken", 50) as one, writing("write", path, "yahoo", 50) as other:
+    with (
+        running(WRITER, "write", path, "kraken", 50) as one,
+        running(WRITER, "write", path, "yahoo", 50) as other,
+    ):
         assert [50, 50] == [len(process.communicate()[0].splitlines()) for process in (one, other)]
         assert (0, 0) == (one.returncode, other.returncode)
 
@@ -204,7 +189,7 @@ def check_starvation(lines: list[str]) -> None:
 
 def test_files_that_may_not_grow_fail_the_commit_and_recover_when_they_may(tmp_path):
     """A limit of the operating system (RLIMIT_FSIZE): the write fails as it does on a full disk."""
-    check_starvation(told(command("limit", tmp_path / "w.db", "kraken", 300_000)))
+    check_starvation(told(command(WRITER, "limit", tmp_path / "w.db", "kraken", 300_000)))
 
 
 def private_mount(folder: Path, *arguments: object, ballast: Path | None = None) -> list[str]:
@@ -216,7 +201,7 @@ def private_mount(folder: Path, *arguments: object, ballast: Path | None = None)
         or subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode
     ):
         pytest.skip("mounting a small file system needs root and unshare")
-    return ["unshare", "-m", "sh", "-c", script, "sh", *command(*arguments)]
+    return ["unshare", "-m", "sh", "-c", script, "sh", *command(WRITER, *arguments)]
 
 
 def test_a_full_disk_fails_the_commit_and_recovers_when_there_is_room(tmp_path):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.plugins.sqlite.writer import batch
+from tests.plugins.batches import batch
 from wickwire import StoreError
 from wickwire.simulate.loops import InlineExecutor, run_virtual
 from wickwire_sqlite import SqliteStore, open_store

@@ -16,56 +16,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 
-from wickwire import (
-    MINUTE_NS,
-    Candle,
-    Change,
-    Closing,
-    Evidence,
-    Hole,
-    Rung,
-    Series,
-    SeriesState,
-    StoreError,
-    Timeframe,
-)
+from tests.plugins.batches import WIDTH, batch, both
+from wickwire import StoreError
 from wickwire_sqlite import SqliteStore
-
-WIDTH = 3
-"""New candles a series in a batch; from the second on, one more revises the last of the batch before."""
-
-
-def both(venue: str) -> list[Series]:
-    """The two series that every batch changes together."""
-    return [Series(venue, symbol, Timeframe.parse("1m")) for symbol in ("A", "B")]
-
-
-def closing(series: Series, minute: int, number: int, evidence: Evidence) -> Closing:
-    """One candle; its price tells which batch wrote it."""
-    opens, price = minute * MINUTE_NS, Decimal(number) + Decimal("0.50")
-    candle = Candle(
-        series.symbol, series.timeframe, opens, opens + MINUTE_NS, price, price, price, price, Decimal(minute)
-    )
-    return Closing(candle, evidence, Rung.STREAM)
-
-
-def batch(venue: str, number: int) -> list[Change]:
-    """Batch *number*, always the same."""
-    first = number * WIDTH
-    changes = []
-    for series in both(venue):
-        closings = [closing(series, first + step, number, Evidence.SUCCESSOR) for step in range(WIDTH)]
-        if number:
-            closings.append(closing(series, first - 1, number, Evidence.HISTORY))
-        holes = (Hole(-MINUTE_NS * (number + 1), 0),)
-        state = SeriesState(
-            series=series, origin_ns=-(10**15), frontier_ns=(first + WIDTH) * MINUTE_NS, holes=holes
-        )
-        changes.append(Change(state=state, closings=closings))
-    return changes
 
 
 def say(*words: object) -> None:
