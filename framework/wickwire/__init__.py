@@ -4,7 +4,8 @@ This is the face: what is neither here nor in `wickwire.simulate` may change wit
 framework begins at `Collector`, which takes and gives the rest; who writes an adapter, at `hookimpl` and
 docs/hooks.md. A store of one's own needs `Store`, `Change`, `Closing`, `Loaded`, `SeriesState`, `Verdict`,
 `TAIL`, `REAL`, `judge`, `settled`, `confirmed`, `series_key`, `series_of_key`, `changed_holes`, `other_world`
-and `shown_store`, and nobody else does: docs/stores.md. `Session` is a kind of grid, as `Utc`, `Zone` and
+and `shown_store`, and nobody else does: docs/stores.md. A sink needs `Sink` or
+`QuoteSink`, `SinkError` and `Poisoned`: docs/sinks.md. `Session` is a kind of grid, as `Utc`, `Zone` and
 `Unknown` are.
 """
 
@@ -37,6 +38,7 @@ from wickwire.errors import (
     PlanError,
     PluginError,
     RestAway,
+    SinkError,
     StoreError,
     StreamClosed,
     TransportError,
@@ -89,6 +91,7 @@ from wickwire.model import (
     parse_instant,
     when,
 )
+from wickwire.sink import Poisoned, QuoteSink, Sink
 from wickwire.store import (
     REAL,
     TAIL,
@@ -228,8 +231,10 @@ __all__ = [
     "Plan",
     "PlanError",
     "PluginError",
+    "Poisoned",
     "Policy",
     "Quote",
+    "QuoteSink",
     "Rate",
     "Readiness",
     "Ready",
@@ -250,6 +255,8 @@ __all__ = [
     "SeriesState",
     "Session",
     "Side",
+    "Sink",
+    "SinkError",
     "SnapshotDone",
     "Split",
     "StatusChanged",

@@ -11,7 +11,8 @@ WickwireError
 ├── TransportError      nothing usable came back: connect or ask again
 │   └── StreamClosed    a stream ended, with its close code
 ├── GivenUp             a venue failed as often as its backoff allows: the collector ends
-└── StoreError          nothing was acknowledged as stored: retry, or stop loudly
+├── StoreError          nothing was acknowledged as stored: retry, or stop loudly
+└── SinkError           a sink did not acknowledge: it is put there again, and nothing waits for it
 
 A bug is none of these and is not caught.
 """
@@ -28,6 +29,7 @@ __all__ = [
     "PlanError",
     "PluginError",
     "RestAway",
+    "SinkError",
     "StoreError",
     "StreamClosed",
     "TransportError",
@@ -188,3 +190,7 @@ class GivenUp(WickwireError):
 
 class StoreError(WickwireError):
     """The store did not acknowledge; what was handed to it may be handed to it again."""
+
+
+class SinkError(WickwireError):
+    """A sink did not acknowledge; what was put there may be put there again."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wickwire.events import Event
     from wickwire.model import Timeframe
     from wickwire.simulate.server import Market, VenueServer
+    from wickwire.sink import Sink
     from wickwire.store import Store
 
 __all__ = [
@@ -295,6 +296,18 @@ def open_store(url: str) -> Store | None:
     """
 
 
+@hookspec(firstresult=True)
+def open_sink(url: str) -> Sink | None:
+    """Make the sink that *url* names, or return None when its scheme is not yours.
+
+    Called when a collector starts. Opening files and connections happens in `Sink.open`, not here. One that
+    has `put_quotes` too, as `QuoteSink` says, is given the latest quotes beside the candles.
+
+    Raises:
+        ConfigError: The scheme is yours and the rest of *url* is wrong.
+    """
+
+
 @hookspec
 def add_commands(cli: click.Group) -> None:
     """Add commands to *cli*, a `click.Group`.
@@ -316,4 +329,4 @@ ADAPTER_HOOKS = (
     "simulate",
     "to_venue",
 )
-PLUGIN_HOOKS = ("add_commands", "open_store")
+PLUGIN_HOOKS = ("add_commands", "open_sink", "open_store")

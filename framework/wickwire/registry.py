@@ -22,6 +22,7 @@ from wickwire.binding import described, kind_of, listed, marked_hooks, not_serve
 from wickwire.discovery import Found, Kind, MissingExtraError, files, imported, installed
 from wickwire.errors import ConfigError, PluginError, UsageError, WickwireError
 from wickwire.hookspecs import PLUGIN_HOOKS, PROJECT
+from wickwire.sink import Sink
 from wickwire.store import MemoryStore, Store, shown_store
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "Kind", "Listed", "Registry", "State", "load_adapter"]
 
-_STORE_METHODS: Final = tuple(name for name in vars(Store) if not name.startswith("_"))
+_METHODS: Final = {
+    one: tuple(name for name in vars(one) if not name.startswith("_")) for one in (Store, Sink)
+}
 _MEMORY: Final = "memory"
 _SCHEME: Final = re.compile(r"^([a-z][a-z0-9+.-]*):")  # RFC 3986, 3.1
 
@@ -230,29 +233,44 @@ class Registry:
             ConfigError: The URL has no scheme, nobody takes it, or it is wrong.
             PluginError: The plugin is broken.
         """
-        shown = shown_store(url)
+        if url.startswith(f"{_MEMORY}:"):
+            return MemoryStore()
+        write = f"memory: or sqlite:{shown_store(url) or 'wickwire.db'}"
+        return cast("Store", self._opened(Store, url, write, built_in=(_MEMORY,)))
+
+    def open_sink(self, url: str) -> Sink:
+        """Make the sink that *url* names; the plugin called like its scheme is loaded, and no other.
+
+        Raises:
+            ConfigError: The URL has no scheme, nobody takes it, or it is wrong.
+            PluginError: The plugin is broken.
+        """
+        return cast("Sink", self._opened(Sink, url, "redis://127.0.0.1"))
+
+    def _opened(
+        self, protocol: type[Store | Sink], url: str, write: str, *, built_in: Sequence[str] = ()
+    ) -> object:
+        """Ask the plugins for what takes *url*, and see that it has the methods of *protocol*."""
+        shown, what = shown_store(url), protocol.__name__.lower()
         match = _SCHEME.match(url)
         if match is None:
-            raise ConfigError(
-                f"store {shown!r} has no scheme; write memory: or sqlite:{shown or 'wickwire.db'}"
-            )
+            raise ConfigError(f"{what} {shown!r} has no scheme; write {write}")
         scheme = match[1]
-        if scheme == _MEMORY:
-            return MemoryStore()
         if scheme in self._found[Kind.PLUGIN]:
             self.load_plugin(scheme)
-        for one, store in self._answers("open_store", url=url):
-            if store is not None:
-                missing = [name for name in _STORE_METHODS if not callable(getattr(store, name, None))]
+        hook = f"open_{what}"
+        for one, made in self._answers(hook, url=url):
+            if made is not None:
+                missing = [name for name in _METHODS[protocol] if not callable(getattr(made, name, None))]
                 if missing:
                     raise PluginError(
-                        f"{one}: open_store() returned {kind_of(store)}, which has no {listed(missing)}",
+                        f"{one}: {hook}() returned {kind_of(made)}, which has no {listed(missing)}",
                         plugin=one.name,
                     )
-                return cast("Store", store)
-        known = [_MEMORY, *self._found[Kind.PLUGIN]]
+                return made
+        known = [*built_in, *self._found[Kind.PLUGIN]]
         raise ConfigError(
-            f"store {shown!r}: no plugin takes {scheme!r}{suggestion(scheme, known)}; "
+            f"{what} {shown!r}: no plugin takes {scheme!r}{suggestion(scheme, known)}; "
             f"there are {listed(sorted(known))}"
         )
 

@@ -41,8 +41,8 @@ VALUES = named("""
     Zone broken_law iso parse_instant when
 """)
 ERRORS = named("""
-    ConfigError FaultKind GivenUp PlanError PluginError RestAway StoreError StreamClosed TransportError
-    UsageError VenueError WickwireError WireError
+    ConfigError FaultKind GivenUp PlanError PluginError RestAway SinkError StoreError StreamClosed
+    TransportError UsageError VenueError WickwireError WireError
 """)
 BORDER = named("""
     Accepted Account Ask BadRow Conversation Counting Description Endpoint Event Fault Heartbeat HttpReply
@@ -55,10 +55,14 @@ STORE_AUTHORS = named("""
     series_key series_of_key settled shown_store
 """)
 
+SINK_AUTHORS = named("Poisoned QuoteSink Sink")
+
 
 def test_the_face_is_this():
     """A name more or less is a change that others see."""
-    assert sorted([*HOST, *EVENTS, *VALUES, *ERRORS, *BORDER, *STORE_AUTHORS]) == sorted(wickwire.__all__)
+    assert sorted([*HOST, *EVENTS, *VALUES, *ERRORS, *BORDER, *STORE_AUTHORS, *SINK_AUTHORS]) == sorted(
+        wickwire.__all__
+    )
 
 
 def test_what_store_authors_need_is_on_their_page():

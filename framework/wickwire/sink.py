@@ -1,0 +1,79 @@
+"""What a sink promises: where committed candles go beside the store, and the latest quotes too.
+
+A sink is fed from the store, by a cursor that the store keeps: what was committed is put into every sink in
+order of `seq`, at least once, also when sink or collector were away meanwhile. Nobody waits for a sink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from wickwire.errors import SinkError
+from wickwire.model import Quote, Series, SeriesCandle
+
+__all__ = ["Poisoned", "QuoteSink", "Sink"]
+
+
+class Poisoned(SinkError):
+    """One candle that a sink will never take, however often it is put; it is parked, and the others go on.
+
+    Attributes:
+        seq: Its `seq`, which is one of those that were put.
+    """
+
+    def __init__(self, message: str, *, seq: int) -> None:
+        """Keep *seq* beside the message."""
+        super().__init__(message)
+        self.seq = seq
+
+
+class Sink(Protocol):
+    """Where committed candles go. `put` is never called twice at once.
+
+    Every method raises SinkError, naming the sink and what to do, when it cannot do its work: then the same
+    is put again later, with pauses that grow.
+    """
+
+    async def open(self) -> None:
+        """Make it ready; called before anything else, and again after `aclose`.
+
+        A sink that is away now is no error here: `put` says so, and is repeated. What is wrong for good
+        (a password, a right, an option) is one.
+
+        Raises:
+            SinkError: It will not work until somebody mends what the text names.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release everything; what `put` acknowledged stays."""
+        ...
+
+    async def put(self, candles: Sequence[SeriesCandle]) -> None:
+        """Take *candles*, in order of `seq`; when it returns they are as safe as this sink keeps anything.
+
+        A candle may be put again, and may have been revised since it was put last: the one with the higher
+        `revision` is true, and one whose `first_seq` equals its `seq` is a first close.
+
+        Raises:
+            SinkError: None of them may be counted on: the same are put again later.
+            Poisoned: The one named will never be taken; the others are put again, without it.
+        """
+        ...
+
+
+@runtime_checkable
+class QuoteSink(Sink, Protocol):
+    """A sink that also takes the latest quote of every quote series. These are not stored anywhere."""
+
+    async def put_quotes(self, quotes: Mapping[Series, Quote]) -> None:
+        """Take the latest quote of each series of which one came since the last call.
+
+        It is called from a task of its own, beside `put`, and never twice at once. Where it is slow or
+        away, each series' newer quote takes the place of the older one.
+
+        Raises:
+            SinkError: They may not be counted on. They are put again, or newer ones in their place.
+        """
+        ...
