@@ -91,7 +91,7 @@ from wickwire.model import (
     parse_instant,
     when,
 )
-from wickwire.sink import Poisoned, QuoteSink, Sink
+from wickwire.sink import Cursor, Parked, Poisoned, QuoteSink, Sink
 from wickwire.store import (
     REAL,
     TAIL,
@@ -123,11 +123,13 @@ if TYPE_CHECKING:
         ConsumerHealth,
         Health,
         SeriesHealth,
+        SinkHealth,
         SubscriptionHealth,
         VenueHealth,
     )
     from wickwire.ladder import Cost
     from wickwire.news import (
+        CandleParked,
         Condition,
         ConditionChanged,
         ConnectionChanged,
@@ -144,6 +146,7 @@ if TYPE_CHECKING:
         RestChanged,
         Rotation,
         RowRefused,
+        SinkChanged,
         StatusChanged,
         StoreChanged,
         SubscriptionRefused,
@@ -172,6 +175,7 @@ __all__ = [
     "Backoff",
     "BadRow",
     "Candle",
+    "CandleParked",
     "CandleReader",
     "CandleState",
     "Change",
@@ -189,6 +193,7 @@ __all__ = [
     "Conversation",
     "Cost",
     "Counting",
+    "Cursor",
     "Description",
     "Doubted",
     "Endpoint",
@@ -227,6 +232,7 @@ __all__ = [
     "OhlcvQuery",
     "OhlcvSupport",
     "Page",
+    "Parked",
     "PauseChanged",
     "Plan",
     "PlanError",
@@ -256,7 +262,9 @@ __all__ = [
     "Session",
     "Side",
     "Sink",
+    "SinkChanged",
     "SinkError",
+    "SinkHealth",
     "SnapshotDone",
     "Split",
     "StatusChanged",
@@ -327,6 +335,7 @@ _LATE = {
     "ConsumerHealth": "wickwire.health",
     "Health": "wickwire.health",
     "SeriesHealth": "wickwire.health",
+    "SinkHealth": "wickwire.health",
     "VenueHealth": "wickwire.health",
     "Cost": "wickwire.ladder",
     "Condition": "wickwire.news",
@@ -345,6 +354,8 @@ _LATE = {
     "RestChanged": "wickwire.news",
     "RowRefused": "wickwire.news",
     "StatusChanged": "wickwire.news",
+    "CandleParked": "wickwire.news",
+    "SinkChanged": "wickwire.news",
     "StoreChanged": "wickwire.news",
     "SubscriptionRefused": "wickwire.news",
     "Switch": "wickwire.news",

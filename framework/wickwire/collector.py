@@ -14,10 +14,11 @@ from wickwire.audit import Audit, Audited
 from wickwire.calendars import Calendars
 from wickwire.clock import Clock, SystemClock, loop_s
 from wickwire.closer import Closer
+from wickwire.delivery import Deliveries
 from wickwire.description import Account
 from wickwire.errors import PlanError, UsageError
 from wickwire.fallback import FallBack
-from wickwire.health import Health, of_closer, of_consumer, of_feed, of_venue
+from wickwire.health import Health, of_closer, of_consumer, of_feed, of_sink, of_venue
 from wickwire.instants import instant_of
 from wickwire.lifetime import Given, Lifetime
 from wickwire.model import Feed, Quote, Rung, Series, SeriesCandle, Trade
@@ -30,6 +31,7 @@ from wickwire.registry import Registry
 from wickwire.retry import Backoff
 from wickwire.room import LEAST_MOVED
 from wickwire.roster import Roster
+from wickwire.sink import Sink
 from wickwire.store import REAL, Store, forming
 from wickwire.transport import Transport
 from wickwire.venues import Venues
@@ -57,6 +59,7 @@ class Collector(Outlet):
         self,
         store: str | Store | None = None,
         *,
+        sinks: Mapping[str, str | Sink] | None = None,
         registry: Registry | None = None,
         transport: Transport | None = None,
         redirects: Mapping[str, str] | None = None,
@@ -73,6 +76,8 @@ class Collector(Outlet):
 
         Args:
             store: Where closed candles live: a URL such as "sqlite:wickwire.db", a Store, or None for memory.
+            sinks: Where committed candles go beside the store, and the latest quotes too: URLs such as
+                "redis://127.0.0.1", or Sinks, each by the name under which the store keeps how far it is.
             registry: Where adapters are found; by default all that are installed.
             transport: How to reach venues; by default the network.
             redirects: Origin to origin, for the default transport: `{"wss://ws.kraken.com":
@@ -95,10 +100,12 @@ class Collector(Outlet):
         calendars = Calendars(clock) if world == REAL else None
         venues = Venues(registry, accounts or {}, backoff, clock, rng, places)
         roster = Roster(registry, accounts or {}, clock, venues, audience, places, calendars)
+        deliveries = Deliveries(clock, self._tell)
         newsroom = Newsroom(venues.scopes, clock, audience)
         life = Lifetime(
             Given(
                 store=store,
+                sinks=dict(sinks or {}),
                 transport=transport,
                 redirects=dict(redirects or {}),
                 confined=confined,
@@ -111,12 +118,14 @@ class Collector(Outlet):
             venues=venues,
             roster=roster,
             audience=audience,
+            deliveries=deliveries,
             newsroom=newsroom,
         )
         super().__init__(life, roster, venues, audience, newsroom, rng)
         self._registry = registry
         self._clock = clock
         self._watchdog = watchdog
+        self._deliveries = deliveries
 
     # ------------------------------------------------------------------------------------------ lifetime
 
@@ -124,8 +133,9 @@ class Collector(Outlet):
         """Open the store and start.
 
         Raises:
-            ConfigError: The store's URL is wrong, or it holds candles of another world.
+            ConfigError: The store's URL or that of a sink is wrong, or it holds candles of another world.
             StoreError: The store cannot be opened.
+            SinkError: A sink will not work until somebody mends it; one that is merely away is waited for.
             GivenUp: Later, from within the block: a venue failed as often as its backoff allows. What was
                 known by then is stored.
         """
@@ -391,5 +401,6 @@ class Collector(Outlet):
             alarm="" if alarm is None else str(alarm),
             holds=self._watchdog.holds,
             consumers=[of_consumer(reader, now_s) for reader in self._audience.readers],
+            sinks=[of_sink(delivery, now_s) for delivery in self._deliveries.all],
             events=dict(self._newsroom.counts),
         )

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Container, Sequence
-from typing import Any, Final, Generic, Self, TypeVar
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
+from typing import Any, Final, Generic, Self, TypeVar, cast
 from weakref import ReferenceType, ref
 
 from wickwire.clock import loop_s
@@ -21,12 +21,24 @@ from wickwire.queues import BOUND, Latest, Newest, Policy, checked_bound
 from wickwire.session import Session
 from wickwire.store import Store
 
-__all__ = ["AnyFeedReader", "AnyFeedRoute", "CandleReader", "FeedReader", "FeedRoute", "Loses", "Reader"]
+__all__ = [
+    "AnyFeedReader",
+    "AnyFeedRoute",
+    "CandleReader",
+    "FeedReader",
+    "FeedRoute",
+    "Loses",
+    "QuoteReader",
+    "Reader",
+]
 
 log = logging.getLogger(__name__)
 
 PAGE: Final = 1_024
 """How many candles are read back from the store at once."""
+
+MOST_SERIES: Final = 100_000
+"""Of so many series a quote waits for a sink at most."""
 
 T = TypeVar("T")
 E = TypeVar("E", Trade, Quote)
@@ -265,6 +277,30 @@ class FeedReader(Reader[E], Generic[E]):
             )
         if policy is Policy.SPILL:
             raise UsageError(f"trades and quotes are not stored: there is nothing to read on from; {instead}")
+
+
+class QuoteReader(FeedReader[Quote]):
+    """The latest quote of each series, for a sink: all that wait are taken at once."""
+
+    def __init__(self, sink: str) -> None:
+        """Start empty, for *sink*."""
+        super().__init__(Policy.CONFLATE, MOST_SERIES, f"quotes of sink {sink}")
+        self._queue = self._latest = Latest[Quote](MOST_SERIES)
+
+    async def gather(self) -> Mapping[Series, Quote]:
+        """Return the latest quote of each series of which one came since the last time, once there is one."""
+        while not self._latest:
+            self._more.clear()
+            await self._more.wait()
+        return cast("dict[Series, Quote]", self._latest.take_all())
+
+    def give_back(self, quotes: Mapping[Series, Quote]) -> None:
+        """Let what was not taken wait again, where no newer one came meanwhile."""
+        newer = self._latest.take_all()
+        for series, quote in quotes.items():
+            self.put(series, newer.pop(series, quote))
+        for key, quote in newer.items():
+            self.put(key, quote)
 
 
 def _shown(policy: Policy) -> str:

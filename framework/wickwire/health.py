@@ -10,12 +10,14 @@ import attrs
 
 from wickwire.closer import Closer
 from wickwire.condition import LIVE_S
+from wickwire.delivery import Delivery
 from wickwire.endpoint import Topic
 from wickwire.fanout import AnyFeedRoute, Reader
 from wickwire.model import Candle, Feed, Hole, Rung, Series
 from wickwire.news import Condition, Rotation, Switch
 from wickwire.pool import Link
 from wickwire.queues import Policy
+from wickwire.sink import Parked
 from wickwire.venue import Venue
 from wickwire.watchdog import Hold
 
@@ -25,6 +27,7 @@ __all__ = [
     "Health",
     "Links",
     "SeriesHealth",
+    "SinkHealth",
     "SubscriptionHealth",
     "VenueHealth",
     "condition_of",
@@ -32,6 +35,7 @@ __all__ = [
     "of_closer",
     "of_consumer",
     "of_feed",
+    "of_sink",
     "of_venue",
 ]
 
@@ -218,6 +222,29 @@ class ConsumerHealth:
 
 
 @attrs.frozen(kw_only=True)
+class SinkHealth:
+    """How one sink is doing.
+
+    Attributes:
+        name: Of the sink.
+        seq: Everything up to here was put into it, but for what is parked.
+        lag: How many candles were committed since, at most: a revision counts for itself.
+        behind_s: For how many seconds something has waited for it without a pause; None where nothing does.
+        delivered: How many candles it took since the start.
+        parked: What it will not take.
+        trouble: Its last error, while it takes nothing; empty when it works.
+    """
+
+    name: str
+    seq: int
+    lag: int
+    behind_s: float | None
+    delivered: int
+    parked: Sequence[Parked]
+    trouble: str
+
+
+@attrs.frozen(kw_only=True)
 class Health:
     """How a collector is doing.
 
@@ -230,7 +257,9 @@ class Health:
         store_trouble: The store's last error; empty when it works.
         alarm: Which plugin's hook holds the event loop, or did in the last minute; empty when none does.
         holds: The last 20 calls that held it for too long, of plugins and others.
-        consumers: Every iterator that somebody holds, and every function that is called, but for `on_switch`.
+        consumers: Every iterator that somebody holds, and every function that is called, but for `on_switch`;
+            the quotes of a sink too.
+        sinks: Every sink.
         events: What happened since the start: how often, by the name of the event.
     """
 
@@ -243,6 +272,7 @@ class Health:
     alarm: str = ""
     holds: Sequence[Hold] = ()
     consumers: Sequence[ConsumerHealth] = ()
+    sinks: Sequence[SinkHealth] = ()
     events: Mapping[str, int] = attrs.field(factory=dict)
 
 
@@ -320,6 +350,19 @@ def of_consumer(reader: Reader[Any], now_s: float) -> ConsumerHealth:
         dropped=reader.dropped,
         conflated=reader.conflated,
         spilled=reader.spilled,
+    )
+
+
+def of_sink(delivery: Delivery, now_s: float) -> SinkHealth:
+    """Return how a sink is doing at *now_s*, in the loop's time."""
+    return SinkHealth(
+        name=delivery.name,
+        seq=delivery.cursor.seq,
+        lag=delivery.lag,
+        behind_s=delivery.behind_s(now_s),
+        delivered=delivery.delivered,
+        parked=delivery.cursor.parked,
+        trouble=delivery.trouble,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 
@@ -13,12 +13,15 @@ import attrs
 
 from wickwire.audience import Audience
 from wickwire.clock import Clock
+from wickwire.delivery import Deliveries
 from wickwire.errors import ConfigError, GivenUp, UsageError
 from wickwire.logs import speak
+from wickwire.model import Feed, SeriesCandle
 from wickwire.newsroom import Newsroom
 from wickwire.registry import Registry
 from wickwire.roster import DRAIN_S, Roster
 from wickwire.scope import unwrapped
+from wickwire.sink import Sink
 from wickwire.store import MemoryStore, Store, other_world
 from wickwire.transport import Transport
 from wickwire.venues import NOT_RUNNING, Venues
@@ -35,6 +38,7 @@ class Given:
     """What a host gave to run on; `Collector` says what each is."""
 
     store: str | Store | None = attrs.field(repr=False)  # a URL may hold a password
+    sinks: Mapping[str, str | Sink] = attrs.field(repr=False)
     transport: Transport | None
     redirects: Mapping[str, str]
     confined: str
@@ -59,6 +63,7 @@ class Lifetime:
         venues: Venues,
         roster: Roster,
         audience: Audience,
+        deliveries: Deliveries,
         newsroom: Newsroom,
     ) -> None:
         """Prepare; nothing runs before `begin`.
@@ -72,6 +77,7 @@ class Lifetime:
             venues: What collects.
             roster: What says what is collected.
             audience: Who listens.
+            deliveries: What feeds the sinks.
             newsroom: What tells what happens.
         """
         self.start_seq = 0
@@ -83,6 +89,7 @@ class Lifetime:
         self._venues = venues
         self._roster = roster
         self._audience = audience
+        self._deliveries = deliveries
         self._newsroom = newsroom
         self._store: Store | None = None
         self._writer: Writer | None = None
@@ -136,11 +143,14 @@ class Lifetime:
                 raise ConfigError(other_world(str(self._given.store), held, self._given.world))
             await self._store.claim(self._given.world)
             self.start_seq = await self._store.last_seq()
+            await self._deliveries.open(
+                self._open_sinks(), self._store, self.start_seq, stack, self._child_rng
+            )
             self._transport = self._given.transport or self._open_transport()
             if self._given.transport is None:
                 stack.push_async_callback(self._transport.aclose)
             news = self._newsroom
-            self._writer = Writer(self._store, self._audience.deliver, self._child_rng(), news.store_troubled)
+            self._writer = Writer(self._store, self._hand_on, self._child_rng(), news.store_troubled)
             stack.enter_context(unwrapped())
             self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
             self._writing = self._tasks.create_task(self._writer.run(), name="writer")
@@ -153,6 +163,10 @@ class Lifetime:
             )
             self._alarm = self._tasks.create_task(self._end_loudly(), name="alarm")
             self._looking = self._tasks.create_task(news.run(), name="newsroom")
+            self._deliveries.start(self._tasks)
+            for delivery in self._deliveries.all:
+                if delivery.quotes is not None:
+                    self._audience.attach(delivery.quotes, Feed.QUOTES, None, ())
             self._roster.start(self._store, self._writer)
             self._stack = stack.pop_all()
 
@@ -162,7 +176,7 @@ class Lifetime:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop in order: venues, then the writer, then readers, transport and store."""
+        """Stop in order: venues, then the writer, then readers and sinks, transport and store."""
         self._venues.stop()
         try:
             await self._drain()
@@ -170,6 +184,7 @@ class Lifetime:
             if self._given_up is None:
                 self._alarm.cancel()
             self._audience.cancel()
+            self._deliveries.cancel()
             self._writing.cancel()
             self._looking.cancel()
             self._venues.end()
@@ -199,11 +214,22 @@ class Lifetime:
                 await self._writer.drain()
                 self._audience.end()
                 await self._audience.ended()
+                await self._deliveries.drained()
         except TimeoutError:
             log.error(  # noqa: TRY400 - it says what was lost; there is nothing to trace
                 "stopped before everything was stored and delivered; the next start completes it",
-                extra={"why": self._writer.trouble or "a listener or a connection did not end"},
+                extra={"why": self._writer.trouble or "a listener, a sink or a connection did not end"},
             )
+
+    def _hand_on(self, news: Sequence[SeriesCandle]) -> None:
+        self._audience.deliver(news)
+        self._deliveries.committed(news)
+
+    def _open_sinks(self) -> Mapping[str, Sink]:
+        return {
+            name: self._registry.open_sink(given) if isinstance(given, str) else given
+            for name, given in self._given.sinks.items()
+        }
 
     def _open_store(self) -> Store:
         given = self._given.store

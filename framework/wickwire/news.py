@@ -419,6 +419,40 @@ class ConsumerLoses:
     dropped: int
 
 
+@attrs.frozen(kw_only=True)
+class SinkChanged:
+    """A sink takes nothing, for another reason, or works again.
+
+    Attributes:
+        sink: Its name.
+        at_ns: When.
+        trouble: Its error; empty when it works.
+    """
+
+    sink: str
+    at_ns: int
+    trouble: str
+
+
+@attrs.frozen(kw_only=True)
+class CandleParked:
+    """A sink will never take this candle; it is left out, and tried again at the next start.
+
+    Attributes:
+        sink: Its name.
+        series: Which series.
+        at_ns: When it was refused.
+        open_ns: When its bucket opens.
+        why: What the sink said.
+    """
+
+    sink: str
+    series: Series
+    at_ns: int
+    open_ns: int
+    why: str
+
+
 News = (
     Switch
     | ConditionChanged
@@ -438,6 +472,8 @@ News = (
     | RestChanged
     | VenueFailed
     | StoreChanged
+    | SinkChanged
+    | CandleParked
     | ConsumerLoses
 )
 

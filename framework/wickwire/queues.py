@@ -118,6 +118,11 @@ class Latest(Generic[T]):
         """Return the item whose key has waited longest."""
         return self._items.pop(next(iter(self._items)))
 
+    def take_all(self) -> dict[object, T]:
+        """Return all items by their keys, the one that has waited longest first."""
+        taken, self._items = self._items, {}
+        return taken
+
     def clear(self) -> None:
         """Let nothing wait any more."""
         self._items.clear()

@@ -9,10 +9,42 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+import attrs
+
 from wickwire.errors import SinkError
 from wickwire.model import Quote, Series, SeriesCandle
 
-__all__ = ["Poisoned", "QuoteSink", "Sink"]
+__all__ = ["Cursor", "Parked", "Poisoned", "QuoteSink", "Sink"]
+
+
+@attrs.frozen(kw_only=True)
+class Parked:
+    """A candle that a sink does not take, and is not asked to take again before the next start.
+
+    Attributes:
+        series: Which series.
+        open_ns: When its bucket opens.
+        seq: As it was put; a revision has another one, and is put again.
+        why: What the sink said.
+    """
+
+    series: Series
+    open_ns: int
+    seq: int
+    why: str
+
+
+@attrs.frozen(kw_only=True)
+class Cursor:
+    """How far a sink is.
+
+    Attributes:
+        seq: Everything up to here was put, but for what is parked.
+        parked: What was left out, in order of `seq`.
+    """
+
+    seq: int
+    parked: tuple[Parked, ...] = ()
 
 
 class Poisoned(SinkError):

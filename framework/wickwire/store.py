@@ -9,13 +9,14 @@ from __future__ import annotations
 import bisect
 import enum
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, final
 
 import attrs
 
 from wickwire.errors import StoreError
 from wickwire.model import Candle, CandleState, Evidence, Hole, Rung, Series, SeriesCandle
+from wickwire.sink import Cursor
 
 __all__ = [
     "REAL",
@@ -200,6 +201,14 @@ class Store(Protocol):
         """Return the state of every series, ordered by series."""
         ...
 
+    async def cursors(self) -> Mapping[str, Cursor]:
+        """Return how far every sink is that was ever fed from here, by its name."""
+        ...
+
+    async def move(self, sink: str, cursor: Cursor) -> None:
+        """Keep how far *sink* is, durably, in place of what was kept of it; it may go back."""
+        ...
+
 
 class MemoryStore:
     """A store that forgets everything when the process ends. Keeps the same promises otherwise.
@@ -215,6 +224,7 @@ class MemoryStore:
         self._opens: dict[Series, list[int]] = {}
         self._log: dict[int, SeriesCandle] = {}
         self._seq = 0
+        self._cursors: dict[str, Cursor] = {}
         self._world = REAL
         self._claimed = REAL
         self._closed = False
@@ -316,6 +326,16 @@ class MemoryStore:
         """Return all states."""
         self._check_open()
         return [self._states[series] for series in sorted(self._states)]
+
+    async def cursors(self) -> Mapping[str, Cursor]:
+        """Return the cursors of all sinks."""
+        self._check_open()
+        return dict(self._cursors)
+
+    async def move(self, sink: str, cursor: Cursor) -> None:
+        """Keep how far *sink* is."""
+        self._check_open()
+        self._cursors[sink] = cursor
 
     def _check_open(self) -> None:
         if self._closed:

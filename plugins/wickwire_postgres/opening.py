@@ -21,7 +21,9 @@ SELECT name || ': ' || what FROM (VALUES
     ('closed', 'SELECT'), ('closed', 'INSERT'), ('closed', 'UPDATE'), ('closed', 'DELETE'),
     ('superseded', 'SELECT'), ('superseded', 'INSERT'), ('superseded', 'DELETE'),
     ('holes', 'SELECT'), ('holes', 'INSERT'), ('holes', 'DELETE'),
-    ('sequence', 'SELECT'), ('sequence', 'UPDATE'), ('world', 'SELECT'), ('world', 'UPDATE')
+    ('sequence', 'SELECT'), ('sequence', 'UPDATE'), ('world', 'SELECT'), ('world', 'UPDATE'),
+    ('sinks', 'SELECT'), ('sinks', 'INSERT'), ('sinks', 'UPDATE'),
+    ('parked', 'SELECT'), ('parked', 'INSERT'), ('parked', 'DELETE')
 ) needed (name, what) WHERE NOT has_table_privilege(to_regclass(name), what)
 UNION ALL
 SELECT 'closed: to own it' FROM pg_class

@@ -74,6 +74,20 @@ SELECT venue, variant, symbol, what AS timeframe,
        evidence, revision, healed, route, seq, first_seq
 FROM closed JOIN series ON series.id = closed.series""",
     ),
+    (
+        """CREATE TABLE sinks (
+    name        text COLLATE "C" PRIMARY KEY,
+    seq         bigint NOT NULL   -- everything up to here was put into it, but for what is parked
+)""",
+        """CREATE TABLE parked (
+    sink        text COLLATE "C" NOT NULL REFERENCES sinks (name),
+    seq         bigint NOT NULL,
+    series      integer NOT NULL REFERENCES series (id),
+    open_ns     bigint NOT NULL,
+    why         text NOT NULL,    -- what the sink said
+    PRIMARY KEY (sink, seq)
+)""",
+    ),
 )
 """What brings a schema from version n to n + 1, one tuple of statements each. Only ever appended to."""
 
@@ -82,7 +96,17 @@ SELECT CASE WHEN relkind = 'v' THEN 'view' WHEN relkind IN ('i', 'I') THEN 'inde
 FROM pg_class
 WHERE relnamespace = $1::regnamespace AND relkind IN ('r', 'p', 'v', 'i', 'I') AND NOT relispartition
 """
-_TABLES: Final = ("series", "closed", "superseded", "holes", "sequence", "world", "wickwire_schema")
+_TABLES: Final = (
+    "series",
+    "closed",
+    "superseded",
+    "holes",
+    "sequence",
+    "world",
+    "sinks",
+    "parked",
+    "wickwire_schema",
+)
 _WANTED: Final = (
     *(("table", name) for name in _TABLES),
     ("index", "closed_by_seq"),

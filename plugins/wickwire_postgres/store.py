@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from wickwire import (
     REAL,
     TAIL,
     Change,
+    Cursor,
     Hole,
     Loaded,
     Series,
@@ -26,6 +27,7 @@ from wickwire_postgres.acknowledged import Acknowledged, LostError
 from wickwire_postgres.address import Address
 from wickwire_postgres.check import world_of, wrongs
 from wickwire_postgres.commit import Memory, Writer, lock_head
+from wickwire_postgres.cursors import cursors, move
 from wickwire_postgres.driver import (
     ERRORS,
     MOST_CONNECTIONS,
@@ -247,6 +249,14 @@ class PostgresStore:
             return sorted(states, key=lambda state: state.series)
 
         return await self._run("read the states", read)
+
+    async def cursors(self) -> Mapping[str, Cursor]:
+        """Return how far every sink is, by its name."""
+        return await self._run("read how far sinks are", cursors)
+
+    async def move(self, sink: str, cursor: Cursor) -> None:
+        """Keep how far *sink* is."""
+        await self._run(f"keep how far the sink {sink} is", lambda one: move(one, sink, cursor))
 
     # ------------------------------------------------------------------------------------- who runs what
 

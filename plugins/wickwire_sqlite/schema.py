@@ -76,6 +76,20 @@ FROM closed JOIN series ON series.id = closed.series""",
         # before this version nothing was written down: simulated candles cannot be told from real ones
         f"INSERT INTO world SELECT CASE WHEN EXISTS (SELECT 1 FROM series) THEN '{REAL}' ELSE '' END",  # noqa: S608 - constants only
     ),
+    (
+        """CREATE TABLE sinks (
+    name        TEXT PRIMARY KEY,
+    seq         INTEGER NOT NULL   -- everything up to here was put into it, but for what is parked
+) WITHOUT ROWID""",
+        """CREATE TABLE parked (
+    sink        TEXT NOT NULL REFERENCES sinks (name),
+    seq         INTEGER NOT NULL,
+    series      INTEGER NOT NULL REFERENCES series (id),
+    open_ns     INTEGER NOT NULL,
+    why         TEXT NOT NULL,     -- what the sink said
+    PRIMARY KEY (sink, seq)
+) WITHOUT ROWID""",
+    ),
 )
 """What brings a file from schema version n to n + 1, one tuple of statements each. Only ever appended to."""
 

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from wickwire import (
     REAL,
     TAIL,
     Change,
+    Cursor,
     Hole,
     Loaded,
     Series,
@@ -27,6 +28,7 @@ from wickwire import (
 )
 from wickwire_sqlite.check import world_of, wrongs
 from wickwire_sqlite.commit import Known, Writer, holes_of
+from wickwire_sqlite.cursors import cursors, move
 from wickwire_sqlite.rows import COLUMNS, candle_of, hole_of, series_of
 from wickwire_sqlite.schema import connect, explained
 
@@ -166,6 +168,14 @@ class SqliteStore:
     async def states(self) -> Sequence[SeriesState]:
         """Return the state of every series, ordered by series."""
         return await self._run("read the states", _states)
+
+    async def cursors(self) -> Mapping[str, Cursor]:
+        """Return how far every sink is, by its name."""
+        return await self._run("read how far sinks are", cursors)
+
+    async def move(self, sink: str, cursor: Cursor) -> None:
+        """Keep how far *sink* is."""
+        await self._run(f"keep how far the sink {sink} is", partial(move, sink, cursor))
 
     # ------------------------------------------------------------------------------------- who runs what
 

@@ -27,13 +27,13 @@ def named(text: str) -> list[str]:
 HOST = named("""
     Adapter Audited Backoff CandleReader Clock Collector Condition ConnectionHealth ConsumerHealth Cost
     EventListener EventReader FallBack FeedReader Health Hold HungHook Listener News Plan Policy Registry
-    Rotation SeriesHealth Stream SubscriptionHealth Switch SystemClock Transport VenueHealth Watchdog
-    load_adapter
+    Rotation SeriesHealth SinkHealth Stream SubscriptionHealth Switch SystemClock Transport VenueHealth
+    Watchdog load_adapter
 """)
 EVENTS = named("""
-    ConditionChanged ConnectionChanged ConnectionLost ConsumerLoses Doubted FrameRefused HistoryFailed
-    HoleFound HoleHealed PauseChanged Rescaled RestChanged RowRefused StatusChanged StoreChanged
-    SubscriptionRefused VenueFailed
+    CandleParked ConditionChanged ConnectionChanged ConnectionLost ConsumerLoses Doubted FrameRefused
+    HistoryFailed HoleFound HoleHealed PauseChanged Rescaled RestChanged RowRefused SinkChanged
+    StatusChanged StoreChanged SubscriptionRefused VenueFailed
 """)
 VALUES = named("""
     Candle CandleState DAY_NS Evidence Feed Finality Grid HOUR_NS Hole HoleKind MINUTE_NS MemoryStore
@@ -51,8 +51,8 @@ BORDER = named("""
     VenueStatus hookimpl retry_after_s
 """)
 STORE_AUTHORS = named("""
-    Change Closing Loaded REAL SeriesState Store TAIL Verdict changed_holes confirmed judge other_world
-    series_key series_of_key settled shown_store
+    Change Closing Cursor Loaded Parked REAL SeriesState Store TAIL Verdict changed_holes confirmed judge
+    other_world series_key series_of_key settled shown_store
 """)
 
 SINK_AUTHORS = named("Poisoned QuoteSink Sink")

@@ -450,7 +450,7 @@ def test_what_is_no_store_is_refused():
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("x = 1", "it has none of the hooks add_commands and open_store"),
+        ("x = 1", "it has none of the hooks add_commands, open_sink and open_store"),
         ("from wickwire import hookimpl\n@hookimpl\nasync def open_store(url): ...", "open_store() is async"),
         (
             "API_LEVEL = 99",

@@ -22,10 +22,12 @@ from wickwire import (
     CandleState,
     Change,
     Closing,
+    Cursor,
     Evidence,
     Hole,
     HoleKind,
     MemoryStore,
+    Parked,
     Rung,
     Series,
     SeriesCandle,
@@ -386,6 +388,23 @@ def test_the_state_of_a_series_is_what_the_last_change_said(store):
                 assert loaded is not None
                 assert loaded.state == said
                 assert [said] == list(await store.states())
+
+    asyncio.run(main())
+
+
+def test_how_far_sinks_are_is_kept_and_may_go_back(store):
+    parked = (Parked(series=BTC, open_ns=MINUTE_NS, seq=2, why="a ' and a \n"),)
+
+    async def main():
+        async with opened(store):
+            assert {} == await store.cursors()
+            await store.commit([change(closing(0), closing(1))])
+            await store.move("redis", Cursor(seq=2, parked=parked))
+            await store.move("other", Cursor(seq=0))
+            assert {"other": Cursor(seq=0), "redis": Cursor(seq=2, parked=parked)} == await store.cursors()
+
+            await store.move("redis", Cursor(seq=1))
+            assert {"other": Cursor(seq=0), "redis": Cursor(seq=1)} == await store.cursors()
 
     asyncio.run(main())
 

@@ -20,10 +20,12 @@ from wickwire import (
     Candle,
     Change,
     Closing,
+    Cursor,
     Evidence,
     Hole,
     HoleKind,
     MemoryStore,
+    Parked,
     Rung,
     Series,
     SeriesState,
@@ -53,6 +55,7 @@ class Model:
 
     rows: dict[tuple[Series, int], Kept] = attrs.field(factory=dict)
     states: dict[Series, SeriesState] = attrs.field(factory=dict)
+    cursors: dict[str, Cursor] = attrs.field(factory=dict)
     seq: int = 0
 
     def close(self, key: tuple[Series, int], price: str, rank: int) -> list[int]:
@@ -151,8 +154,16 @@ class StoreBesideModel(RuleBasedStateMachine):
         assert sorted(tail) == list(tail)
         assert tail == {opens: row for (owner, opens), row in self.model.rows.items() if owner == series}
 
+    @rule(sink=st.sampled_from("ab"), seq=st.integers(0, 60), bad=st.sets(st.integers(1, 60), max_size=3))
+    def a_sink_moves(self, sink, seq, bad) -> None:
+        given = sorted((row.seq, key) for key, row in self.model.rows.items() if row.seq in bad)
+        parked = [Parked(series=key[0], open_ns=key[1], seq=number, why="no'") for number, key in given]
+        self.model.cursors[sink] = Cursor(seq=seq, parked=tuple(parked))
+        self.run(self.store.move(sink, self.model.cursors[sink]))
+
     @invariant()
     def sequence_and_states_agree(self) -> None:
+        assert self.model.cursors == self.run(self.store.cursors())
         assert self.model.seq == self.run(self.store.last_seq())
         assert [self.model.states[key] for key in sorted(self.model.states)] == self.run(self.store.states())
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from tests.simulation.claims import Claims
 from tests.simulation.journal import Journal
-from wickwire import Change, Loaded, Series, SeriesCandle, SeriesState, Store, StoreError
+from wickwire import Change, Cursor, Loaded, Series, SeriesCandle, SeriesState, Store, StoreError
 
 __all__ = ["Shelf", "Weather"]
 
@@ -120,6 +120,16 @@ class Shelf:
     async def states(self) -> Sequence[SeriesState]:
         await self._answering()
         return await self.inner.states()
+
+    async def cursors(self) -> Mapping[str, Cursor]:
+        await self._answering()
+        return await self.inner.cursors()
+
+    async def move(self, sink: str, cursor: Cursor) -> None:
+        await self._answering()
+        if self.weather.on.keys() & {"fails", "full", "locked"}:
+            raise StoreError("simulated store: disk I/O error")
+        await self.inner.move(sink, cursor)
 
     async def _answering(self, wait_s: float = 0.0) -> None:
         """Take so long; for ever, once the process is dead."""

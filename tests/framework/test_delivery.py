@@ -1,0 +1,526 @@
+"""What goes into sinks: everything, in order, at least once, whatever befalls; and nobody waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from decimal import Decimal
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.framework.test_collector import Kept, World, accepted, play
+from wickwire import (
+    DAY_NS,
+    MINUTE_NS,
+    Candle,
+    Change,
+    Closing,
+    ConfigError,
+    Evidence,
+    MemoryStore,
+    Poisoned,
+    Quote,
+    Rung,
+    Series,
+    SeriesCandle,
+    SeriesState,
+    SinkError,
+    StoreError,
+    Timeframe,
+)
+from wickwire.collector import Collector
+from wickwire.delivery import KEPT_S, MOST_PARKED, PAGE_ROWS, PUT_S, STRANGERS_S, Delivery
+from wickwire.news import CandleParked, News, SinkChanged
+from wickwire.simulate.loops import run_virtual, running_clock
+
+PAIR = [Series("kraken", symbol, Timeframe.parse("1m")) for symbol in ("A", "B")]
+
+
+@attrs.define(eq=False)
+class Shelf:
+    """A sink that remembers all that it was given, and what befalls it."""
+
+    got: list[SeriesCandle] = attrs.field(factory=list)
+    puts: list[int] = attrs.field(factory=list)
+    away: bool = False
+    half: bool = False  # it takes half of the next batch, and says that it took none
+    mute: bool = False
+    poison: set[int] = attrs.field(factory=set)
+    bugs: set[int] = attrs.field(factory=set)
+    unusable: str = ""
+    opened: int = 0
+
+    async def open(self) -> None:
+        if self.unusable:
+            raise SinkError(self.unusable)
+        self.opened += 1
+
+    async def aclose(self) -> None:
+        self.opened -= 1
+
+    async def put(self, candles: Sequence[SeriesCandle]) -> None:
+        assert self.opened == 1
+        await asyncio.sleep(0.001)
+        if self.away:
+            raise SinkError("sink 'shelf': away")
+        if self.mute:
+            await asyncio.sleep(10**9)
+        if self.half:
+            self.half = False
+            self.got += candles[: len(candles) // 2]
+            raise SinkError("sink 'shelf': cut")
+        for candle in candles:
+            if candle.seq in self.bugs:
+                raise ZeroDivisionError("a bug")
+            if candle.seq in self.poison:
+                raise Poisoned(f"no {candle.seq}", seq=candle.seq)
+        self.got += candles
+        self.puts.append(len(candles))
+
+    @property
+    def held(self) -> dict[tuple[Series, int], SeriesCandle]:
+        """What a reader of it finds: of each candle, the last that was put."""
+        return {(one.series, one.open_ns): one for one in self.got}
+
+
+@attrs.define(eq=False)
+class Prices(Shelf):
+    """One that takes quotes too."""
+
+    quotes: list[dict[str, str]] = attrs.field(factory=list)
+    slow_s: float = 0.0
+
+    async def put_quotes(self, quotes: Mapping[Series, Quote]) -> None:
+        if self.away:
+            raise SinkError("sink 'prices': away")
+        await asyncio.sleep(self.slow_s)
+        self.quotes.append({str(series): str(quote.bid) for series, quote in quotes.items()})
+
+
+def closes(minutes: Sequence[int], price: int = 1, *, series: Series = PAIR[0]) -> Change:
+    value = Decimal(price)
+    closings = []
+    for minute in minutes:
+        opens = minute * MINUTE_NS
+        candle = Candle(
+            series.symbol, series.timeframe, opens, opens + MINUTE_NS, value, value, value, value, value
+        )
+        closings.append(Closing(candle, Evidence.HISTORY, Rung.POLL))
+    state = SeriesState(series=series, origin_ns=0, frontier_ns=0)
+    return Change(state=state, closings=closings)
+
+
+@attrs.define(eq=False)
+class Life:
+    """A process with one sink; the store outlives it."""
+
+    store: MemoryStore
+    sink: Shelf
+    told: list[News] = attrs.field(factory=list)
+    delivery: Delivery = attrs.field(init=False)
+    task: asyncio.Task[None] = attrs.field(init=False)
+
+    async def begin(self, tasks: asyncio.TaskGroup) -> None:
+        clock, rng = running_clock(), random.Random(1)
+        self.delivery = Delivery("shelf", self.sink, self.store, clock, rng, self.told.append)
+        await self.delivery.open(await self.store.last_seq())
+        self.task = tasks.create_task(self.delivery.run())
+
+    async def commit(self, *changes: Change) -> None:
+        self.delivery.committed(await self.store.commit(changes))
+
+    async def die(self) -> None:
+        """As by SIGKILL: nothing more is kept."""
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        self.sink.opened = 0
+
+    async def end(self) -> None:
+        await self.delivery.drained()
+        await self.die()
+        self.sink.opened = 1
+        await self.delivery.close()
+
+
+def lives(test: Callable[[Life], Awaitable[None]], sink: Shelf | None = None) -> Life:
+    life = Life(Kept(), sink or Shelf())
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            await life.begin(tasks)
+            await test(life)
+            if not life.task.done():
+                await life.end()
+
+    run_virtual(main())
+    return life
+
+
+def test_what_is_committed_is_put_at_once_and_in_order() -> None:
+    async def test(life: Life) -> None:
+        for minute in range(5):
+            await life.commit(closes([minute]), closes([minute], series=PAIR[1]))
+            await life.delivery.drained()
+            assert life.delivery.cursor.seq == 2 * (minute + 1)
+            assert (0, None) == (life.delivery.lag, life.delivery.behind_s(0.0))
+
+    life = lives(test)
+    assert [*range(1, 11)] == [one.seq for one in life.sink.got]
+
+
+def test_a_sink_that_is_new_gets_what_is_committed_from_now_on_also_if_it_was_down_before_the_first() -> None:
+    async def test(life: Life) -> None:
+        await life.die()
+        await life.store.commit([closes([7])])
+        async with asyncio.TaskGroup() as tasks:
+            await life.begin(tasks)
+            await asyncio.sleep(1)
+            await life.end()
+        assert [7 * MINUTE_NS] == [one.open_ns for one in life.sink.got]
+
+    life = Life(Kept(), Shelf())
+
+    async def main() -> None:
+        await life.store.commit([closes(range(5))])
+        async with asyncio.TaskGroup() as tasks:
+            await life.begin(tasks)
+            await test(life)
+
+    run_virtual(main())
+
+
+def test_a_sink_away_for_a_day_catches_up_page_by_page_and_candles_flow_meanwhile() -> None:
+    async def test(life: Life) -> None:
+        life.sink.away = True
+        for minute in range(1440):
+            await life.commit(closes([minute]), closes([minute], series=PAIR[1]))
+            await asyncio.sleep(60)
+        assert [] == life.sink.got
+        assert 2880 == life.delivery.lag
+        behind_s = life.delivery.behind_s(asyncio.get_running_loop().time())
+        assert behind_s is not None
+        assert DAY_NS / 10**9 - 61 < behind_s
+        assert "sink 'shelf': away" == life.delivery.trouble
+
+        life.sink.away = False
+        await asyncio.sleep(90)
+        assert 0 == life.delivery.lag
+
+    life = lives(test)
+    assert [*range(1, 2881)] == [one.seq for one in life.sink.got]
+    assert max(life.sink.puts) <= PAGE_ROWS
+    assert ["sink 'shelf': away", ""] == [one.trouble for one in life.told if isinstance(one, SinkChanged)]
+
+
+def test_a_sink_that_never_answers_is_given_up_after_a_minute_and_tried_again() -> None:
+    async def test(life: Life) -> None:
+        life.sink.mute = True
+        await life.commit(closes([0]))
+        await asyncio.sleep(PUT_S + 1)
+        assert "sink 'shelf': no answer within 60 s" == life.delivery.trouble
+        life.sink.mute = False
+        await asyncio.sleep(PUT_S + 1)
+        assert "" == life.delivery.trouble
+
+    assert [1] == [one.seq for one in lives(test).sink.got]
+
+
+def test_what_was_put_in_vain_is_put_again() -> None:
+    async def test(life: Life) -> None:
+        life.sink.half = True
+        await life.commit(closes(range(6)))
+        await asyncio.sleep(5)
+
+    assert [1, 2, 3, 1, 2, 3, 4, 5, 6] == [one.seq for one in lives(test).sink.got]
+
+
+def test_what_a_sink_will_never_take_is_parked_and_named_and_the_others_go_on() -> None:
+    async def test(life: Life) -> None:
+        life.sink.poison, life.sink.bugs = {2, 5}, {4}
+        await life.commit(closes(range(6)))
+        await life.delivery.drained()
+        assert {1, 3, 6} == {one.seq for one in life.sink.got}
+        parked = life.delivery.cursor.parked
+        said = {2: "no 2", 4: "ZeroDivisionError: a bug", 5: "no 5"}
+        assert said == {one.seq: one.why for one in parked}
+        assert "" == life.delivery.trouble
+
+        await life.commit(closes([9]))
+        await life.delivery.drained()
+        assert 7 == life.sink.got[-1].seq
+
+    life = lives(test)
+    told = [one for one in life.told if isinstance(one, CandleParked)]
+    assert {MINUTE_NS, 3 * MINUTE_NS, 4 * MINUTE_NS} == {one.open_ns for one in told}
+    assert {PAIR[0]} == {one.series for one in told}
+
+
+def test_what_was_parked_is_tried_at_the_next_start_unless_it_was_revised() -> None:
+    async def test(life: Life) -> None:
+        life.sink.poison = {1, 2, 3}
+        await life.commit(closes(range(3)))
+        await life.delivery.drained()
+        await life.commit(closes([1], price=2))
+        await life.end()
+        life.sink.opened = 0
+        life.sink.poison, life.sink.got = {3}, []
+        async with asyncio.TaskGroup() as tasks:
+            await life.begin(tasks)
+            await life.commit(closes([9]))
+            await asyncio.sleep(1)
+            assert [3] == [one.seq for one in life.delivery.cursor.parked]
+            await life.end()
+        assert [1, 5] == [one.seq for one in life.sink.got]
+        assert [3] == [one.seq for one in (await life.store.cursors())["shelf"].parked]
+
+    lives(test)
+
+
+def test_a_sink_that_refuses_everything_is_one_that_does_not_work() -> None:
+    async def test(life: Life) -> None:
+        life.sink.bugs = set(range(1, 1000))
+        await life.commit(closes(range(300)))
+        await asyncio.sleep(10)
+        assert MOST_PARKED == len(life.delivery.cursor.parked)
+        assert "it refused 100 candles, each for itself" in life.delivery.trouble
+        life.sink.bugs = set()
+        await asyncio.sleep(120)
+        assert "" == life.delivery.trouble
+
+    assert 200 == len(lives(test).sink.held)
+
+
+class Confused(Shelf):
+    """One that names what it was not given."""
+
+    async def put(self, candles: Sequence[SeriesCandle]) -> None:
+        raise Poisoned("no", seq=77)
+
+
+def test_a_sink_that_names_what_was_not_put_is_merely_away() -> None:
+    async def test(life: Life) -> None:
+        await life.commit(closes([0]))
+        await asyncio.sleep(1)
+        assert "no (it named the candle 77, which was not put)" == life.delivery.trouble
+        assert () == life.delivery.cursor.parked
+
+    lives(test, Confused())
+
+
+def test_what_others_commit_to_the_same_store_is_put_too() -> None:
+    async def test(life: Life) -> None:
+        await life.store.commit([closes([0], series=PAIR[1])])
+        await asyncio.sleep(STRANGERS_S + 1)
+        assert [1] == [one.seq for one in life.sink.got]
+        await life.store.commit([closes([1], series=PAIR[1])])
+        await life.commit(closes([1]))
+        await life.delivery.drained()
+        assert [1, 2, 3] == [one.seq for one in life.sink.got]
+
+    lives(test)
+
+
+def test_how_far_a_sink_is_is_kept_now_and_then_and_at_the_end() -> None:
+    async def test(life: Life) -> None:
+        moves = []
+        move = life.store.move
+
+        async def counted(sink, cursor) -> None:
+            moves.append(cursor.seq)
+            await move(sink, cursor)
+
+        life.store.move = counted  # type: ignore[method-assign]
+        for minute in range(100):
+            await life.commit(closes([minute]))
+            await asyncio.sleep(KEPT_S / 20)
+        assert 3 < len(moves) < 9
+        await asyncio.sleep(2 * KEPT_S)
+        assert 100 == moves[-1]
+        await life.commit(closes([200]))
+        await life.end()
+        assert 101 == moves[-1]
+
+    lives(test)
+
+
+def test_a_store_that_cannot_be_read_is_waited_for() -> None:
+    async def test(life: Life) -> None:
+        committed = life.store.committed
+
+        async def fails(after_seq: int, *, limit: int) -> Sequence[SeriesCandle]:
+            raise StoreError("store: locked")
+
+        life.store.committed = fails  # type: ignore[method-assign]
+        await life.commit(closes([0]))
+        await asyncio.sleep(5)
+        assert "store: locked" == life.delivery.trouble
+        life.store.committed = committed  # type: ignore[method-assign]
+        await asyncio.sleep(5)
+        assert "" == life.delivery.trouble
+
+    assert [1] == [one.seq for one in lives(test).sink.got]
+
+
+acts = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("commit"),
+            st.lists(
+                st.tuples(st.integers(0, 1), st.integers(0, 8), st.integers(1, 3)), min_size=1, max_size=9
+            ),
+        ),
+        st.tuples(st.sampled_from(["away", "back", "half", "mute", "die", "wait", "end"]), st.none()),
+        st.tuples(st.just("poison"), st.integers(1, 20)),
+    ),
+    max_size=25,
+)
+
+
+@given(acts)
+def test_whatever_befalls_sink_and_process_the_sink_holds_what_the_store_holds(acts) -> None:
+    async def main() -> None:
+        life = Life(Kept(), Shelf())
+        async with asyncio.TaskGroup() as tasks:
+            await life.begin(tasks)
+            for act, what in acts:
+                match act:
+                    case "commit":
+                        await life.commit(
+                            *(closes([minute], price, series=PAIR[which]) for which, minute, price in what)
+                        )
+                    case "away" | "half" | "mute":
+                        setattr(life.sink, act, True)
+                    case "back":
+                        life.sink.away = life.sink.mute = False
+                    case "poison":
+                        life.sink.poison.add(what)
+                    case "die":
+                        await life.die()
+                        await life.begin(tasks)
+                    case "end":
+                        life.sink.mute = False
+                        await life.end()
+                        await life.begin(tasks)
+                    case _:
+                        await asyncio.sleep(0.4)
+            life.sink.away = life.sink.mute = False
+            await asyncio.sleep(3 * PUT_S)
+            await life.end()
+        stored = await life.store.committed(0, limit=10**6)
+        parked = {one.seq for one in life.delivery.cursor.parked}
+        wanted = {(one.series, one.open_ns): one for one in stored if one.seq not in parked}
+        held = life.sink.held
+        assert wanted == {key: held[key] for key in wanted}
+        assert parked <= life.sink.poison
+
+    run_virtual(main())
+
+
+# ---------------------------------------------------------------------------------------- in a collector
+
+
+def test_a_collector_puts_what_it_closes_and_drains_its_sinks_when_it_ends() -> None:
+    shelf = Shelf()
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await accepted(world)
+        world.trade(100)
+        await world.next_minute(1)
+        world.trade(102)
+        await asyncio.sleep(1)
+        [health] = collector.health().sinks
+        assert ("shelf", 1, 0, 1, (), "") == (
+            health.name,
+            health.seq,
+            health.lag,
+            health.delivered,
+            health.parked,
+            health.trouble,
+        )
+        await world.next_minute(1)
+        world.trade(103)
+
+    world = play(test, sinks={"shelf": shelf})
+    assert asyncio.run(world.stored()) == shelf.got
+    assert 2 == len(shelf.got)
+    assert 0 == shelf.opened
+
+
+def test_a_sink_that_is_away_holds_up_neither_candles_nor_the_end() -> None:
+    shelf = Shelf(away=True)
+
+    async def main() -> None:
+        world = World()
+        await asyncio.sleep(10)
+        async with world.collector(sinks={"shelf": shelf}) as collector:
+            await collector.add("scripted:BTC/USD@1m")
+            candles = collector.candles()
+            await accepted(world)
+            world.trade(100)
+            await world.next_minute(1)
+            world.trade(102)
+            assert Decimal(100) == (await anext(candles)).close
+            await asyncio.sleep(1)
+            assert "sink 'shelf': away" == collector.health().sinks[0].trouble
+            ends_s = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - ends_s < 1
+
+    run_virtual(main())
+    assert [] == shelf.got
+
+
+@pytest.mark.parametrize(
+    ("sinks", "error", "text"),
+    [
+        ({"shelf": Shelf(unusable="sink 'shelf': wrong password")}, SinkError, "wrong password"),
+        ({"two words": Shelf()}, ConfigError, "its name has to be of letters, digits"),
+        ({"shelf": "nowhere:1"}, ConfigError, "sink 'nowhere:1': no plugin takes 'nowhere'"),
+        ({"shelf": "what"}, ConfigError, "sink 'what' has no scheme"),
+    ],
+)
+def test_a_sink_that_cannot_work_is_named_before_anything_connects(sinks, error, text) -> None:
+    world = World()
+
+    async def test(_: World, __: Collector) -> None:
+        raise AssertionError("it began")
+
+    with pytest.raises(error, match=text):
+        play(test, world, sinks=sinks)
+    assert [] == world.transport.streams
+
+
+def test_a_sink_gets_the_latest_quote_of_each_series() -> None:
+    prices = Prices()
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@quotes")
+        await collector.add("scripted:ETH/USD@quotes")
+        await asyncio.sleep(1)
+        for bid in range(1, 4):
+            world.stream.say({"quote": ["BTC/USD", bid, 9]})
+            await asyncio.sleep(1)
+        prices.slow_s = 10.0
+        for bid in range(4, 9):
+            world.stream.say({"quote": ["BTC/USD", bid, 9]})
+            world.stream.say({"quote": ["ETH/USD", bid, 9]})
+            await asyncio.sleep(1)
+        await asyncio.sleep(30)
+        prices.away = True
+        world.stream.say({"quote": ["BTC/USD", 20, 29]})
+        world.stream.say({"quote": ["ETH/USD", 20, 29]})
+        await asyncio.sleep(20)
+        world.stream.say({"quote": ["BTC/USD", 21, 29]})
+        prices.away = False
+        await asyncio.sleep(60)
+
+    play(test, sinks={"prices": prices})
+    btc, eth = "scripted:BTC/USD@quotes", "scripted:ETH/USD@quotes"
+    assert [{btc: "1"}, {btc: "2"}, {btc: "3"}, {btc: "4", eth: "4"}] == prices.quotes[:4]
+    assert {btc: "8", eth: "8"} in prices.quotes
+    assert {btc: "21", eth: "20"} == prices.quotes[-1]
+    assert len(prices.quotes) <= 8
