@@ -55,7 +55,7 @@ class PluginsConfig:
     """Which plugins may be loaded.
 
     Attributes:
-        allow: Only these, adapters and stores alike; None allows all that are installed.
+        allow: Only these, adapters, stores and sinks alike; None allows all that are installed.
         deny: Not these.
         local: Adapters in single files, by venue; relative paths start at the folder of the config.
     """
@@ -134,6 +134,7 @@ class Config:
         series: What to collect where the command names nothing, in order of importance.
         priority: Series that go before others, under the names by which they are collected.
         store: URL of the store; None leaves the choice to the command.
+        sinks: URLs of where else committed candles go, and the latest quotes, by a name of the user's.
         collector: How the collector itself behaves.
         plugins: Which plugins may be loaded.
         venues: How venues are used, by name; those that are not named are used as they come.
@@ -143,6 +144,7 @@ class Config:
     series: tuple[Series, ...] = ()
     priority: tuple[Series, ...] = ()
     store: str | None = None
+    sinks: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     collector: CollectorConfig = attrs.field(factory=CollectorConfig)
     plugins: PluginsConfig = attrs.field(factory=PluginsConfig)
     venues: Mapping[str, VenueConfig] = attrs.field(factory=dict)

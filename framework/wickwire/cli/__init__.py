@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "plan": ("listing", "Say how series would be collected, and why."),
     "backfill": ("backfill", "Bring a series' history into a store."),
     "gaps": ("gaps", "Say what a store lacks."),
+    "sinks": ("sinks", "Say how far the sinks are that a store feeds."),
     "audit": ("audit", "Compare what a store holds with history, and mend it."),
     "export": ("export", "Write stored candles as CSV."),
     "record": ("record", "Record what a venue says to a file."),

@@ -15,7 +15,7 @@ import click
 from wickwire.binding import listed
 from wickwire.cli.contents import Contents, contents_of, with_rows
 from wickwire.cli.door import ExitCode, printable
-from wickwire.cli.job import PATIENCE_NS, Job, in_world, refuse
+from wickwire.cli.job import PATIENCE_NS, Job, in_world, made_sinks, refuse
 from wickwire.cli.keeping import keeping
 from wickwire.cli.options import (
     Moment,
@@ -29,6 +29,7 @@ from wickwire.cli.options import (
     series_argument,
     simulation_options,
     since_option,
+    sink_option,
     store_option,
     until_option,
 )
@@ -77,6 +78,7 @@ falls due at once."""
     help="Record what the venue says.",
 )
 @store_option
+@sink_option
 @config_option
 @json_option
 @series_argument
@@ -94,6 +96,7 @@ def collect(
     redirects: tuple[tuple[str, str], ...],
     record: Path | None,
     store: str | None,
+    sinks: tuple[tuple[str, str], ...],
     config_file: str | None,
     as_json: bool,
 ) -> ExitCode:
@@ -119,6 +122,7 @@ def collect(
         settings=settings,
         series=settings.wanted(series),
         store=settings.store_url(store),
+        sinks=dict(sinks),
         since=since,
         until=until,
         patience_ns=LINGER_NS if inside and inside.started_ns is None else PATIENCE_NS,
@@ -193,7 +197,13 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
     since_ns, until_ns = range_ns(job.since, job.until, world.clock.now_ns())
     async with keeping(job, world) as transport:
         collector = job.settings.collector(
-            job.store, job.series, world, seed=job.seed, whose=job.world, transport=transport
+            job.store,
+            job.series,
+            world,
+            sinks=made_sinks(job),
+            seed=job.seed,
+            whose=job.world,
+            transport=transport,
         )
         async with view.shown():
             async with collector:

@@ -18,6 +18,7 @@ from wickwire.clock import SystemClock
 from wickwire.errors import ConfigError, PlanError, StoreError, UsageError
 from wickwire.instants import iso_second
 from wickwire.model import HOUR_NS, MINUTE_NS, Feed, Rung, Series, iso
+from wickwire.sink import Sink
 from wickwire.store import REAL, other_world, shown_store
 from wickwire.transport.origins import redirect_table
 
@@ -37,6 +38,7 @@ class Job:
         settings: From the config; with secrets invented where the venues are simulated or recorded.
         series: What to collect.
         store: URL of the store.
+        sinks: Where candles go beside it, by name; beside those of the config, where the venues are real.
         since: From when on, where it matters.
         until: Until when, where it matters.
         patience_ns: How long after that a candle may take to be proven closed.
@@ -55,6 +57,7 @@ class Job:
     settings: Settings
     series: Sequence[Series]
     store: str
+    sinks: Mapping[str, str] = attrs.field(factory=dict, repr=False)  # a URL may hold a password
     since: Moment | None = None
     until: Moment | None = None
     patience_ns: int = PATIENCE_NS
@@ -148,14 +151,20 @@ def refuse(job: Job) -> None:
 
     Raises:
         PlanError: One or more series cannot be collected.
-        ConfigError: The recording would have no place.
+        ConfigError: The recording would have no place, or the address of a sink is wrong.
     """
     if job.record is not None and not job.record.absolute().parent.is_dir():
         raise ConfigError(f"recording {job.record}: there is no directory '{job.record.parent}'; create it")
+    made_sinks(job)
     plans = job.settings.plans(job.series, job.route, past_only=job.past_only)
     refused = [f"{plan.series}: {plan.why}" for plan in plans if plan.rung is Rung.REFUSE]
     if refused:
         raise PlanError("; ".join(refused))
+
+
+def made_sinks(job: Job) -> Mapping[str, Sink]:
+    """Return the sinks of *job*, which are not open yet; raises as `Settings.sinks` does."""
+    return job.settings.sinks(job.sinks, real=job.world == REAL)
 
 
 @asynccontextmanager

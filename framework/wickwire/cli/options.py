@@ -14,14 +14,17 @@ from wickwire.errors import UsageError
 from wickwire.instants import iso_second
 from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Rung, Series, iso, parse_instant
 from wickwire.planner import PINS
+from wickwire.store import shown_store
 
 __all__ = [
     "DEFAULT_SEED",
     "DURATION",
     "FASTEST",
     "INSTANT",
+    "NAMED_SEQ",
     "REDIRECT",
     "SERIES",
+    "SINK",
     "Moment",
     "at_option",
     "config_option",
@@ -34,6 +37,7 @@ __all__ = [
     "series_argument",
     "simulation_options",
     "since_option",
+    "sink_option",
     "store_option",
     "until_option",
 ]
@@ -45,6 +49,7 @@ FASTEST: Final = 1_000
 F = TypeVar("F", bound=Callable[..., Any])
 
 _UNITS: Final = {"s": SECOND_NS, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
+_NAMED_SINK: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*)=([a-z][a-z0-9+.-]*:.*)")
 _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", re.ASCII)
 
 
@@ -140,6 +145,24 @@ def _redirect(text: str) -> tuple[str, str]:
     return source, target
 
 
+def _sink(text: str) -> tuple[str, str]:
+    """Return the name of a sink and its URL; where none is written, it goes by its scheme."""
+    named = _NAMED_SINK.fullmatch(text)
+    if named is not None:
+        return named[1], named[2]
+    scheme, colon, _ = text.partition(":")
+    if not (scheme and colon):
+        raise UsageError(f"not a sink: {shown_store(text)!r}; write a URL such as redis://127.0.0.1")
+    return scheme, text
+
+
+def _named_seq(text: str) -> tuple[str, int]:
+    name, equals, seq = text.rpartition("=")
+    if not (name and equals and seq.isascii() and seq.isdigit()):
+        raise UsageError(f"not a place: {text!r}; write NAME=SEQ, such as redis=0")
+    return name, int(seq)
+
+
 class Number(click.FloatRange):
     """A number within bounds, called so where it is none."""
 
@@ -150,6 +173,8 @@ SERIES: Final = _Type("series", Series.parse)
 DURATION: Final = _Type("duration", _seconds)
 INSTANT: Final = _Type("instant", _moment)
 REDIRECT: Final = _Type("origin=origin", _redirect)
+SINK: Final = _Type("sink", _sink)
+NAMED_SEQ: Final = _Type("name=seq", _named_seq)
 
 
 def series_argument(command: F) -> F:
@@ -164,6 +189,18 @@ def store_option(command: F) -> F:
         "--store",
         metavar="URL",
         help="Where candles are kept.  [default: the config's, else sqlite:wickwire.db]",
+    )(command)
+
+
+def sink_option(command: F) -> F:
+    """Take the URLs of sinks."""
+    return click.option(
+        "--sink",
+        "sinks",
+        multiple=True,
+        type=SINK,
+        metavar="[NAME=]URL",
+        help="Put what is stored there too, beside the sinks of the config; NAME is its scheme by default.",
     )(command)
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from wickwire.collector import Collector
     from wickwire.fallback import FallBack
     from wickwire.planner import Plan
+    from wickwire.sink import Sink
     from wickwire.transport import Transport
 
 __all__ = ["Settings", "plugin_commands", "read_settings"]
@@ -96,6 +97,25 @@ class Settings:
         except ConfigError as exc:
             raise ConfigError(f"{self.config.source}: store: {str(exc).removeprefix('store ')}") from exc
         return self.config.store
+
+    def sinks(self, given: Mapping[str, str], *, real: bool) -> Mapping[str, Sink]:
+        """Return the sinks *given* on the command line and, where venues are *real*, those of the config.
+
+        What simulated or recorded venues say does not get where the config puts what real ones do.
+
+        Raises:
+            ConfigError: An address is wrong, or nobody takes it.
+            PluginError: The plugin that does is broken.
+        """
+        configured = self.config.sinks if real else {}
+        made = {}
+        for name, url in {**configured, **given}.items():
+            try:
+                made[name] = self.registry.open_sink(url)
+            except ConfigError as exc:
+                where = "--sink" if name in given else f"{self.config.source}: sinks.{name}"
+                raise ConfigError(f"{where}: {str(exc).removeprefix('sink ')}") from exc
+        return made
 
     def check_names(self) -> None:
         """Refuse venues that no adapter is for; a typo would leave its settings unused in silence.
@@ -276,6 +296,7 @@ class Settings:
         series: Sequence[Series],
         world: World,
         *,
+        sinks: Mapping[str, Sink] | None = None,
         seed: int | None,
         whose: str,
         transport: Transport | None = None,
@@ -286,6 +307,7 @@ class Settings:
             store: URL; None for memory.
             series: What it will be asked to add.
             world: Where the venues are.
+            sinks: Where candles go beside the store.
             seed: Of its jitter; None for any.
             whose: Whose candles these are, for the store.
             transport: How to reach the venues, where that is not the usual way.
@@ -295,6 +317,7 @@ class Settings:
         accounts = self.accounts(series)
         return Collector(
             store,
+            sinks=sinks,
             registry=self.registry,
             transport=transport,
             redirects=world.redirects,

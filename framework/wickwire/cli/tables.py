@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import IO, TYPE_CHECKING, Final, cast
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wickwire.fallback import FallBack
     from wickwire.planner import Plan
     from wickwire.registry import Listed
+    from wickwire.sink import Cursor
     from wickwire.testing.running import Outcome
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "on_terminal",
     "plan_table",
     "show",
+    "sinks_table",
     "troubles",
     "verdict_table",
 ]
@@ -276,6 +278,18 @@ def findings_table(findings: Sequence[Finding]) -> RenderableType:
     return rows
 
 
+def sinks_table(cursors: Mapping[str, Cursor], last_seq: int) -> RenderableType:
+    """Return how far sinks are, and what each will not take, one a row."""
+    rows = table("sink", "seq", "lag", "parked", "why", wide="why")
+    for name, cursor in cursors.items():
+        lag = last_seq - cursor.seq
+        rows.add_row(text(name), text(cursor.seq), text(lag), text(""), text(""))
+        for one in cursor.parked:
+            parked = f"{one.series} {iso(one.open_ns)}"
+            rows.add_row(text(""), text(""), text(""), text(parked, "bold red"), text(one.why))
+    return rows
+
+
 def verdict_table(verdicts: Sequence[Verdict]) -> RenderableType:
     """Return what a check against the truth found, one series a row."""
     rows = table("series", "candles", "streamed", "polled", "missing", "doubled", "wrong", "digits")
@@ -354,6 +368,11 @@ def troubles(health: Health) -> list[tuple[str, str]]:
             said[series.trouble] = str(series.series)
     if health.store_trouble:
         said[health.store_trouble] = "store"
+    for sink in health.sinks:
+        if sink.trouble:
+            said[sink.trouble] = f"sink {sink.name}"
+        if sink.parked:
+            said[f"does not take {len(sink.parked)} candles: {sink.parked[-1].why}"] = f"sink {sink.name}"
     return [(where, what) for what, where in said.items()]
 
 

@@ -1,0 +1,93 @@
+"""`sinks`: how far the sinks of a store are, what they will not take, and from where to put it again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from wickwire.cli.door import ExitCode, loud_options
+from wickwire.cli.lines import echo_json
+from wickwire.cli.options import NAMED_SEQ, config_option, json_option, store_option
+from wickwire.cli.settings import Settings, read_settings
+from wickwire.cli.stored import reading
+from wickwire.cli.tables import show, sinks_table
+from wickwire.errors import UsageError
+from wickwire.model import iso
+from wickwire.sink import Cursor
+
+__all__ = ["sinks"]
+
+
+@click.command()
+@click.option(
+    "--rewind",
+    type=NAMED_SEQ,
+    metavar="NAME=SEQ",
+    help="Put everything that was committed after SEQ into the sink NAME again; 0 for all there is.",
+)
+@store_option
+@config_option
+@json_option
+@loud_options
+def sinks(
+    rewind: tuple[str, int] | None, store: str | None, config_file: str | None, as_json: bool
+) -> ExitCode:
+    """Say how far the sinks are that a store feeds.
+
+    A sink is fed while a collector runs that names it. What is parked was refused by the sink, and is tried
+    again at the collector's next start. The exit status is 1 when something is parked.
+    """
+    settings = read_settings(config_file)
+    if rewind is not None:
+        asyncio.run(_rewound(settings, store, *rewind))
+
+    async def look() -> tuple[Mapping[str, Cursor], int]:
+        async with reading(settings, store) as opened:
+            return await opened.cursors(), await opened.last_seq()
+
+    cursors, last_seq = asyncio.run(look())
+    if as_json:
+        echo_json([sink_json(name, cursor, last_seq) for name, cursor in cursors.items()], indent=2)
+    elif cursors:
+        show(sinks_table(cursors, last_seq))
+    else:
+        click.echo("This store feeds no sinks; name one in the config, or with `wickwire collect --sink`.")
+    return ExitCode.FAILED if any(cursor.parked for cursor in cursors.values()) else ExitCode.DONE
+
+
+def sink_json(name: str, cursor: Cursor, last_seq: int) -> dict[str, Any]:
+    """Return what `sinks --json` says of a sink: a contract, see docs/cli.md."""
+    return {
+        "sink": name,
+        "seq": cursor.seq,
+        "lag": last_seq - cursor.seq,
+        "parked": [
+            {"series": str(one.series), "open_time": iso(one.open_ns), "seq": one.seq, "why": one.why}
+            for one in cursor.parked
+        ],
+    }
+
+
+async def _rewound(settings: Settings, url: str | None, name: str, seq: int) -> None:
+    """Set the cursor of a sink.
+
+    Raises:
+        UsageError: There is no such sink, or *seq* was never given.
+    """
+    store = settings.registry.open_store(settings.store_url(url))
+    async with reading(settings, url) as opened:  # nothing is made, or brought forward, for a typo
+        cursors, last_seq = await opened.cursors(), await opened.last_seq()
+    if name not in cursors:
+        raise UsageError(
+            f"--rewind: this store feeds no sink {name!r}; there is {', '.join(cursors) or 'none'}"
+        )
+    if seq > last_seq:
+        raise UsageError(f"--rewind: the last seq of this store is {last_seq}; {seq} is yet to come")
+    await store.open()
+    try:
+        await store.move(name, Cursor(seq=seq))
+    finally:
+        await store.aclose()
