@@ -20,8 +20,8 @@ from wickwire import (
     Change,
     Closing,
     ConfigError,
+    Cursor,
     Evidence,
-    MemoryStore,
     Poisoned,
     Quote,
     Rung,
@@ -114,11 +114,29 @@ def closes(minutes: Sequence[int], price: int = 1, *, series: Series = PAIR[0]) 
     return Change(state=state, closings=closings)
 
 
+class Noted(Kept):
+    """A store that notes how often a cursor is kept, and may be locked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moves: list[int] = []
+        self.locked = False
+
+    async def move(self, sink: str, cursor: Cursor) -> None:
+        self.moves.append(cursor.seq)
+        await super().move(sink, cursor)
+
+    async def committed(self, after_seq: int, *, limit: int) -> Sequence[SeriesCandle]:
+        if self.locked:
+            raise StoreError("store: locked")
+        return await super().committed(after_seq, limit=limit)
+
+
 @attrs.define(eq=False)
 class Life:
     """A process with one sink; the store outlives it."""
 
-    store: MemoryStore
+    store: Noted
     sink: Shelf
     told: list[News] = attrs.field(factory=list)
     delivery: Delivery = attrs.field(init=False)
@@ -147,7 +165,7 @@ class Life:
 
 
 def lives(test: Callable[[Life], Awaitable[None]], sink: Shelf | None = None) -> Life:
-    life = Life(Kept(), sink or Shelf())
+    life = Life(Noted(), sink or Shelf())
 
     async def main() -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -182,7 +200,7 @@ def test_a_sink_that_is_new_gets_what_is_committed_from_now_on_also_if_it_was_do
             await life.end()
         assert [7 * MINUTE_NS] == [one.open_ns for one in life.sink.got]
 
-    life = Life(Kept(), Shelf())
+    life = Life(Noted(), Shelf())
 
     async def main() -> None:
         await life.store.commit([closes(range(5))])
@@ -326,18 +344,11 @@ def test_what_others_commit_to_the_same_store_is_put_too() -> None:
 
 def test_how_far_a_sink_is_is_kept_now_and_then_and_at_the_end() -> None:
     async def test(life: Life) -> None:
-        moves = []
-        move = life.store.move
-
-        async def counted(sink, cursor) -> None:
-            moves.append(cursor.seq)
-            await move(sink, cursor)
-
-        life.store.move = counted  # type: ignore[method-assign]
+        moves = life.store.moves
         for minute in range(100):
             await life.commit(closes([minute]))
             await asyncio.sleep(KEPT_S / 20)
-        assert 3 < len(moves) < 9
+        assert 4 < len(moves) < 10
         await asyncio.sleep(2 * KEPT_S)
         assert 100 == moves[-1]
         await life.commit(closes([200]))
@@ -349,16 +360,11 @@ def test_how_far_a_sink_is_is_kept_now_and_then_and_at_the_end() -> None:
 
 def test_a_store_that_cannot_be_read_is_waited_for() -> None:
     async def test(life: Life) -> None:
-        committed = life.store.committed
-
-        async def fails(after_seq: int, *, limit: int) -> Sequence[SeriesCandle]:
-            raise StoreError("store: locked")
-
-        life.store.committed = fails  # type: ignore[method-assign]
+        life.store.locked = True
         await life.commit(closes([0]))
         await asyncio.sleep(5)
         assert "store: locked" == life.delivery.trouble
-        life.store.committed = committed  # type: ignore[method-assign]
+        life.store.locked = False
         await asyncio.sleep(5)
         assert "" == life.delivery.trouble
 
@@ -383,7 +389,7 @@ acts = st.lists(
 @given(acts)
 def test_whatever_befalls_sink_and_process_the_sink_holds_what_the_store_holds(acts) -> None:
     async def main() -> None:
-        life = Life(Kept(), Shelf())
+        life = Life(Noted(), Shelf())
         async with asyncio.TaskGroup() as tasks:
             await life.begin(tasks)
             for act, what in acts:
