@@ -37,6 +37,9 @@ PAGE_ROWS: Final = 500
 PUT_S: Final = 60.0
 """A sink that answers nothing for so long is taken for one that is away."""
 
+CLOSE_S: Final = 2.0
+"""So long a collector that ends waits for a sink to be closed, and for its place to be kept."""
+
 KEPT_S: Final = 1.0
 """How often the store is told how far a sink is, at most: after a death so much is put again."""
 
@@ -113,12 +116,14 @@ class Delivery:
     async def close(self) -> None:
         """Keep how far it is, and close it; what fails now is said in the log alone."""
         try:
-            await self._keep()
-        except StoreError as exc:
+            async with asyncio.timeout(CLOSE_S):
+                await self._keep()
+        except (StoreError, TimeoutError) as exc:
             log.warning("sink's place not kept", extra={"sink": self.name, "why": str(exc)})
         try:
-            await self._sink.aclose()
-        except SinkError as exc:
+            async with asyncio.timeout(CLOSE_S):
+                await self._sink.aclose()
+        except (SinkError, TimeoutError) as exc:
             log.warning("sink not closed", extra={"sink": self.name, "why": str(exc)})
         except Exception:  # whatever it is, the store is still to be closed
             log.exception("sink has a bug", extra={"sink": self.name})

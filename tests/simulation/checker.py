@@ -22,6 +22,8 @@ What is compared:
   until_ns]` in which the venue says what it takes back later, *unaudited* those in which it did so too
   lately for an audit to have come by, and *excused* `[since_ns, until_ns, by_s]` in which buckets that end
   may be told later than *usual_s* after it, by so much (None: by any time).
+  *sunk* are rows as they are found in a sink at the end.
+* `fell_back`: what was put into that sink in one life out of order.
 * `delivered`: `[at_ns, life, series, row, revision, seq]` in the order of delivery, by a reader whose cursor
   outlives the process; `pushed`: `[life, series, open_ns, revision]`, what listeners got.
 * `trades`: by series `{told, true, excused}`, the first two of `[time_ns, price, size]`; *excused* are
@@ -75,6 +77,7 @@ from typing import Any, Final
 from tests.simulation.judging import MOST_NAMED, SLACK_S, Row, Run, S, few
 from tests.simulation.manners import impolite
 from tests.simulation.recovery import calm, recovered, resumed, returned, timely
+from tests.simulation.sunk import fallen_back, sunk
 
 __all__ = ["differing", "judge"]
 
@@ -93,6 +96,7 @@ def judge(run: Run) -> list[str]:
         lines += _once(name, series, delivered)
         lines += _exact(name, series, delivered)
         lines += _monotone(name, series, delivered)
+        lines += sunk(name, series)
         lines += _newest(name, [one for one in run["latest"] if one[1] == name], delivered)
         lines += recovered(name, series, run)
         lines += returned(name, series)
@@ -109,6 +113,7 @@ def judge(run: Run) -> list[str]:
     lines += impolite(run)
     lines += _secret_free(run)
     lines += _accounted(run)
+    lines += fallen_back(run)
     return lines
 
 

@@ -98,6 +98,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "venue": one.venue,
             "truth": [_row(candle) for candle in truth],
             "stored": [_row(candle) for candle in stored[name]],
+            "sunk": [_row(candle) for (held, _), candle in stage.basin.held.items() if held == one],
             "called_empty": stage.claims.empty.get(one, []),
             "denied": stage.claims.denied.get(one, []),
             "origin_ns": state.origin_ns,
@@ -176,6 +177,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             [at_ns, 0, str(candle.series), _row(candle), candle.revision, candle.seq]
             for at_ns, candle in stage.heard.candles
         ],
+        "fell_back": stage.basin.fell_back,
         "pushed": [
             [life, str(candle.series), candle.open_ns, candle.revision] for life, candle in stage.heard.pushed
         ],

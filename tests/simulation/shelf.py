@@ -69,22 +69,22 @@ class Shelf:
         return await self.inner.check()
 
     async def load(self, series: Series) -> Loaded | None:
-        await self._answering()
+        await self.answering()
         if "load_fails" in self.weather.on:
             raise StoreError("simulated store: the file cannot be read")
         return await self.inner.load(series)
 
     async def commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
         on, rng = self.weather.on, self.rng
-        await self._answering(self.weather.pace_s * rng.random())
+        await self.answering(self.weather.pace_s * rng.random())
         if "slow" in on:
-            await self._answering(on["slow"]["wait_s"] * rng.random())
+            await self.answering(on["slow"]["wait_s"] * rng.random())
         if "fails" in on and rng.random() < 0.8:
             raise StoreError("simulated store: disk I/O error")
         if "full" in on:
             raise StoreError("simulated store: the disk is full")
         if "locked" in on:
-            await self._answering(on["locked"]["wait_s"])
+            await self.answering(on["locked"]["wait_s"])
             raise StoreError("simulated store: the database is locked")
         refused = on.get("one_series", {}).get("series")
         if any(str(change.state.series) == refused for change in changes):
@@ -95,43 +95,43 @@ class Shelf:
         if "lost_answer" in on and rng.random() < 0.5:
             self.unanswered += len(news)
             raise StoreError("simulated store: the connection was cut before the answer came")
-        await self._answering(self.weather.pace_s * rng.random())
+        await self.answering(self.weather.pace_s * rng.random())
         self.news += len(news)
         return news
 
     async def candles(
         self, series: Series, since_ns: int, until_ns: int, *, limit: int
     ) -> Sequence[SeriesCandle]:
-        await self._answering()
+        await self.answering()
         return await self.inner.candles(series, since_ns, until_ns, limit=limit)
 
     async def committed(self, after_seq: int, *, limit: int) -> Sequence[SeriesCandle]:
-        await self._answering()
+        await self.answering()
         return await self.inner.committed(after_seq, limit=limit)
 
     async def last_seq(self) -> int:
-        await self._answering()
+        await self.answering()
         return await self.inner.last_seq()
 
     async def latest(self, series: Series) -> SeriesCandle | None:
-        await self._answering()
+        await self.answering()
         return await self.inner.latest(series)
 
     async def states(self) -> Sequence[SeriesState]:
-        await self._answering()
+        await self.answering()
         return await self.inner.states()
 
     async def cursors(self) -> Mapping[str, Cursor]:
-        await self._answering()
+        await self.answering()
         return await self.inner.cursors()
 
     async def move(self, sink: str, cursor: Cursor) -> None:
-        await self._answering()
+        await self.answering()
         if self.weather.on.keys() & {"fails", "full", "locked"}:
             raise StoreError("simulated store: disk I/O error")
         await self.inner.move(sink, cursor)
 
-    async def _answering(self, wait_s: float = 0.0) -> None:
+    async def answering(self, wait_s: float = 0.0) -> None:
         """Take so long; for ever, once the process is dead."""
         if wait_s:
             await asyncio.sleep(wait_s)

@@ -16,6 +16,7 @@ import attrs
 
 from tests.simulation import harbour
 from tests.simulation.acting import LATENCY_S, Acting
+from tests.simulation.basin import Basin, Pipe
 from tests.simulation.claims import Claims
 from tests.simulation.clocks import TrueClock, WallClock
 from tests.simulation.harbour_server import HarbourServer
@@ -51,6 +52,8 @@ OFF_S: Final = (-3.0, 2.0, 4.0)
 """By how much the clock of every fifth machine is wrong all the time."""
 
 PARTING_S: Final = 60.0
+SINK_WELL_S: Final = 300.0
+"""So long before the end nothing befalls the sink any more."""
 IDLE_S: Final = 330.0
 """How long it is looked whether what was left ends, and whether a connection for history alone does."""
 
@@ -80,6 +83,7 @@ class Stage:
         roll: What the venues' servers saw.
         left: What was left at the end, when, and when data of it came last.
         open_at_last: Where streams lead that were open when all was left.
+        basin: What went into the sink.
         claims: Which buckets the store called empty, and when.
         reads: What was read of history: series, since when, from when until when that took, and what came.
         gone: Which series was not wanted any more, for a while, and since when.
@@ -106,6 +110,7 @@ class Stage:
     sampler: Sampler
     roll: Roll
     claims: Claims
+    basin: Basin
     life: Life | None = None
     lives: int = 0
     stops: list[float] = attrs.field(factory=list)
@@ -206,6 +211,7 @@ class Stage:
         ways = {name: self._given(way) for name, way in self.script.ways.items()}
         where = shelf, passage, self.heard, self.registry, self.wall, rng
         more: dict[str, Any] = {"accounts": accounts_of(self.script.narrow, self.script.berths)}
+        more["sinks"] = {"basin": Pipe(self.basin, shelf)}
         if self.script.balanced:
             more["least_moved"] = BALANCED
         feeds = [name for name in self.script.series if Series.parse(name).what is Feed.TRADES]
@@ -343,6 +349,11 @@ async def acted(
                 sampler=Sampler(),
                 roll=Roll(),
                 claims=Claims(true.now_ns),
+                basin=Basin(
+                    journal,
+                    random.Random(f"sink/{script.seed}"),
+                    asyncio.get_running_loop().time() + script.hours * 3_600.0 - SINK_WELL_S,
+                ),
             )
             await stage.play()
             yield stage

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulation import checker, judging, manners, recovery
+from tests.simulation import checker, judging, manners, recovery, sunk
 
 S = 1_000_000_000
 MINUTE = 60 * S
@@ -38,6 +38,7 @@ def whole() -> dict[str, Any]:
                 "venue": "kraken",
                 "truth": [row(ns) for ns in OPENS],
                 "stored": [row(ns) for ns in OPENS],
+                "sunk": [row(ns) for ns in OPENS],
                 "origin_ns": OPENS[0],
                 "frontier_ns": OPENS[-1] + MINUTE,
                 "holes": [],
@@ -91,7 +92,7 @@ def whole() -> dict[str, Any]:
         "open_at_last": [],
         **{what: {} for what in ("knocks", "let_in", "turned_away", "sent_away", "own_failures")},
         "carried": {},
-        **{what: [] for what in ("reads", "rotated", "latest")},
+        **{what: [] for what in ("reads", "rotated", "latest", "fell_back")},
         **{what: [] for what in ("unwanted", "doubled", "apart", "turned_down", "waiting", "slandered")},
         "tries": {
             "kraken": [
@@ -142,6 +143,22 @@ def _series(run: dict[str, Any]) -> dict[str, Any]:
 def _lost(run: dict[str, Any]) -> None:
     del _series(run)["stored"][5]
     del run["delivered"][5]
+
+
+def _not_in_the_sink(run: dict[str, Any]) -> None:
+    del _series(run)["sunk"][5]
+
+
+def _only_in_the_sink(run: dict[str, Any]) -> None:
+    _series(run)["sunk"].append(row(OPENS[-1] + MINUTE))
+
+
+def _otherwise_in_the_sink(run: dict[str, Any]) -> None:
+    _series(run)["sunk"][5] = row(OPENS[5], close="10.4")
+
+
+def _sunk_out_of_order(run: dict[str, Any]) -> None:
+    run["fell_back"].append("kraken:BTC/USD@1m 7: 3 after 4")
 
 
 def _never_delivered(run: dict[str, Any]) -> None:
@@ -367,6 +384,10 @@ def _a_slow_reader_is_not_told_what_it_lost(run: dict[str, Any]) -> None:
 BREAKS: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     ("I1", _lost),
     ("I1", _never_delivered),
+    ("I1", _not_in_the_sink),
+    ("I1", _only_in_the_sink),
+    ("I3", _otherwise_in_the_sink),
+    ("I4", _sunk_out_of_order),
     ("I1", _invented),
     ("I2", _stored_twice),
     ("I2", _delivered_twice),
@@ -468,6 +489,7 @@ def test_the_more_connections_are_kept_the_more_may_fail_while_one_lives(keepers
 def test_what_stands_in_a_hole_is_explained() -> None:
     run = whole()
     _lost(run)
+    del _series(run)["sunk"][5]
     _series(run)["holes"].append([OPENS[5], OPENS[5] + MINUTE, "unreachable"])
 
     assert [] == checker.judge(run)
@@ -503,7 +525,7 @@ def test_the_schedule_of_a_venue_is_compared_event_by_event(
     assert differing == len(checker.differing(one, others))
 
 
-@pytest.mark.parametrize("part", [checker, judging, manners, recovery], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("part", [checker, judging, manners, recovery, sunk], ids=lambda one: one.__name__)
 def test_it_imports_nothing_of_wickwire(part: ModuleType) -> None:
     tree = ast.parse(Path(str(part.__file__)).read_text(encoding="utf-8"))
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
