@@ -530,7 +530,7 @@ def test_it_imports_nothing_of_wickwire(part: ModuleType) -> None:
     tree = ast.parse(Path(str(part.__file__)).read_text(encoding="utf-8"))
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    ours = {f"tests.simulation.{name}" for name in ("judging", "manners", "recovery")}
+    ours = {f"tests.simulation.{name}" for name in ("judging", "manners", "recovery", "sunk")}
     pure = {"__future__", "collections", "collections.abc", "decimal", "itertools", "math", "typing"}
 
     assert imported <= ours | pure
