@@ -23,8 +23,9 @@ from tests.simulation.excuses import (
     troubled,
 )
 from tests.simulation.life import SECRETS
-from tests.simulation.script import AUDITED_S, Way
+from tests.simulation.script import AUDITED_S
 from tests.simulation.stage import Stage
+from tests.simulation.ways import Way
 from wickwire import SECOND_NS, Account, Candle, Rate, Series, SeriesCandle, Timeframe
 from wickwire.description import OhlcvSupport
 from wickwire_sqlite.store import SqliteStore

@@ -13,9 +13,10 @@ from tests.simulation.guests import DEPTHS, DYING_S, berths, guests
 from tests.simulation.harbour_server import HABITS
 from tests.simulation.pools import BACKLOG, DEAF, LULL, POOL_TROUBLES, REPLACED, narrowed
 from tests.simulation.trouble import Trouble
-from wickwire import Series, Timeframe, parse_instant
+from tests.simulation.ways import Way, polled_by, ways
+from wickwire import parse_instant
 
-__all__ = ["AUDITED_S", "CALM_MIN", "Act", "Script", "Way", "drawn"]
+__all__ = ["AUDITED_S", "CALM_MIN", "Act", "Script", "drawn"]
 
 CALM_MIN: Final = 20.0
 """How long nothing happens at the end, at least; after most troubles it is longer."""
@@ -53,6 +54,10 @@ CALM_ENDS_S: Final = 240.0
 LULL_S: Final = 200.0
 MISLAID_S: Final = 100.0
 IGNORED_S: Final = 60.0
+UNKNOWN_S: Final = 150.0
+LAST_WORDS: Final = 6
+BEFORE_END_S: Final = 0.5, 5.0
+"""How often the last that is said of a bucket is lost, and how long before its end that begins."""
 GUESTS_END_S: Final = 930.0
 """So long before the end guests come no more: the last is gone when connections are replaced in the calm."""
 
@@ -74,21 +79,6 @@ class Act:
     until_s: float
     trouble: Trouble
     lot: int
-
-
-@attrs.frozen(kw_only=True)
-class Way:
-    """How somebody wants a series.
-
-    Attributes:
-        past_min: Also what was before the start, so many minutes.
-        polled: Over REST, though there is a stream.
-        priority: Before others.
-    """
-
-    past_min: float = 0.0
-    polled: bool = False
-    priority: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -144,21 +134,23 @@ def drawn(
         acts += _of_pools(length_s, venues, random.Random(f"pools/{seed}"))
         for name, is_one, lasts_s in SPELLS:
             acts += _spell(length_s, venues, random.Random(f"{name}/{seed}"), is_one, lasts_s)
+        acts += _last_words(length_s, venues, random.Random(f"last words/{seed}"))
         acts += _lull(length_s, venues, random.Random(f"lull/{seed}"))
         acts += _guests(length_s, random.Random(f"guests/{seed}"))
         acts += _depths(length_s, random.Random(f"depths/{seed}"))
     narrow = narrowed(venues, random.Random(f"narrow/{seed}")) if troubles else {}
     feeds = _feeds(series, venues, random.Random(f"feeds/{seed}"))
     lots, logins = random.Random(f"habits/{seed}"), random.Random(f"login/{seed}")
+    login_ahead_s = logins.uniform(-LOGIN_OFF_S, LOGIN_OFF_S) if logins.random() < 1 / 2 else 0.0
     return Script(
         seed=seed,
         hours=hours,
         starts_ns=rng.choice(_STARTS),
         series=[*series, *feeds],
         acts=_while_it_lives(acts),
-        ways=_ways(series, random.Random(f"ways/{seed}")),
+        ways=ways(series, random.Random(f"ways/{seed}")) | polled_by(login_ahead_s, series),
         habits=frozenset(habit for habit in HABITS if troubles and lots.random() < 1 / 3),
-        login_ahead_s=logins.uniform(-LOGIN_OFF_S, LOGIN_OFF_S) if logins.random() < 1 / 2 else 0.0,
+        login_ahead_s=login_ahead_s,
         narrow=narrow,
         balanced=troubles and lots.random() < 1 / 2,
         berths=berths(narrow, [*series, *feeds]),
@@ -291,7 +283,27 @@ def _ignores(trouble: Trouble) -> bool:
     return trouble.name == "silent_ack" and trouble.details.get("acked") is False
 
 
-SPELLS: Final = ("moods", _lies, MOOD_S), ("mislaid", _mislays, MISLAID_S), ("ignored", _ignores, IGNORED_S)
+def _unknown(trouble: Trouble) -> bool:
+    """Say whether history of what is polled knows nothing of it for a while."""
+    return trouble.name == "no_result"
+
+
+SPELLS: Final = (
+    ("moods", _lies, MOOD_S),
+    ("mislaid", _mislays, MISLAID_S),
+    ("ignored", _ignores, IGNORED_S),
+    ("unknown", _unknown, UNKNOWN_S),
+)
+
+
+def _last_words(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
+    """Lose the last that Harbour says of some buckets: the number of what comes next alone tells of it."""
+    loses = next(one for one in CATALOGUE if one.name == "lose" and not one.misleads)
+    first, last = round(WARM_UP_MIN) + 1, int(length_s / 60.0 - loses.settles_min)
+    if "harbour" not in venues or last <= first:
+        return []
+    ends_s = [60.0 * rng.randrange(first, last) for _ in range(LAST_WORDS)]
+    return [_act(0, end_s - rng.uniform(*BEFORE_END_S), loses, length_s, rng) for end_s in ends_s]
 
 
 def _lull(length_s: float, venues: Sequence[str], rng: random.Random) -> list[Act]:
@@ -361,18 +373,3 @@ def _feeds(series: Sequence[str], venues: Sequence[str], rng: random.Random) -> 
     """Return trades to be collected beside *series*."""
     names = [f"{venue}:BTC/USD@trades" for venue in venues if venue in TRADED and rng.random() < 1 / 2]
     return [name for name in names if name not in series]
-
-
-def _ways(series: Sequence[str], rng: random.Random) -> Mapping[str, Way]:
-    """Let a third of the candles be wanted otherwise than usual: with a past, polled, or before others."""
-    ways = {
-        name: [
-            Way(past_min=rng.uniform(5.0, 45.0)),
-            Way(polled=True),
-            Way(priority=True),
-            Way(polled=True, priority=True),
-        ][rng.randrange(4)]
-        for name in series
-        if rng.random() < 1 / 3
-    }
-    return {name: way for name, way in ways.items() if isinstance(Series.parse(name).what, Timeframe)}

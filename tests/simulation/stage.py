@@ -26,9 +26,10 @@ from tests.simulation.passage import Ledgers, Passage, sights_of
 from tests.simulation.pools import BALANCED
 from tests.simulation.roll import Roll
 from tests.simulation.sampler import Sampler, sight_of
-from tests.simulation.script import Script, Way
+from tests.simulation.script import Script
 from tests.simulation.shelf import Shelf, Weather
 from tests.simulation.venues import Venues
+from tests.simulation.ways import Way
 from wickwire import DAY_NS, SECOND_NS, Feed, Series
 from wickwire.description import OhlcvSupport
 from wickwire.news import Rotation
