@@ -302,7 +302,10 @@ class Asking:
         if want.known or forward:
             # what was asked by a clock that is ahead reaches beyond what there is
             reached_ns = min(want.until_ns, self._ledger.frontier_ns)
-            self._answered_ns = max(self._answered_ns, reached_ns)
+            settled_ns = as_of_ns - round(
+                self._ledger.support.settle_s * SECOND_NS
+            )  # later rows do not count yet
+            self._answered_ns = max(self._answered_ns, min(reached_ns, settled_ns))
             self._compared_ns = max(self._compared_ns, reached_ns)
         if want.known:
             self._audit.answered(want, refused, now)

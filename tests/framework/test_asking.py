@@ -60,6 +60,7 @@ class Case:
     broken: set[int] = attrs.field(factory=set)
     known_until: int = 2**40
     away: bool = False
+    ahead_s: float = 0.0
     asked: list[tuple[float, int, int]] = attrs.field(factory=list)
 
     def ask(self, seconds: float, most: int = 500) -> None:
@@ -86,10 +87,11 @@ class Case:
         ]
         page = Page(candles=rows, covered=(T0 + since * MINUTE_NS, T0 + max(since, known) * MINUTE_NS))
         before = self.ledger.progress
-        refused = self.ledger.page(page, want, now(seconds).ns, route=Rung.POLL).refused
+        as_of_ns = now(seconds - self.ahead_s).ns
+        refused = self.ledger.page(page, want, as_of_ns, route=Rung.POLL).refused
         self.ledger.take()
         forward = self.ledger.progress != before
-        self.asking.answered(want, now(seconds).ns, now(seconds), forward=forward, refused=refused)
+        self.asking.answered(want, as_of_ns, now(seconds), forward=forward, refused=refused)
 
     def run(self, since_s: float, until_s: float) -> None:
         """Sleep and ask in turn, as the closer does."""
@@ -501,6 +503,21 @@ def test_what_could_not_be_asked_of_a_stream_on_trial_is_compared_with_the_next_
         made.ledger.row(row(minute + 1))
         made.ledger.take()
         made.ask(60.0 * (minute + 1) + WAIT_S)
+    assert [(0, 1), (1, 2), (1, 3), (3, 4)] == [asked[1:] for asked in made.asked]
+
+
+def test_what_was_compared_before_it_had_settled_is_compared_with_the_next_candle() -> None:
+    """Our clock is a little ahead: the rows were no more than the venue's first word (seed 1084)."""
+    made = case(polled=False)
+    made.asking.polled = True
+    made.ledger.subscribed(1, T0)
+    for minute in range(4):
+        made.ahead_s = 4.0 if minute == 1 else 0.0
+        made.ledger.row(row(minute))
+        made.ledger.row(row(minute + 1))
+        made.ledger.take()
+        made.ask(60.0 * (minute + 1) + WAIT_S)
+        made.ask(60.0 * (minute + 1) + WAIT_S + 10)
     assert [(0, 1), (1, 2), (1, 3), (3, 4)] == [asked[1:] for asked in made.asked]
 
 
