@@ -19,6 +19,7 @@ from wickwire.description import Account
 from wickwire.errors import PlanError, UsageError
 from wickwire.fallback import FallBack
 from wickwire.health import Health, of_closer, of_consumer, of_feed, of_sink, of_venue
+from wickwire.hot import HotMemory, SeriesReader
 from wickwire.instants import instant_of
 from wickwire.lifetime import Given, Lifetime
 from wickwire.model import Feed, Quote, Rung, Series, SeriesCandle, Trade
@@ -60,6 +61,7 @@ class Collector(Outlet):
         store: str | Store | None = None,
         *,
         sinks: Mapping[str, str | Sink] | None = None,
+        hot: HotMemory | None = None,
         registry: Registry | None = None,
         transport: Transport | None = None,
         redirects: Mapping[str, str] | None = None,
@@ -78,6 +80,7 @@ class Collector(Outlet):
             store: Where closed candles live: a URL such as "sqlite:wickwire.db", a Store, or None for memory.
             sinks: Where committed candles go beside the store, and the latest quotes too: URLs such as
                 "redis://127.0.0.1", or Sinks, each by the name under which the store keeps how far it is.
+            hot: Where the newest candles are kept to be read without asking the store; by default nowhere.
             registry: Where adapters are found; by default all that are installed.
             transport: How to reach venues; by default the network.
             redirects: Origin to origin, for the default transport: `{"wss://ws.kraken.com":
@@ -99,7 +102,7 @@ class Collector(Outlet):
         audience, places = Audience(clock, self._tell), Places(least_moved)
         calendars = Calendars(clock) if world == REAL else None
         venues = Venues(registry, accounts or {}, backoff, clock, rng, places)
-        roster = Roster(registry, accounts or {}, clock, venues, audience, places, calendars)
+        roster = Roster(registry, accounts or {}, clock, venues, audience, places, calendars, hot)
         deliveries = Deliveries(clock, self._tell)
         newsroom = Newsroom(venues.scopes, clock, audience)
         life = Lifetime(
@@ -110,6 +113,7 @@ class Collector(Outlet):
                 redirects=dict(redirects or {}),
                 confined=confined,
                 world=world,
+                hot=hot,
             ),
             registry,
             clock,
@@ -126,6 +130,7 @@ class Collector(Outlet):
         self._clock = clock
         self._watchdog = watchdog
         self._deliveries = deliveries
+        self._hot = hot
 
     # ------------------------------------------------------------------------------------------ lifetime
 
@@ -277,6 +282,19 @@ class Collector(Outlet):
         if closer is not None and closer.forming is not None:
             return forming(name, closer.forming, closer.rung)
         return await self._life.store.latest(name)
+
+    def reader(self, series: str | Series) -> SeriesReader:
+        """Return what reads the closed candles of a series, from the hot layer where one was given.
+
+        Unlike `latest` and `history` it asks the store alone, or not even that: no venue, and nothing that
+        is not closed.
+
+        Raises:
+            UsageError: *series* carries no candles, the venue is not known, or the collector is not running.
+        """
+        name = self._roster.candles_of(series)
+        self._life.check_running()
+        return SeriesReader(name, self._life.store, self._hot)
 
     async def history(
         self,

@@ -15,6 +15,7 @@ from wickwire.audience import Audience
 from wickwire.clock import Clock
 from wickwire.delivery import Deliveries
 from wickwire.errors import ConfigError, GivenUp, UsageError
+from wickwire.hot import HotMemory
 from wickwire.logs import speak
 from wickwire.model import Feed, SeriesCandle
 from wickwire.newsroom import Newsroom
@@ -43,6 +44,7 @@ class Given:
     redirects: Mapping[str, str]
     confined: str
     world: str
+    hot: HotMemory | None
 
 
 class Lifetime:
@@ -222,6 +224,8 @@ class Lifetime:
             )
 
     def _hand_on(self, news: Sequence[SeriesCandle]) -> None:
+        if self._given.hot is not None:
+            self._given.hot.commit(news)
         self._audience.deliver(news)
         self._deliveries.committed(news)
 

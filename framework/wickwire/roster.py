@@ -19,6 +19,7 @@ from wickwire.closer import Closer
 from wickwire.description import Account
 from wickwire.errors import PlanError, PluginError, StoreError, UsageError, WickwireError
 from wickwire.fallback import FallBack, RestRoom, fall_back
+from wickwire.hot import HotMemory
 from wickwire.ledger import Ledger
 from wickwire.model import Feed, Rung, Series
 from wickwire.places import Places
@@ -47,6 +48,7 @@ class Roster:
         audience: Audience,
         places: Places,
         calendars: Calendars | None = None,
+        hot: HotMemory | None = None,
     ) -> None:
         """Start empty; series can be planned, and are collected once `start` was called."""
         self._registry = registry
@@ -55,6 +57,7 @@ class Roster:
         self._venues = venues
         self._audience = audience
         self._calendars = calendars
+        self._hot = hot
         self._store: Store | None = None
         self._writer: Writer | None = None
         self._places = places
@@ -241,6 +244,8 @@ class Roster:
             assert plan.support is not None
             ledger = Ledger.start(name, plan.support, loaded, origin_ns)
             ledger.buckets.calendar = calendar
+            if self._hot is not None:
+                self._hot.begin(name, loaded)
             venue.add_candles(plan, ledger, past_ns)
 
     async def _calendar_of(self, plan: Plan) -> Calendar | None:
@@ -282,6 +287,8 @@ class Roster:
         if venue is None or name not in venue.plans:
             return
         closer = venue.closers.get(name)
+        if self._hot is not None:
+            self._hot.forget(name)
         venue.remove(name)
         self._places.leave(name)
         assert self._writer is not None

@@ -25,10 +25,10 @@ def named(text: str) -> list[str]:
 
 
 HOST = named("""
-    Adapter Audited Backoff CandleReader Clock Collector Condition ConnectionHealth ConsumerHealth Cost
-    EventListener EventReader FallBack FeedReader Health Hold HungHook Listener News Plan Policy Registry
-    Rotation SeriesHealth SinkHealth Stream SubscriptionHealth Switch SystemClock Transport VenueHealth
-    Watchdog load_adapter
+    Adapter Audited Backoff Bound CandleReader Clock Collector Condition ConnectionHealth ConsumerHealth Cost
+    EventListener EventReader FallBack FeedReader Health Held Hold Hot HotMemory HungHook Listener News
+    Plan Policy Registry Rotation SeriesHealth SeriesReader SinkHealth Stream SubscriptionHealth Switch
+    SystemClock Transport VenueHealth Watchdog load_adapter
 """)
 EVENTS = named("""
     CandleParked ConditionChanged ConnectionChanged ConnectionLost ConsumerLoses Doubted FrameRefused
