@@ -21,7 +21,7 @@ EACH ?= 4
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test simulate planted mutants nightly lint format bench docs pages vendors wheel lock clean
+.PHONY: help venv demo test simulate planted mutants nightly lint format bench bench-stores docs pages vendors wheel lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-15s %s\n' "$$target" "$$what"; done
@@ -59,6 +59,9 @@ format: venv ## put the code into the house's form
 
 bench: venv ## what an event costs, against the bare transport, in one run
 	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
+
+bench-stores: venv ## what a stored candle costs, against the drivers' own bulk paths, in one run
+	$(BIN)/python -m tests.benchmarks.stores $(ARGS)
 
 docs: venv ## the manual, in docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -d docs/_build/doctrees docs docs/_build/html
