@@ -106,7 +106,7 @@ class Delivery:
             SinkError: It will not work until somebody mends what the text names.
             StoreError: Its cursor cannot be read.
         """
-        await self._sink.open()
+        await self._in_time(self._sink.open())
         known = (await self._store.cursors()).get(self.name)
         self.cursor = self._kept = known or Cursor(seq=start_seq)
         if known is None:  # also before the first candle: what comes while it is down is put when it is back

@@ -79,7 +79,7 @@ class Sink(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Release everything; what `put` acknowledged stays."""
+        """Release everything, also after an `open` that failed; what `put` acknowledged stays."""
         ...
 
     async def put(self, candles: Sequence[SeriesCandle]) -> None:

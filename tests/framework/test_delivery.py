@@ -500,6 +500,21 @@ def test_a_sink_that_cannot_work_is_named_before_anything_connects(sinks, error,
     assert [] == world.transport.streams
 
 
+class Stuck(Shelf):
+    """One that never comes back from being opened."""
+
+    async def open(self) -> None:
+        await asyncio.sleep(10**9)
+
+
+def test_a_sink_that_is_never_open_does_not_hold_up_the_start_for_ever() -> None:
+    async def test(_: World, __: Collector) -> None:
+        raise AssertionError("it began")
+
+    with pytest.raises(SinkError, match="'shelf': no answer within 60 s"):
+        play(test, sinks={"shelf": Stuck()})
+
+
 def test_a_sink_gets_the_latest_quote_of_each_series() -> None:
     prices = Prices()
 
