@@ -29,6 +29,7 @@ from wickwire.errors import ConfigError, WickwireError
 from wickwire.instants import iso_second
 from wickwire.model import SECOND_NS, iso
 from wickwire.registry import State
+from wickwire.sink import Sink
 from wickwire.store import Store, shown_store
 from wickwire.transport import Transport
 
@@ -60,7 +61,9 @@ class Finding:
 
 
 @click.command()
-@click.option("--online", is_flag=True, help="Also compare this machine's clock with the venues'.")
+@click.option(
+    "--online", is_flag=True, help="Also compare this machine's clock with the venues', and open sinks."
+)
 @store_option
 @config_option
 @json_option
@@ -79,6 +82,7 @@ def doctor(online: bool, store: str | None, config_file: str | None, as_json: bo
         *_venues(settings),
         *_secrets(settings),
         *_store(settings, store),
+        *_sinks(settings, online=online),
         _clock(),
     ]
     if online:
@@ -201,6 +205,27 @@ def _store(settings: Settings, given: str | None) -> Iterator[Finding]:
         yield Finding(what="store", state="bad", text=f"{shown} {_DAMAGED}")
     else:
         yield Finding(what="store", state="ok", text=f"{shown} can be written; {holds}")
+
+
+def _sinks(settings: Settings, *, online: bool) -> Iterator[Finding]:
+    """Look at the sinks of the config; only *online* are they opened."""
+    for name, url in settings.config.sinks.items():
+        what, shown = f"sink {name}", shown_store(url)
+        try:
+            sink = settings.registry.open_sink(url)
+            if online:
+                asyncio.run(_opened(sink))
+        except WickwireError as exc:
+            yield Finding(what=what, state="bad", text=str(exc))
+        else:
+            yield Finding(what=what, state="ok", text=f"{shown}; --online opens it" if not online else shown)
+
+
+async def _opened(sink: Sink) -> None:
+    try:
+        await sink.open()
+    finally:
+        await sink.aclose()
 
 
 async def _looked_into(store: Store) -> tuple[Sequence[str], str]:

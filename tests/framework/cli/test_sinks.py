@@ -93,6 +93,20 @@ def test_an_address_in_the_config_is_named_by_its_key(lines):
     assert "wickwire.toml: sinks.archive: 'nowhere:x': no plugin takes 'nowhere'" in done.stderr
 
 
+def test_the_doctor_looks_at_the_sinks_of_the_config_and_opens_them_online_only(lines):
+    (lines.folder / "wickwire.toml").write_text(
+        '[sinks]\narchive = "lines:no/where.jsonl"\nfar = "nowhere:x"\n'
+        '[plugins]\nallow = ["lines", "sqlite"]\n'  # no venue is asked
+    )
+
+    def found(*options: str) -> dict[str, str]:
+        rows = lines.json("doctor", "--config", "wickwire.toml", *options, status=1)
+        return {row["what"]: row["state"] for row in rows if row["what"].startswith("sink ")}
+
+    assert {"sink archive": "ok", "sink far": "bad"} == found()
+    assert {"sink archive": "bad", "sink far": "bad"} == found("--online")
+
+
 def test_a_store_without_sinks_says_how_to_name_one(collected):
     assert "feeds no sinks" in collected.run("sinks").stdout
     assert [] == collected.json("sinks")
