@@ -294,7 +294,7 @@ class Collector(Outlet):
         """
         name = self._roster.candles_of(series)
         self._life.check_running()
-        return SeriesReader(name, self._life.store, self._hot)
+        return SeriesReader(name, self._life.store, self._hot, clock=self._clock)
 
     async def history(
         self,

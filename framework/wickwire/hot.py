@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 import attrs
 
-from wickwire.clock import loop_s
+from wickwire.clock import Clock, SystemClock, loop_s
 from wickwire.errors import UsageError
+from wickwire.instants import instant_of
 from wickwire.model import HOUR_NS, Series, SeriesCandle
 from wickwire.series import Word
 from wickwire.store import TAIL, Loaded, Store
@@ -61,20 +63,33 @@ class SeriesReader:
         series: Which one.
     """
 
-    def __init__(self, series: Series, store: Store, hot: Hot | None = None) -> None:
+    def __init__(
+        self, series: Series, store: Store, hot: Hot | None = None, *, clock: Clock | None = None
+    ) -> None:
         """Read *series* of *store*, which is open, and of *hot* where there is one."""
         self.series = series
         self._store = store
         self._hot = hot
+        self._clock = clock or SystemClock()
 
-    async def range(self, since_ns: int, until_ns: int) -> Sequence[SeriesCandle]:
-        """Return all closed candles that open in `[since_ns, until_ns)`, oldest first, each once.
+    async def range(
+        self, since: str | datetime | int, until: str | datetime | int | None = None
+    ) -> Sequence[SeriesCandle]:
+        """Return all closed candles that open in `[since, until)`, oldest first, each once.
 
         Of each the newest revision; *evidence* may be what it was when the candle was last news.
 
+        Args:
+            since: Text, aware datetime, or nanoseconds.
+            until: The same; None for all there is.
+
         Raises:
+            UsageError: *since* or *until* is not an instant.
             StoreError: The store was needed, and cannot be read.
         """
+        now_ns = self._clock.now_ns()
+        since_ns = instant_of(since, now_ns)
+        until_ns = _LAST_NS if until is None else instant_of(until, now_ns)
         held = None if self._hot is None else await self._hot.held(self.series, since_ns, until_ns)
         if held is None:
             return await self._stored(since_ns, until_ns)

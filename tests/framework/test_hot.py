@@ -32,6 +32,8 @@ from wickwire import (
 from wickwire.collector import Collector
 from wickwire.hot import Bound, Held, HotMemory, SeriesReader
 
+START = 30_000_000
+"""The first minute, in 2027."""
 ALL = [Series("kraken", symbol, Timeframe.parse("1m")) for symbol in ("A", "B", "C")]
 
 
@@ -56,11 +58,15 @@ class Counted(MemoryStore):
         return await super().latest(series)
 
 
+def at(minute: int) -> int:
+    return (START + minute) * MINUTE_NS
+
+
 def change(series: Series, minutes: Sequence[int], price: int) -> Change:
     value = Decimal(price)
     closings = []
     for minute in minutes:
-        opens = minute * MINUTE_NS
+        opens = at(minute)
         candle = Candle(
             series.symbol, series.timeframe, opens, opens + MINUTE_NS, value, value, value, value, value
         )
@@ -121,7 +127,7 @@ class TwoLayers(RuleBasedStateMachine):
     @precondition(lambda self: self.collected)
     @rule(one=series_, since=st.integers(-1, 32), length=st.integers(0, 32))
     def read(self, one, since, length) -> None:
-        since_ns, until_ns = since * MINUTE_NS, (since + length) * MINUTE_NS
+        since_ns, until_ns = at(since), at(since + length)
         reader = SeriesReader(one, self.store, self.hot)
         expected = self.run(self.store.candles(one, since_ns, until_ns, limit=10**6))
         assert told(expected) == told(self.run(reader.range(since_ns, until_ns)))
@@ -162,7 +168,7 @@ TestBySize, TestByUse, TestByAge = BySize.TestCase, ByUse.TestCase, ByAge.TestCa
 
 
 def held(hot: HotMemory, series: Series) -> Held | None:
-    return asyncio.run(hot.held(series, 0, 10**18))
+    return asyncio.run(hot.held(series, 0, 2**62))
 
 
 def test_what_is_hot_is_read_without_the_store() -> None:
@@ -172,17 +178,17 @@ def test_what_is_hot_is_read_without_the_store() -> None:
         hot.begin(ALL[0], await store.load(ALL[0]))
         hot.commit(await store.commit([change(ALL[0], [100], 1)]))
         reader = SeriesReader(ALL[0], store, hot)
-        assert 61 == len(await reader.range(40 * MINUTE_NS, 200 * MINUTE_NS))
+        assert 61 == len(await reader.range(at(40), at(200)))
         latest = await reader.latest()
         assert latest is not None
-        assert 100 * MINUTE_NS == latest.open_ns
+        assert at(100) == latest.open_ns
         assert 0 == store.reads
-        assert 101 == len(await reader.range(0, 200 * MINUTE_NS))
+        assert 101 == len(await reader.range(at(0), at(200)))
         assert 0 < store.reads
         store.away = True
         with pytest.raises(StoreError, match="away"):
-            await reader.range(0, 200 * MINUTE_NS)
-        assert 61 == len(await reader.range(40 * MINUTE_NS, 200 * MINUTE_NS))
+            await reader.range(at(0), at(200))
+        assert 61 == len(await reader.range(at(40), at(200)))
 
     asyncio.run(main())
 
@@ -223,14 +229,14 @@ def test_a_collector_reads_what_it_collects_from_memory_and_never_what_still_for
             world.trade(close)
         await asyncio.sleep(1)
         reads = store.reads
-        found = await collector.reader("scripted:BTC/USD@1m").range(0, 2**62)
+        found = await collector.reader("scripted:BTC/USD@1m").range("2020-01-01")
         assert ["100", "101", "102"] == [str(one.close) for one in found]
         latest = await collector.reader(SERIES).latest()
         assert latest is not None
         assert "102" == str(latest.close)
         assert reads == store.reads
         await collector.remove(SERIES)
-        assert 3 == len(await collector.reader(SERIES).range(0, 2**62))
+        assert 3 == len(await collector.reader(SERIES).range("2020-01-01"))
         assert reads < store.reads
         with pytest.raises(UsageError, match="no candles"):
             collector.reader("scripted:BTC/USD@trades")
