@@ -11,8 +11,10 @@ import asyncio
 import logging
 import random
 import re
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -25,9 +27,9 @@ from wickwire.model import SeriesCandle
 from wickwire.news import CandleParked, SinkChanged, Tell
 from wickwire.retry import Backoff, Retries
 from wickwire.sink import Cursor, Parked, Poisoned, QuoteSink, Sink
-from wickwire.store import Store
+from wickwire.store import Store, shown_store
 
-__all__ = ["MOST_PARKED", "Deliveries", "Delivery"]
+__all__ = ["Deliveries", "Delivery"]
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +39,8 @@ PAGE_ROWS: Final = 500
 PUT_S: Final = 60.0
 """A sink that answers nothing for so long is taken for one that is away."""
 
-CLOSE_S: Final = 2.0
-"""So long a collector that ends waits for a sink to be closed, and for its place to be kept."""
+CLOSE_S: Final = 1.0
+"""So long a collector that ends waits for its sinks to be closed, and for their places to be kept."""
 
 KEPT_S: Final = 1.0
 """How often the store is told how far a sink is, at most: after a death so much is put again."""
@@ -48,8 +50,15 @@ STRANGERS_S: Final = 10.0
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
-MOST_PARKED: Final = 100
-"""A sink that refuses more than so many candles, each for itself, is one that does not work."""
+SOUGHT_ROWS: Final = 5_000
+"""So far is looked for a candle of another series, to see whether it is the series or the sink."""
+
+MOST_SAID: Final = 500
+"""So much is kept of what it says."""
+
+
+class _Bug(Exception):
+    """A sink raised what it must not."""
 
 
 class Delivery:
@@ -60,6 +69,7 @@ class Delivery:
         cursor: Up to where everything was put, and what was parked.
         delivered: How many candles it took since the start, repeats included.
         trouble: What it said last, while it takes nothing; empty when it works.
+        quotes_trouble: What it said of quotes last, while it takes none; empty when it does, or gets none.
         quotes: The latest quotes that wait for it; None where it takes none.
     """
 
@@ -71,6 +81,7 @@ class Delivery:
         self.cursor = Cursor(seq=0)
         self.delivered = 0
         self.trouble = ""
+        self.quotes_trouble = ""
         self.quotes = QuoteReader(name) if isinstance(sink, QuoteSink) else None
         self._sink = sink
         self._store = store
@@ -84,7 +95,7 @@ class Delivery:
         self._behind_since_s: float | None = None
         self._kept = self.cursor
         self._kept_s = 0.0
-        self._quote_bug = False
+        self._bug = ""
 
     # ------------------------------------------------------------------------------------------ what is so
 
@@ -97,7 +108,7 @@ class Delivery:
         """Return for how many seconds something has waited without a pause; None where nothing does."""
         return None if self._behind_since_s is None else now_s - self._behind_since_s
 
-    # --------------------------------------------------------------------------------------- begin and end
+    # ---------------------------------------------------------------------------------------- begin and end
 
     async def open(self, start_seq: int) -> None:
         """Open the sink, and find out how far it is: one that is new begins behind *start_seq*.
@@ -111,31 +122,35 @@ class Delivery:
         self.cursor = self._kept = known or Cursor(seq=start_seq)
         if known is None:  # also before the first candle: what comes while it is down is put when it is back
             await self._store.move(self.name, self.cursor)
-        self._last_seq = max(start_seq, self.cursor.seq)
+        self._see(max(start_seq, self.cursor.seq))
 
     async def close(self) -> None:
         """Keep how far it is, and close it; what fails now is said in the log alone."""
         try:
-            async with asyncio.timeout(CLOSE_S):
-                await self._keep()
-        except (StoreError, TimeoutError) as exc:
+            await self._keep()
+        except StoreError as exc:
             log.warning("sink's place not kept", extra={"sink": self.name, "why": str(exc)})
         try:
-            async with asyncio.timeout(CLOSE_S):
-                await self._sink.aclose()
-        except (SinkError, TimeoutError) as exc:
+            await self._sink.aclose()
+        except SinkError as exc:
             log.warning("sink not closed", extra={"sink": self.name, "why": str(exc)})
-        except Exception:  # whatever it is, the store is still to be closed
-            log.exception("sink has a bug", extra={"sink": self.name})
+        except Exception as exc:  # noqa: BLE001 - a plugin's; whatever it is, the store is still to be closed
+            log.error("sink has a bug", extra={"sink": self.name, "why": _clean(_bug_of(exc))})  # noqa: TRY400 - same
 
     def committed(self, news: Sequence[SeriesCandle]) -> None:
         """Note that there is something to put."""
         if news:
-            self._last_seq = max(self._last_seq, news[-1].seq)
-            if self._behind_since_s is None:
-                self._behind_since_s = loop_s()
+            self._see(news[-1].seq)
             self._idle.clear()
             self._more.set()
+
+    def _see(self, seq: int) -> None:
+        """Note that so much was committed."""
+        self._last_seq = max(self._last_seq, seq)
+        if not self.lag:
+            self._behind_since_s = None
+        elif self._behind_since_s is None:
+            self._behind_since_s = loop_s()
 
     async def drained(self) -> None:
         """Return when everything committed so far was put, or the sink is away."""
@@ -150,26 +165,39 @@ class Delivery:
         while True:
             self._more.clear()
             try:
+                last_seq = await self._looked()
                 if parked:
                     await self._put_parked(parked)
                     parked = ()
                 rows = await self._store.committed(self.cursor.seq, limit=PAGE_ROWS)
                 if rows:
                     await self._put(rows)
-                if self.cursor != self._kept and loop_s() >= self._kept_s + KEPT_S:
-                    await self._keep()
+                elif last_seq > self.cursor.seq:  # what was there is gone, by retention or a revision
+                    self._move(last_seq)
             except (SinkError, StoreError) as exc:
                 self._fails(str(exc))
                 await asyncio.sleep(self._retries.failed(exc))
                 continue
             self._works()
+            if loop_s() >= self._kept_s + KEPT_S:
+                await self._keep_if_possible()
             if not rows:
                 await self._rest()
+
+    async def _looked(self) -> int:
+        """Return the last `seq` of the store; where that is behind the cursor, the store has lost commits."""
+        last_seq = await self._store.last_seq()
+        if last_seq < self.cursor.seq:
+            known = (await self._store.cursors()).get(self.name) or Cursor(seq=0)
+            said = {"sink": self.name, "before": str(self.cursor.seq), "seq": str(known.seq)}
+            log.warning("store lost commits, the sink goes back", extra=said)
+            self.cursor, self._kept, self._last_seq = known, known, last_seq
+        self._see(last_seq)
+        return last_seq
 
     async def _rest(self) -> None:
         """Wait until something was committed, or may have been, or the cursor is to be kept."""
         if not self._more.is_set():
-            self._behind_since_s = None
             self._idle.set()
         wait_s = STRANGERS_S if self.cursor == self._kept else KEPT_S
         try:
@@ -184,60 +212,84 @@ class Delivery:
         Raises:
             SinkError: It is away. What it took of them is put again.
         """
-        self._last_seq = max(self._last_seq, rows[-1].seq)
         parked = {one.seq for one in self.cursor.parked}
         wanted = [row for row in rows if row.seq not in parked]
         while wanted:
-            poisoned = await self._refused(wanted)
-            if not poisoned:
+            try:
+                await self._put_once(wanted)
                 break
-            for row, why in poisoned:
-                self._park(row, why)
-            bad = {row.seq for row, _ in poisoned}
-            wanted = [row for row in wanted if row.seq not in bad]
-        self.delivered += len(wanted)
-        self.cursor = attrs.evolve(self.cursor, seq=rows[-1].seq)
+            except Poisoned as exc:
+                [row] = [row for row in wanted if row.seq == exc.seq]
+                self._refuse(row, str(exc))
+                wanted.remove(row)
+            except _Bug as bug:
+                await self._put_one_by_one(wanted, bug)
+                break
+        self._move(rows[-1].seq)
 
-    async def _refused(self, rows: Sequence[SeriesCandle]) -> Sequence[tuple[SeriesCandle, str]]:
-        """Put *rows*; return which of them it will never take, and why. Then the others are not in it yet."""
+    async def _put_once(self, rows: Sequence[SeriesCandle]) -> None:
+        """Put *rows*.
+
+        Raises:
+            SinkError: It is away, or does not answer.
+            Poisoned: One of them will never be taken.
+            _Bug: It raised something else.
+        """
         try:
             await self._in_time(self._sink.put(rows))
         except Poisoned as exc:
-            found = [row for row in rows if row.seq == exc.seq]
-            if not found:
+            if all(row.seq != exc.seq for row in rows):
                 raise SinkError(f"{exc} (it named the candle {exc.seq}, which was not put)") from exc
-            return [(found[0], str(exc))]
-        except SinkError:
             raise
+        except (SinkError, OSError) as exc:  # a broken connection is no bug, and no candle's fault
+            raise exc if isinstance(exc, SinkError) else SinkError(self._said(described(exc))) from exc
         except Exception as exc:
-            log.exception("sink has a bug", extra={"sink": self.name})
-            if len(rows) == 1:
-                return [(rows[0], described(exc))]
-            return [bad for row in rows for bad in await self._refused([row])]
-        return ()
+            raise _Bug(_bug_of(exc)) from exc
+        self.delivered += len(rows)
 
-    def _park(self, row: SeriesCandle, why: str) -> None:
-        """Leave *row* out from now on.
+    async def _put_one_by_one(self, rows: Sequence[SeriesCandle], bug: _Bug) -> None:
+        """Find out on which of *rows* the sink fails, and take the others in their order.
 
         Raises:
-            SinkError: It is one too many.
+            SinkError: It is away, or fails on whatever it is given.
         """
-        if len(self.cursor.parked) >= MOST_PARKED:
-            raise SinkError(
-                f"sink {self.name!r}: it refused {MOST_PARKED} candles, each for itself, so something else "
-                f"is wrong with it; the next: {why}"
-            )
+        if str(bug) != self._bug:  # one line a change
+            self._bug = str(bug)
+            log.error("sink has a bug", extra={"sink": self.name, "why": self._bug})
+        bad: list[tuple[SeriesCandle, str]] = []
+        for row in rows:
+            try:
+                await self._put_once([row])
+            except Poisoned as exc:
+                self._refuse(row, str(exc))
+            except _Bug as exc:
+                bad.append((row, str(exc)))
+        if len(bad) == len(rows) and not await self._takes_another(rows):
+            raise SinkError(self._said(f"it fails on every candle: {bug}"))
+        for row, why in bad:
+            self._refuse(row, why)
+
+    async def _takes_another(self, rows: Sequence[SeriesCandle]) -> bool:
+        """Say whether it takes the next candle of a series that is none of those of *rows*."""
+        series = {row.series for row in rows}
+        later = await self._store.committed(rows[-1].seq, limit=SOUGHT_ROWS)
+        other = next((row for row in later if row.series not in series), None)
+        try:
+            if other is not None:
+                await self._put_once([other])
+        except (Poisoned, _Bug):
+            return False
+        return other is not None
+
+    def _refuse(self, row: SeriesCandle, why: str) -> None:
+        """Leave *row* out from now on."""
+        why = _clean(why)
         parked = Parked(series=row.series, open_ns=row.open_ns, seq=row.seq, why=why)
-        self.cursor = attrs.evolve(self.cursor, parked=(*self.cursor.parked, parked))
+        self.cursor = self.cursor.park(parked)
         log.error("candle parked", extra={"sink": self.name, "series": str(row.series), "why": why})
+        now_ns = self._clock.now_ns()
         self._tell(
-            CandleParked(
-                sink=self.name,
-                series=row.series,
-                at_ns=self._clock.now_ns(),
-                open_ns=row.open_ns,
-                why=why,
-            )
+            CandleParked(sink=self.name, series=row.series, at_ns=now_ns, open_ns=row.open_ns, why=why)
         )
 
     async def _put_parked(self, parked: Sequence[Parked]) -> None:
@@ -247,10 +299,23 @@ class Delivery:
             rows = await self._store.candles(one.series, one.open_ns, one.open_ns + 1, limit=1)
             if not rows or rows[0].seq != one.seq:
                 continue  # it was revised, and the revision is put in its turn; or it is not stored any more
-            refused = await self._refused(rows)
-            left += [attrs.evolve(one, why=why) for _, why in refused]
-            self.delivered += not refused
+            try:
+                await self._put_once(rows)
+            except (Poisoned, _Bug) as exc:
+                left.append(attrs.evolve(one, why=_clean(str(exc))))
         self.cursor = attrs.evolve(self.cursor, parked=tuple(left))
+
+    def _move(self, seq: int) -> None:
+        self.cursor = attrs.evolve(self.cursor, seq=seq)
+        self._see(seq)
+
+    async def _keep_if_possible(self) -> None:
+        """Have the store keep the cursor; where it does not, nothing waits for that."""
+        try:
+            await self._keep()
+        except StoreError as exc:
+            log.warning("sink's place not kept", extra={"sink": self.name, "why": str(exc)})
+            self._kept_s = loop_s()
 
     async def _keep(self) -> None:
         """Have the store keep the cursor, where it has moved."""
@@ -259,15 +324,23 @@ class Delivery:
             await self._store.move(self.name, moved)
             self._kept, self._kept_s = moved, loop_s()
 
-    async def _in_time(self, putting: Awaitable[None]) -> None:
+    async def _in_time(self, doing: Awaitable[None]) -> None:
         limit = asyncio.timeout(PUT_S)
         try:
             async with limit:
-                await putting
+                await doing
         except TimeoutError as exc:
             if not limit.expired():
                 raise
-            raise SinkError(f"sink {self.name!r}: no answer within {PUT_S:g} s") from exc
+            raise SinkError(self._said(f"no answer within {PUT_S:g} s")) from exc
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise SinkError(self._said("it cancelled itself")) from exc
+
+    def _said(self, why: str) -> str:
+        return f"sink {self.name!r}: {_clean(why)}"
 
     def _fails(self, why: str) -> None:
         self._idle.set()  # nobody waits for one that is away
@@ -295,16 +368,39 @@ class Delivery:
             quotes = await self.quotes.gather()
             try:
                 await self._in_time(self._sink.put_quotes(quotes))
-            except SinkError as exc:
+            except (SinkError, OSError) as exc:
                 self.quotes.give_back(quotes)
-                await asyncio.sleep(self._quote_retries.failed(exc))
-            except Exception:
-                if not self._quote_bug:  # one line a change
-                    log.exception("sink has a bug", extra={"sink": self.name})
-                self._quote_bug = True
+                self._quotes_fail(str(exc))
+                await asyncio.sleep(self._quote_retries.failed(SinkError(str(exc))))
+            except Exception as exc:  # noqa: BLE001 - a plugin's; the next ones may be others
+                self._quotes_fail(f"it has a bug: {_bug_of(exc)}")
+                await asyncio.sleep(self._quote_retries.failed(SinkError("a bug")))
             else:
-                self._quote_bug = False
                 self._quote_retries.succeeded()
+                self._quotes_fail("")
+
+    def _quotes_fail(self, why: str) -> None:
+        """Tell what is wrong with its quotes, or that nothing is any more, where that is news."""
+        why = _clean(why)
+        if why != self.quotes_trouble:
+            log.warning(
+                "sink takes no quotes" if why else "sink takes quotes", extra={"sink": self.name, "why": why}
+            )
+            self.quotes_trouble = why
+            trouble = f"quotes: {why}" if why else self.trouble
+            self._tell(SinkChanged(sink=self.name, at_ns=self._clock.now_ns(), trouble=trouble))
+
+
+def _clean(why: str) -> str:
+    """Return what a sink said as stores and logs take it: printable, without secrets, and not too long."""
+    return shown_store(str(SinkError(why)))[:MOST_SAID]
+
+
+def _bug_of(error: Exception) -> str:
+    """Return what was raised, and where."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{described(error)}{place}"
 
 
 class Deliveries:
@@ -325,13 +421,15 @@ class Deliveries:
         stack: AsyncExitStack,
         child_rng: Callable[[], random.Random],
     ) -> None:
-        """Open *sinks*, to be closed by *stack*.
+        """Open *sinks*, to be closed by *stack*; those of before are forgotten.
 
         Raises:
             ConfigError: A name is none that a store could keep.
             SinkError: As `Delivery.open` does.
             StoreError: The same.
         """
+        self.all, self._tasks = [], []
+        stack.push_async_callback(self._close)
         for name, sink in sinks.items():
             if not _NAME.fullmatch(name):
                 raise ConfigError(
@@ -339,9 +437,17 @@ class Deliveries:
                     "or digit first, 64 at most"
                 )
             delivery = Delivery(name, sink, store, self._clock, child_rng(), self._tell)
-            stack.push_async_callback(delivery.close)
-            await delivery.open(start_seq)
             self.all.append(delivery)
+            await delivery.open(start_seq)
+
+    async def _close(self) -> None:
+        """Close all together, in the time there is."""
+        try:
+            async with asyncio.timeout(CLOSE_S), asyncio.TaskGroup() as tasks:
+                for one in self.all:
+                    tasks.create_task(one.close(), name=f"close sink {one.name}")
+        except TimeoutError:
+            log.warning("sinks not closed", extra={"why": f"they took longer than {CLOSE_S:g} s"})
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Begin to put."""

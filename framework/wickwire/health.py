@@ -231,8 +231,10 @@ class SinkHealth:
         lag: How many candles were committed since, at most: a revision counts for itself.
         behind_s: For how many seconds something has waited for it without a pause; None where nothing does.
         delivered: How many candles it took since the start.
-        parked: What it will not take.
+        parked: What it will not take, as far as it is remembered.
+        left_out: How many more it did not take.
         trouble: Its last error, while it takes nothing; empty when it works.
+        quotes_trouble: The same of quotes, where it takes them.
     """
 
     name: str
@@ -241,7 +243,9 @@ class SinkHealth:
     behind_s: float | None
     delivered: int
     parked: Sequence[Parked]
+    left_out: int = 0
     trouble: str
+    quotes_trouble: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -362,7 +366,9 @@ def of_sink(delivery: Delivery, now_s: float) -> SinkHealth:
         behind_s=delivery.behind_s(now_s),
         delivered=delivery.delivered,
         parked=delivery.cursor.parked,
+        left_out=delivery.cursor.left_out,
         trouble=delivery.trouble,
+        quotes_trouble=delivery.quotes_trouble,
     )
 
 

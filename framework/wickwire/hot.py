@@ -9,16 +9,16 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 import attrs
 
 from wickwire.clock import Clock, SystemClock, loop_s
-from wickwire.errors import UsageError
+from wickwire.errors import StoreError, UsageError
 from wickwire.instants import instant_of
 from wickwire.model import HOUR_NS, Series, SeriesCandle
 from wickwire.series import Word
-from wickwire.store import TAIL, Loaded, Store
+from wickwire.store import TAIL, Store
 
 if TYPE_CHECKING:
     from cachetools import Cache
@@ -46,13 +46,14 @@ class Held:
 
 
 class Hot(Protocol):
-    """The newest closed candles of some series, at hand."""
+    """The newest closed candles of some series, at hand. Never raises: where it is away, it cannot tell."""
 
     async def held(self, series: Series, since_ns: int, until_ns: int) -> Held | None:
-        """Return what it holds of *series* in `[since_ns, until_ns)`; None where it cannot tell.
+        """Return what it holds of *series* in `[since_ns, until_ns)`; None where it cannot tell."""
+        ...
 
-        Never raises for being away: it cannot tell then.
-        """
+    async def latest(self, series: Series) -> SeriesCandle | None:
+        """Return the candle of *series* that opens last; None where it cannot tell, or there is none."""
         ...
 
 
@@ -103,11 +104,8 @@ class SeriesReader:
         Raises:
             StoreError: As `range` does.
         """
-        if self._hot is not None:
-            held = await self._hot.held(self.series, -_LAST_NS, _LAST_NS)
-            if held is not None and held.candles:
-                return held.candles[-1]
-        return await self._store.latest(self.series)
+        found = None if self._hot is None else await self._hot.latest(self.series)
+        return await self._store.latest(self.series) if found is None else found
 
     async def _stored(self, since_ns: int, until_ns: int) -> list[SeriesCandle]:
         found: list[SeriesCandle] = []
@@ -122,11 +120,11 @@ class Bound(Word):
     """What keeps a hot layer in memory small, beside the window of each series."""
 
     TTL = "ttl"
-    """A series of which nothing was committed for so many seconds goes."""
+    """A series of which nothing was committed for so many seconds goes, until it is read again."""
     LRU = "lru"
-    """Of more than so many series the one goes that was used least recently."""
+    """Of more than so many series the one goes that was read least recently."""
     SIZE = "size"
-    """The same for more than so many candles."""
+    """The same for more than so many candles, of each series as many as its window may hold."""
 
 
 @attrs.define(eq=False)
@@ -145,12 +143,9 @@ class _Block:
             bisect.insort(self.opens, candle.open_ns)
         self.candles[candle.open_ns] = candle
 
-    def trim(self, window_ns: int, most: int) -> None:
-        """Drop what opens so long before the newest, and the oldest of more than *most*."""
-        if not self.opens:
-            return
-        cut = bisect.bisect_left(self.opens, self.opens[-1] - window_ns)
-        cut = max(cut, len(self.opens) - most)
+    def trim(self, window_ns: int) -> None:
+        """Drop what opens so long before the newest."""
+        cut = bisect.bisect_left(self.opens, self.opens[-1] - window_ns) if self.opens else 0
         if cut:
             for open_ns in self.opens[:cut]:
                 del self.candles[open_ns]
@@ -159,9 +154,10 @@ class _Block:
 
 
 class HotMemory:
-    """The hot layer in a collector's own memory: what it commits, and what it found when it began.
+    """The hot layer in a collector's own memory: the series that it collects, as its own commits tell them.
 
-    It knows of nothing that other processes commit: read through it what this collector collects.
+    Where others commit to the same store, that is noticed by numbers that are left out. Then nothing is
+    believed any more, and each series is read from the store anew when somebody asks for it.
     """
 
     def __init__(
@@ -192,60 +188,115 @@ class HotMemory:
         if not (limit >= 1 and window_ns >= 0):
             raise UsageError("a hot layer has to have room: a limit of at least 1, a window of at least 0")
         self.window_ns = window_ns
-        self._most = int(limit) if self.bound is Bound.SIZE else 2**62
-        self._blocks = _cache(self.bound, limit, timer)
-        self._newest: dict[Series, int] = {}
+        self._limit = limit
+        self._turns = _cache(self.bound, limit, timer)  # whose turn it is to go; what is in it may be held
+        self._blocks: dict[Series, _Block] = {}
+        self._collected: dict[Series, None] = {}
+        self._store: Store | None = None
+        self._seq = 0
 
     def __len__(self) -> int:
         """Return how many candles it holds."""
         return sum(len(block.opens) for block in self._blocks.values())
 
-    def begin(self, series: Series, loaded: Loaded | None) -> None:
-        """Take what the store holds of a series when its collection begins."""
-        tail = () if loaded is None else loaded.tail
-        block = _Block(tail[0].open_ns if len(tail) == TAIL else -_LAST_NS)  # a shorter one is all there is
-        for candle in tail:
-            block.put(candle)
-        if tail:
-            self._newest[series] = tail[-1].open_ns
-        self._keep(series, block)
+    # ------------------------------------------------------------------------------------ told by a collector
 
-    def commit(self, news: Sequence[SeriesCandle]) -> None:
-        """Take what was just committed."""
-        changed: dict[Series, _Block] = {}
-        for candle in news:
-            block = changed.get(candle.series) or self._blocks.get(candle.series)
-            newest_ns = self._newest.get(candle.series)
-            if block is None:
-                if newest_ns is None or candle.open_ns <= newest_ns:
-                    continue  # the store holds later ones, of which nothing is known here
-                block = _Block(newest_ns + 1)
-            block.put(candle)
-            changed[candle.series] = block
-            if newest_ns is None or candle.open_ns > newest_ns:
-                self._newest[candle.series] = candle.open_ns
-        for series, block in changed.items():
-            self._keep(series, block)
+    def attach(self, store: Store, last_seq: int) -> None:
+        """Belong to a collector of *store*, whose last `seq` is *last_seq*."""
+        self.detach()
+        self._store, self._seq = store, last_seq
+
+    def detach(self) -> None:
+        """Hold nothing, and belong to nobody."""
+        self._store = None
+        self._collected.clear()
+        self._drop_all()
+
+    def begin(self, series: Series) -> None:
+        """Note that *series* is collected: all that is committed of it here is told from now on."""
+        self._collected[series] = None
 
     def forget(self, series: Series) -> None:
         """Hold nothing of a series: nobody tells what is committed of it any more."""
+        self._collected.pop(series, None)
         self._blocks.pop(series, None)
-        self._newest.pop(series, None)
+        self._turns.pop(series, None)
+
+    def commit(self, news: Sequence[SeriesCandle]) -> None:
+        """Take what was just committed."""
+        if not news:
+            return
+        self._tidy()
+        if news[0].seq != self._seq + 1 or news[-1].seq - news[0].seq != len(news) - 1:
+            self._drop_all()  # others have committed too, and what is not known
+        self._seq = news[-1].seq
+        changed: dict[Series, _Block] = {}
+        for candle in news:
+            block = self._blocks.get(candle.series)
+            if block is not None:
+                block.put(candle)
+                changed[candle.series] = block
+        for series, block in changed.items():
+            block.trim(self.window_ns)
+            if self.bound is Bound.TTL:
+                self._turns[series] = 1
+
+    # ------------------------------------------------------------------------------------------------ reading
 
     async def held(self, series: Series, since_ns: int, until_ns: int) -> Held | None:
         """Return what it holds of a range; None where it knows nothing of the series."""
-        block = self._blocks.get(series)
+        block = await self._block(series)
         if block is None:
             return None
         first, end = (bisect.bisect_left(block.opens, ns) for ns in (since_ns, until_ns))
         return Held(since_ns=block.since_ns, candles=[block.candles[ns] for ns in block.opens[first:end]])
 
-    def _keep(self, series: Series, block: _Block) -> None:
-        block.trim(self.window_ns, self._most)
-        self._blocks[series] = block  # also where it was: its size and its turn are another
+    async def latest(self, series: Series) -> SeriesCandle | None:
+        """Return the candle that opens last; None where it knows nothing of the series."""
+        block = await self._block(series)
+        return block.candles[block.opens[-1]] if block is not None and block.opens else None
+
+    async def _block(self, series: Series) -> _Block | None:
+        """Return what is held of a series, read from the store if need be; None where that cannot be."""
+        self._tidy()
+        block = self._blocks.get(series)
+        if block is not None:
+            if self.bound is not Bound.TTL:
+                self._turns.get(series)  # it is used
+            return block
+        if series not in self._collected or self._store is None:
+            return None
+        seq = self._seq
+        try:
+            loaded = await self._store.load(series)
+        except StoreError:
+            return None
+        if seq != self._seq or series not in self._collected:  # something was committed meanwhile
+            return None
+        tail = () if loaded is None else loaded.tail
+        block = _Block(tail[0].open_ns if len(tail) == TAIL else -_LAST_NS)  # a shorter one is all there is
+        for candle in tail:
+            block.put(candle)
+        block.trim(self.window_ns)
+        size = self.window_ns // series.timeframe.nominal_ns + 1 if self.bound is Bound.SIZE else 1
+        if size <= self._limit or self.bound is Bound.TTL:
+            self._blocks[series], self._turns[series] = block, size
+            self._tidy()
+        return block
+
+    # --------------------------------------------------------------------------------------------- what goes
+
+    def _tidy(self) -> None:
+        """Drop what had to make room, or was not told of for too long."""
+        for series in [series for series in self._blocks if series not in self._turns]:
+            del self._blocks[series]
+
+    def _drop_all(self) -> None:
+        self._blocks.clear()
+        self._turns.clear()
 
 
-def _cache(bound: Bound, limit: float, timer: Callable[[], float]) -> Cache[Series, Any]:
+def _cache(bound: Bound, limit: float, timer: Callable[[], float]) -> Cache[Series, int]:
     import cachetools  # noqa: PLC0415 - an extra
 
     match bound:
@@ -254,4 +305,4 @@ def _cache(bound: Bound, limit: float, timer: Callable[[], float]) -> Cache[Seri
         case Bound.LRU:
             return cachetools.LRUCache(limit)
         case Bound.SIZE:
-            return cachetools.LRUCache(limit, getsizeof=lambda block: max(1, len(block.opens)))
+            return cachetools.LRUCache(limit, getsizeof=lambda size: size)

@@ -145,6 +145,9 @@ class Lifetime:
                 raise ConfigError(other_world(str(self._given.store), held, self._given.world))
             await self._store.claim(self._given.world)
             self.start_seq = await self._store.last_seq()
+            if self._given.hot is not None:
+                self._given.hot.attach(self._store, self.start_seq)
+                stack.callback(self._given.hot.detach)
             await self._deliveries.open(
                 self._open_sinks(), self._store, self.start_seq, stack, self._child_rng
             )

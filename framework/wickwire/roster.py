@@ -245,7 +245,7 @@ class Roster:
             ledger = Ledger.start(name, plan.support, loaded, origin_ns)
             ledger.buckets.calendar = calendar
             if self._hot is not None:
-                self._hot.begin(name, loaded)
+                self._hot.begin(name)
             venue.add_candles(plan, ledger, past_ns)
 
     async def _calendar_of(self, plan: Plan) -> Calendar | None:

@@ -7,14 +7,17 @@ order of `seq`, at least once, also when sink or collector were away meanwhile. 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import attrs
 
 from wickwire.errors import SinkError
 from wickwire.model import Quote, Series, SeriesCandle
 
-__all__ = ["Cursor", "Parked", "Poisoned", "QuoteSink", "Sink"]
+__all__ = ["MOST_PARKED", "Cursor", "Parked", "Poisoned", "QuoteSink", "Sink"]
+
+MOST_PARKED: Final = 100
+"""So many refused candles are remembered one by one; a sink that never takes a series refuses without end."""
 
 
 @attrs.frozen(kw_only=True)
@@ -40,11 +43,19 @@ class Cursor:
 
     Attributes:
         seq: Everything up to here was put, but for what is parked.
-        parked: What was left out, in order of `seq`.
+        parked: What was left out and will be tried again, in order of `seq`; `MOST_PARKED` at most.
+        left_out: How many more were left out, which will not be.
     """
 
     seq: int
     parked: tuple[Parked, ...] = ()
+    left_out: int = 0
+
+    def park(self, one: Parked) -> Cursor:
+        """Return it with one more left out; of too many only their number is kept."""
+        if len(self.parked) < MOST_PARKED:
+            return attrs.evolve(self, parked=(*self.parked, one))
+        return attrs.evolve(self, left_out=self.left_out + 1)
 
 
 class Poisoned(SinkError):

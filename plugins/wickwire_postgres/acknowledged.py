@@ -41,7 +41,7 @@ class Acknowledged:
 
     def note(self, number: int, changes: Sequence[Change], seq: int) -> None:
         """Keep *changes*, which commit *number* has made; *seq* is the last that was given."""
-        self.seq, self.number = seq, number
+        self.seq, self.number = max(self.seq, seq), number
         self._last.update((change.state.series, number) for change in changes)
         self._commits.append((number, changes))
         self._values += _values(changes)
@@ -49,6 +49,10 @@ class Acknowledged:
             old, given_up = self._commits.popleft()
             self._values -= _values(given_up)
             self._given_up.update((change.state.series, old) for change in given_up)
+
+    def saw(self, seq: int) -> None:
+        """Note that *seq* was given, by whomever: readers may remember it, so it is not given again."""
+        self.seq = max(self.seq, seq)
 
     def begin(self, series: Series) -> None:
         """Forget *series*: somebody begins anew with what is stored of it."""

@@ -12,10 +12,11 @@ from wickwire_postgres.rows import series_of
 
 __all__ = ["cursors", "move"]
 
-_SINKS: Final = "SELECT name, seq FROM sinks ORDER BY name"
+_SINKS: Final = "SELECT name, seq, left_out FROM sinks ORDER BY name"
 _PARKED: Final = """SELECT sink, seq, open_ns, why, venue, variant, symbol, what
 FROM parked JOIN series ON series.id = parked.series ORDER BY sink, seq"""
-_MOVE: Final = "INSERT INTO sinks VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq"
+_MOVE: Final = """INSERT INTO sinks VALUES ($1, $2, $3)
+ON CONFLICT (name) DO UPDATE SET seq = excluded.seq, left_out = excluded.left_out"""
 _FORGET: Final = "DELETE FROM parked WHERE sink = $1"
 _PARK: Final = """INSERT INTO parked SELECT $1, $2, id, $3, $4 FROM series
 WHERE venue = $5 AND variant = $6 AND symbol = $7 AND what = $8"""
@@ -28,13 +29,16 @@ async def cursors(connection: Connection) -> Mapping[str, Cursor]:
         parked: dict[str, list[Parked]] = defaultdict(list)
         for sink, seq, open_ns, why, *key in await connection.fetch(_PARKED):
             parked[sink].append(Parked(series=series_of(*key), open_ns=open_ns, seq=seq, why=why))
-    return {name: Cursor(seq=seq, parked=tuple(parked[name])) for name, seq in sinks}
+    return {
+        name: Cursor(seq=seq, parked=tuple(parked[name]), left_out=left_out) for name, seq, left_out in sinks
+    }
 
 
 async def move(connection: Connection, sink: str, cursor: Cursor) -> None:
     """Keep how far *sink* is, in one transaction."""
     async with connection.transaction():
-        await connection.execute(_MOVE, sink, cursor.seq)  # its row is locked: who else moves it waits
+        # its row is locked: who else moves it waits
+        await connection.execute(_MOVE, sink, cursor.seq, cursor.left_out)
         await connection.execute(_FORGET, sink)
         for one in cursor.parked:
             await connection.execute(_PARK, sink, one.seq, one.open_ns, one.why, *series_key(one.series))

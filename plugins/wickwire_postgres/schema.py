@@ -77,7 +77,8 @@ FROM closed JOIN series ON series.id = closed.series""",
     (
         """CREATE TABLE sinks (
     name        text COLLATE "C" PRIMARY KEY,
-    seq         bigint NOT NULL   -- everything up to here was put into it, but for what is parked
+    seq         bigint NOT NULL,  -- everything up to here was put into it, but for what is parked
+    left_out    bigint NOT NULL   -- how many more were left out than are parked
 )""",
         """CREATE TABLE parked (
     sink        text COLLATE "C" NOT NULL REFERENCES sinks (name),

@@ -213,7 +213,10 @@ class PostgresStore:
                 self._series = {series_id: series_of(*key) for series_id, *key in found}
             return [candle_of(self._series[row[0]], row) for row in rows]
 
-        return await self._run("read what was committed", read)
+        found = await self._run("read what was committed", read)
+        if found:
+            self._acknowledged.saw(found[-1].seq)
+        return found
 
     async def last_seq(self) -> int:
         """Return the highest `seq` given so far; 0 when there is none."""
@@ -221,7 +224,9 @@ class PostgresStore:
         async def read(connection: Connection) -> int:
             return int(await connection.fetchval("SELECT last_seq FROM sequence"))
 
-        return await self._run("read the sequence", read)
+        seq = await self._run("read the sequence", read)
+        self._acknowledged.saw(seq)
+        return seq
 
     async def latest(self, series: Series) -> SeriesCandle | None:
         """Return the candle that opens last, or None."""

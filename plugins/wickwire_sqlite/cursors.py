@@ -12,10 +12,11 @@ from wickwire_sqlite.rows import series_of
 
 __all__ = ["cursors", "move"]
 
-_SINKS: Final = "SELECT name, seq FROM sinks ORDER BY name"
+_SINKS: Final = "SELECT name, seq, left_out FROM sinks ORDER BY name"
 _PARKED: Final = """SELECT sink, seq, open_ns, why, venue, variant, symbol, what
 FROM parked JOIN series ON series.id = parked.series ORDER BY sink, seq"""
-_MOVE: Final = "INSERT INTO sinks VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq"
+_MOVE: Final = """INSERT INTO sinks VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET seq = excluded.seq, left_out = excluded.left_out"""
 _FORGET: Final = "DELETE FROM parked WHERE sink = ?"
 _PARK: Final = """INSERT INTO parked SELECT ?, ?, id, ?, ? FROM series
 WHERE venue = ? AND variant = ? AND symbol = ? AND what = ?"""
@@ -29,14 +30,16 @@ def cursors(connection: sqlite3.Connection) -> Mapping[str, Cursor]:
         parked: dict[str, list[Parked]] = defaultdict(list)
         for sink, seq, open_ns, why, *key in connection.execute(_PARKED):
             parked[sink].append(Parked(series=series_of(*key), open_ns=open_ns, seq=seq, why=why))
-    return {name: Cursor(seq=seq, parked=tuple(parked[name])) for name, seq in sinks}
+    return {
+        name: Cursor(seq=seq, parked=tuple(parked[name]), left_out=left_out) for name, seq, left_out in sinks
+    }
 
 
 def move(sink: str, cursor: Cursor, connection: sqlite3.Connection) -> None:
     """Keep how far *sink* is, in one transaction."""
     with connection:
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(_MOVE, (sink, cursor.seq))
+        connection.execute(_MOVE, (sink, cursor.seq, cursor.left_out))
         connection.execute(_FORGET, (sink,))
         rows = [(sink, one.seq, one.open_ns, one.why, *series_key(one.series)) for one in cursor.parked]
         connection.executemany(_PARK, rows)

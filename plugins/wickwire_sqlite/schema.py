@@ -79,7 +79,8 @@ FROM closed JOIN series ON series.id = closed.series""",
     (
         """CREATE TABLE sinks (
     name        TEXT PRIMARY KEY,
-    seq         INTEGER NOT NULL   -- everything up to here was put into it, but for what is parked
+    seq         INTEGER NOT NULL,  -- everything up to here was put into it, but for what is parked
+    left_out    INTEGER NOT NULL   -- how many more were left out than are parked
 ) WITHOUT ROWID""",
         """CREATE TABLE parked (
     sink        TEXT NOT NULL REFERENCES sinks (name),

@@ -33,9 +33,10 @@ from wickwire import (
     Timeframe,
 )
 from wickwire.collector import Collector
-from wickwire.delivery import KEPT_S, MOST_PARKED, PAGE_ROWS, PUT_S, STRANGERS_S, Delivery
+from wickwire.delivery import KEPT_S, PAGE_ROWS, PUT_S, STRANGERS_S, Delivery
 from wickwire.news import CandleParked, News, SinkChanged
 from wickwire.simulate.loops import run_virtual, running_clock
+from wickwire.sink import MOST_PARKED
 
 PAIR = [Series("kraken", symbol, Timeframe.parse("1m")) for symbol in ("A", "B")]
 
@@ -52,6 +53,8 @@ class Shelf:
     poison: set[int] = attrs.field(factory=set)
     bugs: set[int] = attrs.field(factory=set)
     unusable: str = ""
+    raises: BaseException | None = None
+    says: str = ""
     opened: int = 0
 
     async def open(self) -> None:
@@ -67,6 +70,8 @@ class Shelf:
         await asyncio.sleep(0.001)
         if self.away:
             raise SinkError("sink 'shelf': away")
+        if self.raises is not None:
+            raise self.raises
         if self.mute:
             await asyncio.sleep(10**9)
         if self.half:
@@ -77,7 +82,7 @@ class Shelf:
             if candle.seq in self.bugs:
                 raise ZeroDivisionError("a bug")
             if candle.seq in self.poison:
-                raise Poisoned(f"no {candle.seq}", seq=candle.seq)
+                raise Poisoned(self.says or f"no {candle.seq}", seq=candle.seq)
         self.got += candles
         self.puts.append(len(candles))
 
@@ -120,9 +125,26 @@ class Noted(Kept):
     def __init__(self) -> None:
         super().__init__()
         self.moves: list[int] = []
-        self.locked = False
+        self.locked = self.stuck = False
+
+    def forget(self, after_seq: int) -> None:
+        """Lose what was committed last."""
+        for seq in [seq for seq in self._log if seq > after_seq]:
+            gone = self._log.pop(seq)
+            del self._candles[gone.series][gone.open_ns]
+            self._opens[gone.series].remove(gone.open_ns)
+        self._seq = after_seq
+
+    def drop(self, before_seq: int) -> None:
+        """Drop what is old, as by retention."""
+        for seq in [seq for seq in self._log if seq < before_seq]:
+            gone = self._log.pop(seq)
+            del self._candles[gone.series][gone.open_ns]
+            self._opens[gone.series].remove(gone.open_ns)
 
     async def move(self, sink: str, cursor: Cursor) -> None:
+        if self.stuck:
+            raise StoreError("store: it takes no cursors")
         self.moves.append(cursor.seq)
         await super().move(sink, cursor)
 
@@ -263,8 +285,7 @@ def test_what_a_sink_will_never_take_is_parked_and_named_and_the_others_go_on() 
         await life.delivery.drained()
         assert {1, 3, 6} == {one.seq for one in life.sink.got}
         parked = life.delivery.cursor.parked
-        said = {2: "no 2", 4: "ZeroDivisionError: a bug", 5: "no 5"}
-        assert said == {one.seq: one.why for one in parked}
+        assert {2: "no", 4: "Ze", 5: "no"} == {one.seq: one.why[:2] for one in parked}
         assert "" == life.delivery.trouble
 
         await life.commit(closes([9]))
@@ -298,18 +319,151 @@ def test_what_was_parked_is_tried_at_the_next_start_unless_it_was_revised() -> N
     lives(test)
 
 
-def test_a_sink_that_refuses_everything_is_one_that_does_not_work() -> None:
+def test_a_sink_that_never_takes_one_series_holds_up_no_other() -> None:
+    """However many there are, and also where a whole page is of that series."""
+
     async def test(life: Life) -> None:
-        life.sink.bugs = set(range(1, 1000))
-        await life.commit(closes(range(300)))
-        await asyncio.sleep(10)
-        assert MOST_PARKED == len(life.delivery.cursor.parked)
-        assert "it refused 100 candles, each for itself" in life.delivery.trouble
-        life.sink.bugs = set()
+        life.sink.poison = set(range(1, 2 * PAGE_ROWS + 1))
+        await life.commit(closes(range(2 * PAGE_ROWS)))
+        await life.commit(closes([1], series=PAIR[1]))
+        await life.delivery.drained()
+        assert [PAIR[1]] == [one.series for one in life.sink.got]
+        cursor = life.delivery.cursor
+        assert (MOST_PARKED, 2 * PAGE_ROWS - MOST_PARKED) == (len(cursor.parked), cursor.left_out)
+        assert "" == life.delivery.trouble
+
+    lives(test)
+
+
+@pytest.mark.parametrize("count", [3, PAGE_ROWS + 7])
+def test_a_sink_with_a_bug_about_one_series_holds_up_no_other_and_puts_nothing_twice(count: int) -> None:
+    async def test(life: Life) -> None:
+        life.sink.bugs = set(range(1, count + 1))
+        await life.commit(closes(range(count)))
+        await life.commit(closes(range(2), series=PAIR[1]))
+        await asyncio.sleep(5)
+        assert "" == life.delivery.trouble
+        cursor = life.delivery.cursor
+        assert count == len(cursor.parked) + cursor.left_out
+        assert "ZeroDivisionError: a bug (test_delivery.py:" in cursor.parked[0].why
+
+    got = [one.seq for one in lives(test).sink.got]
+    assert {count + 1, count + 2} == set(got)
+    assert len(got) <= 3, "the candle that was looked for, and the page that it is in"
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("always"), ConnectionResetError("for a second"), TimeoutError()]
+)
+def test_a_sink_that_fails_on_everything_is_one_that_does_not_work_and_parks_nothing(error) -> None:
+    async def test(life: Life) -> None:
+        life.sink.raises = error
+        await life.commit(closes(range(10)), closes(range(10), series=PAIR[1]))
+        await asyncio.sleep(100)
+        assert type(error).__name__ in life.delivery.trouble
+        assert (0, ()) == (life.delivery.cursor.seq, life.delivery.cursor.parked)
+        life.sink.raises = None
         await asyncio.sleep(120)
         assert "" == life.delivery.trouble
 
-    assert 200 == len(lives(test).sink.held)
+    assert [*range(1, 21)] == [one.seq for one in lives(test).sink.got]
+
+
+def test_a_sink_that_cancels_itself_is_merely_away() -> None:
+    async def test(life: Life) -> None:
+        life.sink.raises = asyncio.CancelledError()
+        await life.commit(closes([0]))
+        await asyncio.sleep(1)
+        assert "sink 'shelf': it cancelled itself" == life.delivery.trouble
+        life.sink.raises = None
+        await asyncio.sleep(5)
+
+    assert [1] == [one.seq for one in lives(test).sink.got]
+
+
+def test_what_a_sink_says_is_kept_printable_short_and_without_secrets() -> None:
+    async def test(life: Life) -> None:
+        life.sink.poison = {1}
+        life.sink.says = "\ud800 \0 \n redis://ada:hunter2@h/0 " + 1000 * "x"
+        await life.commit(closes([0]))
+        await life.delivery.drained()
+        [parked] = life.delivery.cursor.parked
+        assert len(parked.why) <= 500
+        assert parked.why.isprintable()
+        assert "hunter2" not in parked.why
+
+    lives(test)
+
+
+def test_a_cursor_that_cannot_be_kept_holds_up_nothing() -> None:
+    async def test(life: Life) -> None:
+        life.store.stuck = True
+        for minute in range(100):
+            await life.commit(closes([minute]))
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
+        assert 100 == life.delivery.cursor.seq
+        assert 0 == (await life.store.cursors())["shelf"].seq
+        life.store.stuck = False
+        await asyncio.sleep(2 * KEPT_S)
+        assert 100 == (await life.store.cursors())["shelf"].seq
+
+    lives(test)
+
+
+def test_where_the_store_has_lost_commits_the_sink_goes_back_with_it() -> None:
+    """As after a failover to a standby that lagged: the numbers are given again, to other candles."""
+
+    async def test(life: Life) -> None:
+        await life.commit(closes(range(50)))
+        await asyncio.sleep(2 * KEPT_S)
+        await life.store.move("shelf", Cursor(seq=6))  # as it was when the standby heard of it last
+        life.store.forget(after_seq=6)
+        await asyncio.sleep(STRANGERS_S + 1)
+        assert 6 == life.delivery.cursor.seq
+        await life.commit(closes(range(6, 60), price=2))
+        await life.delivery.drained()
+
+    life = lives(test)
+    assert {one.open_ns: str(one.close) for one in life.sink.held.values()} == {
+        minute * MINUTE_NS: "1" if minute < 6 else "2" for minute in range(60)
+    }
+
+
+def test_lag_counts_what_others_commit_and_what_was_there_before() -> None:
+    async def test(life: Life) -> None:
+        life.sink.away = True
+        await life.store.commit([closes(range(2_000), series=PAIR[1])])
+        await asyncio.sleep(STRANGERS_S + 1)
+        assert 2_000 == life.delivery.lag
+        await life.die()
+        await asyncio.sleep(1)
+        async with asyncio.TaskGroup() as tasks:
+            await life.begin(tasks)
+            await asyncio.sleep(100)
+            assert 2_000 == life.delivery.lag
+            behind_s = life.delivery.behind_s(asyncio.get_running_loop().time())
+            assert behind_s is not None
+            assert 99 < behind_s
+            life.sink.away = False
+            await asyncio.sleep(120)
+            assert (0, None) == (life.delivery.lag, life.delivery.behind_s(0.0))
+            await life.end()
+
+    lives(test)
+
+
+def test_what_the_store_does_not_hold_any_more_is_not_waited_for() -> None:
+    async def test(life: Life) -> None:
+        life.sink.away = True
+        await life.commit(closes(range(10)))
+        await asyncio.sleep(1)
+        life.store.drop(before_seq=11)
+        life.sink.away = False
+        await asyncio.sleep(120)
+        assert (0, "") == (life.delivery.lag, life.delivery.trouble)
+
+    lives(test)
 
 
 class Confused(Shelf):
@@ -498,6 +652,47 @@ def test_a_sink_that_cannot_work_is_named_before_anything_connects(sinks, error,
     with pytest.raises(error, match=text):
         play(test, world, sinks=sinks)
     assert [] == world.transport.streams
+
+
+def test_however_many_sinks_do_not_answer_the_end_is_in_time() -> None:
+    async def main() -> None:
+        world = World()
+        await asyncio.sleep(10)
+        sinks = {f"shelf-{number}": Mute(mute=True) for number in range(3)}
+        async with world.collector(sinks=sinks) as collector:
+            await collector.add("scripted:BTC/USD@1m")
+            await accepted(world)
+            world.trade(100)
+            await world.next_minute(1)
+            world.trade(102)
+            await asyncio.sleep(1)
+            ends_s = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - ends_s < 10
+
+    run_virtual(main())
+
+
+class Mute(Shelf):
+    """One that does not even end."""
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(10**9)
+
+
+def test_who_begins_again_after_a_sink_was_mended_feeds_each_once() -> None:
+    good, bad = Shelf(), Shelf(unusable="sink 'bad': wrong password")
+
+    async def main() -> None:
+        world = World()
+        collector = world.collector(sinks={"good": good, "bad": bad})
+        with pytest.raises(SinkError, match="wrong password"):
+            async with collector:
+                pass
+        bad.unusable, bad.opened = "", 0
+        async with collector:
+            assert ["good", "bad"] == [one.name for one in collector.health().sinks]
+
+    run_virtual(main())
 
 
 class Stuck(Shelf):

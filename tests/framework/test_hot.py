@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import ClassVar
 
@@ -20,6 +20,7 @@ from wickwire import (
     Change,
     Closing,
     Evidence,
+    Loaded,
     MemoryStore,
     Rung,
     Series,
@@ -30,7 +31,7 @@ from wickwire import (
     UsageError,
 )
 from wickwire.collector import Collector
-from wickwire.hot import Bound, Held, HotMemory, SeriesReader
+from wickwire.hot import Bound, HotMemory, SeriesReader
 
 START = 30_000_000
 """The first minute, in 2027."""
@@ -42,8 +43,17 @@ class Counted(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.reads = 0
+        self.reads = self.loads = 0
         self.away = False
+        self.between: Callable[[], Awaitable[None]] | None = None
+
+    async def load(self, series: Series) -> Loaded | None:
+        self.loads += 1
+        loaded = await super().load(series)
+        if self.between is not None:
+            between, self.between = self.between, None
+            await between()
+        return loaded
 
     async def candles(
         self, series: Series, since_ns: int, until_ns: int, *, limit: int
@@ -94,14 +104,16 @@ class TwoLayers(RuleBasedStateMachine):
         self.store = Counted()
         self.now_s = 0.0
         self.hot = HotMemory(self.bound, self.limit, window_ns=10 * MINUTE_NS, timer=lambda: self.now_s)
+        self.hot.attach(self.store, 0)
         self.collected: dict[Series, None] = {}
+        self.strangers = False
 
     def run(self, coroutine):
         return self.loop.run_until_complete(coroutine)
 
     @rule(one=series_)
     def begin(self, one) -> None:
-        self.hot.begin(one, self.run(self.store.load(one)))
+        self.hot.begin(one)
         self.collected[one] = None
 
     @rule(one=series_)
@@ -109,22 +121,21 @@ class TwoLayers(RuleBasedStateMachine):
         self.hot.forget(one)
         self.collected.pop(one, None)
 
-    @rule(
-        one=series_,
-        minutes=minutes_,
-        price=st.integers(1, 3),
-    )
+    @rule(one=series_, minutes=minutes_, price=st.integers(1, 3))
     def commit(self, one, minutes, price) -> None:
-        """What is not collected here another process may commit, of which nothing is heard."""
-        news = self.run(self.store.commit([change(one, minutes, price)]))
-        if one in self.collected:
-            self.hot.commit(news)
+        self.hot.commit(self.run(self.store.commit([change(one, minutes, price)])))
+        self.strangers = False
+
+    @rule(one=series_, minutes=minutes_, price=st.integers(1, 3))
+    def another_process_commits(self, one, minutes, price) -> None:
+        """Which is noticed with the next commit of this one."""
+        self.strangers = bool(self.run(self.store.commit([change(one, minutes, price)]))) or self.strangers
 
     @rule(one=series_, seconds=st.sampled_from([1, 30, 100]))
     def time_passes(self, one, seconds) -> None:
         self.now_s += seconds
 
-    @precondition(lambda self: self.collected)
+    @precondition(lambda self: not self.strangers)
     @rule(one=series_, since=st.integers(-1, 32), length=st.integers(0, 32))
     def read(self, one, since, length) -> None:
         since_ns, until_ns = at(since), at(since + length)
@@ -132,6 +143,7 @@ class TwoLayers(RuleBasedStateMachine):
         expected = self.run(self.store.candles(one, since_ns, until_ns, limit=10**6))
         assert told(expected) == told(self.run(reader.range(since_ns, until_ns)))
 
+    @precondition(lambda self: not self.strangers)
     @rule(one=series_)
     def read_the_latest(self, one) -> None:
         found = self.run(SeriesReader(one, self.store, self.hot).latest())
@@ -167,17 +179,15 @@ for machine in (BySize, ByUse, ByAge):
 TestBySize, TestByUse, TestByAge = BySize.TestCase, ByUse.TestCase, ByAge.TestCase
 
 
-def held(hot: HotMemory, series: Series) -> Held | None:
-    return asyncio.run(hot.held(series, 0, 2**62))
-
-
 def test_what_is_hot_is_read_without_the_store() -> None:
     async def main() -> None:
         store, hot = Counted(), HotMemory()
         await store.commit([change(ALL[0], range(100), 1)])
-        hot.begin(ALL[0], await store.load(ALL[0]))
-        hot.commit(await store.commit([change(ALL[0], [100], 1)]))
+        hot.attach(store, await store.last_seq())
+        hot.begin(ALL[0])
         reader = SeriesReader(ALL[0], store, hot)
+        assert 60 == len(await reader.range(at(40), at(200)))
+        hot.commit(await store.commit([change(ALL[0], [100], 1)]))
         assert 61 == len(await reader.range(at(40), at(200)))
         latest = await reader.latest()
         assert latest is not None
@@ -193,16 +203,56 @@ def test_what_is_hot_is_read_without_the_store() -> None:
     asyncio.run(main())
 
 
-def test_of_a_series_the_last_hour_is_held_and_who_is_not_used_goes() -> None:
-    hot, store = HotMemory(Bound.LRU, 2), MemoryStore()
-    for one in ALL[:2]:
-        hot.begin(one, None)
-        hot.commit(asyncio.run(store.commit([change(one, range(600), 1)])))
-    assert 2 * 61 == len(hot)
-    assert held(hot, ALL[0]) is not None  # used later than the second
-    hot.begin(ALL[2], None)
-    assert held(hot, ALL[1]) is None
-    assert held(hot, ALL[0]) is not None
+@pytest.mark.parametrize(("bound", "limit"), [(Bound.LRU, 2), (Bound.SIZE, 2 * 61)])
+def test_who_is_read_stays_however_much_is_committed_of_others(bound: Bound, limit: int) -> None:
+    async def main() -> None:
+        store, hot = Counted(), HotMemory(bound, limit)
+        hot.attach(store, 0)
+        for one in ALL:
+            hot.begin(one)
+            await SeriesReader(one, store, hot).latest()
+        store.loads = 0
+        for minute in range(100):
+            hot.commit(await store.commit([change(one, [minute], 1) for one in ALL]))
+            assert await SeriesReader(ALL[2], store, hot).latest() is not None
+        assert 0 == store.loads
+        assert 2 * 61 == len(hot), "an hour of each of two"
+
+    asyncio.run(main())
+
+
+def test_who_is_quiet_for_too_long_goes_and_comes_back_when_it_is_read() -> None:
+    async def main() -> None:
+        now_s, store = 0.0, Counted()
+        hot = HotMemory(Bound.TTL, 60, timer=lambda: now_s)
+        hot.attach(store, 0)
+        hot.begin(ALL[0])
+        reader = SeriesReader(ALL[0], store, hot)
+        assert await reader.latest() is None
+        now_s = 100.0
+        hot.commit(await store.commit([change(ALL[0], [1], 1)]))
+        assert 0 == len(hot)
+        assert await reader.latest() is not None
+        assert 1 == len(hot)
+
+    asyncio.run(main())
+
+
+def test_what_is_committed_while_the_store_is_asked_is_not_missed() -> None:
+    async def main() -> None:
+        store, hot = Counted(), HotMemory()
+        hot.attach(store, 0)
+        hot.begin(ALL[0])
+        reader = SeriesReader(ALL[0], store, hot)
+
+        async def between() -> None:
+            hot.commit(await store.commit([change(ALL[0], [1], 1)]))
+
+        store.between = between
+        await reader.range(at(0))
+        assert [at(1)] == [one.open_ns for one in await reader.range(at(0))]
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(

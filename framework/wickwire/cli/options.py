@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -30,6 +30,7 @@ __all__ = [
     "config_option",
     "for_option",
     "json_option",
+    "named_once",
     "range_ns",
     "range_options",
     "redirect_option",
@@ -153,7 +154,22 @@ def _sink(text: str) -> tuple[str, str]:
     scheme, colon, _ = text.partition(":")
     if not (scheme and colon):
         raise UsageError(f"not a sink: {shown_store(text)!r}; write a URL such as redis://127.0.0.1")
+    if "@" in text and "://" not in text:  # a typo, and what is in it may be a password
+        raise UsageError(f"not a sink: '{scheme}:...'; write {scheme}://user:password@host")
     return scheme, text
+
+
+def named_once(sinks: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+    """Return *sinks* by their names.
+
+    Raises:
+        UsageError: Two have the same: the store would take them for one.
+    """
+    names = [name for name, _ in sinks]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"--sink: two are called {twice[0]!r}; name them: --sink NAME=URL")
+    return dict(sinks)
 
 
 def _named_seq(text: str) -> tuple[str, int]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 import click
 
 from wickwire.cli.door import ExitCode, loud_options
@@ -68,6 +69,7 @@ def sink_json(name: str, cursor: Cursor, last_seq: int) -> dict[str, Any]:
             {"series": str(one.series), "open_time": iso(one.open_ns), "seq": one.seq, "why": one.why}
             for one in cursor.parked
         ],
+        "left_out": cursor.left_out,
     }
 
 
@@ -79,15 +81,16 @@ async def _rewound(settings: Settings, url: str | None, name: str, seq: int) -> 
     """
     store = settings.registry.open_store(settings.store_url(url))
     async with reading(settings, url) as opened:  # nothing is made, or brought forward, for a typo
-        cursors, last_seq = await opened.cursors(), await opened.last_seq()
+        cursors = await opened.cursors()
     if name not in cursors:
-        raise UsageError(
-            f"--rewind: this store feeds no sink {name!r}; there is {', '.join(cursors) or 'none'}"
-        )
-    if seq > last_seq:
-        raise UsageError(f"--rewind: the last seq of this store is {last_seq}; {seq} is yet to come")
+        names = ", ".join(cursors) or "none"
+        raise UsageError(f"--rewind: this store feeds no sink {name!r}; there is {names}")
+    known = cursors[name]
+    if seq > known.seq:
+        raise UsageError(f"--rewind: the sink {name} is at {known.seq}; what is behind that is not skipped")
     await store.open()
     try:
-        await store.move(name, Cursor(seq=seq))
+        parked = tuple(one for one in known.parked if one.seq <= seq)  # the others are put again anyway
+        await store.move(name, attrs.evolve(known, seq=seq, parked=parked))
     finally:
         await store.aclose()

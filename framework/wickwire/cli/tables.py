@@ -287,6 +287,9 @@ def sinks_table(cursors: Mapping[str, Cursor], last_seq: int) -> RenderableType:
         for one in cursor.parked:
             parked = f"{one.series} {iso(one.open_ns)}"
             rows.add_row(text(""), text(""), text(""), text(parked, "bold red"), text(one.why))
+        if cursor.left_out:
+            more = text(f"and {cursor.left_out} more", "bold red")
+            rows.add_row(text(""), text(""), text(""), more, text(""))
     return rows
 
 
@@ -371,8 +374,11 @@ def troubles(health: Health) -> list[tuple[str, str]]:
     for sink in health.sinks:
         if sink.trouble:
             said[sink.trouble] = f"sink {sink.name}"
+        if sink.quotes_trouble:
+            said[sink.quotes_trouble] = f"quotes of sink {sink.name}"
         if sink.parked:
-            said[f"does not take {len(sink.parked)} candles: {sink.parked[-1].why}"] = f"sink {sink.name}"
+            count = len(sink.parked) + sink.left_out
+            said[f"does not take {count} candles: {sink.parked[-1].why}"] = f"sink {sink.name}"
     return [(where, what) for what, where in said.items()]
 
 
