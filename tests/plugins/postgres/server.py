@@ -7,7 +7,6 @@ run on those servers, too.
 from __future__ import annotations
 
 import atexit
-import ctypes
 import functools
 import importlib.util
 import itertools
@@ -15,15 +14,15 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.plugins.processes import die_with_parent, free_port
 
 _SETTINGS = {
     "fsync": "off",  # what is tested dies, the machine does not
@@ -56,18 +55,6 @@ def _user() -> dict[str, Any]:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
-def _die_with_parent() -> None:
-    """Have the kernel end the server when pytest is killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGINT)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Server:
     """One server on loopback, which can be killed and started again; with a *primary* it is its standby."""
 
@@ -76,7 +63,7 @@ class Server:
         assert found is not None
         self._programs = found
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         folder.chmod(0o755)
         if os.geteuid() == 0:
@@ -106,7 +93,7 @@ class Server:
                 [self._programs / "postgres", "-D", self.folder / "data", *options],
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - it does no more than a system call
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - it does no more than a system call
                 cwd="/",
                 **_user(),
             )

@@ -10,9 +10,9 @@ import asyncpg
 import pytest
 
 from tests.plugins.batches import NEWS_OF_FIRST, NEWS_OF_OTHERS, batch, both, closing, running
-from tests.plugins.postgres.proxy import Proxy, proxied
 from tests.plugins.postgres.server import fresh_url, new_server, shared_server
 from tests.plugins.postgres.stores import check_holds, opened, schema_of, seqs, store_at
+from tests.plugins.proxy import Proxy, proxied
 from wickwire import Change, Evidence, SeriesCandle, SeriesState, StoreError
 from wickwire_postgres import PostgresStore
 

@@ -1,4 +1,4 @@
-"""A network between a store and its server that fails at a chosen moment: real bytes, real connections."""
+"""A network between a client and its server that fails at a chosen moment: real bytes, real connections."""
 
 from __future__ import annotations
 

@@ -1,0 +1,199 @@
+"""The border to redis-py: connecting, and what its errors mean for the one who meets them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar
+
+import redis.asyncio as redis
+from redis import exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from wickwire import SinkError
+from wickwire_redis.address import Address
+from wickwire_redis.rows import DamagedError
+
+__all__ = ["ERRORS", "Client", "ServerError", "close", "code_of", "connect", "explained", "lasts", "within"]
+
+T = TypeVar("T")
+
+Client: TypeAlias = "redis.Redis"
+
+
+class ServerError(Exception):
+    """The server is one that we cannot work with; the text says why, and what to do."""
+
+
+ERRORS: Final = (exceptions.RedisError, OSError, DamagedError, ServerError)
+"""What may come out of a piece of work with a connection; TimeoutError is an OSError."""
+
+_RIGHTS: Final = (
+    "docs/redis.md lists the commands, keys and channels that its user needs; grant them with ACL SETUSER"
+)
+_AWAY: Final = "see that the server runs and can be reached at the host and port of the address"
+_NEXT_STEP: Final[Mapping[str, str]] = {
+    "WRONGPASS": "look at user and password in the address, or at REDISCLI_AUTH",
+    "NOAUTH": "the server wants a password: put it into the address, or into REDISCLI_AUTH",
+    "NOPERM": _RIGHTS,
+    "OOM": "its memory is full: raise its maxmemory, shorten ?window=, ?keep= or ?stream=maxlen:, or choose "
+    "another maxmemory-policy",
+    "READONLY": "it is a replica, which takes no writes: name its master",
+    "LOADING": "it has started and still loads its data: wait for it",
+    "MASTERDOWN": "it is a replica without its master: name the master",
+    "MISCONF": "it cannot save to its disk and so takes no writes: see its log",
+    "NOREPLICAS": "it has fewer replicas than min-replicas-to-write wants: see why they are away",
+    "WRONGTYPE": "a key of that name is somebody else's: choose a ?prefix= of our own, or rename that key",
+    "NOSCRIPT": "it forgets scripts at once: see that nobody calls SCRIPT FLUSH all the time",
+    "BUSY": "a script of somebody else keeps it busy: see SCRIPT KILL",
+    "MOVED": "it is a node of Redis Cluster, which is not supported yet: name a server that is none",
+    "CROSSSLOT": "it is a node of Redis Cluster, which is not supported yet: name a server that is none",
+    "CLUSTERDOWN": "it is a node of Redis Cluster, which is not supported yet: name a server that is none",
+    "DENIED": "it is in protected mode: give it a password, or let it listen on loopback alone",
+    "DBINDEX": "name a database that it has, as in redis://host:6379/0",
+    "CLIENTS": "it has no connection left: raise its maxclients, or end other programs",
+}
+"""What to do, by the first word of an error; DBINDEX and CLIENTS are our own names for such without one."""
+
+_CODES: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (exceptions.AuthenticationError, "WRONGPASS"),
+    (exceptions.NoPermissionError, "NOPERM"),
+    (exceptions.OutOfMemoryError, "OOM"),
+    (exceptions.ReadOnlyError, "READONLY"),
+    (exceptions.BusyLoadingError, "LOADING"),
+    (exceptions.NoScriptError, "NOSCRIPT"),
+    (exceptions.MasterDownError, "MASTERDOWN"),
+    (exceptions.MovedError, "MOVED"),
+)
+_PHRASES: Final[Mapping[str, str]] = {
+    "authentication required": "NOAUTH",
+    "must be called with the client already authenticated": "NOAUTH",
+    "user executing the script": "NOPERM",
+    "index is out of range": "DBINDEX",
+    "max number of clients": "CLIENTS",
+    "protected mode": "DENIED",
+}
+# what happens in a script comes in a sentence around it, before Redis 7
+_WORD: Final = re.compile(rf"\b({'|'.join(_NEXT_STEP)})\b")
+_LASTING: Final = frozenset({"WRONGPASS", "NOAUTH", "NOPERM", "DENIED", "DBINDEX", "MOVED", "CROSSSLOT"})
+
+
+def connect(address: Address) -> Client:
+    """Return a client that connects when it is needed, and tries nothing twice: who calls decides that.
+
+    Raises:
+        OSError: A file that the address names cannot be read; ssl.SSLError is one.
+    """
+    options: dict[str, Any] = {
+        "db": address.database,
+        "username": address.user,
+        "password": address.password or os.environ.get("REDISCLI_AUTH"),
+        "protocol": 3,
+        "socket_timeout": float(address.timeout_s),
+        "socket_connect_timeout": float(address.timeout_s),
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if address.socket is not None:
+        return _client(redis.UnixDomainSocketConnection, path=address.socket, **options)
+    options |= {"host": address.host, "port": address.port, "socket_keepalive": True}
+    if not address.tls:
+        return _client(redis.Connection, **options)
+    _check_files(address)
+    return _client(
+        redis.SSLConnection,
+        ssl_cert_reqs="required",
+        ssl_check_hostname=True,
+        ssl_min_version=ssl.TLSVersion.TLSv1_2,
+        ssl_ca_certs=address.cafile,
+        ssl_certfile=address.certfile,
+        ssl_keyfile=address.keyfile,
+        **options,
+    )
+
+
+def _client(kind: type[Any], **options: Any) -> Client:
+    try:
+        # the managed services that send these are told by another protocol than the one a reader expects
+        from redis.maint_notifications import MaintNotificationsConfig  # noqa: PLC0415 - newer versions have it
+    except ImportError:
+        pass
+    else:
+        options["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
+    client = redis.Redis(connection_pool=redis.ConnectionPool(kind, **options))
+    client.response_callbacks.clear()  # a reply is what the server said, in every version of redis-py
+    return client
+
+
+def _check_files(address: Address) -> None:
+    """Read what the address names, as redis-py takes a file that is not there for a server that is away."""
+    context = ssl.create_default_context(cafile=address.cafile)
+    if address.certfile is not None:
+        context.load_cert_chain(address.certfile, address.keyfile)
+
+
+async def close(client: Client) -> None:
+    """Disconnect, whatever the server does."""
+    await client.connection_pool.disconnect(inuse_connections=True)
+
+
+async def within(address: Address, job: Callable[[], Awaitable[T]]) -> T:
+    """Do *job* in the time that the address gives a pipeline, however slowly the server sends.
+
+    Raises:
+        TimeoutError: It took longer.
+    """
+    async with asyncio.timeout(address.timeout_s):
+        return await job()
+
+
+def code_of(exc: BaseException) -> str:
+    """Return what kind of refusal this is, a key of the table above, or nothing."""
+    said = str(exc)
+    for phrase, code in _PHRASES.items():
+        if phrase in said.lower():
+            return code
+    for kind, code in _CODES:
+        if isinstance(exc, kind):
+            return code
+    found = _WORD.search(said) if isinstance(exc, exceptions.ResponseError) else None
+    return found[1] if found else ""
+
+
+def _distrusts(exc: BaseException) -> bool:
+    """Say whether TLS failed for a reason that stays; redis-py keeps it as what it was raised beside."""
+    seen: BaseException | None = exc
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return True
+        if isinstance(seen, ssl.SSLError) and seen.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def lasts(exc: BaseException) -> bool:
+    """Say whether this stays so until somebody changes the address or the server."""
+    return isinstance(exc, ServerError) or code_of(exc) in _LASTING or _distrusts(exc)
+
+
+def explained(shown: str, doing: str, exc: BaseException) -> SinkError:
+    """Return the error that names sink, work, reason and next step."""
+    said = " ".join(" ".join((str(exc), *getattr(exc, "__notes__", ()))).split()) or type(exc).__name__
+    step = _NEXT_STEP.get(code_of(exc), "")
+    if isinstance(exc, ServerError):
+        step = ""
+    elif isinstance(exc, TimeoutError | exceptions.TimeoutError):
+        said, step = "the server did not answer in time", f"{_AWAY}, and what keeps it busy"
+    elif _distrusts(exc):
+        step = "see that the server speaks TLS there, and look at ?cafile= and at its certificate"
+    elif isinstance(exc, DamagedError):
+        step = "somebody else writes there: choose a ?prefix= of our own"
+    elif not step and isinstance(exc, exceptions.ConnectionError):
+        step = _AWAY
+    elif isinstance(exc, OSError):
+        step = "look at the files that the address names"
+    return SinkError(f"sink {shown!r}: cannot {doing}: {said}" + (f"; {step}" if step else ""))

@@ -1,0 +1,274 @@
+"""The sink itself: candles and quotes in bounded pipelines, and what is done when one of them fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, TypeVar
+
+import attrs
+from redis.exceptions import NoScriptError
+
+from wickwire import Clock, Poisoned, Quote, Series, SeriesCandle, SinkError, SystemClock
+from wickwire_redis.address import Address
+from wickwire_redis.driver import ERRORS, Client, close, connect, explained, lasts, within
+from wickwire_redis.keys import Keys, score
+from wickwire_redis.opening import look
+from wickwire_redis.rows import CandleRow, QuoteRow, Rows, candle_row, quote_row
+from wickwire_redis.script import TAKE_CANDLES
+
+__all__ = ["MOST_CANDLES", "MOST_COMMANDS", "RedisSink"]
+
+T = TypeVar("T")
+
+MOST_COMMANDS: Final = 200
+"""How many commands a pipeline holds at most: nobody else is served in the middle of a transaction."""
+MOST_CANDLES: Final = 100
+"""How many candles one call of the script takes at most: nobody else is served meanwhile either."""
+_MOST_CANDLES_A_PIPELINE: Final = 1_000
+_PER_QUOTE: Final = 4
+
+Argument = str | bytes | int
+Command = tuple[Argument, ...]
+
+
+@attrs.frozen
+class _Share:
+    """The candles of one series that one call of the script takes."""
+
+    series: Series
+    arguments: list[Argument]
+    candles: int
+
+
+class RedisSink:
+    """Latest quotes, recent candles and a stream of candles per series, in one database of a Redis server.
+
+    What is put twice is there once. Lives in the event loop that opened it.
+    """
+
+    def __init__(self, address: Address, clock: Clock | None = None) -> None:
+        """Remember where; nothing is connected yet. *clock* says when a quote came."""
+        self._address = address
+        self._clock = SystemClock() if clock is None else clock
+        self._keys = Keys(address.prefix)
+        self._quotes = Rows(QuoteRow, address.serialisation)
+        self._candles = Rows(CandleRow, address.serialisation)
+        self._client: Client | None = None
+        self._looked = False
+        self._script = ""
+        self._received: dict[Series, tuple[Quote, int]] = {}
+
+    def __repr__(self) -> str:
+        """Show the address without its secrets."""
+        return f"RedisSink({self._address.shown!r})"
+
+    async def open(self) -> None:
+        """Look at the server, where it is there: whether it is one for us, and lets us in.
+
+        Raises:
+            SinkError: It refuses user or password, lacks a right, is a cluster or too old, or a file for TLS
+                cannot be read.
+        """
+        await self.aclose()
+        try:
+            self._client = connect(self._address)
+        except OSError as exc:
+            raise explained(self._address.shown, "open it", exc) from exc
+        try:
+            await self._look(self._client)
+        except ERRORS as exc:
+            if lasts(exc):
+                await self.aclose()
+                raise explained(self._address.shown, "open it", exc) from exc
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Disconnect; what was put stays. Safe to repeat."""
+        client, self._client = self._client, None
+        self._looked, self._script = False, ""
+        if client is not None:
+            await close(client)
+
+    async def put(self, candles: Sequence[SeriesCandle]) -> None:
+        """Take *candles*, in order of `seq`.
+
+        Raises:
+            SinkError: Some of them may not be there.
+            Poisoned: One of them has no place in Redis.
+        """
+        shares = self._shares(candles)
+        try:
+            client = await self._ready("put candles")
+            for batch in _batches(shares):
+                await self._put_batch(client, batch)
+        except ERRORS as exc:
+            raise explained(self._address.shown, "put candles", exc) from exc
+
+    async def put_quotes(self, quotes: Mapping[Series, Quote]) -> None:
+        """Take the latest quote of each series, and tell all who listen.
+
+        Raises:
+            SinkError: Some of them may not be there.
+        """
+        received = self._stamped(quotes)
+        commands: list[Command] = []
+        pipelines: list[list[Command]] = []
+        for series, (quote, received_ns) in received.items():
+            commands += self._quote_commands(series, quote, received_ns)
+            if len(commands) > MOST_COMMANDS - _PER_QUOTE:
+                pipelines.append(commands)
+                commands = []
+        pipelines.append(commands)
+        try:
+            client = await self._ready("put quotes")
+            for pipeline in pipelines:
+                await self._run(client, pipeline, whole=True)
+        except ERRORS as exc:
+            raise explained(self._address.shown, "put quotes", exc) from exc
+        self._received = {}
+
+    # --------------------------------------------------------------------------------------------- candles
+
+    def _shares(self, candles: Sequence[SeriesCandle]) -> Iterator[_Share]:
+        """Return what the script is to be called with, in order for each series."""
+        by_series: dict[Series, list[SeriesCandle]] = {}
+        for candle in candles:
+            by_series.setdefault(candle.series, []).append(candle)
+        shares = []
+        for series, its in by_series.items():
+            recent_ns = max(one.open_ns for one in its) - self._address.window_s * 1_000_000_000
+            for part in _parts(its, MOST_CANDLES):
+                arguments = [argument for one in part for argument in self._arguments(one, recent_ns)]
+                shares.append(_Share(series, arguments, len(part)))
+        return iter(shares)
+
+    def _arguments(self, candle: SeriesCandle, recent_ns: int) -> Command:
+        if candle.seq < 1:
+            raise self._poisoned(candle, f"its seq is {candle.seq}, and those of a store begin with 1")
+        try:
+            row = self._candles.encode(candle_row(candle))
+            self._keys.stream(candle.series)
+        except (ValueError, UnicodeError) as exc:
+            raise self._poisoned(candle, str(exc)) from exc
+        hot = int(candle.open_ns > recent_ns)
+        return candle.seq, candle.open_ns, candle.revision, score(candle.open_ns), hot, row
+
+    def _poisoned(self, candle: SeriesCandle, why: str) -> Poisoned:
+        series = str(candle.series).encode(errors="backslashreplace").decode()
+        return Poisoned(
+            f"sink {self._address.shown!r}: cannot put the candle {candle.seq} of {series}: {why}",
+            seq=candle.seq,
+        )
+
+    async def _put_batch(self, client: Client, batch: Sequence[_Share]) -> None:
+        names = sorted({str(share.series) for share in batch})
+        try:
+            await self._run(
+                client, [("SADD", self._keys.series, *names), *map(self._call, batch)], whole=False
+            )
+        except (
+            NoScriptError
+        ):  # the server has started anew, or somebody flushed it: all of this may be repeated
+            await self._load(client)
+            await self._run(
+                client, [("SADD", self._keys.series, *names), *map(self._call, batch)], whole=False
+            )
+
+    def _call(self, share: _Share) -> Command:
+        keys, trim = self._keys, self._address.trim
+        return (
+            *("EVALSHA", self._script, 3),
+            *(keys.recent(share.series), keys.latest(share.series), keys.stream(share.series)),
+            *(self._address.window_s * 1_000, self._address.keep_s * 1_000),
+            *(("", 0) if trim is None else (trim.by.value, trim.bound)),
+            *share.arguments,
+        )
+
+    # ---------------------------------------------------------------------------------------------- quotes
+
+    def _stamped(self, quotes: Mapping[Series, Quote]) -> Mapping[Series, tuple[Quote, int]]:
+        """Return each quote with when it came: one that is put again has been here for a while."""
+        now_ns = self._clock.now_ns()
+        known, self._received = self._received, {}
+        for series, quote in quotes.items():
+            before = known.get(series)
+            self._received[series] = before if before is not None and before[0] == quote else (quote, now_ns)
+        return self._received
+
+    def _quote_commands(self, series: Series, quote: Quote, received_ns: int) -> Iterator[Command]:
+        try:
+            row = self._quotes.encode(quote_row(series, quote, received_ns))
+            places = [
+                (
+                    self._keys.price(series.scope, series.symbol),
+                    self._keys.price_channel(series.scope, series.symbol),
+                )
+            ]
+        except (ValueError, UnicodeError) as exc:
+            shown = str(series).encode(errors="backslashreplace").decode()
+            raise SinkError(f"sink {self._address.shown!r}: cannot put the quote of {shown}: {exc}") from exc
+        if series.scope == self._address.primary:
+            places.append(
+                (self._keys.primary_price(series.symbol), self._keys.primary_price_channel(series.symbol))
+            )
+        for key, channel in places:
+            yield ("SET", key, row, "EX", self._address.ttl_s)
+            yield ("PUBLISH", channel, row)
+
+    # ------------------------------------------------------------------------------------------ the server
+
+    async def _ready(self, doing: str) -> Client:
+        """Return the client, of a server that has been looked at."""
+        client = self._client
+        if client is None:
+            raise SinkError(f"sink {self._address.shown!r}: cannot {doing}: it is not open")
+        if not self._looked:
+            await self._look(client)
+        return client
+
+    async def _look(self, client: Client) -> None:
+        await within(self._address, lambda: look(client, self._address, self._keys))
+        await self._load(client)
+        self._looked = True
+
+    async def _load(self, client: Client) -> None:
+        loaded = await within(self._address, lambda: client.execute_command("SCRIPT", "LOAD", TAKE_CANDLES))
+        self._script = loaded.decode() if isinstance(loaded, bytes) else str(loaded)
+
+    async def _run(self, client: Client, commands: Sequence[Command], *, whole: bool) -> None:
+        """Do *commands* in one pipeline, *whole* or not at all where that is asked; raise the first error."""
+        if not commands:
+            return
+        pipeline = client.pipeline(transaction=whole)
+        for command in commands:
+            pipeline.execute_command(*command)
+        replies = await within(self._address, lambda: pipeline.execute(raise_on_error=False))
+        for command, reply in zip(commands, replies, strict=True):
+            if isinstance(reply, Exception):
+                reply.add_note(f"(at {_keys_of(command)})")
+                raise reply
+
+
+def _keys_of(command: Command) -> str:
+    """Return where *command* writes."""
+    return str(command[1]) if command[0] != "EVALSHA" else str(command[3]).rpartition(":")[0]
+
+
+def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _batches(shares: Iterable[_Share]) -> Iterator[list[_Share]]:
+    """Return *shares* in pipelines of a bounded number of commands and candles."""
+    batch: list[_Share] = []
+    for share in shares:
+        full = sum(one.candles for one in batch) + share.candles > _MOST_CANDLES_A_PIPELINE
+        if full or len(batch) == MOST_COMMANDS - 1:
+            yield batch
+            batch = []
+        batch.append(share)
+    if batch:
+        yield batch
