@@ -51,4 +51,4 @@ def test_what_is_left_for_later_is_not_here_yet():
     plugins = {path.name for path in ROOT.glob("plugins/wickwire_*")}
 
     assert [] == [name for name, why in waiting.items() if "venue" in why]
-    assert not {"wickwire_redis", "wickwire_dashboard"} & plugins
+    assert not {"wickwire_dashboard"} & plugins

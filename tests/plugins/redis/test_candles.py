@@ -321,7 +321,7 @@ def test_what_comes_back_is_what_was_put():
 @pytest.mark.parametrize("open_ns", [-86_400_000_000_001, 123, START_NS + 1, START_NS + 999_999_999])
 def test_an_open_time_is_exact_to_the_nanosecond(open_ns):
     url = fresh_url()
-    put = attrs.evolve(candle(0, 1), open_ns=open_ns)
+    put = attrs.evolve(candle(0, 1), open_ns=open_ns)  # type: ignore[misc]  # an event
 
     async def main() -> tuple[object, object]:
         async with opened(url) as sink, HotCandles(url) as hot:
@@ -342,7 +342,7 @@ def test_an_open_time_is_exact_to_the_nanosecond(open_ns):
 )
 def test_a_candle_that_has_no_place_in_redis_is_named_and_nothing_is_put(spoil, why):
     url = fresh_url()
-    bad = attrs.evolve(candle(1, 2), **spoil)
+    bad = attrs.evolve(candle(1, 2), **spoil)  # type: ignore[misc]  # an event
 
     async def main() -> tuple[Poisoned, int]:
         async with opened(url) as sink, stranger(url) as redis:

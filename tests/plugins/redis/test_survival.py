@@ -268,6 +268,28 @@ def test_a_replica_says_that_it_takes_no_writes_and_takes_them_as_master():
         assert asyncio.run(main()) == [1]
 
 
+def test_a_server_that_loads_its_data_is_waited_for():
+    with running(appendonly="yes", appendfsync="always") as server:
+
+        async def main() -> list[int]:
+            async with opened(server.url) as sink:
+                await sink.put([candle(minute, minute + 1) for minute in range(500)])
+            server.kill()
+            slow = {"key_load_delay": "3000", "loading_process_events_interval_bytes": "1024"}
+            server.start(wait=False, **slow)
+            said = ""
+            async with opened(server.url) as sink:
+                while "still loads its data" not in said:
+                    with pytest.raises(SinkError) as caught:
+                        await sink.put([candle(500, 501)])
+                    said = str(caught.value)
+                async with stranger(server.url) as redis:
+                    await put_until_taken(sink, [candle(500, 501)])
+                    return seqs(await redis.xrange(STREAM))
+
+        assert asyncio.run(main()) == [*range(1, 502)]
+
+
 def test_a_server_that_cannot_save_says_so():
     with running() as server:
 
