@@ -92,8 +92,8 @@ def test_every_package_is_typed():
     assert not untyped
 
 
-SECOND_NAMES = {"postgresql"}
-"""Schemes that mean the same store as another one."""
+SECOND_NAMES = {"postgresql", "rediss"}
+"""Schemes that mean the same plugin as another one."""
 
 
 @pytest.mark.parametrize(

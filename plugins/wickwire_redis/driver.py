@@ -73,6 +73,7 @@ _PHRASES: Final[Mapping[str, str]] = {
     "authentication required": "NOAUTH",
     "must be called with the client already authenticated": "NOAUTH",
     "user executing the script": "NOPERM",
+    "acl failure in script": "NOPERM",
     "index is out of range": "DBINDEX",
     "max number of clients": "CLIENTS",
     "protected mode": "DENIED",

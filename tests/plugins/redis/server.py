@@ -45,6 +45,7 @@ class Server:
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         self.folder = folder
+        (folder / "data").mkdir()
         self.port = free_port()
         while self.port > _HIGHEST_PORT:
             self.port = free_port()
@@ -61,12 +62,9 @@ class Server:
         found = program()
         assert found is not None
         here = {"bind": "127.0.0.1", "port": str(self.port), "unixsocket": str(self.socket)}
-        here |= {"dir": str(self.folder), "loglevel": "warning"}
-        options = [
-            part
-            for name, value in (here | self._settings | _dashed(more)).items()
-            for part in (f"--{name}", value)
-        ]
+        here |= {"dir": str(self.folder / "data"), "loglevel": "warning"}
+        settings = here | self._settings | _dashed(more)
+        options = [part for name, value in settings.items() for part in (f"--{name}", value)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [found, *options],
