@@ -21,7 +21,7 @@ from wickwire import News
 ROOT = Path(__file__).parent.parent
 PAGES = (
     *("README.md", "docs/python.md", "docs/simulation.md", "docs/hooks.md", "docs/adapters.md"),
-    *("docs/first-adapter.md", "docs/conformance.md", "docs/sinks.md"),
+    *("docs/first-adapter.md", "docs/conformance.md", "docs/sinks.md", "docs/redis.md"),
 )
 ELSEWHERE = {
     "docs/hooks.md": "tests/framework/test_hookspecs.py",
@@ -29,6 +29,7 @@ ELSEWHERE = {
     "docs/first-adapter.md": "tests/third_party/test_first_adapter.py",
     "docs/conformance.md": "tests/framework/testing/test_kit.py",
     "docs/sinks.md": "tests/framework/cli/test_sinks.py",
+    "docs/redis.md": "tests/plugins/redis/test_page.py",
 }
 """Pages whose Python is taken apart by a test of its own."""
 

@@ -42,6 +42,7 @@ async def put_until_taken(sink: RedisSink, candles: list[SeriesCandle]) -> int:
             return failed
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_under_puts_has_every_acknowledged_candle_once():
     """With a log on its disk it keeps what it acknowledged; SIGKILL loses nothing that was written."""
     with running(appendonly="yes", appendfsync="always") as server:
@@ -268,6 +269,7 @@ def test_a_replica_says_that_it_takes_no_writes_and_takes_them_as_master():
         assert asyncio.run(main()) == [1]
 
 
+@pytest.mark.slow
 def test_a_server_that_loads_its_data_is_waited_for_and_is_no_error_at_open():
     with running(rdbcompression="no") as server:
 
