@@ -18,7 +18,7 @@ from wickwire import SinkError
 from wickwire_redis.address import Address
 from wickwire_redis.rows import DamagedError
 
-__all__ = ["ERRORS", "Client", "ServerError", "close", "code_of", "connect", "explained", "lasts", "within"]
+__all__ = ["ERRORS", "Client", "ServerError", "close", "connect", "explained", "lasts", "within"]
 
 T = TypeVar("T")
 
@@ -55,9 +55,10 @@ _NEXT_STEP: Final[Mapping[str, str]] = {
     "CLUSTERDOWN": "it is a node of Redis Cluster, which is not supported yet: name a server that is none",
     "DENIED": "it is in protected mode: give it a password, or let it listen on loopback alone",
     "DBINDEX": "name a database that it has, as in redis://host:6379/0",
+    "UNKNOWN": "it is older than Redis 6.2, or that command has been renamed or taken away: name another one",
     "CLIENTS": "it has no connection left: raise its maxclients, or end other programs",
 }
-"""What to do, by the first word of an error; DBINDEX and CLIENTS are our own names for such without one."""
+"""What to do, by the first word of an error; DBINDEX, UNKNOWN and CLIENTS are our own names."""
 
 _CODES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (exceptions.AuthenticationError, "WRONGPASS"),
@@ -74,13 +75,16 @@ _PHRASES: Final[Mapping[str, str]] = {
     "must be called with the client already authenticated": "NOAUTH",
     "user executing the script": "NOPERM",
     "acl failure in script": "NOPERM",
+    "unknown command": "UNKNOWN",
     "index is out of range": "DBINDEX",
     "max number of clients": "CLIENTS",
     "protected mode": "DENIED",
 }
 # what happens in a script comes in a sentence around it, before Redis 7
 _WORD: Final = re.compile(rf"\b({'|'.join(_NEXT_STEP)})\b")
-_LASTING: Final = frozenset({"WRONGPASS", "NOAUTH", "NOPERM", "DENIED", "DBINDEX", "MOVED", "CROSSSLOT"})
+_LASTING: Final = frozenset(
+    {"WRONGPASS", "NOAUTH", "NOPERM", "UNKNOWN", "DENIED", "DBINDEX", "MOVED", "CROSSSLOT"}
+)
 
 
 def connect(address: Address) -> Client:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from redis.exceptions import NoPermissionError
-
 from wickwire import Series, Timeframe
 from wickwire_redis.address import Address
-from wickwire_redis.driver import Client, ServerError, code_of
+from wickwire_redis.driver import Client, ServerError, lasts
 from wickwire_redis.keys import Keys
 
 __all__ = ["OLDEST_SERVER", "look"]
@@ -72,13 +70,14 @@ async def _check_rights(client: Client, address: Address, keys: Keys) -> None:
 
 
 async def _ask(client: Client, commands: Sequence[tuple[str | int, ...]]) -> None:
-    """Send *commands* at once, and raise what the ACL says against one of them; nothing else matters now."""
+    """Send *commands* at once, and raise what will be said against one of them for ever."""
     pipeline = client.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*command)
     for command, reply in zip(commands, await pipeline.execute(raise_on_error=False), strict=True):
-        if isinstance(reply, Exception) and code_of(reply) == "NOPERM":
-            raise NoPermissionError(f"{' '.join(map(str, command[:2]))}: {reply}")
+        if isinstance(reply, Exception) and lasts(reply):
+            reply.add_note(f"(when asked whether {' '.join(map(str, command[:2]))} may be used)")
+            raise reply
 
 
 def _text(value: object) -> str:

@@ -110,11 +110,8 @@ class Rows(Generic[T]):
 
 
 def quote_row(series: Series, quote: Quote, received_ns: int) -> QuoteRow:
-    """Return the row of *quote*, which came at *received_ns*.
-
-    Raises:
-        ValueError: A time of it lies outside the years 1 to 9999.
-    """
+    """Return the row of *quote*, which came at *received_ns*; a time that is none counts as not said."""
+    timestamp = _instant(quote.time_ns)
     return QuoteRow(
         symbol=series.symbol,
         bid=_number(quote.bid),
@@ -122,10 +119,10 @@ def quote_row(series: Series, quote: Quote, received_ns: int) -> QuoteRow:
         mid=_halfway(_number(quote.bid), _number(quote.ask)),
         bid_size=_number(quote.bid_size),
         ask_size=_number(quote.ask_size),
-        timestamp=iso(received_ns if quote.time_ns is None else quote.time_ns),
+        timestamp=timestamp or iso(received_ns),
         venue=series.scope,
         exchange=None,
-        timed_by="collector" if quote.time_ns is None else "venue",
+        timed_by="venue" if timestamp else "collector",
         received=iso(received_ns),
     )
 
@@ -192,6 +189,13 @@ def candle_of(series: Series, row: CandleRow) -> SeriesCandle:
         )
     except (ValueError, KeyError, UsageError) as exc:
         raise DamagedError(f"{exc} in a candle of {series}") from exc
+
+
+def _instant(ns: int | None) -> str:
+    try:
+        return "" if ns is None else iso(ns)
+    except ValueError:  # outside the years 1 to 9999
+        return ""
 
 
 def _number(value: Decimal | None) -> Decimal | None:

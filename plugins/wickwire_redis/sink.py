@@ -206,7 +206,7 @@ class RedisSink:
                     self._keys.price_channel(series.scope, series.symbol),
                 )
             ]
-        except (ValueError, UnicodeError) as exc:
+        except UnicodeError as exc:
             shown = str(series).encode(errors="backslashreplace").decode()
             raise SinkError(f"sink {self._address.shown!r}: cannot put the quote of {shown}: {exc}") from exc
         if series.scope == self._address.primary:

@@ -50,7 +50,7 @@ class Server:
         while self.port > _HIGHEST_PORT:
             self.port = free_port()
         self.socket = folder / "redis.sock"
-        self._settings = {"save": "", "appendonly": "no", **settings}
+        self._settings = {"save": '""', "appendonly": "no", **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -64,10 +64,11 @@ class Server:
         here = {"bind": "127.0.0.1", "port": str(self.port), "unixsocket": str(self.socket)}
         here |= {"dir": str(self.folder / "data"), "loglevel": "warning"}
         settings = here | self._settings | _dashed(more)
-        options = [part for name, value in settings.items() for part in (f"--{name}", value)]
+        config = self.folder / "redis.conf"
+        config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [found, *options],
+                [found, config],
                 stdout=log,
                 stderr=log,
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - it does no more than a system call

@@ -37,7 +37,8 @@ def sink_at(url: str, clock: Clock | None = None) -> RedisSink:
 
 def fresh_url(options: str = "") -> str:
     """The address of keys that nobody used yet, and that do not stay for long."""
-    return f"{base_url()}?prefix={fresh_prefix()}&{options or 'keep=10m'}"
+    base = base_url()
+    return f"{base}{'&' if '?' in base else '?'}prefix={fresh_prefix()}&{options or 'keep=10m'}"
 
 
 def prefix_of(url: str) -> str:

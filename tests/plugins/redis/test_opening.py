@@ -173,6 +173,16 @@ def test_rights_that_are_taken_away_later_are_named_when_something_is_put():
         asyncio.run(main())
 
 
+@pytest.mark.parametrize("command", ["HELLO", "XADD", "EVALSHA"])
+def test_a_command_that_the_server_does_not_know_is_named_at_open(command):
+    """Older servers know no HELLO, and some that are rented out have no scripts."""
+    with running(rename_command=f'{command} ""') as server:
+        said = refusal(server.url)
+
+    assert command in said.upper()
+    assert "it is older than Redis 6.2, or that command has been renamed or taken away" in said
+
+
 def test_a_node_of_a_cluster_is_refused_by_name():
     with running(cluster_enabled="yes") as server:
         said = refusal(server.url)

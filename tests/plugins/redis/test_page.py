@@ -18,7 +18,7 @@ import pytest
 from tests.plugins.redis.server import Server, new_server
 from tests.plugins.redis.sinks import BTC_QUOTES, START_NS, Watch, candle, opened, quote
 from tests.plugins.redis.test_opening import COMMANDS, SELECTORS
-from wickwire import SECOND_NS
+from wickwire import SECOND_NS, ConfigError
 from wickwire_redis.address import parse_address
 
 PAGE = (Path(__file__).parents[3] / "docs" / "redis.md").read_text()
@@ -90,7 +90,7 @@ def test_every_option_is_in_the_table():
     named = {
         name for row in table.splitlines() for name in re.findall(r"`\??(\w+)(?:=[^`]*)?`", row.split("|")[1])
     }
-    with pytest.raises(Exception, match="there are") as caught:
+    with pytest.raises(ConfigError, match="there are") as caught:
         parse_address("redis://h?nothing=")
 
     assert named == set(str(caught.value).rpartition("there are ")[2].split(", "))

@@ -132,6 +132,17 @@ def test_where_the_venue_says_no_time_the_quote_carries_when_it_came():
     assert read == HotQuote(quote(time_ns=None), START_NS)
 
 
+def test_a_time_that_is_none_stops_no_other_quote():
+    url = fresh_url()
+
+    async def main() -> list[HotQuote | None]:
+        async with opened(url, Watch()) as sink, HotCandles(url) as hot:
+            await sink.put_quotes({BTC_QUOTES: quote(time_ns=10**21), COINBASE: quote()})
+            return [await hot.latest_quote(venue, "BTC/USD") for venue in ("kraken", "coinbase")]
+
+    assert asyncio.run(main()) == [HotQuote(quote(time_ns=None), START_NS), HotQuote(quote(), START_NS)]
+
+
 def test_a_quote_that_is_put_again_later_says_when_it_came_first():
     """While Redis was away it did not grow younger."""
     server = new_server()
