@@ -112,7 +112,6 @@ def connect(address: Address) -> Client:
         redis.SSLConnection,
         ssl_cert_reqs="required",
         ssl_check_hostname=True,
-        ssl_min_version=ssl.TLSVersion.TLSv1_2,
         ssl_ca_certs=address.cafile,
         ssl_certfile=address.certfile,
         ssl_keyfile=address.keyfile,
