@@ -85,6 +85,8 @@ _WORD: Final = re.compile(rf"\b({'|'.join(_NEXT_STEP)})\b")
 _LASTING: Final = frozenset(
     {"WRONGPASS", "NOAUTH", "NOPERM", "UNKNOWN", "DENIED", "DBINDEX", "MOVED", "CROSSSLOT"}
 )
+_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
+"""What a server is that speaks no TLS, in the words of OpenSSL 3.0 and of newer ones."""
 
 
 def connect(address: Address) -> Client:
@@ -114,7 +116,7 @@ def connect(address: Address) -> Client:
         ssl_check_hostname=True,
         ssl_ca_certs=address.cafile,
         ssl_certfile=address.certfile,
-        ssl_keyfile=address.keyfile,
+        ssl_keyfile=address.keyfile or address.certfile,  # one file may hold both
         **options,
     )
 
@@ -167,21 +169,22 @@ def code_of(exc: BaseException) -> str:
     return found[1] if found else ""
 
 
-def _distrusts(exc: BaseException) -> bool:
-    """Say whether TLS failed for a reason that stays; redis-py keeps it as what it was raised beside."""
+def _tls_failure(exc: BaseException) -> ssl.SSLError | None:
+    """Return what was wrong with TLS, if anything: redis-py raises an error of its own beside it."""
     seen: BaseException | None = exc
     while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return True
-        if isinstance(seen, ssl.SSLError) and seen.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}:
-            return True
+        if isinstance(seen, ssl.SSLError):
+            return seen
         seen = seen.__cause__ or seen.__context__
-    return False
+    return None
 
 
 def lasts(exc: BaseException) -> bool:
     """Say whether this stays so until somebody changes the address or the server."""
-    return isinstance(exc, ServerError) or code_of(exc) in _LASTING or _distrusts(exc)
+    if isinstance(exc, ServerError) or code_of(exc) in _LASTING:
+        return True
+    tls = _tls_failure(exc)
+    return isinstance(tls, ssl.SSLCertVerificationError) or (tls is not None and tls.reason in _NO_TLS)
 
 
 def explained(shown: str, doing: str, exc: BaseException) -> SinkError:
@@ -192,7 +195,8 @@ def explained(shown: str, doing: str, exc: BaseException) -> SinkError:
         step = ""
     elif isinstance(exc, TimeoutError | exceptions.TimeoutError):
         said, step = "the server did not answer in time", f"{_AWAY}, and what keeps it busy"
-    elif _distrusts(exc):
+    elif (tls := _tls_failure(exc)) is not None:
+        said = f"TLS failed: {tls}"
         step = "see that the server speaks TLS there, and look at ?cafile= and at its certificate"
     elif isinstance(exc, DamagedError):
         step = "somebody else writes there: choose a ?prefix= of our own"

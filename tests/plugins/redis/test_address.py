@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,8 +144,6 @@ def test_a_refusal_shows_no_password(url):
 
 @given(st.text(st.characters(categories=("L", "N", "P", "S")), min_size=8, max_size=20))
 def test_nothing_that_we_show_holds_the_password(password):
-    from urllib.parse import quote  # noqa: PLC0415 - it would hide the one of sinks
-
     address = parsed(f"redis://ada:{quote(password, safe='')}@h")
 
     assert address.password == password

@@ -80,10 +80,10 @@ def test_who_cannot_be_trusted_is_refused_at_open(tmp_path, host, options):
     asyncio.run(main())
 
 
-def test_a_server_that_speaks_no_tls_is_said_at_open(tmp_path):
+def test_a_server_that_speaks_no_tls_is_said_when_something_is_put(tmp_path):
     async def main() -> None:
         async with encrypted(tmp_path):
-            sink = sink_at(through(shared_server().port, f"cafile={tmp_path}/ca.pem"))
+            sink = sink_at(through(shared_server().port, f"timeout=1s&cafile={tmp_path}/ca.pem"))
             await sink.open()
             with pytest.raises(SinkError, match="see that the server"):
                 await sink.put([candle(0, 1)])
