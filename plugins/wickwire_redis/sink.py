@@ -163,18 +163,17 @@ class RedisSink:
         )
 
     async def _put_batch(self, client: Client, batch: Sequence[_Share]) -> None:
-        names = sorted({str(share.series) for share in batch})
         try:
-            await self._run(
-                client, [("SADD", self._keys.series, *names), *map(self._call, batch)], whole=False
-            )
-        except (
-            NoScriptError
-        ):  # the server has started anew, or somebody flushed it: all of this may be repeated
+            await self._run(client, self._calls(batch), whole=False)
+        except NoScriptError:
+            # the server has started anew, or somebody flushed it; all of this may be repeated
             await self._load(client)
-            await self._run(
-                client, [("SADD", self._keys.series, *names), *map(self._call, batch)], whole=False
-            )
+            await self._run(client, self._calls(batch), whole=False)
+
+    def _calls(self, batch: Sequence[_Share]) -> list[Command]:
+        """Return the commands for *batch*; the script is called by the hash that it has now."""
+        names = sorted({str(share.series) for share in batch})
+        return [("SADD", self._keys.series, *names), *map(self._call, batch)]
 
     def _call(self, share: _Share) -> Command:
         keys, trim = self._keys, self._address.trim
