@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 import attrs
@@ -131,7 +131,7 @@ class RedisSink:
 
     # --------------------------------------------------------------------------------------------- candles
 
-    def _shares(self, candles: Sequence[SeriesCandle]) -> Iterator[_Share]:
+    def _shares(self, candles: Sequence[SeriesCandle]) -> list[_Share]:
         """Return what the script is to be called with, in order for each series."""
         by_series: dict[Series, list[SeriesCandle]] = {}
         for candle in candles:
@@ -142,7 +142,7 @@ class RedisSink:
             for part in _parts(its, MOST_CANDLES):
                 arguments = [argument for one in part for argument in self._arguments(one, recent_ns)]
                 shares.append(_Share(series, arguments, len(part)))
-        return iter(shares)
+        return shares
 
     def _arguments(self, candle: SeriesCandle, recent_ns: int) -> Command:
         if candle.seq < 1:
@@ -260,7 +260,7 @@ def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def _batches(shares: Iterable[_Share]) -> Iterator[list[_Share]]:
+def _batches(shares: Sequence[_Share]) -> Iterator[list[_Share]]:
     """Return *shares* in pipelines of a bounded number of commands and candles."""
     batch: list[_Share] = []
     for share in shares:

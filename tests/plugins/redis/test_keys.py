@@ -129,6 +129,14 @@ def test_on_a_server_no_key_is_outside_the_prefix_and_all_can_be_read_back():
     assert len(found) == 1 + 1 + 5 * len(HOSTILE)
 
 
+def test_in_a_channel_a_dot_parts_names_and_stands_nowhere_else():
+    keys = Keys("")
+
+    assert keys.price_channel("alpaca.sip", "BRK.B") == "price.updated.alpaca.sip.BRK%2EB"
+    assert keys.price_channel("kraken", "B") != keys.primary_price_channel("kraken.B")
+    assert keys.price_channel("alpaca", "sip.B") != keys.price_channel("alpaca.sip", "B")
+
+
 def test_half_a_character_is_no_text():
     with pytest.raises(UnicodeEncodeError):
         plain("\ud800")

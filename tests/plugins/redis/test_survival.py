@@ -168,26 +168,26 @@ def test_a_server_that_stands_still_when_a_sink_opens_is_away():
 
 
 def test_a_server_that_drips_is_waited_for_no_longer_either():
-    """Each single answer comes in time, all of them do not."""
+    """Each single answer of a pipeline comes in time, all of them together do not."""
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(2**16):
+                for command in data.split(b"*")[1:]:
+                    if b"MULTI" in data:
+                        await asyncio.sleep(0.4)
+                    facts = b"%1\r\n+mode\r\n+standalone\r\n"
+                    writer.write(facts if b"HELLO" in command else b"+OK\r\n")
+        writer.transport.abort()
 
     async def main() -> None:
-        async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with suppress(OSError):
-                while not reader.at_eof():
-                    await reader.read(2**16)
-                    for _ in range(6):
-                        writer.write(b"+")
-                        await writer.drain()
-                        await asyncio.sleep(0.3)
-            writer.transport.abort()
-
         server = await asyncio.start_server(drip, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with opened(f"redis://127.0.0.1:{port}?timeout=1s") as sink:
             with pytest.raises(SinkError, match="did not answer in time"):
                 await sink.put([candle(0, 1)])
         server.close()
-        await asyncio.sleep(2)  # what the handlers need to see that nobody listens
+        await asyncio.sleep(2)  # what those need who drip, to see that nobody listens
 
     asyncio.run(main())
 
