@@ -356,6 +356,24 @@ def test_a_candle_that_has_no_place_in_redis_is_named_and_nothing_is_put(spoil, 
     assert "sink 'redis://" in str(error)
 
 
+def test_a_rewind_behind_a_trimmed_stream_leaves_its_newest_part():
+    """The past comes again where nothing tells that it was there; in the end the same entries stand there."""
+    url = fresh_url("stream=maxlen:200")
+    history = [candle(minute, minute + 1) for minute in range(1_500)]
+
+    async def main() -> Any:
+        async with opened(url) as sink, stranger(url) as redis:
+            await sink.put(history)
+            await sink.put(history)
+            await sink.put([candle(1_500, 1_501)])
+            return seqs(await redis.xrange(keys(url)[2])), await redis.zcard(keys(url)[0])
+
+    entries, recent = asyncio.run(main())
+
+    assert entries[-200:] == [*range(1_302, 1_502)]
+    assert recent == 60
+
+
 def test_redis_itself_refuses_a_repeat():
     """What the ids of a stream stand on."""
     url = fresh_url()
