@@ -32,7 +32,7 @@ def test_a_collector_whose_redis_dies_fills_it_from_the_store():
         clock = running_clock()
         market = SeededMarket(1, clock.now_ns() // DAY_NS * DAY_NS - 3 * DAY_NS)
         transport = MemoryTransport([wickwire_kraken.simulate(market)], clock, latency_s=0.05)
-        told = []
+        told: list[SeriesCandle] = []
         async with Collector(
             sinks={"redis": sink_at(url)}, transport=transport, clock=clock, world=WORLD
         ) as collector:
