@@ -9,7 +9,7 @@ import sys
 
 
 def die_with_parent() -> None:
-    """Have the kernel end the server when pytest is killed."""
+    """Have the kernel end the server when pytest is killed, or the thread that started it ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGINT)
 
