@@ -18,7 +18,7 @@ from wickwire.cli.lines import echo
 from wickwire.cli.options import DEFAULT_SEED, DURATION, Number
 from wickwire.cli.runs import Stop, run
 from wickwire.cli.settings import Settings, read_settings
-from wickwire.cli.stored import gaps_of, reading, stored_candles
+from wickwire.cli.stored import gaps_of, reading
 from wickwire.cli.tables import show, verdict_table
 from wickwire.cli.truth import Verdict, compare, teller
 from wickwire.cli.views import View, view_of
@@ -27,6 +27,7 @@ from wickwire.clock import loop_s
 from wickwire.collector import Collector
 from wickwire.config import Config
 from wickwire.errors import ConfigError, UsageError
+from wickwire.frames.pages import stored_candles
 from wickwire.instants import iso_second
 from wickwire.model import MINUTE_NS, Rung, Series
 from wickwire.news import Switch

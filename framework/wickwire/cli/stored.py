@@ -11,7 +11,8 @@ import attrs
 
 from wickwire.cli.settings import Settings
 from wickwire.errors import UsageError, WickwireError
-from wickwire.model import DAY_NS, MINUTE_NS, SECOND_NS, Feed, Hole, HoleKind, Series, SeriesCandle
+from wickwire.frames.pages import stored_candles
+from wickwire.model import DAY_NS, MINUTE_NS, SECOND_NS, Feed, Hole, HoleKind, Series
 from wickwire.store import SeriesState, Store
 
 __all__ = [
@@ -22,12 +23,9 @@ __all__ = [
     "reading",
     "state_of",
     "states_of",
-    "stored_candles",
 ]
 
-PAGE_ROWS: Final = 5_000
 _MOST_NAMED: Final = 20
-_LAST_NS: Final = 2**63 - 1
 _MODE: Final = re.compile(r"[?&]mode=")  # and not sslmode=
 LACKING: Final = (HoleKind.MISSING, HoleKind.UNREACHABLE, HoleKind.UNKNOWN)
 """Kinds of holes that mean that something is not there; the others are proven to hold nothing."""
@@ -123,16 +121,6 @@ async def states_of(settings: Settings, store: Store, series: Sequence[Series]) 
 def known_until(states: Sequence[SeriesState]) -> int:
     """Return up to when any of *states* is known."""
     return max(state.frontier_ns for state in states)
-
-
-async def stored_candles(
-    store: Store, series: Series, since_ns: int, until_ns: int | None
-) -> AsyncIterator[Sequence[SeriesCandle]]:
-    """Yield the candles that open in `[since_ns, until_ns)` in pages, oldest first."""
-    end_ns = _LAST_NS if until_ns is None else until_ns
-    while page := await store.candles(series, since_ns, end_ns, limit=PAGE_ROWS):
-        yield page
-        since_ns = page[-1].open_ns + 1
 
 
 async def gaps_of(store: Store, state: SeriesState, since_ns: int | None, until_ns: int | None) -> Gaps:
