@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = (
     *("README.md", "docs/python.md", "docs/simulation.md", "docs/hooks.md", "docs/adapters.md"),
     *("docs/first-adapter.md", "docs/conformance.md", "docs/sinks.md", "docs/redis.md"),
+    *("docs/first-adapter.md", "docs/conformance.md", "docs/sinks.md", "docs/stores.md"),
 )
 ELSEWHERE = {
     "docs/hooks.md": "tests/framework/test_hookspecs.py",
@@ -80,6 +81,18 @@ def test_the_program_of_the_python_page_runs_as_it_stands(tmp_path):
     assert re.search(r"^forming \d+\.\d+$", done.stdout, re.MULTILINE)
     assert sum(map(int, re.findall(r"^(\d+) candles from ", done.stdout, re.MULTILINE))) > 100
     assert "coinbase:BTC/USD@1m live build 0 holes" in done.stdout
+
+
+def test_the_program_that_reads_a_store_as_arrow_runs_as_it_stands(tmp_path):
+    [code] = blocks("docs/stores.md", "python")
+
+    done = python(code, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    batch, table = done.stdout.splitlines()
+    assert "1 decimal128(38, 24)" == batch
+    assert table.startswith("1 64001.10")
+    assert table.endswith("2026-11-20 15:00:00+00:00")
 
 
 def test_the_program_that_listens_to_events_runs_as_it_stands(tmp_path):

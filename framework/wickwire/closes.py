@@ -35,7 +35,10 @@ class Closes:
     @classmethod
     def of(cls, tail: Sequence[SeriesCandle]) -> Closes:
         """Return what a store knows, oldest first."""
-        known = {row.open_ns: (_candle(row), row.evidence or Evidence.SIBLING) for row in tail}
+        known = {
+            row.open_ns: (_candle(row), Evidence.SIBLING if row.evidence is None else row.evidence)
+            for row in tail
+        }
         return cls(known[tail[-1].open_ns][0] if tail else None, tail=known)
 
     def at(self, open_ns: int) -> Candle | None:

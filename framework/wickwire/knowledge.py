@@ -226,6 +226,13 @@ class Knowledge:
             self.origin_ns = origin_ns
             self.dirty = True
 
+    def reach_on(self, until_ns: int) -> None:
+        """Move the frontier on to *until_ns*; what lies between is a hole to be healed."""
+        if until_ns > self.frontier_ns:
+            self._open_hole(self.frontier_ns, until_ns)
+            self.frontier_ns = until_ns
+            self.dirty = True
+
     # ------------------------------------------------------------------------------------------ committing
 
     @property

@@ -89,6 +89,8 @@ class CandleState(Word):
 class Evidence(enum.IntEnum):
     """Why a candle counts as closed, weakest first. The local clock alone never closes one."""
 
+    IMPORTED = 0
+    """A file says so, and nobody knows how that came about: whatever a venue says is better."""
     SIBLING = 1
     """Another topic of the same connection moved past its end and grace."""
     SUCCESSOR = 2
@@ -118,6 +120,8 @@ class Rung(Word):
     BUILD = "build"
     POLL = "poll"
     REFUSE = "refuse"
+    IMPORT = "import"
+    """Not collected: a file brought it. No series is planned so."""
 
     @property
     def streams(self) -> bool:

@@ -47,7 +47,9 @@ def pinned(route: str | Rung) -> Rung:
     try:
         rung = Rung(route)
     except ValueError:
-        raise UsageError(f"route: {unpinnable(route)}") from None
+        rung = None
+    if rung not in PINS:
+        raise UsageError(f"route: {unpinnable(route)}")
     return rung
 
 

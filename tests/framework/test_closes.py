@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from wickwire import Candle, Evidence, Rung, Timeframe
+from wickwire import Candle, Closing, Evidence, Rung, Series, Timeframe, settled
 from wickwire.closes import MOST_WAITING, Closes
 from wickwire.model import MINUTE_NS
 from wickwire.store import TAIL, Verdict
@@ -63,3 +63,11 @@ def test_when_the_store_takes_none_the_older_half_is_given_back() -> None:
     assert MOST_WAITING // 2 == len(given_back) == closes.forgone == closes.waiting
     assert 0 == given_back[0].open_ns
     assert all(closes.at(candle.open_ns) is None for candle in given_back)
+
+
+def test_what_a_file_said_stays_the_weakest_after_a_restart() -> None:
+    """Its rank is 0, which must not be taken for none at all."""
+    series = Series.parse("kraken:BTC/USD@1m")
+    stored = settled(series, Closing(row(0), Evidence.IMPORTED, Rung.IMPORT), None, 1)
+
+    assert Verdict.REVISE is Closes.of([stored]).judge(row(0, 101), Evidence.SIBLING)

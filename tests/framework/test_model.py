@@ -254,7 +254,9 @@ def test_a_stored_candle_knows_its_series_and_whether_it_is_over():
 def test_evidence_is_ranked():
     ranked = sorted(Evidence)
 
-    assert ["SIBLING", "SUCCESSOR", "SNAPSHOT", "BUILT", "HISTORY", "VENUE"] == [each.name for each in ranked]
+    assert ["IMPORTED", "SIBLING", "SUCCESSOR", "SNAPSHOT", "BUILT", "HISTORY", "VENUE"] == [
+        each.name for each in ranked
+    ]
 
 
 def test_holes_sort_by_time():

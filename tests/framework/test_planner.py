@@ -24,6 +24,7 @@ from wickwire import (
     Rung,
     Series,
     Timeframe,
+    UsageError,
     Utc,
     VenueError,
     hookimpl,
@@ -32,7 +33,7 @@ from wickwire import (
 from wickwire.adapter import bind
 from wickwire.limits import effective_limits
 from wickwire.places import plan_all
-from wickwire.planner import Cost, explain, plan
+from wickwire.planner import Cost, explain, pinned, plan
 
 M1, M5, H1 = (Timeframe.parse(text) for text in ("1m", "5m", "1h"))
 SUPPORT = {
@@ -623,3 +624,9 @@ def test_a_wish_that_raises_a_limit_is_refused(wish, text):
 )
 def test_a_cost_is_readable(cost, text):
     assert text == str(cost)
+
+
+@pytest.mark.parametrize("route", ["import", Rung.IMPORT, "walk"])
+def test_a_series_is_pinned_to_a_way_of_collecting_it_alone(route):
+    with pytest.raises(UsageError, match="expected one of stream, resample, build, poll, refuse"):
+        pinned(route)

@@ -6,6 +6,7 @@ A command's module is imported when the command is called, so that `wickwire --h
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import signal
 import sys
@@ -31,7 +32,8 @@ COMMANDS: Final = {
     "gaps": ("gaps", "Say what a store lacks."),
     "sinks": ("sinks", "Say how far the sinks are that a store feeds."),
     "audit": ("audit", "Compare what a store holds with history, and mend it."),
-    "export": ("export", "Write stored candles as CSV."),
+    "export": ("export", "Write stored candles as CSV or Parquet."),
+    "import": ("importing", "Bring candles from files into a store."),
     "record": ("record", "Record what a venue says to a file."),
     "replay": ("serving", "Serve recordings on loopback as if they were the venue."),
     "simulate": ("serving", "Serve simulated venues on loopback."),
@@ -58,7 +60,8 @@ class Commands(click.Group):
         """Import the module of a command, or ask the plugins that were loaded for one of their own."""
         if cmd_name in COMMANDS:
             module = importlib.import_module(f"wickwire.cli.{COMMANDS[cmd_name][0]}")
-            command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+            name = cmd_name.replace("-", "_")
+            command: click.Command = getattr(module, f"{name}_" if keyword.iskeyword(name) else name)
             return command
         return super().get_command(ctx, cmd_name)
 
