@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "audit": ("audit", "Compare what a store holds with history, and mend it."),
     "export": ("export", "Write stored candles as CSV or Parquet."),
     "import": ("importing", "Bring candles from files into a store."),
+    "chart": ("chart", "Draw stored candles, with their holes and revisions."),
     "record": ("record", "Record what a venue says to a file."),
     "replay": ("serving", "Serve recordings on loopback as if they were the venue."),
     "simulate": ("serving", "Serve simulated venues on loopback."),

@@ -144,3 +144,27 @@ def test_a_venue_that_nobody_has_is_kept_too(shell):
     shell.run("import", "old.csv", "--series", "elsewhere:X@1m")
 
     assert "elsewhere:X@1m" in shell.run("export").stdout
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.svg", "a.html", "a.PNG"])
+def test_a_chart_is_drawn_by_the_name_of_its_file(collected, tmp_path, name):
+    done = collected.run("chart", KRAKEN, "--out", tmp_path / name)
+
+    assert f"{name}: 5 candles, 0 holes, 0 revised" in done.stderr
+    assert (tmp_path / name).stat().st_size > 1_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phrase"),
+    [
+        ((KRAKEN, "--out", "a.pdf"), "name it .png, .svg, .html"),
+        ((KRAKEN, "--out", "missing/a.png"), "there is no directory"),
+        ((KRAKEN,), "--out"),
+        (("kraken:ETH/USD@1m", "--out", "a.png"), "nothing of it is in this store"),
+        (("kraken:BTC/USD@trades", "--out", "a.png"), "has no candles"),
+        ((KRAKEN, "--until", "2026-01-01", "--out", "a.png"), "no candle opens from"),
+    ],
+)
+def test_a_wrong_chart_says_what_is_wrong(collected, arguments, phrase):
+    assert phrase in collected.run("chart", *arguments, status=2).stderr
+    assert ["wickwire.db"] == collected.files()
