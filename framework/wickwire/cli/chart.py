@@ -49,10 +49,10 @@ def chart(
     store: str | None,
     config_file: str | None,
 ) -> None:
-    """Draw stored candles.
+    """Draw stored candles, with their holes and revisions.
 
-    Holes are marked by their kind, and candles that were revised. What lasts long without candles is drawn
-    narrow. Without --since: the last 150 buckets.
+    Holes are marked by their kind. What lasts long without candles is drawn narrow. Without --since: the last
+    150 buckets.
     """
     form = output.suffix.removeprefix(".").lower()
     with brought_by("charts", "a chart"):
