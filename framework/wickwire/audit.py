@@ -24,7 +24,7 @@ from wickwire.errors import WickwireError
 from wickwire.history import FetchedPage
 from wickwire.holes import without
 from wickwire.ledger import Want
-from wickwire.model import Candle, Finality, Hole, Series, SeriesCandle
+from wickwire.model import Candle, Evidence, Finality, Hole, Series, SeriesCandle
 from wickwire.retry import Advice, Backoff, Retries, advise
 from wickwire.store import Store, Verdict, judge
 from wickwire.wants import page_of
@@ -198,7 +198,10 @@ class Audit:
                     self._lost.append(open_ns)
                 ledger.lost_row(row)
             elif row.same_values(known):
-                agreed.add(open_ns)
+                if known.evidence is Evidence.IMPORTED:
+                    ledger.altered_row(open_ns)  # what a file said alone, the venue says now
+                else:
+                    agreed.add(open_ns)
             elif self._is_revised(known, row):
                 self._revised.append(open_ns)
                 ledger.altered_row(open_ns)

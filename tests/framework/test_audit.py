@@ -25,6 +25,7 @@ from wickwire import (
     OhlcvQuery,
     PlanError,
     Rate,
+    Rung,
     SeriesCandle,
     Stopped,
     TransportError,
@@ -117,6 +118,27 @@ def test_what_was_lost_and_is_nonsense_in_history_too_is_a_hole() -> None:
         assert [first + 3] == minutes_of(found.lost)
         [hole] = collector.health().series[0].holes
         assert (first + 3) * MINUTE_NS == hole.since_ns
+
+    world, store = broken()
+    play(test, world)
+
+
+def test_what_a_file_said_and_history_says_too_is_history_from_then_on() -> None:
+    """Otherwise it would stay the word of a file, however often it is looked at."""
+
+    async def test(world: Venue, collector: Collector) -> None:
+        first = await begin(world, collector)
+        for minute in (first + 5, first + 150):
+            store.alter(minute, evidence=Evidence.IMPORTED, route=Rung.IMPORT)
+        store.alter(first + 6, evidence=Evidence.SIBLING)
+        closed, last = collector.health().series[0].closed, await store.last_seq()
+        found = await collector.audit(SERIES, first * MINUTE_NS)
+        assert found.sound
+        stored = {row.open_ns // MINUTE_NS: row for row in await world.stored()}
+        kept = [stored[first + 5], stored[first + 150], stored[first + 6]]
+        assert [Evidence.HISTORY, Evidence.HISTORY, Evidence.SIBLING] == [row.evidence for row in kept]
+        assert [0, 0, 0] == [row.revision for row in kept]
+        assert (closed, last) == (collector.health().series[0].closed, await store.last_seq())
 
     world, store = broken()
     play(test, world)

@@ -10,6 +10,7 @@ null in its column and whole in `beyond`: nothing is ever rounded.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Context, Decimal
@@ -193,7 +194,7 @@ def _written(said: Mapping[str, Any]) -> dict[str, Decimal | None]:
     words = (said["decimals"] or "").split() or ["-"] * len(NUMBERS)
     if len(words) != len(NUMBERS):
         raise ValueError(f"the decimals of {len(NUMBERS)} numbers are not {said['decimals']!r}")
-    beyond = json.loads(said["beyond"] or "{}")
+    beyond = json.loads(said["beyond"]) if said["beyond"] else {}
     return {
         name: Decimal(beyond[name]) if name in beyond else _rewritten(said[name], word)
         for name, word in zip(NUMBERS, words, strict=True)
@@ -205,8 +206,13 @@ def _rewritten(number: Decimal | None, decimals: str) -> Decimal | None:
         return None
     if decimals == "-":  # whoever made this row did not say, and zeros at the end say nothing
         return _plain(number)
-    written = number.quantize(Decimal(1).scaleb(-int(decimals)), context=_EXACT)
+    written = number.quantize(_last_digit(decimals), context=_EXACT)
     return written if written == number else _plain(number)
+
+
+@functools.lru_cache(maxsize=256)
+def _last_digit(decimals: str) -> Decimal:
+    return Decimal(1).scaleb(-int(decimals))
 
 
 def _plain(number: Decimal) -> Decimal:

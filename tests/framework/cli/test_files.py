@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -144,6 +146,47 @@ def test_a_venue_that_nobody_has_is_kept_too(shell):
     shell.run("import", "old.csv", "--series", "elsewhere:X@1m")
 
     assert "elsewhere:X@1m" in shell.run("export").stdout
+
+
+@pytest.mark.parametrize(
+    ("package", "arguments", "phrase"),
+    [
+        ("pyarrow", ("export", "--format", "parquet", "-o", "x"), "Parquet needs the package 'pyarrow'"),
+        ("pyarrow", ("import", "a.parquet"), "pip install 'wickwire[parquet]'"),
+        ("matplotlib", ("chart", KRAKEN, "--out", "a.png"), "pip install 'wickwire[charts]'"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_missed_with_the_extra_that_brings_it(
+    stocked, package, arguments, phrase
+):
+    (stocked.folder / "a.parquet").touch()
+    program = f"import sys; sys.modules[{package!r}] = None; from wickwire.cli import main; main()"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=stocked.folder,
+        env=stocked.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert phrase in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_csv_needs_no_package(stocked):
+    """Nothing of it is loaded where nobody asks for Parquet."""
+    program = (
+        "import sys; sys.modules.update(pyarrow=None, pandas=None, matplotlib=None, numpy=None); "
+        "from wickwire.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program]
+    where = {"cwd": stocked.folder, "env": stocked.environment}
+
+    subprocess.run([*command, "export", "-o", "all.csv"], check=True, **where)
+    subprocess.run([*command, "import", "all.csv", "--seed", "1"], check=True, **where)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.svg", "a.html", "a.PNG"])
