@@ -156,7 +156,9 @@ class _Judge:
 # -------------------------------------------------------------------------------------------------- take
 
 
-async def take(store: Store, sources: Sequence[RowSource], support_of: Supports) -> Sequence[Imported]:
+async def take(
+    store: Store, sources: Sequence[RowSource], support_of: Supports, *, page_rows: int = PAGE_ROWS
+) -> Sequence[Imported]:
     """Commit the good rows of *sources* and what is known by them; bad ones are passed over.
 
     Each commit is whole, and repeating changes nothing: what was interrupted may be done again.
@@ -165,11 +167,12 @@ async def take(store: Store, sources: Sequence[RowSource], support_of: Supports)
         store: An open store, which was told whose candles these are.
         sources: Files that `examine` has read, so that they know whether they were changed.
         support_of: As for `examine`.
+        page_rows: Rows of one commit.
 
     Raises:
         StoreError: A page could not be committed; those before it are stored.
     """
-    taking = _Taking(store, support_of)
+    taking = _Taking(store, support_of, page_rows)
     for source in sources:
         for row in _judged(source, support_of):
             if isinstance(row, FileRow):
@@ -183,8 +186,9 @@ async def take(store: Store, sources: Sequence[RowSource], support_of: Supports)
 class _Taking:
     """What is known of each series, and what waits to be committed."""
 
-    def __init__(self, store: Store, support_of: Supports) -> None:
+    def __init__(self, store: Store, support_of: Supports, page_rows: int) -> None:
         self._store = store
+        self._page_rows = page_rows
         self._support_of = support_of
         self._series: dict[Series, Knowledge] = {}
         self._imported: dict[Series, Imported] = {}
@@ -201,7 +205,7 @@ class _Taking:
         knowledge.close(row.candle, row.evidence, row.route, healed=True)  # it comes later than live
         self._imported[row.series].rows += 1
         self._waiting += 1
-        if self._waiting >= PAGE_ROWS:
+        if self._waiting >= self._page_rows:
             await self.commit()
 
     async def believe(self, known: Known) -> None:
