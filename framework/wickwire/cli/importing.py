@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,53 +75,44 @@ def import_(
     config_file: str | None,
     as_json: bool,
 ) -> ExitCode:
-    r"""Bring candles from files into a store.
+    """Bring candles from files into a store.
 
     Takes Parquet and CSV that `wickwire export` wrote, and CSV of others, for which --series says whose
-    candles they are:
-
-    \b
-        wickwire import old.csv --series kraken:BTC/USD@1m \
-            --column open_time=Date --column volume=Vol --timezone Europe/Berlin
+    candles they are, and --column which column is what.
 
     All is looked at first. Where a row is no candle, nothing is stored, and the exit status is 1. It may be
     repeated: what is there already stays.
     """
     settings = read_settings(config_file)
     support_of = supports(settings)
-    layout = None
-    is_told = bool(columns or no_header) or (time_unit, timezone, delimiter) != ("iso", "UTC", ",")
-    if is_told or any(path.is_file() and not _is_ours(path) for path in files):
-        layout = Layout(
-            series=_the_one(settings, series),
+    named = [_as_stored(settings, one) for one in series]
+
+    def layout() -> Layout:
+        return Layout(
+            series=_the_one(named),
             columns=dict(_field_and_column(text) for text in columns),
             has_header=not no_header,
             delimiter=delimiter,
             time_unit=time_unit,
             zone=timezone,
         )
-    now_ns = SystemClock().now_ns()
-    sources: list[RowSource] = []
-    for path in files:
-        if path.is_dir() or path.suffix == ".parquet":
-            sources += _parquet(path, series)
-        else:
-            whose = layout if is_told or not _is_ours(path) else None
-            sources.append(CsvFile(path, whose, support_of, now_ns=now_ns, only=series))
+
+    is_told = bool(columns or no_header) or (time_unit, timezone, delimiter) != ("iso", "UTC", ",")
+    sources = _sources(files, named, layout, support_of, is_told=is_told)
     world = _world_of(sources, seed)
     found = examine(sources, support_of)
     _name_refused(found, skip_bad=skip_bad)
-    if found.refused and not skip_bad:
-        if as_json:
-            echo_json(imported_json([], found), indent=2)
-        return ExitCode.FAILED
-    done = asyncio.run(_take(settings, store, sources, support_of, world))
+    is_refused = found.refused > 0 and not skip_bad
+    done: Sequence[Imported] = ()
+    if found.rows and not is_refused:
+        done = asyncio.run(_take(settings, store, sources, support_of, world))
     if as_json:
         echo_json(imported_json(done, found), indent=2)
-    else:
-        for one in done:
-            click.echo(f"{one.series}: {one.rows} candles, {one.added} new, {one.revised} revised")
-    return ExitCode.DONE
+    for one in () if as_json else done:
+        click.echo(f"{one.series}: {one.rows} candles, {one.added} new, {one.revised} revised")
+    if not (found.rows or found.refused):
+        click.echo("nothing was stored: these files hold no candle that was asked for", err=True)
+    return ExitCode.FAILED if is_refused else ExitCode.DONE
 
 
 def imported_json(done: Sequence[Imported], found: Examined) -> dict[str, Any]:
@@ -165,8 +156,24 @@ async def _take(
         await store.aclose()
 
 
-def _is_ours(path: Path) -> bool:
-    return path.suffix == ".parquet" or is_exported(path)
+def _sources(
+    files: Sequence[Path],
+    named: Sequence[Series],
+    layout: Callable[[], Layout],
+    support_of: Supports,
+    *,
+    is_told: bool,
+) -> Sequence[RowSource]:
+    """Return what is to be read: CSV is ours by its first line, unless options say how it is laid out."""
+    now_ns = SystemClock().now_ns()
+    sources: list[RowSource] = []
+    for path in files:
+        if path.is_dir() or path.suffix == ".parquet":
+            sources += _parquet(path, named)
+            continue
+        how = layout() if is_told or not is_exported(path) else None
+        sources.append(CsvFile(path, how, support_of, now_ns=now_ns, only=named))
+    return sources
 
 
 def _parquet(path: Path, only: Sequence[Series]) -> Sequence[RowSource]:
@@ -176,18 +183,25 @@ def _parquet(path: Path, only: Sequence[Series]) -> Sequence[RowSource]:
     return [one for one in found if not only or one.series in only]
 
 
-def _the_one(settings: Settings, series: Sequence[Series]) -> Series:
-    """Return whose candles a file holds that does not say so itself, spelled as it is stored."""
-    if len(series) != 1:
-        raise UsageError("a CSV that wickwire did not write holds one series: name it with --series")
-    [one] = series
-    if isinstance(one.what, Feed):
-        raise UsageError(f"{one} has no candles; name a timeframe")
+def _as_stored(settings: Settings, series: Series) -> Series:
+    """Return *series* as stores spell it.
+
+    Raises:
+        UsageError: It has no candles.
+    """
+    if isinstance(series.what, Feed):
+        raise UsageError(f"{series} has no candles; name a timeframe")
     try:
-        symbol = settings.registry.load(one.venue).canonical(one.symbol)
+        symbol = settings.registry.load(series.venue).canonical(series.symbol)
     except WickwireError:  # as for `supports`
-        symbol = one.symbol
-    return Series(one.venue, symbol, one.what, one.variant)
+        return series
+    return Series(series.venue, symbol, series.what, series.variant)
+
+
+def _the_one(named: Sequence[Series]) -> Series:
+    if len(named) != 1:
+        raise UsageError("a CSV that wickwire did not write holds one series: name it with --series")
+    return named[0]
 
 
 def _field_and_column(text: str) -> tuple[str, str]:

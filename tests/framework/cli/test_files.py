@@ -119,6 +119,17 @@ def test_json_tells_what_was_refused_too(shell):
     }
 
 
+def test_of_files_of_ours_only_what_is_asked_for_is_taken(stocked):
+    stocked.run("export", "--format", "parquet", "-o", "there")
+    other = ("--store", "sqlite:other.db")
+
+    one = stocked.json("import", "there", "--series", "kraken:XBT/USD@1m", *other)
+    none = stocked.run("import", "there", "--series", "kraken:ETH/USD@1m", *other)
+
+    assert [KRAKEN] == [each["series"] for each in one["imported"]]
+    assert "hold no candle that was asked for" in none.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "phrase"),
     [
