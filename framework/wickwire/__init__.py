@@ -1,11 +1,11 @@
 """wickwire: market data where every exchange is a plugin and no closed candle is missing or doubled.
 
-This is the face: what is neither here nor in `wickwire.simulate` may change without notice. Who embeds the
-framework begins at `Collector`, which takes and gives the rest; who writes an adapter, at `hookimpl` and
-docs/hooks.md. A store of one's own needs `Store`, `Change`, `Closing`, `Loaded`, `SeriesState`, `Verdict`,
-`TAIL`, `REAL`, `judge`, `settled`, `confirmed`, `series_key`, `series_of_key`, `changed_holes`, `other_world`
-and `shown_store`, and nobody else does: docs/stores.md. A sink needs `Sink` or
-`QuoteSink`, `SinkError` and `Poisoned`: docs/sinks.md. `Session` is a kind of grid, as `Utc`, `Zone` and
+This is the face: what is neither here nor in `wickwire.simulate` or `wickwire.frames` may change without
+notice. Who embeds the framework begins at `Collector`, which takes and gives the rest; who writes an
+adapter, at `hookimpl` and docs/hooks.md. A store of one's own needs `Store`, `Change`, `Closing`, `Loaded`,
+`SeriesState`, `Verdict`, `TAIL`, `REAL`, `judge`, `settled`, `confirmed`, `series_key`, `series_of_key`,
+`changed_holes`, `other_world` and `shown_store`, and nobody else does: docs/stores.md. A sink needs `Sink`
+or `QuoteSink`, `SinkError` and `Poisoned`: docs/sinks.md. `Session` is a kind of grid, as `Utc`, `Zone` and
 `Unknown` are.
 """
 
