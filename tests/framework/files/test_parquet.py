@@ -391,6 +391,21 @@ def test_pandas_reads_it_as_any_other(tmp_path):
     assert START_NS == frame["open_time"].iloc[0].value
 
 
+@pytest.mark.parametrize("symbol", ["btc/usd", "$x.y", "A&B=C#1", "^GSPC", "/ESZ25:XCME"])
+def test_strangers_read_any_symbol_from_the_name_of_its_directory(symbol, tmp_path):
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed here")
+    series = Series("kraken", symbol, BTC.what)
+
+    async def write():
+        await exported(await stocked(known([candle(0, series=series)], series)), tmp_path, series)
+
+    run(write())
+    with duckdb.connect() as database:
+        query = f"SELECT series FROM read_parquet('{tmp_path}/*/*/*.parquet', hive_partitioning = true)"
+        assert [(str(series),)] == database.execute(query).fetchall()
+    assert [str(series)] == [*pd.read_parquet(tmp_path)["series"].astype(str)]
+
+
 def test_duckdb_reads_it_as_any_other(tmp_path):
     duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed here")
     run(write_two(tmp_path))
