@@ -21,8 +21,7 @@ from wickwire import News
 ROOT = Path(__file__).parent.parent
 PAGES = (
     *("README.md", "docs/python.md", "docs/simulation.md", "docs/hooks.md", "docs/adapters.md"),
-    *("docs/first-adapter.md", "docs/conformance.md", "docs/sinks.md", "docs/redis.md"),
-    *("docs/first-adapter.md", "docs/conformance.md", "docs/sinks.md", "docs/stores.md"),
+    *("docs/first-adapter.md", "docs/conformance.md", "docs/sinks.md", "docs/redis.md", "docs/stores.md"),
 )
 ELSEWHERE = {
     "docs/hooks.md": "tests/framework/test_hookspecs.py",
