@@ -109,6 +109,8 @@ from wickwire.store import (
     shown_store,
 )
 from wickwire.store_keys import changed_holes, series_key, series_of_key
+from wickwire.trade_store import StoredTrade, Stretch, TradeBatch, TradeStore
+from wickwire.trade_store import joined as joined_stretches
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
@@ -278,10 +280,12 @@ __all__ = [
     "Store",
     "StoreChanged",
     "StoreError",
+    "StoredTrade",
     "Stream",
     "StreamClosed",
     "StreamHistory",
     "StreamRequest",
+    "Stretch",
     "SubscriptionHealth",
     "SubscriptionRefused",
     "Switch",
@@ -290,8 +294,10 @@ __all__ = [
     "Topic",
     "Trade",
     "TradeAction",
+    "TradeBatch",
     "TradePage",
     "TradeQuery",
+    "TradeStore",
     "Transport",
     "TransportError",
     "Unit",
@@ -312,6 +318,7 @@ __all__ = [
     "confirmed",
     "hookimpl",
     "iso",
+    "joined_stretches",
     "judge",
     "load_adapter",
     "other_world",

@@ -278,6 +278,9 @@ class FeedReader(Reader[E], Generic[E]):
         if policy is Policy.SPILL:
             raise UsageError(f"trades and quotes are not stored: there is nothing to read on from; {instead}")
 
+    def broken(self, series: Series) -> None:
+        """Take that something of *series* may be missing between what came and what comes."""
+
 
 class QuoteReader(FeedReader[Quote]):
     """The latest quote of each series, for a sink: all that wait are taken at once."""
@@ -370,6 +373,12 @@ class FeedRoute(Generic[E]):
     def _forget(self, held: ReferenceType[AnyFeedReader]) -> None:
         self.readers = {one: None for one in self.readers if one is not held}  # it may be iterated over
 
+    def _break(self) -> None:
+        for held in self.readers:
+            reader = held()
+            if reader is not None:
+                reader.broken(self.series)
+
     def subscribed(self, session: Session) -> None:
         """Note that it lives."""
         self._session, self.heard_s = session, session.confirmed_s(self._topic)
@@ -390,6 +399,7 @@ class FeedRoute(Generic[E]):
         self.doubts += 1
         self.doubt_s = loop_s()
         self.why = why
+        self._break()
 
     def deaf(self, why: str) -> None:
         """Note that something happened of which nothing came."""
@@ -409,6 +419,7 @@ class FeedRoute(Generic[E]):
         self._session = None
         if self.live:
             self.lost_s = loop_s()
+            self._break()
         self.live, self.why = False, why
 
     def refused(self, kind: FaultKind, why: str) -> None:

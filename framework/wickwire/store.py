@@ -17,6 +17,7 @@ import attrs
 from wickwire.errors import StoreError
 from wickwire.model import Candle, CandleState, Evidence, Hole, Rung, Series, SeriesCandle
 from wickwire.sink import Cursor
+from wickwire.trade_store import MemoryTape, StoredTrade, Stretch, TradeBatch
 
 __all__ = [
     "REAL",
@@ -225,6 +226,7 @@ class MemoryStore:
         self._log: dict[int, SeriesCandle] = {}
         self._seq = 0
         self._cursors: dict[str, Cursor] = {}
+        self._tapes: dict[Series, MemoryTape] = {}
         self._world = REAL
         self._claimed = REAL
         self._closed = False
@@ -336,6 +338,24 @@ class MemoryStore:
         """Keep how far *sink* is."""
         self._check_open()
         self._cursors[sink] = cursor
+
+    async def put_trades(self, batches: Sequence[TradeBatch]) -> int:
+        """Keep trades."""
+        self._check_open()
+        return sum(self._tapes.setdefault(batch.series, MemoryTape()).put(batch) for batch in batches)
+
+    async def trades(
+        self, series: Series, since_ns: int, until_ns: int, *, after: int = 0, limit: int
+    ) -> Sequence[StoredTrade]:
+        """Return trades of a range, in the order in which they came."""
+        self._check_open()
+        tape = self._tapes.get(series)
+        return [] if tape is None else tape.read(since_ns, until_ns, after, limit)
+
+    async def tapes(self) -> Mapping[Series, Sequence[Stretch]]:
+        """Return where the trades of which series are whole."""
+        self._check_open()
+        return {series: tuple(tape.stretches) for series, tape in self._tapes.items()}
 
     def _check_open(self) -> None:
         if self._closed:

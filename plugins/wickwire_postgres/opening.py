@@ -23,7 +23,9 @@ SELECT name || ': ' || what FROM (VALUES
     ('holes', 'SELECT'), ('holes', 'INSERT'), ('holes', 'DELETE'),
     ('sequence', 'SELECT'), ('sequence', 'UPDATE'), ('world', 'SELECT'), ('world', 'UPDATE'),
     ('sinks', 'SELECT'), ('sinks', 'INSERT'), ('sinks', 'UPDATE'),
-    ('parked', 'SELECT'), ('parked', 'INSERT'), ('parked', 'DELETE')
+    ('parked', 'SELECT'), ('parked', 'INSERT'), ('parked', 'DELETE'),
+    ('tapes', 'SELECT'), ('tapes', 'INSERT'), ('tapes', 'UPDATE'), ('trades', 'SELECT'), ('trades', 'INSERT'),
+    ('stretches', 'SELECT'), ('stretches', 'INSERT'), ('stretches', 'DELETE')
 ) needed (name, what) WHERE NOT has_table_privilege(to_regclass(name), what)
 UNION ALL
 SELECT 'closed: to own it' FROM pg_class

@@ -24,7 +24,9 @@ __all__ = [
     "DamagedError",
     "candle_of",
     "hole_of",
+    "kept",
     "listed",
+    "nearest",
     "row_of",
     "series_of",
 ]
@@ -77,9 +79,9 @@ def row_of(series_id: int, candle: SeriesCandle) -> tuple[Any, ...]:
         candle.vwap,
     )
     digits = None
-    if not all(number is None or _kept(number) for number in numbers):
+    if not all(number is None or kept(number) for number in numbers):
         digits = " ".join("-" if number is None else str(number) for number in numbers)
-        numbers = tuple(None if number is None else _nearest(number) for number in numbers)
+        numbers = tuple(None if number is None else nearest(number) for number in numbers)
     return (
         series_id,
         candle.open_ns,
@@ -97,7 +99,7 @@ def row_of(series_id: int, candle: SeriesCandle) -> tuple[Any, ...]:
     )
 
 
-def _kept(number: Decimal) -> bool:
+def kept(number: Decimal) -> bool:
     """Say whether NUMERIC brings *number* back digit by digit: it knows neither 1E+3 nor -0.00."""
     text = str(number)
     if "E" not in text:
@@ -107,7 +109,7 @@ def _kept(number: Decimal) -> bool:
     return -_MOST_DECIMALS <= exponent <= 0 and (not sign or bool(number))
 
 
-def _nearest(number: Decimal) -> Decimal:
+def nearest(number: Decimal) -> Decimal:
     """Return the same value as NUMERIC has it; NaN where it cannot hold it, rather than another value."""
     exponent = number.as_tuple().exponent
     assert isinstance(exponent, int), "prices are finite"

@@ -89,6 +89,36 @@ FROM closed JOIN series ON series.id = closed.series""",
     PRIMARY KEY (sink, seq)
 )""",
     ),
+    (
+        """CREATE TABLE tapes (
+    id          integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    venue       text COLLATE "C" NOT NULL,
+    variant     text COLLATE "C" NOT NULL,
+    symbol      text COLLATE "C" NOT NULL,
+    UNIQUE (venue, variant, symbol)
+)""",
+        """CREATE TABLE trades (
+    tape        integer NOT NULL REFERENCES tapes (id),
+    number      bigint NOT NULL,   -- the order in which they came
+    time_ns     bigint NOT NULL,   -- since 1970-01-01T00:00Z, as the venue says
+    id          text COLLATE "C" NOT NULL,  -- the venue's; '' where it has none
+    price       numeric NOT NULL,  -- NaN where numeric cannot hold it: see digits
+    size        numeric NOT NULL,
+    digits      text,              -- both as received, where numeric does not keep one of them
+    side        text,              -- the taker's: buy, sell
+    action      text NOT NULL,     -- new, corrected, canceled
+    replaces    text,              -- the id of the trade that this is about
+    PRIMARY KEY (tape, number)
+)""",
+        "CREATE UNIQUE INDEX trades_once ON trades (tape, id, time_ns, action) WHERE id <> ''",
+        "CREATE INDEX trades_by_time ON trades (tape, time_ns)",
+        """CREATE TABLE stretches (
+    tape        integer NOT NULL REFERENCES tapes (id),
+    since_ns    bigint NOT NULL,
+    until_ns    bigint NOT NULL,
+    PRIMARY KEY (tape, since_ns)
+)""",
+    ),
 )
 """What brings a schema from version n to n + 1, one tuple of statements each. Only ever appended to."""
 
@@ -106,12 +136,16 @@ _TABLES: Final = (
     "world",
     "sinks",
     "parked",
+    "tapes",
+    "trades",
+    "stretches",
     "wickwire_schema",
 )
 _WANTED: Final = (
     *(("table", name) for name in _TABLES),
     ("index", "closed_by_seq"),
     ("index", "closed_pkey"),
+    ("index", "trades_once"),
     ("view", "candles"),
 )
 # One look at the catalog itself: to_regclass() may answer from a cache of before somebody else's migration

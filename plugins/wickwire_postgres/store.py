@@ -19,7 +19,10 @@ from wickwire import (
     Series,
     SeriesCandle,
     SeriesState,
+    StoredTrade,
     StoreError,
+    Stretch,
+    TradeBatch,
     other_world,
     series_key,
 )
@@ -41,6 +44,8 @@ from wickwire_postgres.driver import (
 from wickwire_postgres.opening import prepare, retain
 from wickwire_postgres.rows import candle_of, hole_of, listed, series_of
 from wickwire_postgres.schema import Layout, quoted, refuse_newer
+from wickwire_postgres.tapes import put, tapes
+from wickwire_postgres.tapes import read as read_trades
 
 __all__ = ["PostgresStore"]
 
@@ -262,6 +267,23 @@ class PostgresStore:
     async def move(self, sink: str, cursor: Cursor) -> None:
         """Keep how far *sink* is."""
         await self._run(f"keep how far the sink {sink} is", lambda one: move(one, sink, cursor))
+
+    async def put_trades(self, batches: Sequence[TradeBatch]) -> int:
+        """Store trades in one transaction and return how many were new."""
+        return await self._run("store trades", lambda one: put(one, batches))
+
+    async def trades(
+        self, series: Series, since_ns: int, until_ns: int, *, after: int = 0, limit: int
+    ) -> Sequence[StoredTrade]:
+        """Return at most *limit* trades that happened in `[since_ns, until_ns)`, in the order they came."""
+        since_ns, until_ns = max(since_ns, _LOWEST), min(until_ns, _HIGHEST)
+        return await self._run(
+            f"read {series}", lambda one: read_trades(one, series, since_ns, until_ns, after, limit)
+        )
+
+    async def tapes(self) -> Mapping[Series, Sequence[Stretch]]:
+        """Return every series of which trades are stored, and where nothing is missing in it."""
+        return await self._run("read which trades there are", tapes)
 
     # ------------------------------------------------------------------------------------- who runs what
 

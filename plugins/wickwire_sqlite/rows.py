@@ -15,11 +15,14 @@ from wickwire import (
     Rung,
     Series,
     SeriesCandle,
+    Side,
+    Trade,
+    TradeAction,
     UsageError,
     series_of_key,
 )
 
-__all__ = ["COLUMNS", "PLACES", "candle_of", "hole_of", "row_of", "series_of"]
+__all__ = ["COLUMNS", "PLACES", "candle_of", "hole_of", "row_of", "series_of", "trade_of", "trade_row"]
 
 COLUMNS: Final = (
     "series, open_ns, close_ns, open, high, low, close, volume, trade_count, vwap, "
@@ -104,6 +107,37 @@ def candle_of(series: Series, row: Sequence[Any]) -> SeriesCandle:
         )
     except (ArithmeticError, KeyError, TypeError) as exc:
         raise sqlite3.DataError(f"a candle of {series} is damaged: {row!r}") from exc
+
+
+def trade_row(trade: Trade) -> tuple[Any, ...]:
+    """Return *trade* as the last seven columns of the table `trades`."""
+    return (
+        trade.time_ns,
+        trade.id,
+        _digits(trade.price),
+        _digits(trade.size),
+        None if trade.side is None else trade.side.value,
+        trade.action.value,
+        trade.replaces,
+    )
+
+
+def trade_of(series: Series, row: Sequence[Any]) -> Trade:
+    """Return the trade of a row as `trade_row` makes it; errors as in `candle_of`."""
+    time_ns, name, price, size, side, action, replaces = row
+    try:
+        return Trade(
+            series.symbol,
+            name,
+            Decimal(price),
+            Decimal(size),
+            None if side is None else Side(side),
+            time_ns,
+            TradeAction(action),
+            replaces,
+        )
+    except (ArithmeticError, TypeError, ValueError) as exc:
+        raise sqlite3.DataError(f"a trade of {series} is damaged: {row!r}") from exc
 
 
 def hole_of(since_ns: int, until_ns: int, kind: str) -> Hole:

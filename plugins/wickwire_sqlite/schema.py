@@ -91,6 +91,35 @@ FROM closed JOIN series ON series.id = closed.series""",
     PRIMARY KEY (sink, seq)
 ) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE tapes (
+    id          INTEGER PRIMARY KEY,
+    venue       TEXT NOT NULL,
+    variant     TEXT NOT NULL,
+    symbol      TEXT NOT NULL,
+    UNIQUE (venue, variant, symbol)
+)""",
+        """CREATE TABLE trades (
+    tape        INTEGER NOT NULL REFERENCES tapes (id),
+    number      INTEGER NOT NULL,  -- the order in which they came
+    time_ns     INTEGER NOT NULL,  -- since 1970-01-01T00:00Z, as the venue says
+    id          TEXT NOT NULL,     -- the venue's; '' where it has none
+    price       TEXT NOT NULL,     -- the digits received, never a float
+    size        TEXT NOT NULL,
+    side        TEXT,              -- the taker's: buy, sell
+    action      TEXT NOT NULL,     -- new, corrected, canceled
+    replaces    TEXT,              -- the id of the trade that this is about
+    PRIMARY KEY (tape, number)
+) WITHOUT ROWID""",
+        "CREATE UNIQUE INDEX trades_once ON trades (tape, id, time_ns, action) WHERE id <> ''",
+        "CREATE INDEX trades_by_time ON trades (tape, time_ns)",
+        """CREATE TABLE stretches (
+    tape        INTEGER NOT NULL REFERENCES tapes (id),
+    since_ns    INTEGER NOT NULL,
+    until_ns    INTEGER NOT NULL,
+    PRIMARY KEY (tape, since_ns)
+) WITHOUT ROWID""",
+    ),
 )
 """What brings a file from schema version n to n + 1, one tuple of statements each. Only ever appended to."""
 

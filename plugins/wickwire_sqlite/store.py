@@ -22,7 +22,10 @@ from wickwire import (
     Series,
     SeriesCandle,
     SeriesState,
+    StoredTrade,
     StoreError,
+    Stretch,
+    TradeBatch,
     other_world,
     series_key,
 )
@@ -31,6 +34,7 @@ from wickwire_sqlite.commit import Known, Writer, holes_of
 from wickwire_sqlite.cursors import cursors, move
 from wickwire_sqlite.rows import COLUMNS, candle_of, hole_of, series_of
 from wickwire_sqlite.schema import connect, explained
+from wickwire_sqlite.tapes import put, read, tapes
 
 __all__ = ["SqliteStore"]
 
@@ -176,6 +180,21 @@ class SqliteStore:
     async def move(self, sink: str, cursor: Cursor) -> None:
         """Keep how far *sink* is."""
         await self._run(f"keep how far the sink {sink} is", partial(move, sink, cursor))
+
+    async def put_trades(self, batches: Sequence[TradeBatch]) -> int:
+        """Store trades in one transaction and return how many were new."""
+        return await self._run("store trades", partial(put, batches))
+
+    async def trades(
+        self, series: Series, since_ns: int, until_ns: int, *, after: int = 0, limit: int
+    ) -> Sequence[StoredTrade]:
+        """Return at most *limit* trades that happened in `[since_ns, until_ns)`, in the order they came."""
+        bounds = after, max(since_ns, _LOWEST), min(until_ns, _HIGHEST), limit
+        return await self._run(f"read {series}", partial(read, series, bounds))
+
+    async def tapes(self) -> Mapping[Series, Sequence[Stretch]]:
+        """Return every series of which trades are stored, and where nothing is missing in it."""
+        return await self._run("read which trades there are", tapes)
 
     # ------------------------------------------------------------------------------------- who runs what
 
