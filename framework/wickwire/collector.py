@@ -62,6 +62,7 @@ class Collector(Outlet):
         *,
         sinks: Mapping[str, str | Sink] | None = None,
         hot: HotMemory | None = None,
+        keep_trades: bool = False,
         registry: Registry | None = None,
         transport: Transport | None = None,
         redirects: Mapping[str, str] | None = None,
@@ -81,6 +82,7 @@ class Collector(Outlet):
             sinks: Where committed candles go beside the store, and the latest quotes too: URLs such as
                 "redis://127.0.0.1", or Sinks, each by the name under which the store keeps how far it is.
             hot: Where the newest candles are kept to be read without asking the store; by default nowhere.
+            keep_trades: Store the trades of all trade series that are collected, too.
             registry: Where adapters are found; by default all that are installed.
             transport: How to reach venues; by default the network.
             redirects: Origin to origin, for the default transport: `{"wss://ws.kraken.com":
@@ -114,6 +116,7 @@ class Collector(Outlet):
                 confined=confined,
                 world=world,
                 hot=hot,
+                keep_trades=keep_trades,
             ),
             registry,
             clock,
@@ -419,6 +422,7 @@ class Collector(Outlet):
             alarm="" if alarm is None else str(alarm),
             holds=self._watchdog.holds,
             consumers=[of_consumer(reader, now_s) for reader in self._audience.readers],
+            stored_trades=0 if self._life.keeper is None else self._life.keeper.stored,
             sinks=[of_sink(delivery, now_s) for delivery in self._deliveries.all],
             events=dict(self._newsroom.counts),
         )

@@ -263,6 +263,7 @@ class Health:
         holds: The last 20 calls that held it for too long, of plugins and others.
         consumers: Every iterator that somebody holds, and every function that is called, but for `on_switch`;
             the quotes of a sink too.
+        stored_trades: Trades that the store took as new since the start.
         sinks: Every sink.
         events: What happened since the start: how often, by the name of the event.
     """
@@ -276,6 +277,7 @@ class Health:
     alarm: str = ""
     holds: Sequence[Hold] = ()
     consumers: Sequence[ConsumerHealth] = ()
+    stored_trades: int = 0
     sinks: Sequence[SinkHealth] = ()
     events: Mapping[str, int] = attrs.field(factory=dict)
 

@@ -12,6 +12,7 @@ from types import TracebackType
 import attrs
 
 from wickwire.audience import Audience
+from wickwire.binding import kind_of
 from wickwire.clock import Clock
 from wickwire.delivery import Deliveries
 from wickwire.errors import ConfigError, GivenUp, UsageError
@@ -24,6 +25,8 @@ from wickwire.roster import DRAIN_S, Roster
 from wickwire.scope import unwrapped
 from wickwire.sink import Sink
 from wickwire.store import MemoryStore, Store, other_world
+from wickwire.tape import Keeper
+from wickwire.trade_store import TradeStore
 from wickwire.transport import Transport
 from wickwire.venues import NOT_RUNNING, Venues
 from wickwire.watchdog import Watchdog
@@ -45,6 +48,7 @@ class Given:
     confined: str
     world: str
     hot: HotMemory | None
+    keep_trades: bool
 
 
 class Lifetime:
@@ -52,6 +56,7 @@ class Lifetime:
 
     Attributes:
         start_seq: The last `seq` of the store when it was opened.
+        keeper: What stores trades; None where these are not kept.
     """
 
     def __init__(
@@ -97,6 +102,8 @@ class Lifetime:
         self._writer: Writer | None = None
         self._transport: Transport | None = None
         self._tasks: asyncio.TaskGroup | None = None
+        self.keeper: Keeper | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self._given_up: GivenUp | None = None
         self._ending = asyncio.Event()
         self._stack = AsyncExitStack()
@@ -144,6 +151,8 @@ class Lifetime:
             if held not in {"", self._given.world}:
                 raise ConfigError(other_world(str(self._given.store), held, self._given.world))
             await self._store.claim(self._given.world)
+            if self._given.keep_trades and not isinstance(self._store, TradeStore):
+                raise ConfigError(f"{kind_of(self._store)} keeps no trades; name another store")
             self.start_seq = await self._store.last_seq()
             if self._given.hot is not None:
                 self._given.hot.attach(self._store, self.start_seq)
@@ -169,6 +178,7 @@ class Lifetime:
             self._alarm = self._tasks.create_task(self._end_loudly(), name="alarm")
             self._looking = self._tasks.create_task(news.run(), name="newsroom")
             self._deliveries.start(self._tasks)
+            self._keep_trades(self._tasks)
             for delivery in self._deliveries.all:
                 if delivery.quotes is not None:
                     self._audience.attach(delivery.quotes, Feed.QUOTES, None, ())
@@ -190,6 +200,8 @@ class Lifetime:
                 self._alarm.cancel()
             self._audience.cancel()
             self._deliveries.cancel()
+            if self._keeping is not None:
+                self._keeping.cancel()
             self._writing.cancel()
             self._looking.cancel()
             self._venues.end()
@@ -217,6 +229,8 @@ class Lifetime:
                 if self._venues.tasks:
                     await asyncio.wait(self._venues.tasks)
                 await self._writer.drain()
+                if self.keeper is not None:
+                    await self.keeper.flush()
                 self._audience.end()
                 await self._audience.ended()
                 await self._deliveries.drained()
@@ -231,6 +245,15 @@ class Lifetime:
             self._given.hot.commit(news)
         self._audience.deliver(news)
         self._deliveries.committed(news)
+
+    def _keep_trades(self, tasks: asyncio.TaskGroup) -> None:
+        """Have trades stored, where that is wanted."""
+        if self._given.keep_trades:
+            store: object = self._store
+            assert isinstance(store, TradeStore), "looked at when it was opened"
+            self.keeper = Keeper(store, self._child_rng())
+            self._keeping = tasks.create_task(self.keeper.run(), name="keeper of trades")
+            self._audience.attach(self.keeper, Feed.TRADES, None, ())
 
     def _open_sinks(self) -> Mapping[str, Sink]:
         return {

@@ -241,7 +241,7 @@ class MemoryStore:
     async def world(self) -> str:
         """Return whose candles these are."""
         self._check_open()
-        return self._world if self._states else ""
+        return self._world if self._states or self._tapes else ""
 
     async def claim(self, world: str) -> None:
         """Commit candles of *world* from now on."""
@@ -264,9 +264,7 @@ class MemoryStore:
     async def commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
         """Apply *changes* and return what is news."""
         self._check_open()
-        if self._states and self._world != self._claimed:
-            raise StoreError(other_world("memory:", self._world, self._claimed))
-        self._world = self._claimed
+        self._check_world()
         news: list[SeriesCandle] = []
         for change in changes:
             series = change.state.series
@@ -342,6 +340,7 @@ class MemoryStore:
     async def put_trades(self, batches: Sequence[TradeBatch]) -> int:
         """Keep trades."""
         self._check_open()
+        self._check_world()
         return sum(self._tapes.setdefault(batch.series, MemoryTape()).put(batch) for batch in batches)
 
     async def trades(
@@ -356,6 +355,11 @@ class MemoryStore:
         """Return where the trades of which series are whole."""
         self._check_open()
         return {series: tuple(tape.stretches) for series, tape in self._tapes.items()}
+
+    def _check_world(self) -> None:
+        if (self._states or self._tapes) and self._world != self._claimed:
+            raise StoreError(other_world("memory:", self._world, self._claimed))
+        self._world = self._claimed
 
     def _check_open(self) -> None:
         if self._closed:

@@ -66,6 +66,7 @@ class Keeper(FeedReader[Trade]):
         self._ends: dict[Series, tuple[int, int]] = {}  # the run that was stored last, and its last time
         self._dropped = 0
         self._full = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._cut: dict[Series, None] = {}  # of these something was lost since their last batch
 
     @property
@@ -107,18 +108,21 @@ class Keeper(FeedReader[Trade]):
 
     async def flush(self) -> None:
         """Store all that waits, for as long as that takes."""
-        while self._noted:
-            taken = [self._noted.popleft() for _ in range(min(len(self._noted), PAGE_ROWS))]
-            batches = self._batches(taken)
-            while True:
-                try:
-                    self.stored += await self._store.put_trades(batches)
-                except StoreError as exc:
-                    self._fails(exc)
-                    await asyncio.sleep(self._retries.failed(exc))
-                else:
-                    break
-            self._works()
+        async with self._turn:
+            while self._noted:
+                taken = [self._noted.popleft() for _ in range(min(len(self._noted), PAGE_ROWS))]
+                await self._put_batches(self._batches(taken))
+
+    async def _put_batches(self, batches: Sequence[TradeBatch]) -> None:
+        while True:
+            try:
+                self.stored += await self._store.put_trades(batches)
+            except StoreError as exc:
+                self._fails(exc)
+                await asyncio.sleep(self._retries.failed(exc))
+            else:
+                self._works()
+                return
 
     def _batches(self, taken: Sequence[_Noted]) -> list[TradeBatch]:
         """Return *taken* by series and run, each with the stretch that it makes or goes on with."""

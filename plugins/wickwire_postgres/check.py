@@ -20,7 +20,9 @@ _LOOK_S: Final = 3_600.0
 
 async def world_of(connection: Connection) -> str:
     """Return whose candles the schema holds; nothing where it knows of no series."""
-    name = await connection.fetchval("SELECT name FROM world WHERE EXISTS (SELECT FROM series)")
+    name = await connection.fetchval(
+        "SELECT name FROM world WHERE EXISTS (SELECT FROM series) OR EXISTS (SELECT FROM tapes)"
+    )
     return name or ""
 
 

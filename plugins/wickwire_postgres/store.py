@@ -270,7 +270,13 @@ class PostgresStore:
 
     async def put_trades(self, batches: Sequence[TradeBatch]) -> int:
         """Store trades in one transaction and return how many were new."""
-        return await self._run("store trades", lambda one: put(one, batches))
+
+        async def write(connection: Connection) -> int:
+            async with connection.transaction():
+                await self._settle(connection)
+                return await put(connection, batches)
+
+        return await self._run("store trades", write)
 
     async def trades(
         self, series: Series, since_ns: int, until_ns: int, *, after: int = 0, limit: int

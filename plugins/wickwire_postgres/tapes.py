@@ -43,19 +43,18 @@ _HIGHEST: Final = 2**63 - 1
 
 
 async def put(connection: Connection, batches: Sequence[TradeBatch]) -> int:
-    """Store *batches* in one transaction; return how many trades were new."""
+    """Store *batches* inside a transaction; return how many trades were new."""
     new = 0
-    async with connection.transaction():
-        for batch in sorted(batches, key=lambda one: one.series):  # all lock in one order
-            tape = await connection.fetchval(_LOCK, *series_key(batch.series)[:3])
-            last = await connection.fetchval(_LAST, tape)
-            if batch.trades:
-                rows = [(last + place, *_row(one)) for place, one in enumerate(batch.trades, 1)]
-                columns = [list(column) for column in zip(*rows, strict=True)]
-                told = await connection.execute(_PUT, tape, *columns)
-                new += int(told.rsplit(" ", 1)[1])
-            if batch.stretch is not None:
-                await _stretch(connection, tape, batch.stretch)
+    for batch in sorted(batches, key=lambda one: one.series):  # all lock in one order
+        tape = await connection.fetchval(_LOCK, *series_key(batch.series)[:3])
+        last = await connection.fetchval(_LAST, tape)
+        if batch.trades:
+            rows = [(last + place, *_row(one)) for place, one in enumerate(batch.trades, 1)]
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            told = await connection.execute(_PUT, tape, *columns)
+            new += int(told.rsplit(" ", 1)[1])
+        if batch.stretch is not None:
+            await _stretch(connection, tape, batch.stretch)
     return new
 
 

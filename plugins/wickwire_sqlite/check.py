@@ -18,7 +18,9 @@ _THINGS: Final = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqli
 
 def world_of(connection: sqlite3.Connection) -> str:
     """Return whose candles the file holds; nothing where it knows of no series."""
-    if connection.execute("SELECT NOT EXISTS (SELECT 1 FROM series)").fetchone()[0]:
+    if connection.execute(
+        "SELECT NOT EXISTS (SELECT 1 FROM series) AND NOT EXISTS (SELECT 1 FROM tapes)"
+    ).fetchone()[0]:
         return ""
     [name] = connection.execute("SELECT name FROM world").fetchone()
     return str(name)

@@ -183,7 +183,7 @@ class SqliteStore:
 
     async def put_trades(self, batches: Sequence[TradeBatch]) -> int:
         """Store trades in one transaction and return how many were new."""
-        return await self._run("store trades", partial(put, batches))
+        return await self._run("store trades", partial(self._put_trades, batches))
 
     async def trades(
         self, series: Series, since_ns: int, until_ns: int, *, after: int = 0, limit: int
@@ -265,6 +265,12 @@ class SqliteStore:
             news = Writer(connection, known).apply(changes)
         self._known, self._data_version = known, version
         return news
+
+    def _put_trades(self, batches: Sequence[TradeBatch], connection: sqlite3.Connection) -> int:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            self._settle(connection)
+            return put(batches, connection)
 
     def _settle(self, connection: sqlite3.Connection) -> None:
         """Write down whose candles these are, where nothing is known of any; nobody else can do so now."""

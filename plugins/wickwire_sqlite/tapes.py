@@ -26,20 +26,18 @@ FROM tapes LEFT JOIN stretches ON tape = id ORDER BY venue, variant, symbol, sin
 
 
 def put(batches: Sequence[TradeBatch], connection: sqlite3.Connection) -> int:
-    """Store *batches* in one transaction; return how many trades were new."""
+    """Store *batches* inside a transaction; return how many trades were new."""
     new = 0
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
-        for batch in batches:
-            tape = _tape(batch.series, connection)
-            if tape is None:
-                tape = connection.execute(_ADD, series_key(batch.series)[:3]).lastrowid
-                assert tape is not None
-            [last] = connection.execute(_LAST, (tape,)).fetchone()
-            rows = [(tape, last + place, *trade_row(one)) for place, one in enumerate(batch.trades, 1)]
-            new += connection.executemany(_PUT, rows).rowcount if rows else 0
-            if batch.stretch is not None:
-                _stretch(tape, batch.stretch, connection)
+    for batch in batches:
+        tape = _tape(batch.series, connection)
+        if tape is None:
+            tape = connection.execute(_ADD, series_key(batch.series)[:3]).lastrowid
+            assert tape is not None
+        [last] = connection.execute(_LAST, (tape,)).fetchone()
+        rows = [(tape, last + place, *trade_row(one)) for place, one in enumerate(batch.trades, 1)]
+        new += connection.executemany(_PUT, rows).rowcount if rows else 0
+        if batch.stretch is not None:
+            _stretch(tape, batch.stretch, connection)
     return new
 
 

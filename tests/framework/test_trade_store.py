@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from tests.framework.test_store import STORES
 from wickwire import (
+    REAL,
     Series,
     Side,
     Store,
     StoredTrade,
+    StoreError,
     Stretch,
     Trade,
     TradeAction,
@@ -128,8 +130,21 @@ def test_trades_are_no_series_of_candles(store):
         async with opened(store) as trades:
             await trades.put_trades([batch(trade(1), stretch=Stretch(1, 1))])
             assert [] == list(await store.states())
-            assert "" == await store.world()
+            assert REAL == await store.world()
             assert [] == list(await store.check())
+
+    asyncio.run(main())
+
+
+def test_trades_of_two_worlds_never_get_into_one_store(store):
+    async def main():
+        async with opened(store) as trades:
+            await store.claim("simulated venues, seed 7")
+            await trades.put_trades([batch(trade(1))])
+            await store.claim(REAL)
+            with pytest.raises(StoreError, match="seed 7"):
+                await trades.put_trades([batch(trade(2))])
+            assert 1 == len(await trades.trades(BTC, 0, 100, limit=9))
 
     asyncio.run(main())
 
