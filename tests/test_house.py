@@ -183,7 +183,7 @@ def test_importing_wickwire_loads_what_adapters_need_and_no_more(imported):
         f"wickwire.{name}"
         for name in (
             *("conversation", "description", "endpoint", "errors", "events", "hookspecs", "instants", "laws"),
-            *("model", "series", "shapes", "sink", "store", "store_keys", "timeframe"),
+            *("model", "series", "shapes", "sink", "store", "store_keys", "timeframe", "trade_store"),
         )
     }
     assert set() == heavy & {*loaded}

@@ -4,7 +4,8 @@ This is the face: what is neither here nor in `wickwire.simulate` or `wickwire.f
 notice. Who embeds the framework begins at `Collector`, which takes and gives the rest; who writes an
 adapter, at `hookimpl` and docs/hooks.md. A store of one's own needs `Store`, `Change`, `Closing`, `Loaded`,
 `SeriesState`, `Verdict`, `TAIL`, `REAL`, `judge`, `settled`, `confirmed`, `series_key`, `series_of_key`,
-`changed_holes`, `other_world` and `shown_store`, and nobody else does: docs/stores.md. A sink needs `Sink`
+`changed_holes`, `other_world` and `shown_store`, and nobody else does: docs/stores.md; one that keeps
+trades too, `TradeStore`, `TradeBatch`, `Stretch`, `StoredTrade` and `joined_stretches`. A sink needs `Sink`
 or `QuoteSink`, `SinkError` and `Poisoned`: docs/sinks.md. `Session` is a kind of grid, as `Utc`, `Zone` and
 `Unknown` are.
 """
@@ -160,6 +161,7 @@ if TYPE_CHECKING:
     from wickwire.queues import Policy
     from wickwire.registry import Registry, load_adapter
     from wickwire.retry import Backoff
+    from wickwire.tape import rebuilt
     from wickwire.transport import Stream, Transport
     from wickwire.watchdog import Hold, HungHook, Watchdog
 
@@ -323,6 +325,7 @@ __all__ = [
     "load_adapter",
     "other_world",
     "parse_instant",
+    "rebuilt",
     "retry_after_s",
     "series_key",
     "series_of_key",
@@ -349,6 +352,7 @@ _LATE = {
     "Health": "wickwire.health",
     "SeriesHealth": "wickwire.health",
     "SinkHealth": "wickwire.health",
+    "rebuilt": "wickwire.tape",
     "VenueHealth": "wickwire.health",
     "Bound": "wickwire.hot",
     "Held": "wickwire.hot",

@@ -134,6 +134,7 @@ class Config:
         series: What to collect where the command names nothing, in order of importance.
         priority: Series that go before others, under the names by which they are collected.
         store: URL of the store; None leaves the choice to the command.
+        keep_trades: Store the trades of trade series, too.
         sinks: URLs of where else committed candles go, and the latest quotes, by a name of the user's.
         collector: How the collector itself behaves.
         plugins: Which plugins may be loaded.
@@ -145,6 +146,7 @@ class Config:
     priority: tuple[Series, ...] = ()
     store: str | None = None
     sinks: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    keep_trades: bool = False
     collector: CollectorConfig = attrs.field(factory=CollectorConfig)
     plugins: PluginsConfig = attrs.field(factory=PluginsConfig)
     venues: Mapping[str, VenueConfig] = attrs.field(factory=dict)

@@ -28,7 +28,7 @@ HOST = named("""
     Adapter Audited Backoff Bound CandleReader Clock Collector Condition ConnectionHealth ConsumerHealth Cost
     EventListener EventReader FallBack FeedReader Health Held Hold Hot HotMemory HungHook Listener News
     Plan Policy Registry Rotation SeriesHealth SeriesReader SinkHealth Stream SubscriptionHealth Switch
-    SystemClock Transport VenueHealth Watchdog load_adapter
+    SystemClock Transport VenueHealth Watchdog load_adapter rebuilt
 """)
 EVENTS = named("""
     CandleParked ConditionChanged ConnectionChanged ConnectionLost ConsumerLoses Doubted FrameRefused
@@ -51,8 +51,9 @@ BORDER = named("""
     VenueStatus hookimpl retry_after_s
 """)
 STORE_AUTHORS = named("""
-    Change Closing Cursor Loaded Parked REAL SeriesState Store TAIL Verdict changed_holes confirmed judge
-    other_world series_key series_of_key settled shown_store
+    Change Closing Cursor Loaded Parked REAL SeriesState Store StoredTrade Stretch TAIL TradeBatch TradeStore
+    Verdict changed_holes confirmed joined_stretches judge other_world series_key series_of_key settled
+    shown_store
 """)
 
 SINK_AUTHORS = named("Poisoned QuoteSink Sink")

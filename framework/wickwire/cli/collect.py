@@ -78,6 +78,7 @@ falls due at once."""
     metavar="FILE",
     help="Record what the venue says.",
 )
+@click.option("--keep-trades", is_flag=True, help="Store the trades of trade series, too.")
 @store_option
 @sink_option
 @config_option
@@ -96,6 +97,7 @@ def collect(
     at: Moment | None,
     redirects: tuple[tuple[str, str], ...],
     record: Path | None,
+    keep_trades: bool,
     store: str | None,
     sinks: tuple[tuple[str, str], ...],
     config_file: str | None,
@@ -124,6 +126,7 @@ def collect(
         series=settings.wanted(series),
         store=settings.store_url(store),
         sinks=named_once(sinks),
+        keep_trades=keep_trades or settings.config.keep_trades,
         since=since,
         until=until,
         patience_ns=LINGER_NS if inside and inside.started_ns is None else PATIENCE_NS,
@@ -202,6 +205,7 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
             job.series,
             world,
             sinks=made_sinks(job),
+            keep_trades=job.keep_trades,
             seed=job.seed,
             whose=job.world,
             transport=transport,

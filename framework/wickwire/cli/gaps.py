@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from wickwire.cli.door import ExitCode
+from wickwire.cli.importing import supports
 from wickwire.cli.lines import echo_json
 from wickwire.cli.options import (
     Moment,
@@ -20,7 +21,8 @@ from wickwire.cli.options import (
 )
 from wickwire.cli.settings import read_settings
 from wickwire.cli.stored import Gaps, gaps_of, known_until, reading, states_of
-from wickwire.cli.tables import gaps_table, show
+from wickwire.cli.tables import gaps_table, show, verified_table
+from wickwire.cli.verifying import Verified, verified, verified_json
 from wickwire.clock import SystemClock
 from wickwire.model import Series, iso
 
@@ -28,6 +30,7 @@ __all__ = ["gaps", "gaps_json"]
 
 
 @click.command()
+@click.option("--verify", is_flag=True, help="Also compare candles with what stored trades make of them.")
 @range_options
 @store_option
 @config_option
@@ -35,6 +38,7 @@ __all__ = ["gaps", "gaps_json"]
 @series_argument
 def gaps(
     series: tuple[Series, ...],
+    verify: bool,
     since: Moment | None,
     until: Moment | None,
     store: str | None,
@@ -46,22 +50,37 @@ def gaps(
     Where no series is written: of those of the config, else of all that the store holds.
 
     The exit status is 4 when something is missing. Buckets that the venue proved to be empty are no holes.
+
+    With --verify, candles are compared with trades where these were kept (`wickwire collect --keep-trades`)
+    and nothing is missing between them; where they differ the exit status is 4, too.
     """
     settings = read_settings(config_file)
     now_ns = SystemClock().now_ns()
 
-    async def look() -> list[Gaps]:
+    async def look() -> list[tuple[Gaps, Verified | None]]:
         async with reading(settings, store) as opened:
             states = await states_of(settings, opened, series)
             since_ns, until_ns = range_ns(since, until, now_ns, end_ns=known_until(states))
-            return [await gaps_of(opened, state, since_ns, until_ns) for state in states]
+            found = [await gaps_of(opened, state, since_ns, until_ns) for state in states]
+            if not verify:
+                return [(one, None) for one in found]
+            support_of = supports(settings)
+            return [
+                (one, await verified(opened, one.series, support_of, one.since_ns, one.until_ns))
+                for one in found
+            ]
 
-    found = asyncio.run(look())
+    looked = asyncio.run(look())
+    found, compared = [one for one, _ in looked], [one for _, one in looked if one is not None]
     if as_json:
-        echo_json([gaps_json(one) for one in found], indent=2)
+        more = [{"verified": verified_json(one)} if verify else {} for _, one in looked]
+        echo_json([gaps_json(one) | told for one, told in zip(found, more, strict=True)], indent=2)
     else:
         show(gaps_table(found))
-    return ExitCode.HOLES if any(one.lacking for one in found) else ExitCode.DONE
+        if verify:
+            show(verified_table(compared) if compared else "No trades of these series are stored.")
+    wrong = any(one.lacking for one in found) or any(one.differing for one in compared)
+    return ExitCode.HOLES if wrong else ExitCode.DONE
 
 
 def gaps_json(found: Gaps) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Job:
         series: What to collect.
         store: URL of the store.
         sinks: Where candles go beside it, by name; beside those of the config, where the venues are real.
+        keep_trades: Store trades, too.
         since: From when on, where it matters.
         until: Until when, where it matters.
         patience_ns: How long after that a candle may take to be proven closed.
@@ -58,6 +59,7 @@ class Job:
     series: Sequence[Series]
     store: str
     sinks: Mapping[str, str] = attrs.field(factory=dict, repr=False)  # a URL may hold a password
+    keep_trades: bool = False
     since: Moment | None = None
     until: Moment | None = None
     patience_ns: int = PATIENCE_NS

@@ -297,6 +297,7 @@ class Settings:
         world: World,
         *,
         sinks: Mapping[str, Sink] | None = None,
+        keep_trades: bool = False,
         seed: int | None,
         whose: str,
         transport: Transport | None = None,
@@ -308,6 +309,7 @@ class Settings:
             series: What it will be asked to add.
             world: Where the venues are.
             sinks: Where candles go beside the store.
+            keep_trades: Store trades, too.
             seed: Of its jitter; None for any.
             whose: Whose candles these are, for the store.
             transport: How to reach the venues, where that is not the usual way.
@@ -318,6 +320,7 @@ class Settings:
         return Collector(
             store,
             sinks=sinks,
+            keep_trades=keep_trades,
             registry=self.registry,
             transport=transport,
             redirects=world.redirects,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wickwire.cli.outlet import OutletFile
     from wickwire.cli.stored import Gaps
     from wickwire.cli.truth import Verdict
+    from wickwire.cli.verifying import Verified
     from wickwire.fallback import FallBack
     from wickwire.planner import Plan
     from wickwire.registry import Listed
@@ -44,6 +45,7 @@ __all__ = [
     "sinks_table",
     "troubles",
     "verdict_table",
+    "verified_table",
 ]
 
 _PLAIN_WIDTH: Final = 200
@@ -214,6 +216,17 @@ def gaps_table(found: Sequence[Gaps]) -> RenderableType:
         for hole in one.holes:
             since, until = text(_instant(hole.since_ns)), text(_instant(hole.until_ns))
             rows.add_row(text(f"  {hole.kind.value}"), since, until)
+    return rows
+
+
+def verified_table(found: Sequence[Verified]) -> RenderableType:
+    """Return what comparing with trades found, one series a row, with what differs below it."""
+    rows = table("series", "buckets", "differ", "how", wide="how")
+    for one in found:
+        count = text(len(one.differing), "bold red" if one.differing else "green")
+        rows.add_row(text(one.series), text(one.buckets), count, text(""))
+        for each in one.differing:
+            rows.add_row(text(f"  {_instant(each.made.open_ns)}"), text(""), text(""), text(each.what))
     return rows
 
 
