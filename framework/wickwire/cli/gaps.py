@@ -78,6 +78,7 @@ def gaps(
     else:
         show(gaps_table(found))
         if verify:
+            click.echo()
             show(verified_table(compared) if compared else "No trades of these series are stored.")
     wrong = any(one.lacking for one in found) or any(one.differing for one in compared)
     return ExitCode.HOLES if wrong else ExitCode.DONE
