@@ -405,7 +405,7 @@ class Collector(Outlet):
 
     def health(self) -> Health:
         """Say how everything is doing, at this moment."""
-        writer, alarm = self._life.writer, self._watchdog.alarm
+        writer, alarm, keeper = self._life.writer, self._watchdog.alarm, self._life.keeper
         venues, now_s = self._venues.scopes, loop_s()
         now_ns = self._clock.now_ns()
         candles = [
@@ -418,11 +418,11 @@ class Collector(Outlet):
             venues=[of_venue(scope, venue, alarm) for scope, venue in venues.items()],
             committed=writer.committed,
             batches=writer.batches,
-            store_trouble=writer.trouble,
+            store_trouble=writer.trouble or ("" if keeper is None else keeper.trouble),
             alarm="" if alarm is None else str(alarm),
             holds=self._watchdog.holds,
             consumers=[of_consumer(reader, now_s) for reader in self._audience.readers],
-            stored_trades=0 if self._life.keeper is None else self._life.keeper.stored,
+            stored_trades=0 if keeper is None else keeper.stored,
             sinks=[of_sink(delivery, now_s) for delivery in self._deliveries.all],
             events=dict(self._newsroom.counts),
         )

@@ -160,6 +160,7 @@ def test_a_store_that_takes_nothing_for_minutes_gets_it_all_later() -> None:
         await asyncio.sleep(300)
         [waits] = [one for one in collector.health().consumers if one.name == "trades to be stored"]
         assert waits.waiting > 0
+        assert "store: locked" == collector.health().store_trouble
         stage.store.locked = False
         await asyncio.sleep(240)
 
