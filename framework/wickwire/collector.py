@@ -14,7 +14,7 @@ from wickwire.audit import Audit, Audited
 from wickwire.calendars import Calendars
 from wickwire.clock import Clock, SystemClock, loop_s
 from wickwire.closer import Closer
-from wickwire.delivery import Deliveries
+from wickwire.deliveries import Deliveries
 from wickwire.description import Account
 from wickwire.errors import PlanError, UsageError
 from wickwire.fallback import FallBack
@@ -423,6 +423,8 @@ class Collector(Outlet):
             holds=self._watchdog.holds,
             consumers=[of_consumer(reader, now_s) for reader in self._audience.readers],
             stored_trades=0 if keeper is None else keeper.stored,
-            sinks=[of_sink(delivery, now_s) for delivery in self._deliveries.all],
+            sinks=[
+                of_sink(one, self._deliveries.quotes.get(one.name), now_s) for one in self._deliveries.all
+            ],
             events=dict(self._newsroom.counts),
         )

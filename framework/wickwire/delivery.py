@@ -10,37 +10,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
-import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
 
-from wickwire.binding import described
 from wickwire.clock import Clock, loop_s
-from wickwire.errors import ConfigError, SinkError, StoreError
-from wickwire.fanout import QuoteReader
+from wickwire.errors import SinkError, StoreError
 from wickwire.model import SeriesCandle
 from wickwire.news import CandleParked, SinkChanged, Tell
 from wickwire.retry import Backoff, Retries
-from wickwire.sink import Cursor, Parked, Poisoned, QuoteSink, Sink
-from wickwire.store import Store, shown_store
+from wickwire.sink import Cursor, Parked, Poisoned
+from wickwire.sink_calls import SinkBug, SinkCalls, clean
+from wickwire.store import Store
 
-__all__ = ["Deliveries", "Delivery"]
+__all__ = ["Delivery"]
 
 log = logging.getLogger(__name__)
 
 PAGE_ROWS: Final = 500
 """How many candles are put into a sink at once."""
-
-PUT_S: Final = 60.0
-"""A sink that answers nothing for so long is taken for one that is away."""
-
-CLOSE_S: Final = 1.0
-"""So long a collector that ends waits for its sinks to be closed, and for their places to be kept."""
 
 KEPT_S: Final = 1.0
 """How often the store is told how far a sink is, at most: after a death so much is put again."""
@@ -48,17 +37,8 @@ KEPT_S: Final = 1.0
 STRANGERS_S: Final = 10.0
 """How often is looked what other processes have committed to the same store, where nothing else wakes it."""
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-
 SOUGHT_ROWS: Final = 5_000
 """So far is looked for a candle of another series, to see whether it is the series or the sink."""
-
-MOST_SAID: Final = 500
-"""So much is kept of what it says."""
-
-
-class _Bug(Exception):
-    """A sink raised what it must not."""
 
 
 class Delivery:
@@ -69,26 +49,19 @@ class Delivery:
         cursor: Up to where everything was put, and what was parked.
         delivered: How many candles it took since the start, repeats included.
         trouble: What it said last, while it takes nothing; empty when it works.
-        quotes_trouble: What it said of quotes last, while it takes none; empty when it does, or gets none.
-        quotes: The latest quotes that wait for it; None where it takes none.
     """
 
-    def __init__(
-        self, name: str, sink: Sink, store: Store, clock: Clock, rng: random.Random, tell: Tell
-    ) -> None:
-        """Feed *sink* from *store*; nothing happens before `open`."""
-        self.name = name
+    def __init__(self, calls: SinkCalls, store: Store, clock: Clock, rng: random.Random, tell: Tell) -> None:
+        """Feed a sink by *calls* from *store*; nothing happens before `open`."""
+        self.name = calls.name
         self.cursor = Cursor(seq=0)
         self.delivered = 0
         self.trouble = ""
-        self.quotes_trouble = ""
-        self.quotes = QuoteReader(name) if isinstance(sink, QuoteSink) else None
-        self._sink = sink
+        self._calls = calls
         self._store = store
         self._clock = clock
         self._tell = tell
         self._retries = Retries(Backoff(first_s=0.5, cap_s=60.0), rng)
-        self._quote_retries = Retries(Backoff(first_s=0.5, cap_s=10.0), rng)
         self._more = asyncio.Event()
         self._idle = asyncio.Event()
         self._last_seq = 0
@@ -117,7 +90,7 @@ class Delivery:
             SinkError: It will not work until somebody mends what the text names.
             StoreError: Its cursor cannot be read.
         """
-        await self._in_time(self._sink.open())
+        await self._calls.open()
         known = (await self._store.cursors()).get(self.name)
         self.cursor = self._kept = known or Cursor(seq=start_seq)
         if known is None:  # also before the first candle: what comes while it is down is put when it is back
@@ -131,11 +104,9 @@ class Delivery:
         except StoreError as exc:
             log.warning("sink's place not kept", extra={"sink": self.name, "why": str(exc)})
         try:
-            await self._sink.aclose()
+            await self._calls.close()
         except SinkError as exc:
             log.warning("sink not closed", extra={"sink": self.name, "why": str(exc)})
-        except Exception as exc:  # noqa: BLE001 - a plugin's; whatever it is, the store is still to be closed
-            log.error("sink has a bug", extra={"sink": self.name, "why": _clean(_bug_of(exc))})  # noqa: TRY400 - same
 
     def committed(self, news: Sequence[SeriesCandle]) -> None:
         """Note that there is something to put."""
@@ -222,32 +193,17 @@ class Delivery:
                 [row] = [row for row in wanted if row.seq == exc.seq]
                 self._refuse(row, str(exc))
                 wanted.remove(row)
-            except _Bug as bug:
+            except SinkBug as bug:
                 await self._put_one_by_one(wanted, bug)
                 break
         self._move(rows[-1].seq)
 
     async def _put_once(self, rows: Sequence[SeriesCandle]) -> None:
-        """Put *rows*.
-
-        Raises:
-            SinkError: It is away, or does not answer.
-            Poisoned: One of them will never be taken.
-            _Bug: It raised something else.
-        """
-        try:
-            await self._in_time(self._sink.put(rows))
-        except Poisoned as exc:
-            if all(row.seq != exc.seq for row in rows):
-                raise SinkError(f"{exc} (it named the candle {exc.seq}, which was not put)") from exc
-            raise
-        except (SinkError, OSError) as exc:  # a broken connection is no bug, and no candle's fault
-            raise exc if isinstance(exc, SinkError) else SinkError(self._said(described(exc))) from exc
-        except Exception as exc:
-            raise _Bug(_bug_of(exc)) from exc
+        """Put *rows*; raises as `SinkCalls.put` does."""
+        await self._calls.put(rows)
         self.delivered += len(rows)
 
-    async def _put_one_by_one(self, rows: Sequence[SeriesCandle], bug: _Bug) -> None:
+    async def _put_one_by_one(self, rows: Sequence[SeriesCandle], bug: SinkBug) -> None:
         """Find out on which of *rows* the sink fails, and take the others in their order.
 
         Raises:
@@ -262,10 +218,10 @@ class Delivery:
                 await self._put_once([row])
             except Poisoned as exc:
                 self._refuse(row, str(exc))
-            except _Bug as exc:
+            except SinkBug as exc:
                 bad.append((row, str(exc)))
         if len(bad) == len(rows) and not await self._takes_another(rows):
-            raise SinkError(self._said(f"it fails on every candle: {bug}"))
+            raise SinkError(self._calls.said(f"it fails on every candle: {bug}"))
         for row, why in bad:
             self._refuse(row, why)
 
@@ -277,13 +233,13 @@ class Delivery:
         try:
             if other is not None:
                 await self._put_once([other])
-        except (Poisoned, _Bug):
+        except (Poisoned, SinkBug):
             return False
         return other is not None
 
     def _refuse(self, row: SeriesCandle, why: str) -> None:
         """Leave *row* out from now on."""
-        why = _clean(why)
+        why = clean(why)
         parked = Parked(series=row.series, open_ns=row.open_ns, seq=row.seq, why=why)
         self.cursor = self.cursor.park(parked)
         log.error("candle parked", extra={"sink": self.name, "series": str(row.series), "why": why})
@@ -301,8 +257,8 @@ class Delivery:
                 continue  # it was revised, and the revision is put in its turn; or it is not stored any more
             try:
                 await self._put_once(rows)
-            except (Poisoned, _Bug) as exc:
-                left.append(attrs.evolve(one, why=_clean(str(exc))))
+            except (Poisoned, SinkBug) as exc:
+                left.append(attrs.evolve(one, why=clean(str(exc))))
         self.cursor = attrs.evolve(self.cursor, parked=tuple(left))
 
     def _move(self, seq: int) -> None:
@@ -324,24 +280,6 @@ class Delivery:
             await self._store.move(self.name, moved)
             self._kept, self._kept_s = moved, loop_s()
 
-    async def _in_time(self, doing: Awaitable[None]) -> None:
-        limit = asyncio.timeout(PUT_S)
-        try:
-            async with limit:
-                await doing
-        except TimeoutError as exc:
-            if not limit.expired():
-                raise
-            raise SinkError(self._said(f"no answer within {PUT_S:g} s")) from exc
-        except asyncio.CancelledError as exc:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise SinkError(self._said("it cancelled itself")) from exc
-
-    def _said(self, why: str) -> str:
-        return f"sink {self.name!r}: {_clean(why)}"
-
     def _fails(self, why: str) -> None:
         self._idle.set()  # nobody waits for one that is away
         if why != self.trouble:
@@ -357,116 +295,3 @@ class Delivery:
     def _change(self, trouble: str) -> None:
         self.trouble = trouble
         self._tell(SinkChanged(sink=self.name, at_ns=self._clock.now_ns(), trouble=trouble))
-
-    # ---------------------------------------------------------------------------------------------- quotes
-
-    async def run_quotes(self) -> None:
-        """Put the latest quotes, for ever; newer ones replace those that wait while it is slow or away."""
-        assert self.quotes is not None
-        assert isinstance(self._sink, QuoteSink)
-        while True:
-            quotes = await self.quotes.gather()
-            try:
-                await self._in_time(self._sink.put_quotes(quotes))
-            except (SinkError, OSError) as exc:
-                self.quotes.give_back(quotes)
-                self._quotes_fail(str(exc))
-                await asyncio.sleep(self._quote_retries.failed(SinkError(str(exc))))
-            except Exception as exc:  # noqa: BLE001 - a plugin's; the next ones may be others
-                self._quotes_fail(f"it has a bug: {_bug_of(exc)}")
-                await asyncio.sleep(self._quote_retries.failed(SinkError("a bug")))
-            else:
-                self._quote_retries.succeeded()
-                self._quotes_fail("")
-
-    def _quotes_fail(self, why: str) -> None:
-        """Tell what is wrong with its quotes, or that nothing is any more, where that is news."""
-        why = _clean(why)
-        if why != self.quotes_trouble:
-            log.warning(
-                "sink takes no quotes" if why else "sink takes quotes", extra={"sink": self.name, "why": why}
-            )
-            self.quotes_trouble = why
-            trouble = f"quotes: {why}" if why else self.trouble
-            self._tell(SinkChanged(sink=self.name, at_ns=self._clock.now_ns(), trouble=trouble))
-
-
-def _clean(why: str) -> str:
-    """Return what a sink said as stores and logs take it: printable, without secrets, and not too long."""
-    return shown_store(str(SinkError(why)))[:MOST_SAID]
-
-
-def _bug_of(error: Exception) -> str:
-    """Return what was raised, and where."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{described(error)}{place}"
-
-
-class Deliveries:
-    """All sinks of one collector."""
-
-    def __init__(self, clock: Clock, tell: Tell) -> None:
-        """Begin with none."""
-        self._clock = clock
-        self._tell = tell
-        self._tasks: list[asyncio.Task[None]] = []
-        self.all: list[Delivery] = []
-
-    async def open(
-        self,
-        sinks: Mapping[str, Sink],
-        store: Store,
-        start_seq: int,
-        stack: AsyncExitStack,
-        child_rng: Callable[[], random.Random],
-    ) -> None:
-        """Open *sinks*, to be closed by *stack*; those of before are forgotten.
-
-        Raises:
-            ConfigError: A name is none that a store could keep.
-            SinkError: As `Delivery.open` does.
-            StoreError: The same.
-        """
-        self.all, self._tasks = [], []
-        stack.push_async_callback(self._close)
-        for name, sink in sinks.items():
-            if not _NAME.fullmatch(name):
-                raise ConfigError(
-                    f"sink {name!r:.80}: its name has to be of letters, digits, '-', '_' and '.', a letter "
-                    "or digit first, 64 at most"
-                )
-            delivery = Delivery(name, sink, store, self._clock, child_rng(), self._tell)
-            self.all.append(delivery)
-            await delivery.open(start_seq)
-
-    async def _close(self) -> None:
-        """Close all together, in the time there is."""
-        try:
-            async with asyncio.timeout(CLOSE_S), asyncio.TaskGroup() as tasks:
-                for one in self.all:
-                    tasks.create_task(one.close(), name=f"close sink {one.name}")
-        except TimeoutError:
-            log.warning("sinks not closed", extra={"why": f"they took longer than {CLOSE_S:g} s"})
-
-    def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Begin to put."""
-        for one in self.all:
-            self._tasks.append(tasks.create_task(one.run(), name=f"sink {one.name}"))
-            if one.quotes is not None:
-                self._tasks.append(tasks.create_task(one.run_quotes(), name=f"quotes of sink {one.name}"))
-
-    def committed(self, news: Sequence[SeriesCandle]) -> None:
-        """Note what was just committed."""
-        for one in self.all:
-            one.committed(news)
-
-    async def drained(self) -> None:
-        """Return when everything committed so far is in every sink that takes anything."""
-        for one in self.all:
-            await one.drained()
-
-    def cancel(self) -> None:
-        """Put nothing any more."""
-        for task in self._tasks:
-            task.cancel()

@@ -10,6 +10,7 @@ import attrs
 
 from wickwire.closer import Closer
 from wickwire.condition import LIVE_S
+from wickwire.deliveries import QuoteDelivery
 from wickwire.delivery import Delivery
 from wickwire.endpoint import Topic
 from wickwire.fanout import AnyFeedRoute, Reader
@@ -359,7 +360,7 @@ def of_consumer(reader: Reader[Any], now_s: float) -> ConsumerHealth:
     )
 
 
-def of_sink(delivery: Delivery, now_s: float) -> SinkHealth:
+def of_sink(delivery: Delivery, quotes: QuoteDelivery | None, now_s: float) -> SinkHealth:
     """Return how a sink is doing at *now_s*, in the loop's time."""
     return SinkHealth(
         name=delivery.name,
@@ -370,7 +371,7 @@ def of_sink(delivery: Delivery, now_s: float) -> SinkHealth:
         parked=delivery.cursor.parked,
         left_out=delivery.cursor.left_out,
         trouble=delivery.trouble,
-        quotes_trouble=delivery.quotes_trouble,
+        quotes_trouble="" if quotes is None else quotes.trouble,
     )
 
 

@@ -14,7 +14,7 @@ import attrs
 from wickwire.audience import Audience
 from wickwire.binding import kind_of
 from wickwire.clock import Clock
-from wickwire.delivery import Deliveries
+from wickwire.deliveries import Deliveries
 from wickwire.errors import ConfigError, GivenUp, UsageError
 from wickwire.hot import HotMemory
 from wickwire.logs import speak
@@ -179,9 +179,8 @@ class Lifetime:
             self._looking = self._tasks.create_task(news.run(), name="newsroom")
             self._deliveries.start(self._tasks)
             self._keep_trades(self._tasks)
-            for delivery in self._deliveries.all:
-                if delivery.quotes is not None:
-                    self._audience.attach(delivery.quotes, Feed.QUOTES, None, ())
+            for taken in self._deliveries.quotes.values():
+                self._audience.attach(taken.quotes, Feed.QUOTES, None, ())
             self._roster.start(self._store, self._writer)
             self._stack = stack.pop_all()
 

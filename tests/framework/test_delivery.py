@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 
 import attrs
@@ -12,98 +12,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.framework.test_collector import Kept, World, accepted, play
+from tests.framework.shelves import Shelf
+from tests.framework.test_collector import Kept
 from wickwire import (
     DAY_NS,
     MINUTE_NS,
     Candle,
     Change,
     Closing,
-    ConfigError,
     Cursor,
     Evidence,
     Poisoned,
-    Quote,
     Rung,
     Series,
     SeriesCandle,
     SeriesState,
-    SinkError,
     StoreError,
     Timeframe,
 )
-from wickwire.collector import Collector
-from wickwire.delivery import KEPT_S, PAGE_ROWS, PUT_S, STRANGERS_S, Delivery
+from wickwire.delivery import KEPT_S, PAGE_ROWS, STRANGERS_S, Delivery
 from wickwire.news import CandleParked, News, SinkChanged
 from wickwire.simulate.loops import run_virtual, running_clock
 from wickwire.sink import MOST_PARKED
+from wickwire.sink_calls import PUT_S, SinkCalls
 
 PAIR = [Series("kraken", symbol, Timeframe.parse("1m")) for symbol in ("A", "B")]
-
-
-@attrs.define(eq=False)
-class Shelf:
-    """A sink that remembers all that it was given, and what befalls it."""
-
-    got: list[SeriesCandle] = attrs.field(factory=list)
-    puts: list[int] = attrs.field(factory=list)
-    away: bool = False
-    half: bool = False  # it takes half of the next batch, and says that it took none
-    mute: bool = False
-    poison: set[int] = attrs.field(factory=set)
-    bugs: set[int] = attrs.field(factory=set)
-    unusable: str = ""
-    raises: BaseException | None = None
-    says: str = ""
-    opened: int = 0
-
-    async def open(self) -> None:
-        if self.unusable:
-            raise SinkError(self.unusable)
-        self.opened += 1
-
-    async def aclose(self) -> None:
-        self.opened -= 1
-
-    async def put(self, candles: Sequence[SeriesCandle]) -> None:
-        assert self.opened == 1
-        await asyncio.sleep(0.001)
-        if self.away:
-            raise SinkError("sink 'shelf': away")
-        if self.raises is not None:
-            raise self.raises
-        if self.mute:
-            await asyncio.sleep(10**9)
-        if self.half:
-            self.half = False
-            self.got += candles[: len(candles) // 2]
-            raise SinkError("sink 'shelf': cut")
-        for candle in candles:
-            if candle.seq in self.bugs:
-                raise ZeroDivisionError("a bug")
-            if candle.seq in self.poison:
-                raise Poisoned(self.says or f"no {candle.seq}", seq=candle.seq)
-        self.got += candles
-        self.puts.append(len(candles))
-
-    @property
-    def held(self) -> dict[tuple[Series, int], SeriesCandle]:
-        """What a reader of it finds: of each candle, the last that was put."""
-        return {(one.series, one.open_ns): one for one in self.got}
-
-
-@attrs.define(eq=False)
-class Prices(Shelf):
-    """One that takes quotes too."""
-
-    quotes: list[dict[str, str]] = attrs.field(factory=list)
-    slow_s: float = 0.0
-
-    async def put_quotes(self, quotes: Mapping[Series, Quote]) -> None:
-        if self.away:
-            raise SinkError("sink 'prices': away")
-        await asyncio.sleep(self.slow_s)
-        self.quotes.append({str(series): str(quote.bid) for series, quote in quotes.items()})
 
 
 def closes(minutes: Sequence[int], price: int = 1, *, series: Series = PAIR[0]) -> Change:
@@ -166,7 +99,7 @@ class Life:
 
     async def begin(self, tasks: asyncio.TaskGroup) -> None:
         clock, rng = running_clock(), random.Random(1)
-        self.delivery = Delivery("shelf", self.sink, self.store, clock, rng, self.told.append)
+        self.delivery = Delivery(SinkCalls("shelf", self.sink), self.store, clock, rng, self.told.append)
         await self.delivery.open(await self.store.last_seq())
         self.task = tasks.create_task(self.delivery.run())
 
@@ -345,7 +278,7 @@ def test_a_sink_with_a_bug_about_one_series_holds_up_no_other_and_puts_nothing_t
         assert "" == life.delivery.trouble
         cursor = life.delivery.cursor
         assert count == len(cursor.parked) + cursor.left_out
-        assert "ZeroDivisionError: a bug (test_delivery.py:" in cursor.parked[0].why
+        assert "ZeroDivisionError: a bug (shelves.py:" in cursor.parked[0].why
 
     got = [one.seq for one in lives(test).sink.got]
     assert {count + 1, count + 2} == set(got)
@@ -578,165 +511,3 @@ def test_whatever_befalls_sink_and_process_the_sink_holds_what_the_store_holds(a
         assert parked <= life.sink.poison
 
     run_virtual(main())
-
-
-# ---------------------------------------------------------------------------------------- in a collector
-
-
-def test_a_collector_puts_what_it_closes_and_drains_its_sinks_when_it_ends() -> None:
-    shelf = Shelf()
-
-    async def test(world: World, collector: Collector) -> None:
-        await collector.add("scripted:BTC/USD@1m")
-        await accepted(world)
-        world.trade(100)
-        await world.next_minute(1)
-        world.trade(102)
-        await asyncio.sleep(1)
-        [health] = collector.health().sinks
-        assert ("shelf", 1, 0, 1, (), "") == (
-            health.name,
-            health.seq,
-            health.lag,
-            health.delivered,
-            health.parked,
-            health.trouble,
-        )
-        await world.next_minute(1)
-        world.trade(103)
-
-    world = play(test, sinks={"shelf": shelf})
-    assert asyncio.run(world.stored()) == shelf.got
-    assert 2 == len(shelf.got)
-    assert 0 == shelf.opened
-
-
-def test_a_sink_that_is_away_holds_up_neither_candles_nor_the_end() -> None:
-    shelf = Shelf(away=True)
-
-    async def main() -> None:
-        world = World()
-        await asyncio.sleep(10)
-        async with world.collector(sinks={"shelf": shelf}) as collector:
-            await collector.add("scripted:BTC/USD@1m")
-            candles = collector.candles()
-            await accepted(world)
-            world.trade(100)
-            await world.next_minute(1)
-            world.trade(102)
-            assert Decimal(100) == (await anext(candles)).close
-            await asyncio.sleep(1)
-            assert "sink 'shelf': away" == collector.health().sinks[0].trouble
-            ends_s = asyncio.get_running_loop().time()
-        assert asyncio.get_running_loop().time() - ends_s < 1
-
-    run_virtual(main())
-    assert [] == shelf.got
-
-
-@pytest.mark.parametrize(
-    ("sinks", "error", "text"),
-    [
-        ({"shelf": Shelf(unusable="sink 'shelf': wrong password")}, SinkError, "wrong password"),
-        ({"two words": Shelf()}, ConfigError, "its name has to be of letters, digits"),
-        ({"shelf": "nowhere:1"}, ConfigError, "sink 'nowhere:1': no plugin takes 'nowhere'"),
-        ({"shelf": "what"}, ConfigError, "sink 'what' has no scheme"),
-    ],
-)
-def test_a_sink_that_cannot_work_is_named_before_anything_connects(sinks, error, text) -> None:
-    world = World()
-
-    async def test(_: World, __: Collector) -> None:
-        raise AssertionError("it began")
-
-    with pytest.raises(error, match=text):
-        play(test, world, sinks=sinks)
-    assert [] == world.transport.streams
-
-
-def test_however_many_sinks_do_not_answer_the_end_is_in_time() -> None:
-    async def main() -> None:
-        world = World()
-        await asyncio.sleep(10)
-        sinks = {f"shelf-{number}": Mute(mute=True) for number in range(3)}
-        async with world.collector(sinks=sinks) as collector:
-            await collector.add("scripted:BTC/USD@1m")
-            await accepted(world)
-            world.trade(100)
-            await world.next_minute(1)
-            world.trade(102)
-            await asyncio.sleep(1)
-            ends_s = asyncio.get_running_loop().time()
-        assert asyncio.get_running_loop().time() - ends_s < 10
-
-    run_virtual(main())
-
-
-class Mute(Shelf):
-    """One that does not even end."""
-
-    async def aclose(self) -> None:
-        await asyncio.sleep(10**9)
-
-
-def test_who_begins_again_after_a_sink_was_mended_feeds_each_once() -> None:
-    good, bad = Shelf(), Shelf(unusable="sink 'bad': wrong password")
-
-    async def main() -> None:
-        world = World()
-        collector = world.collector(sinks={"good": good, "bad": bad})
-        with pytest.raises(SinkError, match="wrong password"):
-            async with collector:
-                pass
-        bad.unusable, bad.opened = "", 0
-        async with collector:
-            assert ["good", "bad"] == [one.name for one in collector.health().sinks]
-
-    run_virtual(main())
-
-
-class Stuck(Shelf):
-    """One that never comes back from being opened."""
-
-    async def open(self) -> None:
-        await asyncio.sleep(10**9)
-
-
-def test_a_sink_that_is_never_open_does_not_hold_up_the_start_for_ever() -> None:
-    async def test(_: World, __: Collector) -> None:
-        raise AssertionError("it began")
-
-    with pytest.raises(SinkError, match="'shelf': no answer within 60 s"):
-        play(test, sinks={"shelf": Stuck()})
-
-
-def test_a_sink_gets_the_latest_quote_of_each_series() -> None:
-    prices = Prices()
-
-    async def test(world: World, collector: Collector) -> None:
-        await collector.add("scripted:BTC/USD@quotes")
-        await collector.add("scripted:ETH/USD@quotes")
-        await asyncio.sleep(1)
-        for bid in range(1, 4):
-            world.stream.say({"quote": ["BTC/USD", bid, 9]})
-            await asyncio.sleep(1)
-        prices.slow_s = 10.0
-        for bid in range(4, 9):
-            world.stream.say({"quote": ["BTC/USD", bid, 9]})
-            world.stream.say({"quote": ["ETH/USD", bid, 9]})
-            await asyncio.sleep(1)
-        await asyncio.sleep(30)
-        prices.away = True
-        world.stream.say({"quote": ["BTC/USD", 20, 29]})
-        world.stream.say({"quote": ["ETH/USD", 20, 29]})
-        await asyncio.sleep(20)
-        world.stream.say({"quote": ["BTC/USD", 21, 29]})
-        prices.away = False
-        await asyncio.sleep(60)
-
-    play(test, sinks={"prices": prices})
-    btc, eth = "scripted:BTC/USD@quotes", "scripted:ETH/USD@quotes"
-    assert [{btc: "1"}, {btc: "2"}, {btc: "3"}, {btc: "4", eth: "4"}] == prices.quotes[:4]
-    assert {btc: "8", eth: "8"} in prices.quotes
-    assert {btc: "21", eth: "20"} == prices.quotes[-1]
-    assert len(prices.quotes) <= 8
