@@ -88,6 +88,7 @@ def test_every_statement_is_a_constant():
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
                 and node.func.attr in STATEMENT_CALLS
+                and node.args  # a pipeline of Redis is executed without
             ):
                 seen += 1
                 statement = node.args[0]

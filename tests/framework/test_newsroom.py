@@ -555,6 +555,8 @@ LINES = {
     RestChanged: "rest away",
     VenueFailed: "venue failed",
     StoreChanged: "store failed",
+    SinkChanged: "sink failed",
+    CandleParked: "candle parked",
     ConsumerLoses: "consumer loses",
     Rotation: "connection rotation",
 }
