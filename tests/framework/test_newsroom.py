@@ -14,6 +14,7 @@ from tests.framework.test_collector import Kept, World, accepted, play
 from wickwire import (
     SECOND_NS,
     Backoff,
+    CandleParked,
     Condition,
     ConditionChanged,
     ConnectionChanged,
@@ -38,6 +39,7 @@ from wickwire import (
     RowRefused,
     Rung,
     SeriesCandle,
+    SinkChanged,
     StatusChanged,
     StoreChanged,
     StoreError,
