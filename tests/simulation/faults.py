@@ -137,7 +137,7 @@ FAULTS: Final = (
     _yahoo("empty", {"arrays": True}),
     _yahoo("no_valid_ranges"),
     _yahoo("bad_rows"),
-    _yahoo("delisted", {"symbol": "BTC-USD"}),
+    _yahoo("delisted", {"symbol": "BTC-USD"}, settles_min=30.0),
     _yahoo("mute", misleads=True),
     _yahoo("delayed", misleads=True),
     _yahoo("late_volume", misleads=True),

@@ -54,7 +54,7 @@ CALM_ENDS_S: Final = 240.0
 LULL_S: Final = 200.0
 MISLAID_S: Final = 100.0
 IGNORED_S: Final = 60.0
-UNKNOWN_S: Final = 150.0
+UNKNOWN_S: Final = 400.0
 LAST_WORDS: Final = 6
 BEFORE_END_S: Final = 0.5, 5.0
 """How often the last that is said of a bucket is lost, and how long before its end that begins."""
@@ -285,7 +285,7 @@ def _ignores(trouble: Trouble) -> bool:
 
 def _unknown(trouble: Trouble) -> bool:
     """Say whether history of what is polled knows nothing of it for a while."""
-    return trouble.name == "no_result"
+    return trouble.name == "delisted"
 
 
 SPELLS: Final = (
