@@ -190,7 +190,7 @@ def test_the_commands_of_page_one_run_without_a_network(tmp_path):
     [_, block] = blocks("README.md", "console")
     shell = Shell(tmp_path)
     commands = [line.partition("#")[0].split()[1:] for line in block.splitlines()]
-    assert ["plan", "collect", "backfill", "gaps", "export"] == [words[0] for words in commands]
+    assert ["plan", "collect", "backfill", "gaps", "export", "chart"] == [words[0] for words in commands]
     for words in commands:
         more = {"collect": ("--simulate", "--speed", 200, "--for", "4s"), "backfill": ("--simulate",)}.get(
             words[0], ()
@@ -198,6 +198,7 @@ def test_the_commands_of_page_one_run_without_a_network(tmp_path):
         shell.run(*words, *more)
 
     assert (tmp_path / "btc.csv").read_text().count("\n") > 400
+    assert (tmp_path / "btc.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_documented_query_reads_a_store(tmp_path):
