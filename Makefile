@@ -10,8 +10,8 @@
 
 PYTHON ?=
 VENV ?= .venv
-# one more than most machines of ours have processors: a third of the time tests wait for other processes
-JOBS ?= 3
+# two more than most machines of ours have processors: a third of the time tests wait for other processes
+JOBS ?= 4
 ARGS ?=
 SEED ?= 1
 SEEDS ?= 1

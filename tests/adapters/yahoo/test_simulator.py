@@ -282,7 +282,7 @@ QUERIES = st.fixed_dictionaries(
 
 
 @given(query=QUERIES, name=st.sampled_from(["AAPL", "BTC-USD", "DUSK", "JPY=X", "ES=F", "FOO"]))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 def test_whatever_is_asked_the_answer_is_a_chart_or_an_error(query: dict[str, Any], name: str) -> None:
     """Stamps ascend, all columns are equally long, and nothing lies in the future."""
     server = YahooServer(MARKET)
