@@ -20,8 +20,11 @@ EACH ?= 4
 
 BIN := $(VENV)/bin
 
+# tests start hundreds of processes: without byte code each of them would compile all that it imports
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test simulate planted mutants nightly lint format bench bench-stores docs pages vendors wheel lock clean
+.PHONY: help venv demo test simulate planted mutants generic-mutants nightly lint format bench bench-hot bench-stores docs pages vendors wheel lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-15s %s\n' "$$target" "$$what"; done
@@ -44,6 +47,10 @@ planted: venv ## plant bugs into a copy of the framework, and see whether simula
 mutants: venv ## put seeded bugs into copies of the adapters, and see whether the conformance kit finds them
 	@$(BIN)/python -m tests.mutants.run $(ARGS)
 
+generic-mutants: venv ## change the adapters' code at random, and see whether the kit or their tests find it
+	@$(BIN)/python scripts/make_venv.py .venv-mutation requirements/mutation.txt --bare
+	@$(BIN)/python -m tests.mutants.generic $(ARGS)
+
 nightly: venv ## the tests that take long: soaks and wide searches
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -n $(JOBS) -m nightly $(ARGS)
 
@@ -59,6 +66,9 @@ format: venv ## put the code into the house's form
 
 bench: venv ## what an event costs, against the bare transport, in one run
 	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
+
+bench-hot: venv ## what a read costs from memory, from Redis and from SQLite, in one run
+	$(BIN)/python -m tests.benchmarks.layers
 
 bench-stores: venv ## what a stored candle costs, against the drivers' own bulk paths, in one run
 	$(BIN)/python -m tests.benchmarks.stores $(ARGS)

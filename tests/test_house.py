@@ -182,7 +182,8 @@ def test_importing_wickwire_loads_what_adapters_need_and_no_more(imported):
     assert ours == {
         f"wickwire.{name}"
         for name in (
-            *("conversation", "description", "endpoint", "errors", "events", "hookspecs", "instants", "laws"),
+            *("conversation", "description", "endpoint", "errors", "events", "forgetting"),
+            *("hookspecs", "instants", "laws"),
             *("model", "series", "shapes", "sink", "store", "store_keys", "timeframe", "trade_store"),
         )
     }

@@ -4,9 +4,12 @@ This is the face: what is neither here nor in `wickwire.simulate` or `wickwire.f
 notice. Who embeds the framework begins at `Collector`, which takes and gives the rest; who writes an
 adapter, at `hookimpl` and docs/hooks.md. A store of one's own needs `Store`, `Change`, `Closing`, `Loaded`,
 `SeriesState`, `Verdict`, `TAIL`, `REAL`, `judge`, `settled`, `confirmed`, `series_key`, `series_of_key`,
-`changed_holes`, `other_world` and `shown_store`, and nobody else does: docs/stores.md; one that keeps
-trades too, `TradeStore`, `TradeBatch`, `Stretch`, `StoredTrade` and `joined_stretches`. A sink needs `Sink`
-or `QuoteSink`, `SinkError` and `Poisoned`: docs/sinks.md. `Session` is a kind of grid, as `Utc`, `Zone` and
+`changed_holes`, `other_world` and `shown_store`, to forget `Forgotten`, `first_kept`, `once_forgotten`,
+`reconciled` and `FORGET_ROWS`, and nobody else does: docs/stores.md; one that keeps trades too, `TradeStore`,
+`TradeBatch`, `Stretch`, `StoredTrade`, `joined_stretches` and `remembered_stretches`; one that writes candles
+out, `LineStore`, `LINE` and `line_of`. A sink needs `Sink` or `QuoteSink`, `SinkError` and
+`Poisoned`: docs/sinks.md. A shared budget needs `SharedBudget`, `Report`, `Ruling`, `Claim`, `Spent`, `Hint`,
+`LEASE_S`, `SILENT_S` and `BudgetError`: docs/hooks.md. `Session` is a kind of grid, as `Utc`, `Zone` and
 `Unknown` are.
 """
 
@@ -33,6 +36,7 @@ from wickwire.conversation import (
 from wickwire.description import Account, Counting, Description, Hours, Limits, OhlcvSupport, Rate
 from wickwire.endpoint import Ask, Endpoint, Keepalive, Lane, Readiness, Send, Topic
 from wickwire.errors import (
+    BudgetError,
     ConfigError,
     FaultKind,
     GivenUp,
@@ -60,6 +64,7 @@ from wickwire.events import (
     SnapshotDone,
     VenueStatus,
 )
+from wickwire.forgetting import FORGET_ROWS, first_kept, once_forgotten, reconciled
 from wickwire.hookspecs import hookimpl
 from wickwire.laws import broken_law
 from wickwire.model import (
@@ -92,14 +97,14 @@ from wickwire.model import (
     parse_instant,
     when,
 )
-from wickwire.sink import Cursor, Parked, Poisoned, QuoteSink, Sink
+from wickwire.sink import Cursor, Follower, Parked, Poisoned, QuoteSink, Sink
 from wickwire.store import (
     REAL,
     TAIL,
     Change,
     Closing,
+    Forgotten,
     Loaded,
-    MemoryStore,
     SeriesState,
     Store,
     Verdict,
@@ -112,11 +117,13 @@ from wickwire.store import (
 from wickwire.store_keys import changed_holes, series_key, series_of_key
 from wickwire.trade_store import StoredTrade, Stretch, TradeBatch, TradeStore
 from wickwire.trade_store import joined as joined_stretches
+from wickwire.trade_store import remembered as remembered_stretches
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
     from wickwire.audience import EventListener, EventReader, Listener
     from wickwire.audit import Audited
+    from wickwire.cache import Cache, CacheReader, Standing
     from wickwire.clock import Clock, SystemClock
     from wickwire.collector import Collector
     from wickwire.fallback import FallBack
@@ -132,7 +139,10 @@ if TYPE_CHECKING:
     )
     from wickwire.hot import Bound, Held, Hot, HotMemory, SeriesReader
     from wickwire.ladder import Cost
+    from wickwire.lines import LINE, LineStore, line_of
+    from wickwire.memory_store import MemoryStore
     from wickwire.news import (
+        BudgetChanged,
         CandleParked,
         Condition,
         ConditionChanged,
@@ -159,18 +169,25 @@ if TYPE_CHECKING:
     )
     from wickwire.planner import Plan
     from wickwire.queues import Policy
+    from wickwire.range_audit import CandleFault, FaultyCandle, RangeAudit, audit_range
     from wickwire.registry import Registry, load_adapter
+    from wickwire.retention import Retention
     from wickwire.retry import Backoff
+    from wickwire.shared import LEASE_S, SILENT_S, Claim, Hint, Report, Ruling, SharedBudget, Spent
     from wickwire.tape import rebuilt
     from wickwire.transport import Stream, Transport
     from wickwire.watchdog import Hold, HungHook, Watchdog
 
 __all__ = [
     "DAY_NS",
+    "FORGET_ROWS",
     "HOUR_NS",
+    "LEASE_S",
+    "LINE",
     "MINUTE_NS",
     "REAL",
     "SECOND_NS",
+    "SILENT_S",
     "TAIL",
     "Accepted",
     "Account",
@@ -180,11 +197,17 @@ __all__ = [
     "Backoff",
     "BadRow",
     "Bound",
+    "BudgetChanged",
+    "BudgetError",
+    "Cache",
+    "CacheReader",
     "Candle",
+    "CandleFault",
     "CandleParked",
     "CandleReader",
     "CandleState",
     "Change",
+    "Claim",
     "Clock",
     "Closing",
     "Collector",
@@ -210,15 +233,19 @@ __all__ = [
     "FallBack",
     "Fault",
     "FaultKind",
+    "FaultyCandle",
     "Feed",
     "FeedReader",
     "Finality",
+    "Follower",
+    "Forgotten",
     "FrameRefused",
     "GivenUp",
     "Grid",
     "Health",
     "Heartbeat",
     "Held",
+    "Hint",
     "HistoryFailed",
     "Hold",
     "Hole",
@@ -234,6 +261,7 @@ __all__ = [
     "Keepalive",
     "Lane",
     "Limits",
+    "LineStore",
     "Listener",
     "Loaded",
     "MemoryStore",
@@ -250,6 +278,7 @@ __all__ = [
     "Policy",
     "Quote",
     "QuoteSink",
+    "RangeAudit",
     "Rate",
     "Readiness",
     "Ready",
@@ -257,11 +286,14 @@ __all__ = [
     "Registry",
     "Released",
     "Removed",
+    "Report",
     "Rescaled",
     "RestAway",
     "RestChanged",
+    "Retention",
     "Rotation",
     "RowRefused",
+    "Ruling",
     "Rung",
     "Send",
     "Series",
@@ -270,13 +302,16 @@ __all__ = [
     "SeriesReader",
     "SeriesState",
     "Session",
+    "SharedBudget",
     "Side",
     "Sink",
     "SinkChanged",
     "SinkError",
     "SinkHealth",
     "SnapshotDone",
+    "Spent",
     "Split",
+    "Standing",
     "StatusChanged",
     "Stopped",
     "Store",
@@ -315,17 +350,23 @@ __all__ = [
     "WickwireError",
     "WireError",
     "Zone",
+    "audit_range",
     "broken_law",
     "changed_holes",
     "confirmed",
+    "first_kept",
     "hookimpl",
     "iso",
     "joined_stretches",
     "judge",
+    "line_of",
     "load_adapter",
+    "once_forgotten",
     "other_world",
     "parse_instant",
     "rebuilt",
+    "reconciled",
+    "remembered_stretches",
     "retry_after_s",
     "series_key",
     "series_of_key",
@@ -355,11 +396,18 @@ _LATE = {
     "rebuilt": "wickwire.tape",
     "VenueHealth": "wickwire.health",
     "Bound": "wickwire.hot",
+    "Cache": "wickwire.cache",
+    "CacheReader": "wickwire.cache",
+    "Standing": "wickwire.cache",
     "Held": "wickwire.hot",
     "Hot": "wickwire.hot",
     "HotMemory": "wickwire.hot",
     "SeriesReader": "wickwire.hot",
     "Cost": "wickwire.ladder",
+    "BudgetChanged": "wickwire.news",
+    "LINE": "wickwire.lines",
+    "LineStore": "wickwire.lines",
+    "line_of": "wickwire.lines",
     "Condition": "wickwire.news",
     "ConditionChanged": "wickwire.news",
     "ConnectionChanged": "wickwire.news",
@@ -385,16 +433,30 @@ _LATE = {
     "Plan": "wickwire.planner",
     "Policy": "wickwire.queues",
     "Rotation": "wickwire.news",
+    "CandleFault": "wickwire.range_audit",
+    "FaultyCandle": "wickwire.range_audit",
+    "MemoryStore": "wickwire.memory_store",
+    "RangeAudit": "wickwire.range_audit",
+    "audit_range": "wickwire.range_audit",
     "Registry": "wickwire.registry",
+    "Retention": "wickwire.retention",
     "load_adapter": "wickwire.registry",
     "Backoff": "wickwire.retry",
+    "Claim": "wickwire.shared",
+    "Hint": "wickwire.shared",
+    "LEASE_S": "wickwire.shared",
+    "Report": "wickwire.shared",
+    "Ruling": "wickwire.shared",
+    "SILENT_S": "wickwire.shared",
+    "SharedBudget": "wickwire.shared",
+    "Spent": "wickwire.shared",
     "Stream": "wickwire.transport",
     "Transport": "wickwire.transport",
     "Hold": "wickwire.watchdog",
     "HungHook": "wickwire.watchdog",
     "Watchdog": "wickwire.watchdog",
 }
-"""What needs the runtime, and where it is."""
+"""What adapters do not need, and where it is."""
 
 if not TYPE_CHECKING:  # type checkers read the imports above, and find a name that is not there
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import bisect
-import itertools
 import random
 from collections.abc import Sequence
 from typing import Final
@@ -25,6 +24,8 @@ from wickwire.history import FetchedPage
 from wickwire.holes import without
 from wickwire.ledger import Want
 from wickwire.model import Candle, Evidence, Finality, Hole, Series, SeriesCandle
+from wickwire.pages import stored_candles
+from wickwire.range_audit import Placement
 from wickwire.retry import Advice, Backoff, Retries, advise
 from wickwire.store import Store, Verdict, judge
 from wickwire.wants import page_of
@@ -218,23 +219,15 @@ class Audit:
         return judge(known, row, self.closer.ledger.evidence_of(row)) is Verdict.REVISE
 
     async def _stored(self, since_ns: int, until_ns: int) -> list[SeriesCandle]:
-        found: list[SeriesCandle] = []
-        while page := await self.store.candles(self.closer.series, since_ns, until_ns, limit=_ROWS):
-            found += page
-            since_ns = page[-1].open_ns + 1
-        return found
+        pages = stored_candles(self.store, self.closer.series, since_ns, until_ns, rows=_ROWS)
+        return [row async for page in pages for row in page]
 
     async def _misplaced(self, since_ns: int, until_ns: int) -> list[int]:
         """Return the open times of stored candles that lie off the grid or over another one."""
-        buckets, rows = self.closer.ledger.buckets, await self._stored(since_ns, until_ns)
-        wrong = {
-            row.open_ns: None
-            for row in rows
-            if not buckets.opens(row.open_ns) or not buckets.ends(row.open_ns, row.close_ns)
-        }
-        pairs = itertools.pairwise(rows)
-        over = {later.open_ns: None for row, later in pairs if row.close_ns > later.open_ns}
-        return sorted(wrong | over)
+        placement, wrong = Placement(self.closer.ledger.buckets), list[int]()
+        async for page in stored_candles(self.store, self.closer.series, since_ns, until_ns, rows=_ROWS):
+            wrong += [row.open_ns for row in page if [*placement.faults(row)]]
+        return wrong
 
 
 def _in(holes: Sequence[Hole], ns: int) -> bool:

@@ -1,30 +1,28 @@
 """How fast we may speak to a venue: one budget per venue and account, on the event loop's time.
 
 Three things are counted: REST requests, connections, and frames on all streams together. What each limit lets
-through is in `meter`; here is who goes first. Nothing in a `Budget` but its queues knows of this process: a
-budget that several share keeps the meters elsewhere.
+through is in `meter`; who goes first, in `turnstile`; how several processes share one budget, in `gates`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
-import heapq
 import itertools
 import math
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Final, final
 
-import attrs
-
 from wickwire.clock import loop_s
-from wickwire.description import Limits, Rate
+from wickwire.description import Limits
 from wickwire.errors import FaultKind, VenueError
-from wickwire.meter import Heard, Meter
+from wickwire.gates import Gate
+from wickwire.meter import Heard
 from wickwire.model import SECOND_NS
-from wickwire.retry import LONGEST_ASKED_S, asked_s
+from wickwire.retry import asked_s
+from wickwire.turnstile import FIRST, GaveWay, Place, Priority, Rank, Turnstile
 
 __all__ = [
     "FIRST",
@@ -49,219 +47,10 @@ _UNIX_S: Final = 1e9
 
 _NUMBER: Final = re.compile(r"^\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*$")
 
-_SOON_S: Final = 1e-6
-"""Less is no wait: it may be too short to move a loop's clock at all."""
-
-WAY_S: Final = 0.1
-"""How long a frame may be on its way: no reply says when it was counted."""
-
-TURNS: Final = 10
-"""While somebody is passed over, one turn in so many belongs to whoever waits longest: what lies behind heals
-however much is live, and what matters least is asked for at times."""
-
-Rank = tuple[int, int]
-"""How important a series is beside others that are as urgent; lower goes first."""
-
-FIRST: Final[Rank] = (0, 0)
-
 
 def pause_s(refusals: int) -> float:
     """Return how long to pause after so many refusals in a row, for which the venue named no time."""
     return min(PAUSE_S * 2.0 ** min(refusals - 1, 10), LONGEST_PAUSE_S)
-
-
-@final
-class Priority(enum.IntEnum):
-    """Who goes first when the budget is short."""
-
-    LIVE = 0
-    """A candle that just closed; a frame that is owed."""
-    HEAL = 1
-    """A hole, a doubt; a subscription."""
-    BACKFILL = 2
-    """History from before a series was collected, that somebody asked for."""
-
-
-class GaveWay(Exception):
-    """Something more urgent of the same asker was due before its turn came; nothing was sent."""
-
-
-@attrs.define(eq=False)
-class Place:
-    """A place in the queue, which is kept by whoever gives way: put off each minute, it would never be first.
-
-    Attributes:
-        until_s: Until when to wait for the turn, by the loop: something more urgent of its own is due then.
-            None waits for as long as it takes.
-        number: When it came first, as the queue counts; None where nobody gave way since the last turn.
-    """
-
-    until_s: float | None = None
-    number: int | None = None
-
-
-@attrs.define(order=True)
-class _Ticket:
-    """One that waits: the most urgent first, then the most important, in order of arrival among equals."""
-
-    priority: Priority
-    rank: Rank
-    number: int
-    cost: int = attrs.field(order=False)
-    turn: asyncio.Future[None] = attrs.field(order=False)
-
-
-@final
-class Turnstile:
-    """Lets callers through one limit: the most urgent first, the most important of these, then by arrival."""
-
-    def __init__(self, rate: Rate | None, *, hears: bool = False) -> None:
-        """Guard *rate*; None lets everybody through unless paused.
-
-        Where it *hears* from replies what is left, the first call goes alone, and so does the first after a
-        window in which nobody asked: what others used meanwhile is not known before.
-        """
-        self._meter = Meter(rate)
-        self._queue: list[_Ticket] = []
-        self._numbers = itertools.count()
-        self._passed_over = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._closed_until_s = -math.inf
-        self._probes = hears
-        self._deaf_s = max((part.per_s for part in rate.parts), default=0.0) if rate and hears else math.inf
-        self._left_s = math.inf
-
-    def lower(self, rate: Rate | None) -> None:
-        """Guard *rate* as well."""
-        if rate is not None:
-            self._meter.lower(rate, loop_s())
-
-    @property
-    def waiting(self) -> int:
-        """How many callers are waiting."""
-        return len(self._queue)
-
-    @property
-    def paused(self) -> bool:
-        """Whether nobody is let through for now, because the venue said so."""
-        return self.paused_s > 0
-
-    @property
-    def paused_s(self) -> float:
-        """For how many seconds more nobody is let through; 0 where the venue did not ask for that."""
-        return max(self._closed_until_s - loop_s(), 0.0)
-
-    async def enter(
-        self, cost: int, priority: Priority, rank: Rank = FIRST, place: Place | None = None
-    ) -> None:
-        """Wait for the turn of *cost*; `leave` has to follow once the venue must have counted it.
-
-        Raises:
-            GaveWay: The time of *place* was over before; its number is kept for the next call.
-        """
-        place = place or Place()
-        if place.number is None:
-            place.number = next(self._numbers)
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout_at(place.until_s):
-                await self._wait(_Ticket(priority, rank, place.number, cost, turn))
-        except TimeoutError:
-            raise GaveWay from None
-        place.number = None
-
-    async def _wait(self, ticket: _Ticket) -> None:
-        heapq.heappush(self._queue, ticket)
-        self._admit()
-        try:
-            await ticket.turn
-        except asyncio.CancelledError:
-            if ticket in self._queue:
-                self._remove(ticket)
-            elif not ticket.turn.cancelled():  # it was let through, and does not go
-                self._meter.forget(ticket.cost)
-            self._admit()
-            raise
-
-    def leave(self, cost: int) -> None:
-        """Count *cost* from now on: its reply is there, or will never be."""
-        now_s = loop_s()
-        self._meter.count(cost, now_s)
-        self._probes = self._probes and now_s < self._closed_until_s
-        self._left_s = now_s
-        self._admit()
-
-    def give_back(self, cost: int) -> None:
-        """Count nothing of *cost*, which was let through and is not sent after all."""
-        self._meter.forget(cost)
-        self._admit()
-
-    @asynccontextmanager
-    async def through(self, cost: int, priority: Priority, rank: Rank = FIRST) -> AsyncIterator[None]:
-        """Wait for the turn of *cost*, which is under way for as long as the block runs."""
-        await self.enter(cost, priority, rank)
-        try:
-            yield
-        finally:
-            self.leave(cost)
-
-    async def send(self, priority: Priority) -> None:
-        """Wait for the turn of one frame, to which there is no reply."""
-        await self.enter(1, priority)
-        asyncio.get_running_loop().call_later(WAY_S, self.leave, 1)
-
-    def hear(self, heard: Heard) -> None:
-        """Let no more through than a reply says is left; nobody before the next window, if that is news."""
-        is_news = self._meter.hear(heard, loop_s())
-        if is_news and heard.left < 1 and heard.next_s is not None:
-            self.pause(min(heard.next_s, LONGEST_ASKED_S))
-
-    def pause(self, seconds: float) -> None:
-        """Let nobody through for *seconds*, and then one alone until it is answered: the venue said so."""
-        self._probes = True
-        self._closed_until_s = max(self._closed_until_s, loop_s() + seconds)
-
-    def _admit(self) -> None:
-        """Let through whoever may go now, and look again when the next one may."""
-        loop = asyncio.get_running_loop()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        now_s = loop.time()
-        if now_s - self._left_s >= self._deaf_s and not self._meter.open_cost:
-            self._probes = True
-        while self._queue:
-            ticket, urgent = self._next()
-            if ticket.turn.cancelled():  # who waited was canceled, and has not come to leave the queue
-                self._remove(ticket)
-                continue
-            wait_s = self._meter.wait_s(ticket.cost, now_s, urgent=urgent)
-            wait_s = max(wait_s, self._closed_until_s - now_s)
-            if self._probes and self._meter.open_cost:
-                return
-            if wait_s >= _SOON_S:
-                if math.isfinite(wait_s):
-                    self._timer = loop.call_at(now_s + wait_s, self._admit)
-                return
-            self._remove(ticket)
-            self._meter.begin(ticket.cost, now_s)
-            ticket.turn.set_result(None)
-            passes_over = any(other.number < ticket.number for other in self._queue)
-            self._passed_over = self._passed_over + 1 if passes_over else 0
-
-    def _next(self) -> tuple[_Ticket, bool]:
-        """Return whose turn it is, and whether it need not leave room to others."""
-        first = self._queue[0]
-        if self._passed_over >= TURNS - 1:
-            return min(self._queue, key=lambda ticket: ticket.number), True
-        return first, first.priority is Priority.LIVE
-
-    def _remove(self, ticket: _Ticket) -> None:
-        if ticket is self._queue[0]:
-            heapq.heappop(self._queue)
-        else:
-            self._queue.remove(ticket)
-            heapq.heapify(self._queue)
 
 
 @final
@@ -302,11 +91,11 @@ class Call:
 class Budget:
     """What one venue and account may use: REST requests, new connections, frames on all streams together."""
 
-    def __init__(self, limits: Limits) -> None:
-        """Start unused under *limits*."""
-        self._rest = Turnstile(limits.rest, hears=bool(limits.reply_headers))
-        self._connects = Turnstile(limits.connects)
-        self._messages = Turnstile(limits.messages_overall)
+    def __init__(self, limits: Limits, gates: Mapping[str, Gate] = MappingProxyType({})) -> None:
+        """Start unused under *limits*, which other processes share where there are *gates*."""
+        self._rest = Turnstile(limits.rest, hears=bool(limits.reply_headers), gate=gates.get("rest"))
+        self._connects = Turnstile(limits.connects, gate=gates.get("connects"))
+        self._messages = Turnstile(limits.messages_overall, gate=gates.get("messages"))
         self._headers = limits.reply_headers
         self._places = itertools.count(1)
         self._refused = 0  # connections in a row

@@ -28,6 +28,7 @@ from wickwire.model import SECOND_NS, Candle, Rung, Series
 from wickwire.news import Condition, Switch, Tell
 from wickwire.planner import Plan
 from wickwire.retry import Advice, Backoff, advise
+from wickwire.store import Forgotten
 from wickwire.trust import Trust
 
 __all__ = ["Closer", "Condition", "Switch"]
@@ -281,6 +282,17 @@ class Closer:
         if self.ledger.dirty:
             self._notice()
         self._ask_anew()
+
+    def forget(self, forgotten: Forgotten) -> bool:
+        """Know what the store has forgotten of the series; return whether that was news."""
+        known = self.ledger.forgotten
+        if known is not None and known.times >= forgotten.times:
+            return False
+        self.ledger.forget(forgotten)
+        self._correspondent.forget_before(self.ledger.origin_ns)
+        if self.ledger.dirty:
+            self._notice()
+        return True
 
     def ask_again(self) -> bool:
         """Ask for what was not answered as the venue was away; return whether there is anything."""

@@ -73,6 +73,11 @@ class Closes:
         """Forget what closed the bucket that opens then: the store knows better, or holds nothing."""
         self._tail.pop(open_ns, None)
 
+    def forget_before(self, ns: int) -> None:
+        """Forget what opens before *ns*, also what still waits: the store holds none of it any more."""
+        self._tail = {open_ns: known for open_ns, known in self._tail.items() if open_ns >= ns}
+        self._waiting = [closing for closing in self._waiting if closing.candle.open_ns >= ns]
+
     @property
     def waiting(self) -> int:
         """How many wait for the store."""

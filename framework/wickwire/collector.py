@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
 from wickwire.audience import Audience, EventListener, Listener
 from wickwire.audit import Audit, Audited
+from wickwire.cache import Cache
 from wickwire.calendars import Calendars
 from wickwire.clock import Clock, SystemClock, loop_s
 from wickwire.closer import Closer
@@ -26,12 +27,15 @@ from wickwire.model import Feed, Quote, Rung, Series, SeriesCandle, Trade
 from wickwire.news import News, Rotation
 from wickwire.newsroom import Newsroom
 from wickwire.outlet import Outlet
+from wickwire.pages import stored_candles
 from wickwire.places import Places
 from wickwire.planner import Plan, pinned
 from wickwire.registry import Registry
+from wickwire.retention import Retention
 from wickwire.retry import Backoff
 from wickwire.room import LEAST_MOVED
 from wickwire.roster import Roster
+from wickwire.shared import SharedBudget
 from wickwire.sink import Sink
 from wickwire.store import REAL, Store, forming
 from wickwire.transport import Transport
@@ -61,8 +65,10 @@ class Collector(Outlet):
         store: str | Store | None = None,
         *,
         sinks: Mapping[str, str | Sink] | None = None,
-        hot: HotMemory | None = None,
+        hot: str | Cache | HotMemory | None = None,
         keep_trades: bool = False,
+        retention: Retention | None = None,
+        budget: str | SharedBudget | None = None,
         registry: Registry | None = None,
         transport: Transport | None = None,
         redirects: Mapping[str, str] | None = None,
@@ -81,8 +87,13 @@ class Collector(Outlet):
             store: Where closed candles live: a URL such as "sqlite:wickwire.db", a Store, or None for memory.
             sinks: Where committed candles go beside the store, and the latest quotes too: URLs such as
                 "redis://127.0.0.1", or Sinks, each by the name under which the store keeps how far it is.
-            hot: Where the newest candles are kept to be read without asking the store; by default nowhere.
+            hot: Where the newest candles are kept to be read without asking the store: HotMemory, a URL such
+                as "redis://127.0.0.1", which other processes read too, or a Cache; by default nowhere.
             keep_trades: Store the trades of all trade series that are collected, too.
+            retention: How long candles and trades are kept; by default for ever. What is older is not asked
+                for either, whatever *since* says.
+            budget: Where the venues' limits are counted together with other processes: a URL such as
+                "redis://127.0.0.1", or a SharedBudget; by default this process counts alone.
             registry: Where adapters are found; by default all that are installed.
             transport: How to reach venues; by default the network.
             redirects: Origin to origin, for the default transport: `{"wss://ws.kraken.com":
@@ -104,7 +115,10 @@ class Collector(Outlet):
         audience, places = Audience(clock, self._tell), Places(least_moved)
         calendars = Calendars(clock) if world == REAL else None
         venues = Venues(registry, accounts or {}, backoff, clock, rng, places)
-        roster = Roster(registry, accounts or {}, clock, venues, audience, places, calendars, hot)
+        kept, memory = retention or Retention(), hot if isinstance(hot, HotMemory) else None
+        roster = Roster(
+            registry, accounts or {}, clock, venues, audience, places, calendars, memory, retention=kept
+        )
         deliveries = Deliveries(clock, self._tell)
         newsroom = Newsroom(venues.scopes, clock, audience)
         life = Lifetime(
@@ -117,6 +131,8 @@ class Collector(Outlet):
                 world=world,
                 hot=hot,
                 keep_trades=keep_trades,
+                retention=kept,
+                budget=budget,
             ),
             registry,
             clock,
@@ -133,7 +149,6 @@ class Collector(Outlet):
         self._clock = clock
         self._watchdog = watchdog
         self._deliveries = deliveries
-        self._hot = hot
 
     # ------------------------------------------------------------------------------------------ lifetime
 
@@ -141,8 +156,10 @@ class Collector(Outlet):
         """Open the store and start.
 
         Raises:
-            ConfigError: The store's URL or that of a sink is wrong, or it holds candles of another world.
+            ConfigError: The URL of the store, a sink, the hot layer or the budget is wrong, or the store
+                holds candles of another world.
             StoreError: The store cannot be opened.
+            BudgetError: The shared budget will not work until somebody mends it; as with sinks.
             SinkError: A sink will not work until somebody mends it; one that is merely away is waited for.
             GivenUp: Later, from within the block: a venue failed as often as its backoff allows. What was
                 known by then is stored.
@@ -297,7 +314,7 @@ class Collector(Outlet):
         """
         name = self._roster.candles_of(series)
         self._life.check_running()
-        return SeriesReader(name, self._life.store, self._hot, clock=self._clock)
+        return SeriesReader(name, self._life.store, self._life.hot, clock=self._clock)
 
     async def history(
         self,
@@ -324,9 +341,10 @@ class Collector(Outlet):
             await self.history_is_whole(name)
             if closer.hopeless is not None:
                 raise closer.hopeless
-            while rows := await self._life.store.candles(name, since_ns, until_ns, limit=PAGE_ROWS):
-                yield rows
-                since_ns = rows[-1].open_ns + 1
+            pages = stored_candles(self._life.store, name, since_ns, until_ns, rows=PAGE_ROWS)
+            async with aclosing(pages):  # who stops listening in the middle leaves nothing half read
+                async for rows in pages:
+                    yield rows
 
     def past(self, series: str | Series, since: str | datetime | int) -> AbstractAsyncContextManager[Closer]:
         """Have what the store lacks of a series since *since* fetched for as long as the block runs.
@@ -406,6 +424,7 @@ class Collector(Outlet):
     def health(self) -> Health:
         """Say how everything is doing, at this moment."""
         writer, alarm, keeper = self._life.writer, self._watchdog.alarm, self._life.keeper
+        sharing = self._life.sharing
         venues, now_s = self._venues.scopes, loop_s()
         now_ns = self._clock.now_ns()
         candles = [
@@ -419,6 +438,7 @@ class Collector(Outlet):
             committed=writer.committed,
             batches=writer.batches,
             store_trouble=writer.trouble or ("" if keeper is None else keeper.trouble),
+            budget_trouble="" if sharing is None else sharing.trouble,
             alarm="" if alarm is None else str(alarm),
             holds=self._watchdog.holds,
             consumers=[of_consumer(reader, now_s) for reader in self._audience.readers],

@@ -26,6 +26,7 @@ from wickwire.description import Account, Limits
 from wickwire.errors import ConfigError, UsageError
 from wickwire.model import Rung, Series
 from wickwire.planner import PINS, unpinnable
+from wickwire.retention import Retention
 from wickwire.retry import PRESETS, Backoff
 from wickwire.series import is_venue_name
 from wickwire.watchdog import HungHook
@@ -134,8 +135,11 @@ class Config:
         series: What to collect where the command names nothing, in order of importance.
         priority: Series that go before others, under the names by which they are collected.
         store: URL of the store; None leaves the choice to the command.
+        budget: URL of where the venues' limits are counted together with other processes; None counts alone.
         keep_trades: Store the trades of trade series, too.
         sinks: URLs of where else committed candles go, and the latest quotes, by a name of the user's.
+        hot: URL of where the newest candles are kept to be read without asking the store; None for nowhere.
+        retention: How long candles and trades are kept.
         collector: How the collector itself behaves.
         plugins: Which plugins may be loaded.
         venues: How venues are used, by name; those that are not named are used as they come.
@@ -145,8 +149,11 @@ class Config:
     series: tuple[Series, ...] = ()
     priority: tuple[Series, ...] = ()
     store: str | None = None
+    budget: str | None = attrs.field(default=None, repr=False)
     sinks: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    hot: str | None = attrs.field(default=None, repr=False)
     keep_trades: bool = False
+    retention: Retention = attrs.field(factory=Retention)
     collector: CollectorConfig = attrs.field(factory=CollectorConfig)
     plugins: PluginsConfig = attrs.field(factory=PluginsConfig)
     venues: Mapping[str, VenueConfig] = attrs.field(factory=dict)
@@ -156,6 +163,8 @@ class Config:
         """Refuse names that are no venue, and pins under another venue than their own."""
         if self.store is not None and not self.store.strip():
             raise _Unfit("store", "is empty; write sqlite:wickwire.db or memory:, or leave it out")
+        if self.budget is not None and not self.budget.strip():
+            raise _Unfit("budget", "is empty; write redis://127.0.0.1, or leave it out")
         for name, venue in self.venues.items():
             if not is_venue_name(name):
                 raise _Unfit(

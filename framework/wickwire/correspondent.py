@@ -11,7 +11,8 @@ from typing import Literal
 from wickwire.clock import Clock, loop_s
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind
-from wickwire.holes import difference
+from wickwire.holes import cut, difference
+from wickwire.instants import FIRST_NS
 from wickwire.ledger import Ledger
 from wickwire.news import Doubted, HistoryFailed, HoleFound, HoleHealed, Rescaled, RowRefused, Tell
 from wickwire.repeats import Repeats, counted, without_numbers
@@ -54,6 +55,10 @@ class Correspondent:
             self._tell(HoleFound(series=series, at_ns=at_ns, hole=hole))
         for hole in healed:
             self._tell(HoleHealed(series=series, at_ns=at_ns, hole=hole))
+
+    def forget_before(self, ns: int) -> None:
+        """Tell nothing of holes before *ns*: they were forgotten, and not healed."""
+        self._told_holes = cut(self._told_holes, FIRST_NS, ns)
 
     def tell_refused(self) -> None:
         """Say that rows are refused, once for each reason.

@@ -17,7 +17,7 @@ from wickwire.fanout import QuoteReader
 from wickwire.model import SeriesCandle
 from wickwire.news import SinkChanged, Tell
 from wickwire.retry import Backoff, Retries
-from wickwire.sink import Sink
+from wickwire.sink import Follower, Sink
 from wickwire.sink_calls import SinkBug, SinkCalls
 from wickwire.store import Store
 
@@ -99,7 +99,7 @@ class Deliveries:
 
     async def open(
         self,
-        sinks: Mapping[str, Sink],
+        sinks: Mapping[str, Sink | Follower],
         store: Store,
         start_seq: int,
         stack: AsyncExitStack,

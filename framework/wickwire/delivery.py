@@ -141,9 +141,11 @@ class Delivery:
                     await self._put_parked(parked)
                     parked = ()
                 rows = await self._store.committed(self.cursor.seq, limit=PAGE_ROWS)
-                if rows:
+                if self._calls.follows:
+                    await self._follow(rows)
+                elif rows:
                     await self._put(rows)
-                elif last_seq > self.cursor.seq:  # what was there is gone, by retention or a revision
+                if not rows and last_seq > self.cursor.seq:  # what was there is gone, by retention
                     self._move(last_seq)
             except (SinkError, StoreError) as exc:
                 self._fails(str(exc))
@@ -152,7 +154,7 @@ class Delivery:
             self._works()
             if loop_s() >= self._kept_s + KEPT_S:
                 await self._keep_if_possible()
-            if not rows:
+            if len(rows) < PAGE_ROWS:  # a full page has another behind it
                 await self._rest()
 
     async def _looked(self) -> int:
@@ -176,6 +178,14 @@ class Delivery:
                 await self._more.wait()
         except TimeoutError:
             pass
+
+    async def _follow(self, rows: Sequence[SeriesCandle]) -> None:
+        """Have a follower take *rows*, and move on; where there are none it still hears that this is all."""
+        whole = len(rows) < PAGE_ROWS
+        await self._calls.follow(self._store, rows, after_seq=self.cursor.seq, whole=whole)
+        if rows:
+            self.delivered += len(rows)
+            self._move(rows[-1].seq)
 
     async def _put(self, rows: Sequence[SeriesCandle]) -> None:
         """Put *rows* but for what is parked, and move on.

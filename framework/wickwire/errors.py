@@ -12,7 +12,8 @@ WickwireError
 │   └── StreamClosed    a stream ended, with its close code
 ├── GivenUp             a venue failed as often as its backoff allows: the collector ends
 ├── StoreError          nothing was acknowledged as stored: retry, or stop loudly
-└── SinkError           a sink did not acknowledge: it is put there again, and nothing waits for it
+├── SinkError           a sink did not acknowledge: it is put there again, and nothing waits for it
+└── BudgetError         a shared budget does not answer: each process keeps to its part until it does
 
 A bug is none of these and is not caught.
 """
@@ -23,6 +24,7 @@ import enum
 from typing import final
 
 __all__ = [
+    "BudgetError",
     "ConfigError",
     "FaultKind",
     "GivenUp",
@@ -194,3 +196,7 @@ class StoreError(WickwireError):
 
 class SinkError(WickwireError):
     """A sink did not acknowledge; what was put there may be put there again."""
+
+
+class BudgetError(WickwireError):
+    """A shared budget did not answer, or says no; what was reported may be reported again."""

@@ -260,6 +260,7 @@ class Health:
         committed: Candles that the store took as news since the start.
         batches: Transactions in which it did.
         store_trouble: The store's last error; empty when it works.
+        budget_trouble: Why the shared budget is away; empty when it answers, or there is none.
         alarm: Which plugin's hook holds the event loop, or did in the last minute; empty when none does.
         holds: The last 20 calls that held it for too long, of plugins and others.
         consumers: Every iterator that somebody holds, and every function that is called, but for `on_switch`;
@@ -275,6 +276,7 @@ class Health:
     committed: int
     batches: int = 0
     store_trouble: str
+    budget_trouble: str = ""
     alarm: str = ""
     holds: Sequence[Hold] = ()
     consumers: Sequence[ConsumerHealth] = ()

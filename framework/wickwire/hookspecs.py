@@ -18,11 +18,13 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
+    from wickwire.cache import Cache
     from wickwire.conversation import Conversation, HttpReply, HttpRequest, OhlcvQuery, TradePage, TradeQuery
     from wickwire.description import Account, Description, OhlcvSupport
     from wickwire.endpoint import Ask, Endpoint, Lane, Send, Topic
     from wickwire.events import Event
     from wickwire.model import Timeframe
+    from wickwire.shared import SharedBudget
     from wickwire.simulate.server import Market, VenueServer
     from wickwire.sink import Sink
     from wickwire.store import Store
@@ -308,6 +310,30 @@ def open_sink(url: str) -> Sink | None:
     """
 
 
+@hookspec(firstresult=True)
+def open_cache(url: str) -> Cache | None:
+    """Make the hot layer that *url* names, or return None when its scheme is not yours.
+
+    Called when a collector starts, and by whoever reads in another process. Connecting happens when what it
+    returns is used, not here.
+
+    Raises:
+        ConfigError: The scheme is yours and the rest of *url* is wrong.
+    """
+
+
+@hookspec(firstresult=True)
+def open_budget(url: str) -> SharedBudget | None:
+    """Make the shared budget that *url* names, or return None when its scheme is not yours.
+
+    Called when a collector starts. Opening connections happens in `SharedBudget.open`, not here. What it has
+    to do stands in `wickwire.SharedBudget`, and in the values that go in and out.
+
+    Raises:
+        ConfigError: The scheme is yours and the rest of *url* is wrong.
+    """
+
+
 @hookspec
 def add_commands(cli: click.Group) -> None:
     """Add commands to *cli*, a `click.Group`.
@@ -329,4 +355,4 @@ ADAPTER_HOOKS = (
     "simulate",
     "to_venue",
 )
-PLUGIN_HOOKS = ("add_commands", "open_sink", "open_store")
+PLUGIN_HOOKS = ("add_commands", "open_budget", "open_cache", "open_sink", "open_store")

@@ -9,14 +9,15 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Protocol, final
+from typing import TYPE_CHECKING, Protocol, final
 
 import attrs
 
 from wickwire.clock import Clock, SystemClock, loop_s
 from wickwire.errors import StoreError, UsageError
-from wickwire.instants import instant_of
+from wickwire.instants import LAST_NS, instant_of
 from wickwire.model import HOUR_NS, Series, SeriesCandle
+from wickwire.pages import stored_candles
 from wickwire.series import Word
 from wickwire.store import TAIL, Store
 
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
     from cachetools import Cache
 
 __all__ = ["Bound", "Held", "Hot", "HotMemory", "SeriesReader"]
-
-PAGE_ROWS: Final = 5_000
-"""So many candles are read from the store at once."""
-
-_LAST_NS: Final = 2**63 - 1
 
 
 @attrs.frozen(kw_only=True)
@@ -90,7 +86,7 @@ class SeriesReader:
         """
         now_ns = self._clock.now_ns()
         since_ns = instant_of(since, now_ns)
-        until_ns = _LAST_NS if until is None else instant_of(until, now_ns)
+        until_ns = LAST_NS if until is None else instant_of(until, now_ns)
         held = None if self._hot is None else await self._hot.held(self.series, since_ns, until_ns)
         if held is None:
             return await self._stored(since_ns, until_ns)
@@ -108,11 +104,8 @@ class SeriesReader:
         return await self._store.latest(self.series) if found is None else found
 
     async def _stored(self, since_ns: int, until_ns: int) -> list[SeriesCandle]:
-        found: list[SeriesCandle] = []
-        while page := await self._store.candles(self.series, since_ns, until_ns, limit=PAGE_ROWS):
-            found += page
-            since_ns = page[-1].open_ns + 1
-        return found
+        pages = stored_candles(self._store, self.series, since_ns, until_ns)
+        return [candle async for page in pages for candle in page]
 
 
 @final
@@ -274,7 +267,7 @@ class HotMemory:
         if seq != self._seq or series not in self._collected:  # something was committed meanwhile
             return None
         tail = () if loaded is None else loaded.tail
-        block = _Block(tail[0].open_ns if len(tail) == TAIL else -_LAST_NS)  # a shorter one is all there is
+        block = _Block(tail[0].open_ns if len(tail) == TAIL else -LAST_NS)  # a shorter one is all there is
         for candle in tail:
             block.put(candle)
         block.trim(self.window_ns)

@@ -11,10 +11,14 @@ from wickwire.errors import UsageError
 __all__ = [
     "DAY_NS",
     "EPOCH",
+    "FIRST_NS",
     "HOUR_NS",
+    "LAST_NS",
     "MINUTE_NS",
     "SECOND_NS",
+    "duration_ns",
     "instant_of",
+    "is_duration",
     "iso",
     "iso_second",
     "ns_of",
@@ -29,8 +33,9 @@ HOUR_NS: Final = 60 * MINUTE_NS
 DAY_NS: Final = 24 * HOUR_NS
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_NS: Final = -(2**63)
-_LAST_NS: Final = 2**63 - 1
+FIRST_NS: Final = -(2**63)
+LAST_NS: Final = 2**63 - 1
+"""What 64 bits hold: no instant lies before the one, and none after the other."""
 
 
 def when(ns: int) -> datetime:
@@ -106,7 +111,7 @@ def parse_instant(text: str) -> int:
             f"not an instant: {text!r}; write 2026-11-21, 2026-11-21T14:30:00Z or 2026-11-21T14:30:00.5+01:00"
         ) from exc
     except OverflowError:
-        ns = _LAST_NS + 1
+        ns = LAST_NS + 1
     return _within_range(ns, text)
 
 
@@ -144,7 +149,28 @@ def instant_of(moment: str | datetime | int, now_ns: int) -> int:
     return _within_range(given, given)
 
 
+_UNITS: Final = {"s": SECOND_NS, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
+_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", re.ASCII)
+
+
+def is_duration(text: str) -> bool:
+    """Say whether *text* is written as a duration is: `30s`, `5m`, `1.5h`, `3d`."""
+    return _DURATION.fullmatch(text.strip()) is not None
+
+
+def duration_ns(text: str) -> int:
+    """Return the nanoseconds of a duration.
+
+    Raises:
+        UsageError: *text* is none.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"not a duration: {text!r}; write a number and s, m, h or d: 30s, 5m, 1.5h, 3d")
+    return round(float(match[1]) * _UNITS[match[2]])
+
+
 def _within_range(ns: int, shown: object) -> int:
-    if not _FIRST_NS <= ns <= _LAST_NS:
+    if not FIRST_NS <= ns <= LAST_NS:
         raise UsageError(f"out of range: {shown!r}; instants reach from 1677-09-22 to 2262-04-11")
     return ns

@@ -15,11 +15,12 @@ from wickwire.closes import Closes
 from wickwire.conversation import BadRow
 from wickwire.description import OhlcvSupport
 from wickwire.holes import WORK, add, bound, cut, joined, within
+from wickwire.instants import FIRST_NS
 from wickwire.laws import broken_law
 from wickwire.model import Candle, Evidence, Hole, HoleKind, Rung, Series, iso
 from wickwire.patience import Patience
 from wickwire.rescaling import Rescaling
-from wickwire.store import TAIL, Change, SeriesState, Verdict
+from wickwire.store import TAIL, Change, Forgotten, SeriesState, Verdict
 
 __all__ = ["Knowledge"]
 
@@ -47,6 +48,7 @@ class Knowledge:
         refused_in_vain: Rows refused since the last one that was taken.
         rescaling: Whether history is on another scale now, and what is read again because of that.
         dirty: Whether there is something to commit.
+        forgotten: What the store has forgotten of it, as far as that is known here.
         buckets: Where its buckets open and end, as far as that is known.
     """
 
@@ -65,6 +67,7 @@ class Knowledge:
     refused_in_vain: int = 0
     rescaling: Rescaling = attrs.field(factory=Rescaling)
     dirty: bool = False
+    forgotten: Forgotten | None = None
     buckets: Buckets = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -226,6 +229,20 @@ class Knowledge:
             self.origin_ns = origin_ns
             self.dirty = True
 
+    def forget(self, forgotten: Forgotten) -> None:
+        """Note that the store has *forgotten* what opened before: nobody asks for it any more."""
+        self.forgotten = forgotten
+        self.closes.forget_before(forgotten.before_ns)  # what is asked for again is news
+        before_ns = self.buckets.first_from(forgotten.before_ns)
+        if before_ns <= self.origin_ns:
+            return
+        self.origin_ns, self.frontier_ns = before_ns, max(self.frontier_ns, before_ns)
+        self.holes = cut(self.holes, FIRST_NS, before_ns)
+        self.rescaling.out_of_reach(before_ns)
+        for open_ns in [ns for ns in self.doubtful if ns < before_ns]:
+            del self.doubtful[open_ns]
+        self.dirty = True
+
     def reach_on(self, until_ns: int) -> None:
         """Move the frontier on to *until_ns*; what lies between is a hole to be healed."""
         if until_ns > self.frontier_ns:
@@ -274,5 +291,6 @@ class Knowledge:
             origin_ns=self.origin_ns,
             frontier_ns=self.frontier_ns,
             holes=tuple(self.holes),
+            forgotten=self.forgotten,
         )
         return Change(state=state, closings=self.closes.take())

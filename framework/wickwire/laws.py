@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final
 
-from wickwire.model import Candle
+from wickwire.instants import FIRST_NS, LAST_NS
+from wickwire.model import Candle, SeriesCandle
 
 __all__ = ["broken_law", "strange_number"]
 
-_FIRST_NS: Final = -(2**63)
-_LAST_NS: Final = 2**63 - 1
 
-
-def strange_number(candle: Candle) -> str | None:
+def strange_number(candle: Candle | SeriesCandle) -> str | None:
     """Return what is wrong with a number that is not even one; type checkers do not see every adapter."""
     count = 0 if candle.trade_count is None else candle.trade_count
     for whole in (candle.open_ns, candle.close_ns, count):
@@ -30,7 +27,7 @@ def strange_number(candle: Candle) -> str | None:
     return None
 
 
-def broken_law(candle: Candle, *, signed_prices: bool = False) -> str | None:
+def broken_law(candle: Candle | SeriesCandle, *, signed_prices: bool = False) -> str | None:
     """Return which law of candles a row breaks, or None.
 
     The laws: times and counts are ints, other numbers Decimals and finite; prices are above zero, unless
@@ -50,9 +47,9 @@ def broken_law(candle: Candle, *, signed_prices: bool = False) -> str | None:
         return f"volume {candle.volume} is negative"
     if candle.trade_count is not None and candle.trade_count < 0:
         return f"trade count {candle.trade_count} is negative"
-    if candle.trade_count is not None and candle.trade_count > _LAST_NS:
+    if candle.trade_count is not None and candle.trade_count > LAST_NS:
         return "the trade count needs more than 64 bits"
-    if candle.open_ns < _FIRST_NS or candle.close_ns > _LAST_NS:
+    if candle.open_ns < FIRST_NS or candle.close_ns > LAST_NS:
         return "its times need more than 64 bits"
     if candle.close_ns <= candle.open_ns:
         return "it ends before it opens"

@@ -115,6 +115,9 @@ class Ledger(Knowledge):
         state = loaded.state
         ledger = cls(series, support, state.origin_ns, state.frontier_ns, list(state.holes))
         ledger.closes = Closes.of(loaded.tail)
+        ledger.forgotten = state.forgotten
+        if state.forgotten is not None and state.origin_ns >= state.forgotten.before_ns:
+            ledger.forget(state.forgotten)  # the store does not know where buckets open
         if support.rest:
             ledger.doubt_siblings(state.frontier_ns)  # nobody lived to see whether the next one was missed
         ledger.reach_back(origin_ns)

@@ -8,23 +8,29 @@ import random
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
+from typing import Final
 
 import attrs
 
 from wickwire.audience import Audience
 from wickwire.binding import kind_of
+from wickwire.cache import Cache
 from wickwire.clock import Clock
 from wickwire.deliveries import Deliveries
 from wickwire.errors import ConfigError, GivenUp, UsageError
-from wickwire.hot import HotMemory
+from wickwire.hot import Hot, HotMemory
 from wickwire.logs import speak
-from wickwire.model import Feed, SeriesCandle
+from wickwire.memory_store import MemoryStore
+from wickwire.model import Feed, Series, SeriesCandle
 from wickwire.newsroom import Newsroom
 from wickwire.registry import Registry
+from wickwire.retention import Forgetter, Retention
 from wickwire.roster import DRAIN_S, Roster
 from wickwire.scope import unwrapped
-from wickwire.sink import Sink
-from wickwire.store import MemoryStore, Store, other_world
+from wickwire.shared import SharedBudget
+from wickwire.sharing import Sharing
+from wickwire.sink import Follower, Sink
+from wickwire.store import Store, other_world
 from wickwire.tape import Keeper
 from wickwire.trade_store import TradeStore
 from wickwire.transport import Transport
@@ -36,6 +42,9 @@ __all__ = ["Given", "Lifetime"]
 
 log = logging.getLogger(__name__)
 
+HOT: Final = "hot"
+"""Under this name the store keeps how far a hot layer in another process is."""
+
 
 @attrs.frozen(kw_only=True)
 class Given:
@@ -43,12 +52,14 @@ class Given:
 
     store: str | Store | None = attrs.field(repr=False)  # a URL may hold a password
     sinks: Mapping[str, str | Sink] = attrs.field(repr=False)
+    budget: str | SharedBudget | None = attrs.field(repr=False)
     transport: Transport | None
     redirects: Mapping[str, str]
     confined: str
     world: str
-    hot: HotMemory | None
+    hot: str | Cache | HotMemory | None = attrs.field(repr=False)
     keep_trades: bool
+    retention: Retention
 
 
 class Lifetime:
@@ -57,6 +68,8 @@ class Lifetime:
     Attributes:
         start_seq: The last `seq` of the store when it was opened.
         keeper: What stores trades; None where these are not kept.
+        hot: What the newest candles are read from before the store is asked; None where there is none.
+        sharing: What shares the limits with other processes; None where nobody does.
     """
 
     def __init__(
@@ -103,6 +116,10 @@ class Lifetime:
         self._transport: Transport | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self.keeper: Keeper | None = None
+        self.hot: Hot | None = None
+        self._memory: HotMemory | None = None
+        self.sharing: Sharing | None = None
+        self._reporting: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._given_up: GivenUp | None = None
         self._ending = asyncio.Event()
@@ -154,12 +171,12 @@ class Lifetime:
             if self._given.keep_trades and not isinstance(self._store, TradeStore):
                 raise ConfigError(f"{kind_of(self._store)} keeps no trades; name another store")
             self.start_seq = await self._store.last_seq()
-            if self._given.hot is not None:
-                self._given.hot.attach(self._store, self.start_seq)
-                stack.callback(self._given.hot.detach)
-            await self._deliveries.open(
-                self._open_sinks(), self._store, self.start_seq, stack, self._child_rng
-            )
+            sinks: Mapping[str, Sink | Follower] = {
+                **self._open_sinks(),
+                **self._open_hot(self._store, stack),
+            }
+            await self._deliveries.open(sinks, self._store, self.start_seq, stack, self._child_rng)
+            self.sharing = await self._open_budget(stack)
             self._transport = self._given.transport or self._open_transport()
             if self._given.transport is None:
                 stack.push_async_callback(self._transport.aclose)
@@ -174,11 +191,15 @@ class Lifetime:
                 committer=self._writer.notice,
                 tell=news.tell,
                 given_up=self._give_up,
+                sharing=self.sharing,
             )
+            if self.sharing is not None:
+                self._reporting = self._tasks.create_task(self.sharing.run(), name="shared budget")
             self._alarm = self._tasks.create_task(self._end_loudly(), name="alarm")
             self._looking = self._tasks.create_task(news.run(), name="newsroom")
             self._deliveries.start(self._tasks)
             self._keep_trades(self._tasks)
+            self._forgetting = self._tasks.create_task(self._forgetter().run(), name="retention")
             for taken in self._deliveries.quotes.values():
                 self._audience.attach(taken.quotes, Feed.QUOTES, None, ())
             self._roster.start(self._store, self._writer)
@@ -201,8 +222,11 @@ class Lifetime:
             self._deliveries.cancel()
             if self._keeping is not None:
                 self._keeping.cancel()
+            if self._reporting is not None:
+                self._reporting.cancel()
             self._writing.cancel()
             self._looking.cancel()
+            self._forgetting.cancel()
             self._venues.end()
             self._tasks = None
             self._audience.leave()  # also when the store took nothing: nobody waits for what never comes
@@ -240,8 +264,8 @@ class Lifetime:
             )
 
     def _hand_on(self, news: Sequence[SeriesCandle]) -> None:
-        if self._given.hot is not None:
-            self._given.hot.commit(news)
+        if self._memory is not None:
+            self._memory.commit(news)
         self._audience.deliver(news)
         self._deliveries.committed(news)
 
@@ -253,6 +277,50 @@ class Lifetime:
             self.keeper = Keeper(store, self._child_rng())
             self._keeping = tasks.create_task(self.keeper.run(), name="keeper of trades")
             self._audience.attach(self.keeper, Feed.TRADES, None, ())
+
+    def _forgetter(self) -> Forgetter:
+        return Forgetter(
+            self.store,
+            self._given.retention,
+            self._clock,
+            closer_of=self._venues.closer,
+            learned=self._read_anew,
+        )
+
+    def _read_anew(self, series: Series) -> None:
+        """Hold nothing of a series that the store may have forgotten."""
+        if self._memory is not None:
+            self._memory.forget(series)
+            self._memory.begin(series)
+
+    def _open_hot(self, store: Store, stack: AsyncExitStack) -> Mapping[str, Follower]:
+        """Make the hot layer ready, to be closed by *stack*; return what has to be fed, by its name."""
+        given = self._given.hot
+        self._memory = self.hot = given if isinstance(given, HotMemory) else None
+        if given is None:
+            return {}
+        if isinstance(given, HotMemory):
+            given.attach(store, self.start_seq)
+            stack.callback(given.detach)
+            return {}
+        if HOT in self._given.sinks:
+            raise ConfigError(f"sink {HOT!r}: what feeds the hot layer is called so; name the sink otherwise")
+        cache = self._registry.open_cache(given) if isinstance(given, str) else given
+        reader = cache.reader(store)
+        stack.push_async_callback(reader.aclose)
+        self.hot = reader
+        return {HOT: cache.follower()}
+
+    async def _open_budget(self, stack: AsyncExitStack) -> Sharing | None:
+        """Open the shared budget, to be closed by *stack*, where one was given."""
+        given = self._given.budget
+        if given is None:
+            return None
+        shared = self._registry.open_budget(given) if isinstance(given, str) else given
+        sharing = Sharing(shared, self._clock, self._child_rng(), self._newsroom.tell, self._given.world)
+        stack.push_async_callback(sharing.close)
+        await sharing.open()
+        return sharing
 
     def _open_sinks(self) -> Mapping[str, Sink]:
         return {

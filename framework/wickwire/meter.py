@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, final
 
 import attrs
 
 from wickwire.description import Counting, Rate
 
-__all__ = ["Heard", "Meter"]
+__all__ = ["SOON_S", "Heard", "Meter"]
+
+SOON_S: Final = 1e-6
+"""Less is no wait: it may be too short to move a loop's clock at all."""
 
 _EDGE_S: Final = 0.005
 """How much longer a window is for us: clocks tick in milliseconds, and both ends may count."""
@@ -34,6 +38,9 @@ _REMEMBERED: Final = 50.0
 
 _WHOLE_S: Final = 1.0
 """Headers tell whole seconds."""
+
+_RESTED_S: Final = 60.0
+"""So much of what others may have used just before is waited for when a limit is divided; never an hour."""
 
 _CREDIT: Final = 1
 """How many calls that can wait may make up for timers that came late."""
@@ -95,6 +102,23 @@ class _Bucket:
     def _fill(self, cost: int, now_s: float) -> None:
         self.full_at_s = max(self.full_at_s, now_s) + self.step_s * cost
 
+    def part(self, among: int, now_s: float, *, unknown: bool) -> _Bucket:
+        """Return what is left where so many divide it; all is used where what others did is *unknown*."""
+        part = _Bucket(_divided(self.rate, among))
+        level = max(self.full_at_s - now_s, 0.0) / self.step_s
+        level = part.rate.burst if unknown and self.is_counted else min(level, part.rate.burst)
+        part.full_at_s = now_s + part.step_s * level
+        return part
+
+    @property
+    def mark(self) -> float:
+        """What `began` changes."""
+        return self.full_at_s
+
+    @mark.setter
+    def mark(self, mark: float) -> None:
+        self.full_at_s = mark
+
     def drain(self, left: float, now_s: float) -> bool:
         """Let it hold no more than *left* if others must have used some of it; return whether they did.
 
@@ -152,6 +176,27 @@ class _Window:
         self.log.append((now_s, cost))
         self.logged += cost
 
+    def part(self, among: int, now_s: float, *, unknown: bool) -> _Window:
+        """Return what is left where so many divide it; all is used where what others did is *unknown*.
+
+        What is ours of it we may use again as it leaves the window: so all of them together never had more.
+        """
+        self._forget(now_s)
+        part = _Window(_divided(self.rate, among), self.log.copy(), self.logged)
+        theirs = part.rate.amount - self.logged
+        if unknown and theirs > 0 and self.rate.per_s <= _RESTED_S:
+            part.count(theirs, now_s)
+        return part
+
+    @property
+    def mark(self) -> float:
+        """What `began` changes."""
+        return self.paced_s
+
+    @mark.setter
+    def mark(self, mark: float) -> None:
+        self.paced_s = mark
+
     def hear(self, heard: Heard, open_cost: int, now_s: float) -> bool:
         """Leave to others what they use; return whether there are any."""
         self._forget(now_s)
@@ -198,6 +243,9 @@ class Meter:
         """Start unused; None lets everything through."""
         self.open_cost = 0
         self._rules: dict[tuple[Rate, type[_Rule]], _Rule] = {}
+        self._parts: list[_Rule] = []
+        self._among = 1
+        self._blind = False
         if rate is not None:
             self.lower(rate, -math.inf)
 
@@ -214,6 +262,7 @@ class Meter:
                 full_at_s = max((one.full_at_s for one in self._buckets), default=-math.inf)
                 bucket.full_at_s = min(full_at_s, now_s + bucket.step_s * part.burst)
                 self._rules[part, _Bucket] = bucket
+        self._divide(now_s, unknown=False)
 
     @property
     def _windows(self) -> list[_Window]:
@@ -223,25 +272,58 @@ class Meter:
     def _buckets(self) -> list[_Bucket]:
         return [rule for rule in self._rules.values() if isinstance(rule, _Bucket)]
 
+    @property
+    def _kept(self) -> list[_Rule]:
+        """All that is kept to."""
+        return [*self._rules.values(), *self._parts]
+
+    def share(self, among: int, now_s: float, *, blind: bool) -> None:
+        """Keep to one part in *among* of each limit from now on; 1 is the whole again.
+
+        *blind*, nobody tells any more what the others use; else it is known, and merely bounded.
+        """
+        if among == self._among and blind <= self._blind:
+            return
+        news = blind and not self._blind
+        self._among, self._blind = among, among > 1 and (blind or self._blind)
+        self._divide(now_s, unknown=news)
+
+    def _divide(self, now_s: float, *, unknown: bool) -> None:
+        rules = self._rules.values() if self._among > 1 else ()
+        self._parts = [rule.part(self._among, now_s, unknown=unknown) for rule in rules]
+
+    def going(self, calls: Sequence[tuple[int, bool]], now_s: float) -> int:
+        """Return how many of *calls*, of a cost each and urgent or not, may go now, one after the other."""
+        marks, open_cost, count = [rule.mark for rule in self._kept], self.open_cost, 0
+        for cost, urgent in calls:
+            if self.wait_s(cost, now_s, urgent=urgent) >= SOON_S:
+                break
+            self.begin(cost, now_s)
+            count += 1
+        self.open_cost = open_cost
+        for rule, mark in zip(self._kept, marks, strict=True):
+            rule.mark = mark
+        return count
+
     def wait_s(self, cost: int, now_s: float, *, urgent: bool = True) -> float:
         """Return how long *cost* has to wait from *now_s*; 0 when it may go.
 
         Infinite where only the end of what is under way can help. What is not *urgent* leaves room to what
         is.
         """
-        waits = (rule.wait_s(cost, self.open_cost, now_s, urgent=urgent) for rule in self._rules.values())
+        waits = (rule.wait_s(cost, self.open_cost, now_s, urgent=urgent) for rule in self._kept)
         return max(waits, default=0.0)
 
     def begin(self, cost: int, now_s: float) -> None:
         """Note that *cost* is sent."""
         self.open_cost += cost
-        for rule in self._rules.values():
+        for rule in self._kept:
             rule.began(cost, now_s)
 
     def count(self, cost: int, now_s: float) -> None:
         """Note that *cost*, which was sent, is known to have been counted by now, or never will be."""
         self.open_cost -= cost
-        for rule in self._rules.values():
+        for rule in self._kept:
             rule.count(cost, now_s)
 
     def forget(self, cost: int) -> None:
@@ -274,3 +356,13 @@ class Meter:
 def _size(rate: Rate) -> int:
     """Return what a venue says that its limit is."""
     return rate.burst if rate.counting is Counting.BUCKET else rate.amount
+
+
+def _divided(rate: Rate, among: int) -> Rate:
+    """Return one part in *among* of a single rate, of which at least one call goes at a time."""
+    if rate.counting is Counting.BUCKET:
+        return Rate(rate.amount, rate.per_s * among, max(rate.burst // among, 1), Counting.BUCKET)
+    amount = rate.amount // among
+    if not amount:
+        return Rate(1, rate.per_s * among / rate.amount)
+    return Rate(amount, rate.per_s, max(rate.burst // among, 1))

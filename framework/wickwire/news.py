@@ -19,6 +19,7 @@ from wickwire.queues import Policy
 from wickwire.series import Word
 
 __all__ = [
+    "BudgetChanged",
     "Condition",
     "ConditionChanged",
     "ConnectionChanged",
@@ -401,6 +402,19 @@ class StoreChanged:
 
 
 @attrs.frozen(kw_only=True)
+class BudgetChanged:
+    """The shared budget does not answer, so that this process keeps to its part of each limit; or it is back.
+
+    Attributes:
+        at_ns: When.
+        trouble: Its error; empty when it answers.
+    """
+
+    at_ns: int
+    trouble: str
+
+
+@attrs.frozen(kw_only=True)
 class ConsumerLoses:
     """A consumer that is too slow begins to lose. Told once, and again after it had caught up.
 
@@ -475,6 +489,7 @@ News = (
     | SinkChanged
     | CandleParked
     | ConsumerLoses
+    | BudgetChanged
 )
 
 Tell = Callable[[News], None]

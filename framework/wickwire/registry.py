@@ -19,11 +19,14 @@ import pluggy
 from wickwire import hookspecs
 from wickwire.adapter import Adapter, bind
 from wickwire.binding import described, kind_of, listed, marked_hooks, not_served, suggestion
+from wickwire.cache import Cache
 from wickwire.discovery import Found, Kind, MissingExtraError, files, imported, installed
 from wickwire.errors import ConfigError, PluginError, UsageError, WickwireError
 from wickwire.hookspecs import PLUGIN_HOOKS, PROJECT
+from wickwire.memory_store import MemoryStore
+from wickwire.shared import SharedBudget
 from wickwire.sink import Sink
-from wickwire.store import MemoryStore, Store, shown_store
+from wickwire.store import Store, shown_store
 
 if TYPE_CHECKING:
     import click
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Found", "Kind", "Listed", "Registry", "State", "load_adapter"]
 
 _METHODS: Final = {
-    one: tuple(name for name in vars(one) if not name.startswith("_")) for one in (Store, Sink)
+    one: tuple(name for name in vars(one) if not name.startswith("_"))
+    for one in (Cache, SharedBudget, Sink, Store)
 }
 _MEMORY: Final = "memory"
 _SCHEME: Final = re.compile(r"^([a-z][a-z0-9+.-]*):")  # RFC 3986, 3.1
@@ -235,7 +239,8 @@ class Registry:
         """
         if url.startswith(f"{_MEMORY}:"):
             return MemoryStore()
-        write = f"memory: or sqlite:{shown_store(url) or 'wickwire.db'}"
+        name = "" if _SCHEME.match(url) else shown_store(url)
+        write = f"memory: or sqlite:{name or 'wickwire.db'}"
         return cast("Store", self._opened(Store, url, write, built_in=(_MEMORY,)))
 
     def open_sink(self, url: str) -> Sink:
@@ -247,11 +252,34 @@ class Registry:
         """
         return cast("Sink", self._opened(Sink, url, "redis://127.0.0.1"))
 
+    def open_cache(self, url: str) -> Cache:
+        """Make the hot layer that *url* names; the plugin called like its scheme is loaded, and no other.
+
+        Raises:
+            ConfigError: The URL has no scheme, nobody takes it, or it is wrong.
+            PluginError: The plugin is broken.
+        """
+        return cast("Cache", self._opened(Cache, url, "redis://127.0.0.1"))
+
+    def open_budget(self, url: str) -> SharedBudget:
+        """Make the shared budget that *url* names; the plugin called like its scheme is loaded, and no other.
+
+        Raises:
+            ConfigError: The URL has no scheme, nobody takes it, or it is wrong.
+            PluginError: The plugin is broken.
+        """
+        return cast("SharedBudget", self._opened(SharedBudget, url, "redis://127.0.0.1"))
+
     def _opened(
-        self, protocol: type[Store | Sink], url: str, write: str, *, built_in: Sequence[str] = ()
+        self,
+        protocol: type[Cache | SharedBudget | Sink | Store],
+        url: str,
+        write: str,
+        *,
+        built_in: Sequence[str] = (),
     ) -> object:
         """Ask the plugins for what takes *url*, and see that it has the methods of *protocol*."""
-        shown, what = shown_store(url), protocol.__name__.lower()
+        shown, what = shown_store(url), protocol.__name__.lower().removeprefix("shared")
         match = _SCHEME.match(url)
         if match is None:
             raise ConfigError(f"{what} {shown!r} has no scheme; write {write}")
@@ -269,6 +297,8 @@ class Registry:
                     )
                 return made
         known = [*built_in, *self._found[Kind.PLUGIN]]
+        if scheme in known:
+            raise ConfigError(f"{what} {shown!r}: the plugin {scheme!r} opens no {what}; write {write}")
         raise ConfigError(
             f"{what} {shown!r}: no plugin takes {scheme!r}{suggestion(scheme, known)}; "
             f"there are {listed(sorted(known))}"

@@ -6,6 +6,7 @@ A series is on the roster because somebody added it, or for as long as somebody 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -19,17 +20,21 @@ from wickwire.closer import Closer
 from wickwire.description import Account
 from wickwire.errors import PlanError, PluginError, StoreError, UsageError, WickwireError
 from wickwire.fallback import FallBack, RestRoom, fall_back
+from wickwire.forgetting import first_kept
 from wickwire.hot import HotMemory
 from wickwire.ledger import Ledger
-from wickwire.model import Feed, Rung, Series
+from wickwire.model import Feed, Rung, Series, iso
 from wickwire.places import Places
 from wickwire.planner import Plan
 from wickwire.registry import Registry
+from wickwire.retention import Retention
 from wickwire.store import Loaded, Store
 from wickwire.venues import NOT_RUNNING, Venues
 from wickwire.writer import Writer
 
 __all__ = ["DRAIN_S", "Roster"]
+
+log = logging.getLogger(__name__)
 
 DRAIN_S: Final = 8.0
 """How long stopping waits for the store: SIGTERM to exit has to stay under 10 s. A series that is added again
@@ -49,6 +54,8 @@ class Roster:
         places: Places,
         calendars: Calendars | None = None,
         hot: HotMemory | None = None,
+        *,
+        retention: Retention | None = None,
     ) -> None:
         """Start empty; series can be planned, and are collected once `start` was called."""
         self._registry = registry
@@ -58,6 +65,7 @@ class Roster:
         self._audience = audience
         self._calendars = calendars
         self._hot = hot
+        self._retention = retention or Retention()
         self._store: Store | None = None
         self._writer: Writer | None = None
         self._places = places
@@ -223,9 +231,10 @@ class Roster:
         """Collect by *plan*, unless it is collected already: then only what is missing since then counts."""
         name = plan.series
         venue = self._venues.of(name)
+        since_ns = self._kept_since(name, since_ns)
         if name in venue.plans:
             if since_ns is not None and name in venue.closers:
-                venue.closers[name].reach_back(since_ns)
+                await self._reach_back(venue.closers[name], since_ns)
             return
         if isinstance(name.what, Feed):
             self._audience.connect(venue.add_feed(plan))
@@ -247,6 +256,23 @@ class Roster:
             if self._hot is not None:
                 self._hot.begin(name)
             venue.add_candles(plan, ledger, past_ns)
+
+    def _kept_since(self, name: Series, since_ns: int | None) -> int | None:
+        """Return from when on to collect: what would be forgotten at once is not asked for."""
+        before_ns = self._retention.candles_before(self._clock.now_ns())
+        if before_ns is None or since_ns is None or since_ns >= (kept_ns := first_kept(name, before_ns)):
+            return since_ns
+        told = {"series": str(name), "since": iso(since_ns), "kept": f"{self._retention.candles}"}
+        log.warning("older than what is kept is not asked for", extra=told)
+        return kept_ns
+
+    async def _reach_back(self, closer: Closer, since_ns: int) -> None:
+        """Also collect from *since_ns* on, once it is known what was forgotten: else that would go, too."""
+        assert self._store is not None
+        loaded = await self._store.load(closer.series)
+        if loaded is not None and loaded.state.forgotten is not None:
+            closer.forget(loaded.state.forgotten)
+        closer.reach_back(since_ns)
 
     async def _calendar_of(self, plan: Plan) -> Calendar | None:
         """Return when a series is traded, as far as that is known; a simulated world keeps no holidays."""

@@ -7,14 +7,17 @@ order of `seq`, at least once, also when sink or collector were away meanwhile. 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 import attrs
 
 from wickwire.errors import SinkError
 from wickwire.model import Quote, Series, SeriesCandle
 
-__all__ = ["MOST_PARKED", "Cursor", "Parked", "Poisoned", "QuoteSink", "Sink"]
+if TYPE_CHECKING:
+    from wickwire.store import Store
+
+__all__ = ["MOST_PARKED", "Cursor", "Follower", "Parked", "Poisoned", "QuoteSink", "Sink"]
 
 MOST_PARKED: Final = 100
 """So many refused candles are remembered one by one; a sink that never takes a series refuses without end."""
@@ -118,5 +121,43 @@ class QuoteSink(Sink, Protocol):
 
         Raises:
             SinkError: They may not be counted on. They are put again, or newer ones in their place.
+        """
+        ...
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """What keeps a copy of the store's newest part, and may look there for what it lacks. Fed as sinks are.
+
+    Nothing is parked: what it raises is said, and the same comes again. Its methods raise SinkError.
+    """
+
+    async def open(self) -> None:
+        """Make it ready, as `Sink.open` does.
+
+        Raises:
+            SinkError: It will not work until somebody mends what the text names.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release everything, also after an `open` that failed."""
+        ...
+
+    async def follow(
+        self, store: Store, candles: Sequence[SeriesCandle], *, after_seq: int, whole: bool
+    ) -> None:
+        """Take what was committed; also called with nothing, every ten seconds, where that is all there is.
+
+        Args:
+            store: From where they come.
+            candles: The candles with a `seq` above *after_seq*, in that order, as they were at one moment.
+            after_seq: What it took before; lower than that where the store lost commits, or after a death.
+            whole: They were all there were at that moment. Else more lie behind them, and a candle that was
+                revised meanwhile may be there, and not here.
+
+        Raises:
+            SinkError: It cannot take them now.
+            StoreError: The store, asked for more, cannot answer.
         """
         ...

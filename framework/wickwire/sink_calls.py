@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from wickwire.binding import described
-from wickwire.errors import SinkError
+from wickwire.errors import SinkError, StoreError
 from wickwire.model import Quote, Series, SeriesCandle
-from wickwire.sink import Poisoned, QuoteSink, Sink
-from wickwire.store import shown_store
+from wickwire.sink import Follower, Poisoned, QuoteSink, Sink
+from wickwire.store import Store, shown_store
 
 __all__ = ["SinkBug", "SinkCalls", "clean"]
 
@@ -33,12 +33,14 @@ class SinkCalls:
     Attributes:
         name: Of the sink.
         takes_quotes: Whether it is given quotes.
+        follows: Whether it is one that looks into the store itself.
     """
 
-    def __init__(self, name: str, sink: Sink) -> None:
+    def __init__(self, name: str, sink: Sink | Follower) -> None:
         """Call *sink*."""
         self.name = name
         self.takes_quotes = isinstance(sink, QuoteSink)
+        self.follows = isinstance(sink, Follower)
         self._sink = sink
 
     async def open(self) -> None:
@@ -63,12 +65,28 @@ class SinkCalls:
             Poisoned: One of them will never be taken.
             SinkBug: It raised something else.
         """
+        assert not isinstance(self._sink, Follower)
         try:
             await self._called(self._sink.put(rows))
         except Poisoned as exc:
             if all(row.seq != exc.seq for row in rows):
                 raise SinkError(f"{exc} (it named the candle {exc.seq}, which was not put)") from exc
             raise
+
+    async def follow(
+        self, store: Store, rows: Sequence[SeriesCandle], *, after_seq: int, whole: bool
+    ) -> None:
+        """Have it take *rows*, as `Follower.follow` says.
+
+        Raises:
+            SinkError: It is away, does not answer, or has a bug: there is no candle to blame for that.
+            StoreError: It asked the store, which cannot answer.
+        """
+        assert isinstance(self._sink, Follower)
+        try:
+            await self._called(self._sink.follow(store, rows, after_seq=after_seq, whole=whole))
+        except SinkBug as exc:
+            raise SinkError(self.said(f"it has a bug: {exc}")) from exc
 
     async def put_quotes(self, quotes: Mapping[Series, Quote]) -> None:
         """Put *quotes*; raises SinkError and SinkBug as `put` does."""
@@ -89,7 +107,7 @@ class SinkCalls:
             if task is None or task.cancelling():
                 raise
             raise SinkError(self.said("it cancelled itself")) from exc
-        except SinkError:
+        except (SinkError, StoreError):
             raise
         except OSError as exc:  # a broken connection is no bug, and no candle's fault
             why = f"no answer within {PUT_S:g} s" if limit.expired() else described(exc)

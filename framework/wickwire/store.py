@@ -1,4 +1,4 @@
-"""What a store of closed candles promises, and the one that lives in memory.
+"""What a store of closed candles promises, and what all of them share.
 
 A store is the place where a candle becomes true: a batch of changes is committed in one transaction, and
 only what `commit` returns is delivered to anybody. Committing the same change twice changes nothing.
@@ -6,26 +6,26 @@ only what `commit` returns is delivered to anybody. Committing the same change t
 
 from __future__ import annotations
 
-import bisect
 import enum
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, final
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 import attrs
 
-from wickwire.errors import StoreError
-from wickwire.model import Candle, CandleState, Evidence, Hole, Rung, Series, SeriesCandle
+from wickwire.model import Candle, CandleState, Evidence, Grid, Hole, Rung, Series, SeriesCandle
 from wickwire.sink import Cursor
-from wickwire.trade_store import MemoryTape, StoredTrade, Stretch, TradeBatch
+
+if TYPE_CHECKING:
+    from wickwire.range_audit import RangeAudit
 
 __all__ = [
     "REAL",
     "TAIL",
     "Change",
     "Closing",
+    "Forgotten",
     "Loaded",
-    "MemoryStore",
     "SeriesState",
     "Store",
     "Verdict",
@@ -52,21 +52,37 @@ REAL = "the real venues"
 """The world that candles are of unless somebody says otherwise; a simulated one names its seed."""
 
 
+@attrs.frozen
+class Forgotten:
+    """What a store has forgotten of a series, so that nobody takes it for never known.
+
+    Attributes:
+        before_ns: All that opened before this was taken out, the last time.
+        times: How often that happened. Whoever commits says how often as far as he knows: what he says of
+            the time before is believed only where he knows of the last.
+    """
+
+    before_ns: int
+    times: int
+
+
 @attrs.frozen(kw_only=True)
 class SeriesState:
     """How far a series is known.
 
     Attributes:
         series: Which one.
-        origin_ns: Nothing before this was ever asked for.
+        origin_ns: Nothing before this was ever asked for, or it was forgotten.
         frontier_ns: Everything in `[origin_ns, frontier_ns)` is closed or lies in a hole.
         holes: Ranges without candles, in order, not overlapping.
+        forgotten: What was forgotten; None where nothing was.
     """
 
     series: Series
     origin_ns: int
     frontier_ns: int
     holes: tuple[Hole, ...] = ()
+    forgotten: Forgotten | None = None
 
 
 @attrs.frozen
@@ -176,7 +192,8 @@ class Store(Protocol):
     async def commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
         """Store all of *changes* in one transaction, durably, and return what is news, in order of `seq`.
 
-        News are inserted and revised candles; confirmations and repeats are not returned.
+        News are inserted and revised candles; confirmations and repeats are not returned. Of a change that
+        does not know what was forgotten of its series meanwhile, what lies before that is left out.
         """
         ...
 
@@ -202,168 +219,45 @@ class Store(Protocol):
         """Return the state of every series, ordered by series."""
         ...
 
+    async def audit(
+        self, series: Series, since_ns: int, until_ns: int, *, grid: Grid, signed_prices: bool = False
+    ) -> RangeAudit | None:
+        """Say what is stored of `[since_ns, until_ns)` and what is not; None where nothing of *series* is.
+
+        It reads page by page, and no more than some thousand candles are in memory at once.
+
+        Args:
+            series: Which one.
+            since_ns: Beginning of the range.
+            until_ns: Its end.
+            grid: Where its buckets open, as the adapter says; `Unknown()` where nobody does.
+            signed_prices: Prices may be zero or below, as the adapter says.
+        """
+        ...
+
+    async def forget(self, before_ns: int, *, series: Series | None = None) -> int:
+        """Take out candles that opened more than a bucket before *before_ns*; return how many were.
+
+        With what they superseded. What is known of a series begins later from then on: first its state says
+        so, and then its candles go, batch by batch, and commits have their turn in between. Where it is
+        broken off, another call goes on. A sink that has not had them will not have them.
+
+        Args:
+            before_ns: How old is too old.
+            series: Of this series alone; None for all.
+        """
+        ...
+
     async def cursors(self) -> Mapping[str, Cursor]:
         """Return how far every sink is that was ever fed from here, by its name."""
         ...
 
-    async def move(self, sink: str, cursor: Cursor) -> None:
-        """Keep how far *sink* is, durably, in place of what was kept of it; it may go back."""
+    async def move(self, sink: str, cursor: Cursor | None) -> None:
+        """Keep how far *sink* is, durably, in place of what was kept of it; it may go back.
+
+        With None it is known no more: who feeds it again begins as with one that was never fed.
+        """
         ...
-
-
-class MemoryStore:
-    """A store that forgets everything when the process ends. Keeps the same promises otherwise.
-
-    It forgets nothing before, and so has no bound: about a kilobyte a candle, which is 1.5 MB a day for a
-    series of one minute. What runs for longer than a few days, or reads years of history, wants a file.
-    """
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self._states: dict[Series, SeriesState] = {}
-        self._candles: dict[Series, dict[int, SeriesCandle]] = {}
-        self._opens: dict[Series, list[int]] = {}
-        self._log: dict[int, SeriesCandle] = {}
-        self._seq = 0
-        self._cursors: dict[str, Cursor] = {}
-        self._tapes: dict[Series, MemoryTape] = {}
-        self._world = REAL
-        self._claimed = REAL
-        self._closed = False
-
-    async def open(self) -> None:
-        """Do nothing: memory is ready."""
-
-    async def aclose(self) -> None:
-        """Refuse everything from now on."""
-        self._closed = True
-
-    async def world(self) -> str:
-        """Return whose candles these are."""
-        self._check_open()
-        return self._world if self._states or self._tapes else ""
-
-    async def claim(self, world: str) -> None:
-        """Commit candles of *world* from now on."""
-        self._claimed = world
-
-    async def check(self) -> Sequence[str]:
-        """Find nothing wrong: memory is as it was left."""
-        self._check_open()
-        return ()
-
-    async def load(self, series: Series) -> Loaded | None:
-        """Return state and tail of *series*, or None."""
-        self._check_open()
-        state = self._states.get(series)
-        if state is None:
-            return None
-        candles = self._candles[series]
-        return Loaded(state=state, tail=[candles[ns] for ns in self._opens[series][-TAIL:]])
-
-    async def commit(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
-        """Apply *changes* and return what is news."""
-        self._check_open()
-        self._check_world()
-        news: list[SeriesCandle] = []
-        for change in changes:
-            series = change.state.series
-            candles = self._candles.setdefault(series, {})
-            opens = self._opens.setdefault(series, [])
-            for closing in change.closings:
-                stored = candles.get(closing.candle.open_ns)
-                verdict = judge(stored, closing.candle, closing.evidence)
-                if verdict is Verdict.KEEP:
-                    continue
-                if verdict is Verdict.CONFIRM and stored is not None:
-                    row = confirmed(stored, closing.evidence)
-                    candles[row.open_ns] = self._log[row.seq] = row
-                    continue
-                self._seq += 1
-                row = settled(series, closing, stored, self._seq)
-                if stored is None:
-                    bisect.insort(opens, row.open_ns)
-                else:
-                    del self._log[stored.seq]
-                candles[row.open_ns] = row
-                self._log[self._seq] = row
-                news.append(row)
-            self._states[series] = change.state
-        return news
-
-    async def candles(
-        self, series: Series, since_ns: int, until_ns: int, *, limit: int
-    ) -> Sequence[SeriesCandle]:
-        """Return a range, oldest first."""
-        self._check_open()
-        opens = self._opens.get(series, [])
-        first, end = bisect.bisect_left(opens, since_ns), bisect.bisect_left(opens, until_ns)
-        return [self._candles[series][ns] for ns in opens[first : min(end, first + limit)]]
-
-    async def committed(self, after_seq: int, *, limit: int) -> Sequence[SeriesCandle]:
-        """Return what was committed after *after_seq*."""
-        self._check_open()
-        rows: list[SeriesCandle] = []
-        for seq in range(after_seq + 1, self._seq + 1):
-            if seq in self._log:
-                rows.append(self._log[seq])
-                if len(rows) == limit:
-                    break
-        return rows
-
-    async def last_seq(self) -> int:
-        """Return the highest `seq`."""
-        self._check_open()
-        return self._seq
-
-    async def latest(self, series: Series) -> SeriesCandle | None:
-        """Return the newest candle, or None."""
-        self._check_open()
-        opens = self._opens.get(series)
-        return self._candles[series][opens[-1]] if opens else None
-
-    async def states(self) -> Sequence[SeriesState]:
-        """Return all states."""
-        self._check_open()
-        return [self._states[series] for series in sorted(self._states)]
-
-    async def cursors(self) -> Mapping[str, Cursor]:
-        """Return the cursors of all sinks."""
-        self._check_open()
-        return dict(self._cursors)
-
-    async def move(self, sink: str, cursor: Cursor) -> None:
-        """Keep how far *sink* is."""
-        self._check_open()
-        self._cursors[sink] = cursor
-
-    async def put_trades(self, batches: Sequence[TradeBatch]) -> int:
-        """Keep trades."""
-        self._check_open()
-        self._check_world()
-        return sum(self._tapes.setdefault(batch.series, MemoryTape()).put(batch) for batch in batches)
-
-    async def trades(
-        self, series: Series, since_ns: int, until_ns: int, *, after: int = 0, limit: int
-    ) -> Sequence[StoredTrade]:
-        """Return trades of a range, in the order in which they came."""
-        self._check_open()
-        tape = self._tapes.get(series)
-        return [] if tape is None else tape.read(since_ns, until_ns, after, limit)
-
-    async def tapes(self) -> Mapping[Series, Sequence[Stretch]]:
-        """Return where the trades of which series are whole."""
-        self._check_open()
-        return {series: tuple(tape.stretches) for series, tape in self._tapes.items()}
-
-    def _check_world(self) -> None:
-        if (self._states or self._tapes) and self._world != self._claimed:
-            raise StoreError(other_world("memory:", self._world, self._claimed))
-        self._world = self._claimed
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreError("store 'memory': closed, and what it held is gone; make a new collector")
 
 
 def shown_store(url: str) -> str:

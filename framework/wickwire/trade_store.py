@@ -15,7 +15,7 @@ import attrs
 
 from wickwire.model import Series, Trade
 
-__all__ = ["MemoryTape", "StoredTrade", "Stretch", "TradeBatch", "TradeStore", "joined"]
+__all__ = ["MemoryTape", "StoredTrade", "Stretch", "TradeBatch", "TradeStore", "joined", "remembered"]
 
 
 @attrs.frozen(order=True)
@@ -88,6 +88,18 @@ class TradeStore(Protocol):
         """
         ...
 
+    async def forget_trades(self, before_ns: int, *, series: Series | None = None) -> int:
+        """Take out entries whose time lies before *before_ns*; return how many were.
+
+        First no stretch reaches back there any more, and none does ever again; then the entries go, batch by
+        batch, and others have their turn in between. Where it is broken off, another call goes on.
+
+        Args:
+            before_ns: How old is too old.
+            series: Of this series alone; None for all.
+        """
+        ...
+
     async def tapes(self) -> Mapping[Series, Sequence[Stretch]]:
         """Return every series of which trades are stored, with its stretches in order."""
         ...
@@ -104,6 +116,14 @@ def joined(stretches: Iterable[Stretch], stretch: Stretch) -> list[Stretch]:
     return found
 
 
+def remembered(stretches: Iterable[Stretch], before_ns: int | None) -> list[Stretch]:
+    """Return what is left of *stretches* where all trades from before *before_ns* are forgotten, if any."""
+    if before_ns is None:
+        return list(stretches)
+    kept = (one for one in stretches if one.until_ns >= before_ns)
+    return [Stretch(max(one.since_ns, before_ns), one.until_ns) for one in kept]
+
+
 class MemoryTape:
     """The log of one series in memory."""
 
@@ -112,18 +132,31 @@ class MemoryTape:
         self.stretches: list[Stretch] = []
         self._entries: list[StoredTrade] = []
         self._known: dict[tuple[str, int, str], None] = {}
+        self._number = 0
+        self._forgotten_ns: int | None = None
 
     def put(self, batch: TradeBatch) -> int:
         """Take *batch*; return how many were new."""
-        before = len(self._entries)
+        before = self._number
         for trade in batch.trades:
             key = trade.id, trade.time_ns, trade.action.value
             if not trade.id or key not in self._known:
                 self._known[key] = None
-                self._entries.append(StoredTrade(len(self._entries) + 1, _as_said(trade)))
-        if batch.stretch is not None:
-            self.stretches = joined(self.stretches, batch.stretch)
-        return len(self._entries) - before
+                self._number += 1
+                self._entries.append(StoredTrade(self._number, _as_said(trade)))
+        for stretch in remembered([batch.stretch] if batch.stretch else [], self._forgotten_ns):
+            self.stretches = joined(self.stretches, stretch)
+        return self._number - before
+
+    def forget(self, before_ns: int) -> int:
+        """Take out what happened before *before_ns*; return how much that was."""
+        self._forgotten_ns = before_ns if self._forgotten_ns is None else max(before_ns, self._forgotten_ns)
+        self.stretches = remembered(self.stretches, before_ns)
+        kept = [one for one in self._entries if one.trade.time_ns >= before_ns]
+        gone = len(self._entries) - len(kept)
+        self._entries = kept
+        self._known = {key: None for key in self._known if key[1] >= before_ns}
+        return gone
 
     def read(self, since_ns: int, until_ns: int, after: int, limit: int) -> Sequence[StoredTrade]:
         """Return a page of a range."""

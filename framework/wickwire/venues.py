@@ -25,6 +25,7 @@ from wickwire.places import Places
 from wickwire.registry import Registry
 from wickwire.retry import Backoff, Retries
 from wickwire.scope import failures
+from wickwire.sharing import Sharing
 from wickwire.transport import Transport
 from wickwire.venue import Access, Venue
 
@@ -45,6 +46,7 @@ class _Ground:
     committer: Callable[[Closer], None]
     tell: Tell
     given_up: Callable[[GivenUp], None]
+    sharing: Sharing | None
 
 
 class Venues:
@@ -84,9 +86,10 @@ class Venues:
         committer: Callable[[Closer], None],
         tell: Tell,
         given_up: Callable[[GivenUp], None],
+        sharing: Sharing | None = None,
     ) -> None:
-        """Let scopes run in *tasks* from now on."""
-        self._ground = _Ground(transport, tasks, committer, tell, given_up)
+        """Let scopes run in *tasks* from now on; with *sharing* other processes use the same limits."""
+        self._ground = _Ground(transport, tasks, committer, tell, given_up, sharing)
 
     @property
     def running(self) -> bool:
@@ -157,9 +160,10 @@ class Venues:
         """Return what the variants of a venue share, since they speak to it on one account."""
         access = self._accesses.get(venue)
         if access is None:
-            backoff = self.backoff_of(venue)
+            backoff, account = self.backoff_of(venue), self._accounts.get(venue, Account())
+            sharing = None if self._ground is None else self._ground.sharing
             access = Access(
-                Budget(limits),
+                Budget(limits, {} if sharing is None else sharing.gates(venue, account)),
                 Dialing(backoff, self._child_rng()),
                 Breaker(venue, backoff, self._clock, self._child_rng()),
             )

@@ -7,7 +7,7 @@ from typing import Final
 
 from wickwire import Series
 from wickwire_postgres.driver import Connection
-from wickwire_postgres.rows import DamagedError, candle_of, hole_of, listed, series_of
+from wickwire_postgres.rows import DamagedError, candle_of, hole_of, listed, series_of, trade_of
 from wickwire_postgres.schema import things
 
 __all__ = ["world_of", "wrongs"]
@@ -84,4 +84,18 @@ async def _rows(connection: Connection) -> list[str]:
                     candle_of(series, row)
             except DamagedError as exc:
                 found.append(str(exc))
+    return [*found, *await _trades(connection)]
+
+
+async def _trades(connection: Connection) -> list[str]:
+    """Return which trades cannot be read; the server itself sees to it that each belongs to a tape."""
+    found = []
+    tapes = await connection.fetch("SELECT id, venue, variant, symbol, 'trades' FROM tapes")
+    known = {number: series_of(*key) for number, *key in tapes}
+    query = "SELECT tape, time_ns, id, price, size, digits, side, action, replaces FROM trades"
+    async for tape, *row in connection.cursor(query, prefetch=_PAGE, timeout=_LOOK_S):
+        try:
+            trade_of(known[tape], row)
+        except DamagedError as exc:
+            found.append(str(exc))
     return found

@@ -11,6 +11,7 @@ import attrs
 from wickwire import (
     Change,
     Closing,
+    Forgotten,
     Hole,
     Series,
     SeriesCandle,
@@ -19,6 +20,7 @@ from wickwire import (
     changed_holes,
     confirmed,
     judge,
+    reconciled,
     series_key,
     settled,
 )
@@ -29,7 +31,7 @@ from wickwire_postgres.partitions import attach, partition_of, partitions
 from wickwire_postgres.rows import COLUMNS, EVIDENCE_NAMES, candle_of, hole_of, listed, row_of
 from wickwire_postgres.schema import Layout
 
-__all__ = ["Head", "Known", "Memory", "Writer", "lock_head"]
+__all__ = ["Head", "Known", "Memory", "Writer", "forgotten_of", "lock_head"]
 
 T = TypeVar("T")
 
@@ -43,7 +45,7 @@ FROM sequence FOR UPDATE"""
 _KEYS: Final = """unnest($1::text[], $2::text[], $3::text[], $4::text[])
 WITH ORDINALITY k (venue, variant, symbol, what, nth)"""
 _FIND_SERIES: Final = f"""
-SELECT k.nth, s.id, s.newest_ns, s.changed FROM {_KEYS}
+SELECT k.nth, s.id, s.newest_ns, s.changed, s.forgotten_ns, s.times_forgotten FROM {_KEYS}
 JOIN series s USING (venue, variant, symbol, what)"""  # noqa: S608 - constants only
 _ADD_SERIES: Final = f"""
 INSERT INTO series (venue, variant, symbol, what, origin_ns, frontier_ns, changed)
@@ -65,9 +67,10 @@ _RAISE: Final = "UPDATE closed SET evidence = $3 WHERE series = $1 AND open_ns =
 _TAKE_OUT: Final = "DELETE FROM closed WHERE series = $1 AND open_ns = $2"
 _SET_STATES: Final = """
 UPDATE series s
-SET origin_ns = k.origin_ns, frontier_ns = k.frontier_ns, newest_ns = k.newest_ns, changed = $5
-FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[])
-     k (id, origin_ns, frontier_ns, newest_ns)
+SET origin_ns = k.origin_ns, frontier_ns = k.frontier_ns, newest_ns = k.newest_ns,
+    forgotten_ns = k.forgotten_ns, times_forgotten = k.times_forgotten, changed = $7
+FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::integer[])
+     k (id, origin_ns, frontier_ns, newest_ns, forgotten_ns, times_forgotten)
 WHERE s.id = k.id"""
 _HOLES: Final = """
 SELECT series, since_ns, until_ns, kind FROM holes
@@ -114,6 +117,7 @@ class Known:
         changed: The number of the commit that changed it last.
         holes: What the table `holes` holds of it.
         checked: In which commit all of this was true.
+        forgotten: What was forgotten of it.
     """
 
     id: int
@@ -121,6 +125,12 @@ class Known:
     changed: int
     holes: tuple[Hole, ...]
     checked: int
+    forgotten: Forgotten | None = None
+
+
+def forgotten_of(before_ns: int | None, times: int) -> Forgotten | None:
+    """Return what the columns say that was forgotten."""
+    return None if before_ns is None else Forgotten(before_ns, times)
 
 
 @attrs.define
@@ -179,6 +189,7 @@ class Writer:
         again = self._acknowledged.lost(
             await self._meet(list(dict.fromkeys(change.state.series for change in changes)))
         )
+        again, changes = self._reconciled(again), self._reconciled(changes)
         await self._look_up([*again, *changes])
         for change in again:
             await self._take(change)  # it was told when it was acknowledged
@@ -186,6 +197,16 @@ class Writer:
         await self._write_candles()
         await self._write_states()
         return news
+
+    def _reconciled(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """Return *changes* without what they say of a time that was forgotten and they do not know of it."""
+        done: list[Change] = []
+        for said in changes:
+            known = self._memory.series[said.state.series]
+            change = reconciled(said, known.forgotten)
+            known.forgotten = change.state.forgotten
+            done.append(change)
+        return done
 
     async def _take(self, change: Change) -> Sequence[SeriesCandle]:
         known = self._memory.series[change.state.series]
@@ -215,20 +236,22 @@ class Writer:
             found |= await self._find(missing)
         moved = [
             series
-            for series, (_, _, changed) in found.items()
+            for series, (_, _, changed, _) in found.items()
             if series not in known or known[series].changed != changed
         ]
         holes: dict[int, list[Hole]] = {found[series][0]: [] for series in moved}
         for row in await self._connection.fetch(_HOLES, list(holes)):
             holes[row[0]].append(hole_of(row[1], row[2], row[3]))
-        for series, (series_id, newest_ns, changed) in found.items():
+        for series, (series_id, newest_ns, changed, forgotten) in found.items():
             held = tuple(holes[series_id]) if series_id in holes else known[series].holes
-            known[series] = Known(series_id, newest_ns, changed, held, self._head.commits)
-        return {series: changed for series, (_, _, changed) in found.items()}
+            known[series] = Known(series_id, newest_ns, changed, held, self._head.commits, forgotten)
+        return {series: changed for series, (_, _, changed, _) in found.items()}
 
-    async def _find(self, wanted: Sequence[Series]) -> dict[Series, tuple[int, int | None, int]]:
+    async def _find(
+        self, wanted: Sequence[Series]
+    ) -> dict[Series, tuple[int, int | None, int, Forgotten | None]]:
         rows = await self._connection.fetch(_FIND_SERIES, *_columns(series_key(series) for series in wanted))
-        return {wanted[row[0] - 1]: (row[1], row[2], row[3]) for row in rows}
+        return {wanted[row[0] - 1]: (row[1], row[2], row[3], forgotten_of(row[4], row[5])) for row in rows}
 
     async def _look_up(self, changes: Sequence[Change]) -> None:
         """Bring what is stored at the open times of *changes*; later than the newest there is nothing."""
@@ -316,7 +339,7 @@ class Writer:
         if come:
             await self._connection.executemany(_OPEN_HOLE, come)
         states = [
-            (known.id, state.origin_ns, state.frontier_ns, known.newest_ns)
+            (known.id, state.origin_ns, state.frontier_ns, known.newest_ns, *_past(state.forgotten))
             for known, state in self._states.values()
         ]
         if states:
@@ -337,6 +360,10 @@ class Writer:
                 if told.evidence is not None and confirmed(candle, told.evidence) == told:
                     found.append(candle)
         return found
+
+
+def _past(forgotten: Forgotten | None) -> tuple[int | None, int]:
+    return (None, 0) if forgotten is None else (forgotten.before_ns, forgotten.times)
 
 
 def _pieces(rows: Sequence[T]) -> Iterator[Sequence[T]]:

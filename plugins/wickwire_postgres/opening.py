@@ -7,11 +7,10 @@ from typing import Final
 from wickwire import StoreError
 from wickwire_postgres.address import Address
 from wickwire_postgres.driver import Connection
-from wickwire_postgres.partitions import drop_before
 from wickwire_postgres.schema import MIGRATIONS, Layout, layout_of, migrate, quoted, refuse_newer, version_of
 from wickwire_postgres.timescale import set_policies
 
-__all__ = ["OLDEST_SERVER", "prepare", "retain"]
+__all__ = ["OLDEST_SERVER", "prepare"]
 
 OLDEST_SERVER: Final = 13
 # who attaches a partition has to own the table that it becomes a part of
@@ -24,7 +23,8 @@ SELECT name || ': ' || what FROM (VALUES
     ('sequence', 'SELECT'), ('sequence', 'UPDATE'), ('world', 'SELECT'), ('world', 'UPDATE'),
     ('sinks', 'SELECT'), ('sinks', 'INSERT'), ('sinks', 'UPDATE'),
     ('parked', 'SELECT'), ('parked', 'INSERT'), ('parked', 'DELETE'),
-    ('tapes', 'SELECT'), ('tapes', 'INSERT'), ('tapes', 'UPDATE'), ('trades', 'SELECT'), ('trades', 'INSERT'),
+    ('tapes', 'SELECT'), ('tapes', 'INSERT'), ('tapes', 'UPDATE'),
+    ('trades', 'SELECT'), ('trades', 'INSERT'), ('trades', 'DELETE'),
     ('stretches', 'SELECT'), ('stretches', 'INSERT'), ('stretches', 'DELETE')
 ) needed (name, what) WHERE NOT has_table_privilege(to_regclass(name), what)
 UNION ALL
@@ -33,7 +33,6 @@ WHERE oid = to_regclass('closed') AND relkind = 'p' AND NOT pg_has_role(relowner
 UNION ALL
 SELECT 'the schema: CREATE' FROM pg_class
 WHERE oid = to_regclass('closed') AND relkind = 'p' AND NOT has_schema_privilege(relnamespace, 'CREATE')"""
-LOCK_S: Final = 2.0
 
 
 async def prepare(connection: Connection, address: Address) -> Layout:
@@ -90,18 +89,3 @@ async def _check_rights(connection: Connection, shown: str) -> None:
             f"store {shown!r}: the role lacks rights: {', '.join(lacking)}; to commit it has to be the role "
             "that made the schema, or GRANTed that; for reading, write ?mode=ro"
         )
-
-
-async def retain(connection: Connection, retention_ns: int) -> list[str]:
-    """Drop the partitions of what is older than *retention_ns*; return their names.
-
-    Nobody commits meanwhile. Readers are waited for, and those that come later wait with it: not for long.
-    """
-    async with connection.transaction():
-        await connection.execute("SELECT set_config('lock_timeout', $1, true)", f"{LOCK_S * 1000:.0f}ms")
-        now_ns = await connection.fetchval(
-            "SELECT (extract(epoch FROM now()) * 1000000)::bigint * 1000 FROM sequence FOR UPDATE"
-        )
-        cutoff_ns = now_ns - retention_ns
-        await connection.execute("DELETE FROM superseded WHERE open_ns < $1", cutoff_ns)
-        return await drop_before(connection, cutoff_ns)

@@ -11,7 +11,7 @@ from wickwire_postgres.address import DAY_NS
 from wickwire_postgres.driver import Connection
 from wickwire_postgres.schema import quoted
 
-__all__ = ["Partition", "attach", "drop_before", "partition_of", "partitions"]
+__all__ = ["Partition", "attach", "over_before", "partition_of", "partitions"]
 
 _EPOCH: Final = dt.date(1970, 1, 1).toordinal()
 _LOWEST_NS: Final = -(2**63)
@@ -97,13 +97,9 @@ def _spanned(name: str) -> Partition:
             return Partition(name, None, _midnight(dt.date(_FIRST_YEAR, 1, 1)))
 
 
-async def drop_before(connection: Connection, cutoff_ns: int) -> list[str]:
-    """Drop the partitions that hold nothing at or after *cutoff_ns*; return their names."""
-    old = [
-        name
-        for name in sorted(await partitions(connection))
-        if (until := _spanned(name).until_ns) is not None and until <= cutoff_ns
-    ]
-    for name in old:
-        await connection.execute(f"DROP TABLE {quoted(name)}")
-    return old
+async def over_before(connection: Connection, cutoff_ns: int) -> dict[str, int]:
+    """Return the partitions that hold nothing at or after *cutoff_ns*, and where each ends."""
+    ends = {name: _spanned(name).until_ns for name in sorted(await partitions(connection))}
+    return {
+        name: until_ns for name, until_ns in ends.items() if until_ns is not None and until_ns <= cutoff_ns
+    }

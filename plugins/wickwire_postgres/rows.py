@@ -14,6 +14,9 @@ from wickwire import (
     Rung,
     Series,
     SeriesCandle,
+    Side,
+    Trade,
+    TradeAction,
     UsageError,
     series_of_key,
 )
@@ -24,11 +27,11 @@ __all__ = [
     "DamagedError",
     "candle_of",
     "hole_of",
-    "kept",
     "listed",
-    "nearest",
     "row_of",
     "series_of",
+    "trade_of",
+    "trade_row",
 ]
 
 COLUMNS: Final = (
@@ -79,9 +82,9 @@ def row_of(series_id: int, candle: SeriesCandle) -> tuple[Any, ...]:
         candle.vwap,
     )
     digits = None
-    if not all(number is None or kept(number) for number in numbers):
+    if not all(number is None or _kept(number) for number in numbers):
         digits = " ".join("-" if number is None else str(number) for number in numbers)
-        numbers = tuple(None if number is None else nearest(number) for number in numbers)
+        numbers = tuple(None if number is None else _nearest(number) for number in numbers)
     return (
         series_id,
         candle.open_ns,
@@ -99,7 +102,7 @@ def row_of(series_id: int, candle: SeriesCandle) -> tuple[Any, ...]:
     )
 
 
-def kept(number: Decimal) -> bool:
+def _kept(number: Decimal) -> bool:
     """Say whether NUMERIC brings *number* back digit by digit: it knows neither 1E+3 nor -0.00."""
     text = str(number)
     if "E" not in text:
@@ -109,7 +112,7 @@ def kept(number: Decimal) -> bool:
     return -_MOST_DECIMALS <= exponent <= 0 and (not sign or bool(number))
 
 
-def nearest(number: Decimal) -> Decimal:
+def _nearest(number: Decimal) -> Decimal:
     """Return the same value as NUMERIC has it; NaN where it cannot hold it, rather than another value."""
     exponent = number.as_tuple().exponent
     assert isinstance(exponent, int), "prices are finite"
@@ -151,6 +154,33 @@ def candle_of(series: Series, row: Sequence[Any]) -> SeriesCandle:
         )
     except (ArithmeticError, KeyError, TypeError, ValueError) as exc:
         raise DamagedError(f"a candle of {series} is damaged: {tuple(row)!r}") from exc
+
+
+def trade_row(trade: Trade) -> tuple[Any, ...]:
+    """Return *trade* as the last eight columns of the table `trades`."""
+    exact = _kept(trade.price) and _kept(trade.size)
+    return (
+        trade.time_ns,
+        trade.id,
+        _nearest(trade.price),
+        _nearest(trade.size),
+        None if exact else f"{trade.price} {trade.size}",
+        None if trade.side is None else trade.side.value,
+        trade.action.value,
+        trade.replaces,
+    )
+
+
+def trade_of(series: Series, row: Sequence[Any]) -> Trade:
+    """Return the trade of a row as `trade_row` makes it; errors as in `candle_of`."""
+    time_ns, name, price, size, digits, side, action, replaces = row
+    try:
+        if digits is not None:
+            price, size = map(Decimal, digits.split(" "))
+        taker = None if side is None else Side(side)
+        return Trade(series.symbol, name, price, size, taker, time_ns, TradeAction(action), replaces)
+    except (ArithmeticError, TypeError, ValueError) as exc:
+        raise DamagedError(f"a trade of {series} is damaged: {[*row]!r}") from exc
 
 
 def hole_of(since_ns: int, until_ns: int, kind: str) -> Hole:

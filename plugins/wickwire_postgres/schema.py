@@ -119,6 +119,12 @@ FROM closed JOIN series ON series.id = closed.series""",
     PRIMARY KEY (tape, since_ns)
 )""",
     ),
+    (
+        "ALTER TABLE series ADD COLUMN forgotten_ns bigint",  # all that opened before this was taken out
+        "ALTER TABLE series ADD COLUMN times_forgotten integer NOT NULL DEFAULT 0",
+        "ALTER TABLE tapes ADD COLUMN forgotten_ns bigint",
+        "ALTER TABLE tapes ADD COLUMN last_number bigint NOT NULL DEFAULT 0",  # when it was forgotten last
+    ),
 )
 """What brings a schema from version n to n + 1, one tuple of statements each. Only ever appended to."""
 
@@ -145,6 +151,7 @@ _WANTED: Final = (
     *(("table", name) for name in _TABLES),
     ("index", "closed_by_seq"),
     ("index", "closed_pkey"),
+    ("index", "trades_by_time"),
     ("index", "trades_once"),
     ("view", "candles"),
 )

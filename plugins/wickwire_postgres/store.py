@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from wickwire import (
+    LINE,
     REAL,
     TAIL,
     Change,
     Cursor,
-    Hole,
+    Grid,
     Loaded,
+    RangeAudit,
     Series,
     SeriesCandle,
     SeriesState,
@@ -23,13 +24,15 @@ from wickwire import (
     StoreError,
     Stretch,
     TradeBatch,
+    audit_range,
+    first_kept,
     other_world,
     series_key,
 )
 from wickwire_postgres.acknowledged import Acknowledged, LostError
 from wickwire_postgres.address import Address
 from wickwire_postgres.check import world_of, wrongs
-from wickwire_postgres.commit import Memory, Writer, lock_head
+from wickwire_postgres.commit import Head, Memory, Writer, lock_head
 from wickwire_postgres.cursors import cursors, move
 from wickwire_postgres.driver import (
     ERRORS,
@@ -41,32 +44,50 @@ from wickwire_postgres.driver import (
     passes,
     spoils,
 )
-from wickwire_postgres.opening import prepare, retain
-from wickwire_postgres.rows import candle_of, hole_of, listed, series_of
+from wickwire_postgres.forgetting import (
+    drop_whole,
+    forget_candles,
+    forget_stretches,
+    forget_trades,
+    outdated,
+    present_ns,
+)
+from wickwire_postgres.opening import prepare
+from wickwire_postgres.retaining import AT_OPENING, Retaining
+from wickwire_postgres.rows import candle_of, listed, series_of
 from wickwire_postgres.schema import Layout, quoted, refuse_newer
+from wickwire_postgres.states import states_of
 from wickwire_postgres.tapes import put, tapes
 from wickwire_postgres.tapes import read as read_trades
 
 __all__ = ["PostgresStore"]
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _LOWEST: Final = -(2**63)
 _HIGHEST: Final = 2**63 - 1
 _KEY: Final = "venue = $1 AND variant = $2 AND symbol = $3 AND what = $4"
-_STATE: Final = f"SELECT id, origin_ns, frontier_ns FROM series WHERE {_KEY}"  # noqa: S608 - constants only
 _CLOSED: Final = f"SELECT {listed()} FROM closed"  # noqa: S608 - constants only
 _OF_SERIES: Final = f"{_CLOSED} WHERE series = (SELECT id FROM series WHERE {_KEY})"  # noqa: S608 - same
 _RANGE: Final = f"{_OF_SERIES} AND open_ns >= $5 AND open_ns <= $6 ORDER BY open_ns LIMIT $7"
+_NUMBERS: Final = ("open", "high", "low", "close", "volume", "vwap")
+_WRITTEN: Final = {
+    **{
+        name: f"CASE WHEN digits IS NULL THEN {name}::text"
+        f" ELSE nullif(split_part(digits, ' ', {place}), '-') END"
+        for place, name in enumerate(_NUMBERS, 1)
+    },
+    "healed": "healed::int",
+}
+_LINES: Final = f"""SELECT concat({", ',', ".join(_WRITTEN.get(name, name) for name in LINE)})
+FROM closed WHERE series = (SELECT id FROM series WHERE {_KEY})
+    AND open_ns >= $5 AND open_ns <= $6 ORDER BY open_ns LIMIT $7"""  # noqa: S608 - constants only
 _LAST: Final = f"{_OF_SERIES} ORDER BY open_ns DESC LIMIT $5"
 _SINCE: Final = f"{_CLOSED} WHERE seq > $1 ORDER BY seq LIMIT $2"
 
 _PAUSES_S: Final = (0.05, 0.2, 0.8, 2.0)
 """How long to wait before each further attempt: a server that restarts is back within a few seconds."""
 _CLOSE_S: Final = 5.0
-_RETAIN_S: Final = 3_600.0
 
 
 class PostgresStore:
@@ -89,7 +110,8 @@ class PostgresStore:
         self._layout = Layout()
         self._series: dict[int, Series] = {}
         self._world = REAL
-        self._retain_s = 0.0
+        age_ns = None if address.readonly else address.retention_ns
+        self._retaining = Retaining(age_ns, self._present_ns, lambda before_ns: self._steps(before_ns, None))
 
     def __repr__(self) -> str:
         """Show the address without its secrets."""
@@ -105,7 +127,7 @@ class PostgresStore:
         try:
             await self._patiently("open it", self._connect, _PAUSES_S)
             self._layout = await self._run("open it", lambda one: prepare(one, self._address))
-            await self._retain()
+            await self._retaining.go_on(AT_OPENING)
         except BaseException:
             await self.aclose()
             raise
@@ -113,6 +135,7 @@ class PostgresStore:
     async def aclose(self) -> None:
         """Disconnect; what was committed stays. Safe to repeat."""
         pool, self._pool = self._pool, None
+        await self._retaining.aclose()
         if pool is None:
             return
         try:
@@ -142,15 +165,11 @@ class PostgresStore:
 
         async def read(connection: Connection) -> Loaded | None:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                found = await connection.fetchrow(_STATE, *series_key(series))
-                if found is None:
-                    return None
-                holes = await _holes(connection, "WHERE series = $1", found[0])
-                tail = await connection.fetch(_LAST, *series_key(series), TAIL)
-            state = SeriesState(
-                series=series, origin_ns=found[1], frontier_ns=found[2], holes=tuple(holes[found[0]])
-            )
-            return Loaded(state=state, tail=[candle_of(series, row) for row in reversed(tail)])
+                found = await states_of(connection, series)
+                tail = await connection.fetch(_LAST, *series_key(series), TAIL) if found else ()
+            if not found:
+                return None
+            return Loaded(state=found[0], tail=[candle_of(series, row) for row in reversed(tail)])
 
         loaded = await self._run(f"load {series}", read)
         self._acknowledged.begin(series)
@@ -171,19 +190,11 @@ class PostgresStore:
             memory, self._memory = self._memory, Memory()  # forgotten unless the transaction succeeds
             connections = self._connections
             async with connection.transaction():
-                head = await lock_head(connection, power_safe=self._address.power_safe)
-                if head is None:
-                    raise StoreError(
-                        f"store {self._address.shown!r}: its table 'sequence' is empty; restore a copy"
-                    )
-                refuse_newer(head.version, self._address.shown)
+                head = await self._head(connection)
                 if memory.commits != head.commits:  # another process has committed meanwhile
                     await self._settle(connection)
                 writer = Writer(connection, memory, self._acknowledged, head, self._layout)
-                try:
-                    news = await writer.apply(changes)
-                except LostError as exc:
-                    raise StoreError(f"store {self._address.shown!r}: {exc}") from exc
+                news = await self._applied(writer, changes)
                 if doubtful:
                     given = {one.seq for one in news}  # now, as to an attempt that came to nothing
                     before = [one for seq, one in doubtful.items() if seq not in given]
@@ -196,7 +207,7 @@ class PostgresStore:
         async with self._turn:
             news, number, seq = await self._run("commit", write, writes=True)
             self._acknowledged.note(number, changes, seq)
-            await self._retain()
+            await self._retaining.go_on()
         return news
 
     async def candles(
@@ -207,6 +218,18 @@ class PostgresStore:
         if since > last:
             return []
         return await self._range(series, _RANGE, since, last, limit)
+
+    async def lines(self, series: Series, since_ns: int, until_ns: int, *, limit: int) -> Sequence[str]:
+        """Return the same as lines of text."""
+        since, last = max(since_ns, _LOWEST), min(until_ns - 1, _HIGHEST)
+        if since > last:
+            return []
+
+        async def read(connection: Connection) -> Sequence[str]:
+            rows = await connection.fetch(_LINES, *series_key(series), since, last, limit)
+            return [line for [line] in rows]
+
+        return await self._run(f"read {series}", read)
 
     async def committed(self, after_seq: int, *, limit: int) -> Sequence[SeriesCandle]:
         """Return at most *limit* candles of all series with a `seq` above *after_seq*, in that order."""
@@ -243,28 +266,43 @@ class PostgresStore:
 
         async def read(connection: Connection) -> Sequence[SeriesState]:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                rows = await connection.fetch(
-                    "SELECT id, origin_ns, frontier_ns, venue, variant, symbol, what FROM series"
-                )
-                holes = await _holes(connection, "")
-            states = [
-                SeriesState(
-                    series=series_of(*key),
-                    origin_ns=origin_ns,
-                    frontier_ns=frontier_ns,
-                    holes=tuple(holes[series_id]),
-                )
-                for series_id, origin_ns, frontier_ns, *key in rows
-            ]
-            return sorted(states, key=lambda state: state.series)
+                return sorted(await states_of(connection), key=lambda state: state.series)
 
         return await self._run("read the states", read)
+
+    async def audit(
+        self, series: Series, since_ns: int, until_ns: int, *, grid: Grid, signed_prices: bool = False
+    ) -> RangeAudit | None:
+        """Say what is stored of `[since_ns, until_ns)` and what is not; None where nothing of *series* is."""
+        return await audit_range(self, series, since_ns, until_ns, grid=grid, signed_prices=signed_prices)
+
+    async def forget(self, before_ns: int, *, series: Series | None = None) -> int:
+        """Take out candles that opened more than a bucket before *before_ns*; return how many were.
+
+        Partitions and chunks that hold nothing else are dropped whole, where it is about all series.
+        """
+        gone, steps = 0, self._steps(max(before_ns, _LOWEST), series)
+        while True:
+            async with self._turn:
+                count = await anext(steps, None)
+            if count is None:
+                return gone
+            gone += count
+
+    async def forget_trades(self, before_ns: int, *, series: Series | None = None) -> int:
+        """Take out trades that happened before *before_ns*; return how many were."""
+        doing, gone, before_ns = "forget old trades", 0, _held(before_ns)
+        tapes = await self._run(doing, lambda one: forget_stretches(one, before_ns, series))
+        for tape in tapes:
+            while count := await self._run(doing, partial(forget_trades, tape=tape, before_ns=before_ns)):
+                gone += count
+        return gone
 
     async def cursors(self) -> Mapping[str, Cursor]:
         """Return how far every sink is, by its name."""
         return await self._run("read how far sinks are", cursors)
 
-    async def move(self, sink: str, cursor: Cursor) -> None:
+    async def move(self, sink: str, cursor: Cursor | None) -> None:
         """Keep how far *sink* is."""
         await self._run(f"keep how far the sink {sink} is", lambda one: move(one, sink, cursor))
 
@@ -282,7 +320,7 @@ class PostgresStore:
         self, series: Series, since_ns: int, until_ns: int, *, after: int = 0, limit: int
     ) -> Sequence[StoredTrade]:
         """Return at most *limit* trades that happened in `[since_ns, until_ns)`, in the order they came."""
-        since_ns, until_ns = max(since_ns, _LOWEST), min(until_ns, _HIGHEST)
+        since_ns, until_ns = _held(since_ns), _held(until_ns)
         return await self._run(
             f"read {series}", lambda one: read_trades(one, series, since_ns, until_ns, after, limit)
         )
@@ -301,20 +339,51 @@ class PostgresStore:
         self._connections += 1
         self._memory, self._series = Memory(), {}
 
-    async def _retain(self) -> None:
-        """Drop what is too old, once an hour; TimescaleDB does so by itself. What fails has another hour."""
-        age_ns = self._address.retention_ns
-        if age_ns is None or self._address.readonly or not self._layout.native:
-            return
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._retain_s:
-            return
-        self._retain_s = loop.time() + _RETAIN_S
-        self._memory = Memory()
+    async def _head(self, connection: Connection) -> Head:
+        """Wait for the turn of a transaction, and see that its schema is still ours."""
+        head = await lock_head(connection, power_safe=self._address.power_safe)
+        if head is None:
+            raise StoreError(f"store {self._address.shown!r}: its table 'sequence' is empty; restore a copy")
+        refuse_newer(head.version, self._address.shown)
+        return head
+
+    async def _applied(self, writer: Writer, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
         try:
-            await self._run("drop what is too old", lambda one: retain(one, age_ns), writes=True, once=True)
-        except StoreError as exc:
-            log.warning("retention failed", extra={"why": str(exc)})
+            return await writer.apply(changes)
+        except LostError as exc:
+            raise StoreError(f"store {self._address.shown!r}: {exc}") from exc
+
+    async def _steps(self, before_ns: int, series: Series | None) -> AsyncGenerator[int]:
+        """Forget step by step, each a transaction, and yield how many candles each took out.
+
+        Who goes on with it has to have the turn; between two steps a commit may have it.
+        """
+        doing = "forget what is old"
+
+        async def claim_less(connection: Connection) -> Sequence[Series]:
+            async with connection.transaction():
+                head = await self._head(connection)
+                old, changes = await outdated(connection, before_ns, series)
+                if changes:
+                    writer = Writer(connection, Memory(), self._acknowledged, head, self._layout)
+                    await self._applied(writer, changes)
+            return old
+
+        self._memory = Memory()  # it knows what was claimed, and which partitions there are
+        old = await self._run(doing, claim_less, writes=True)
+        if series is None:
+            dropped = await self._run(
+                doing, lambda one: drop_whole(one, before_ns, self._layout), writes=True, once=True
+            )
+            self._memory = Memory()
+            yield dropped
+        for one in old:
+            batch = partial(forget_candles, series=one, kept_ns=first_kept(one, before_ns))
+            while count := await self._run(doing, batch, writes=True):
+                yield count
+
+    async def _present_ns(self) -> int | None:
+        return await self._run("tell the time", present_ns)
 
     async def _settle(self, connection: Connection) -> None:
         """Write down whose candles these are, where nothing is known of any; nobody else can do so now."""
@@ -370,9 +439,6 @@ class PostgresStore:
         raise AssertionError("the last attempt returns or raises")
 
 
-async def _holes(connection: Connection, which: str, *values: int) -> dict[int, list[Hole]]:
-    holes: dict[int, list[Hole]] = defaultdict(list)
-    query = f"SELECT series, since_ns, until_ns, kind FROM holes {which} ORDER BY series, since_ns"  # noqa: S608 - constants only
-    for series_id, *hole in await connection.fetch(query, *values):
-        holes[series_id].append(hole_of(*hole))
-    return holes
+def _held(ns: int) -> int:
+    """Return *ns*, or the nearest to it that a column holds."""
+    return min(max(ns, _LOWEST), _HIGHEST)

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from wickwire import (
     Series,
-    Side,
     StoredTrade,
     Stretch,
-    Trade,
-    TradeAction,
     TradeBatch,
     joined_stretches,
+    remembered_stretches,
     series_key,
 )
 from wickwire_postgres.driver import Connection
-from wickwire_postgres.rows import DamagedError, kept, nearest, series_of
+from wickwire_postgres.rows import series_of, trade_of, trade_row
 
 __all__ = ["put", "read", "tapes"]
 
@@ -27,7 +24,9 @@ _FIND: Final = "SELECT id FROM tapes WHERE venue = $1 AND variant = $2 AND symbo
 # also where it is there: its row is locked, so that the numbers of a log are given by one at a time
 _LOCK: Final = """INSERT INTO tapes (venue, variant, symbol) VALUES ($1, $2, $3)
 ON CONFLICT (venue, variant, symbol) DO UPDATE SET symbol = excluded.symbol RETURNING id"""
-_LAST: Final = "SELECT coalesce(max(number), 0) FROM trades WHERE tape = $1"
+_LAST: Final = """
+SELECT greatest(last_number, (SELECT max(number) FROM trades WHERE tape = $1)), forgotten_ns
+FROM tapes WHERE id = $1"""
 _PUT: Final = """INSERT INTO trades
 SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::numeric[], $6::numeric[], $7::text[],
     $8::text[], $9::text[], $10::text[])
@@ -47,14 +46,14 @@ async def put(connection: Connection, batches: Sequence[TradeBatch]) -> int:
     new = 0
     for batch in sorted(batches, key=lambda one: one.series):  # all lock in one order
         tape = await connection.fetchval(_LOCK, *series_key(batch.series)[:3])
-        last = await connection.fetchval(_LAST, tape)
+        last, forgotten_ns = await connection.fetchrow(_LAST, tape)
         if batch.trades:
-            rows = [(last + place, *_row(one)) for place, one in enumerate(batch.trades, 1)]
+            rows = [(last + place, *trade_row(one)) for place, one in enumerate(batch.trades, 1)]
             columns = [list(column) for column in zip(*rows, strict=True)]
             told = await connection.execute(_PUT, tape, *columns)
             new += int(told.rsplit(" ", 1)[1])
-        if batch.stretch is not None:
-            await _stretch(connection, tape, batch.stretch)
+        for stretch in remembered_stretches([batch.stretch] if batch.stretch else [], forgotten_ns):
+            await _stretch(connection, tape, stretch)
     return new
 
 
@@ -69,20 +68,6 @@ async def _stretch(connection: Connection, tape: int, stretch: Stretch) -> None:
             await connection.execute(_REMEMBER, tape, one.since_ns, one.until_ns)
 
 
-def _row(trade: Trade) -> tuple[Any, ...]:
-    exact = kept(trade.price) and kept(trade.size)
-    return (
-        trade.time_ns,
-        trade.id,
-        nearest(trade.price),
-        nearest(trade.size),
-        None if exact else f"{trade.price} {trade.size}",
-        None if trade.side is None else trade.side.value,
-        trade.action.value,
-        trade.replaces,
-    )
-
-
 async def read(
     connection: Connection, series: Series, since_ns: int, until_ns: int, after: int, limit: int
 ) -> Sequence[StoredTrade]:
@@ -91,18 +76,7 @@ async def read(
     if tape is None:
         return []
     rows = await connection.fetch(_READ, tape, min(after, _HIGHEST), since_ns, until_ns, limit)
-    return [StoredTrade(number, _trade(series, row)) for number, *row in rows]
-
-
-def _trade(series: Series, row: Sequence[Any]) -> Trade:
-    time_ns, name, price, size, digits, side, action, replaces = row
-    try:
-        if digits is not None:
-            price, size = map(Decimal, digits.split(" "))
-        taker = None if side is None else Side(side)
-        return Trade(series.symbol, name, price, size, taker, time_ns, TradeAction(action), replaces)
-    except (ArithmeticError, TypeError, ValueError) as exc:
-        raise DamagedError(f"a trade of {series} is damaged: {[*row]!r}") from exc
+    return [StoredTrade(number, trade_of(series, row)) for number, *row in rows]
 
 
 async def tapes(connection: Connection) -> Mapping[Series, Sequence[Stretch]]:

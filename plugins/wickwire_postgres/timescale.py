@@ -1,7 +1,9 @@
-"""What TimescaleDB does where the database has it: chunks, compression, and dropping what is old.
+"""What TimescaleDB does where the database has it: chunks, compression, and dropping chunks that are over.
 
-Its policies are jobs of the server. They are set when a store is opened with the option, and stay when it is
-opened without.
+Compression is a policy, a job of the server. It is set when a store is opened with the option, and stays when
+it is opened without. Retention is none: a job that drops chunks by their age alone does not tell the series
+that they know less from then on, and what is gone would be claimed to be there. Chunks are dropped when a
+store forgets.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from wickwire import StoreError
 from wickwire_postgres.address import DAY_NS, Address
 from wickwire_postgres.driver import Connection
 
-__all__ = ["extension_schema", "make_hypertable", "set_policies"]
+__all__ = ["drop_chunks", "extension_schema", "make_hypertable", "set_policies"]
 
 _CHUNK_NS: Final = 30 * DAY_NS
 _NOW: Final = (
@@ -52,7 +54,7 @@ async def make_hypertable(connection: Connection, functions: str) -> None:
 
 
 async def set_policies(connection: Connection, functions: str, address: Address) -> None:
-    """Have chunks compressed and dropped at the ages that *address* names.
+    """Have chunks compressed at the age that *address* names, and no job drop any behind our back.
 
     Raises:
         StoreError: This edition of TimescaleDB has no policies.
@@ -71,15 +73,17 @@ async def set_policies(connection: Connection, functions: str, address: Address)
                     f"SELECT {functions}.add_compression_policy('closed', $1::bigint)",
                     address.compress_after_ns,
                 )
-            if address.retention_ns is not None:
+            if address.retention_ns is not None:  # versions before schema 4 had the server drop them
                 await connection.execute(
                     f"SELECT {functions}.remove_retention_policy('closed', if_exists => true)"
-                )
-                await connection.execute(
-                    f"SELECT {functions}.add_retention_policy('closed', $1::bigint)", address.retention_ns
                 )
     except asyncpg.FeatureNotSupportedError as exc:
         raise StoreError(
             f"store {address.shown!r}: this TimescaleDB has no policies ({exc}); install its community "
-            "edition, or leave out compress_after and retention"
+            "edition, or leave out compress_after"
         ) from exc
+
+
+async def drop_chunks(connection: Connection, functions: str, cutoff_ns: int) -> None:
+    """Drop the chunks that hold nothing at or after *cutoff_ns*; *functions* is its quoted schema."""
+    await connection.execute(f"SELECT {functions}.drop_chunks('closed', older_than => $1::bigint)", cutoff_ns)

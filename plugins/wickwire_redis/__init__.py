@@ -1,15 +1,27 @@
-"""The Redis sink: latest quotes, recent candles, a stream of candles per series. Keys: docs/redis.md."""
+"""The Redis sink, the hot layer and the shared budget in Redis. Keys: docs/redis.md."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from wickwire import Sink, hookimpl
+from wickwire import Cache, ConfigError, SharedBudget, Sink, hookimpl
 from wickwire_redis.address import parse_address
+from wickwire_redis.budget import RedisBudget, budget_address
+from wickwire_redis.hot import RedisCache, RedisHot
 from wickwire_redis.reader import HotCandles, HotQuote
 from wickwire_redis.sink import RedisSink
 
-__all__ = ["HotCandles", "HotQuote", "RedisSink", "open_sink"]
+__all__ = [
+    "HotCandles",
+    "HotQuote",
+    "RedisBudget",
+    "RedisCache",
+    "RedisHot",
+    "RedisSink",
+    "open_budget",
+    "open_cache",
+    "open_sink",
+]
 
 API_LEVEL: Final = 1
 
@@ -23,3 +35,28 @@ def open_sink(url: str) -> Sink | None:
     """
     address = parse_address(url)
     return None if address is None else RedisSink(address)
+
+
+@hookimpl
+def open_cache(url: str) -> Cache | None:
+    """Make the hot layer of such an address.
+
+    Raises:
+        ConfigError: The address is ours, and something in it is wrong.
+    """
+    try:
+        address = parse_address(url)
+    except ConfigError as exc:
+        raise ConfigError(f"cache {str(exc).removeprefix('sink ')}") from exc
+    return None if address is None else RedisCache(address)
+
+
+@hookimpl
+def open_budget(url: str) -> SharedBudget | None:
+    """Make the shared budget of `redis://user@host:6379/0?prefix=prod:`; `rediss:` is the same over TLS.
+
+    Raises:
+        ConfigError: The address is ours, and something in it is wrong.
+    """
+    address = budget_address(url)
+    return None if address is None else RedisBudget(address)

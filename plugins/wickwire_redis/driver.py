@@ -18,7 +18,18 @@ from wickwire import SinkError
 from wickwire_redis.address import Address
 from wickwire_redis.rows import DamagedError
 
-__all__ = ["ERRORS", "Client", "ServerError", "close", "connect", "explained", "lasts", "within"]
+__all__ = [
+    "ERRORS",
+    "Client",
+    "ServerError",
+    "close",
+    "code_of",
+    "connect",
+    "explained",
+    "first_look",
+    "lasts",
+    "within",
+]
 
 T = TypeVar("T")
 
@@ -92,6 +103,8 @@ _NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})
 def connect(address: Address) -> Client:
     """Return a client that connects when it is needed, and tries nothing twice: who calls decides that.
 
+    How long a reply may take is for who calls as well, with `within`.
+
     Raises:
         OSError: A file that the address names cannot be read; ssl.SSLError is one.
     """
@@ -100,7 +113,7 @@ def connect(address: Address) -> Client:
         "username": address.user,
         "password": address.password or os.environ.get("REDISCLI_AUTH"),
         "protocol": 3,
-        "socket_timeout": float(address.timeout_s),
+        "socket_timeout": None,  # a timer for each reply costs as much as reading it: see `within`
         "socket_connect_timeout": float(address.timeout_s),
         "retry": Retry(NoBackoff(), 0),
     }
@@ -146,6 +159,24 @@ async def close(client: Client) -> None:
     await client.connection_pool.disconnect(inuse_connections=True)
 
 
+async def first_look(look: Callable[[], Awaitable[None]], give_up: Callable[[], Awaitable[None]]) -> None:
+    """Let *look* see whether a server is one for us. One that is merely away is looked at later.
+
+    Raises:
+        redis.exceptions.RedisError, ServerError, OSError: It is none until somebody mends that; all was given
+            up before, as for whatever else *look* raises.
+    """
+    try:
+        await look()
+    except ERRORS as exc:
+        if lasts(exc):
+            await give_up()
+            raise
+    except BaseException:
+        await give_up()
+        raise
+
+
 async def within(address: Address, job: Callable[[], Awaitable[T]]) -> T:
     """Do *job* in the time that the address gives a pipeline, however slowly the server sends.
 
@@ -187,8 +218,8 @@ def lasts(exc: BaseException) -> bool:
     return isinstance(tls, ssl.SSLCertVerificationError) or (tls is not None and tls.reason in _NO_TLS)
 
 
-def explained(shown: str, doing: str, exc: BaseException) -> SinkError:
-    """Return the error that names sink, work, reason and next step."""
+def explained(shown: str, doing: str, exc: BaseException, *, what: str = "sink") -> SinkError:
+    """Return the error that names sink, or *what* it is, and work, reason and next step."""
     said = " ".join(" ".join((str(exc), *getattr(exc, "__notes__", ()))).split()) or type(exc).__name__
     step = _NEXT_STEP.get(code_of(exc), "")
     if isinstance(exc, ServerError):
@@ -204,4 +235,4 @@ def explained(shown: str, doing: str, exc: BaseException) -> SinkError:
         step = _AWAY
     elif isinstance(exc, OSError):
         step = "look at the files that the address names"
-    return SinkError(f"sink {shown!r}: cannot {doing}: {said}" + (f"; {step}" if step else ""))
+    return SinkError(f"{what} {shown!r}: cannot {doing}: {said}" + (f"; {step}" if step else ""))

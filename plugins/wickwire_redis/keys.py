@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from decimal import Decimal
 from typing import Final
@@ -15,6 +16,7 @@ __all__ = ["Keys", "plain", "score"]
 _STRANGE: Final = re.compile(rb"[^A-Za-z0-9_./=^$+&-]")
 
 
+@functools.lru_cache(maxsize=10_000)
 def plain(text: str) -> str:
     """Return *text* with all percent-encoded that means something in a key, a channel or a pattern.
 
@@ -67,6 +69,15 @@ class Keys:
     def stream(self, series: Series) -> str:
         """The stream of all that happens to the series."""
         return self._of(series, "stream")
+
+    def block(self, series: Series) -> str:
+        """All candles from one instant on, for the hot layer."""
+        return self._of(series, "hot")
+
+    @property
+    def standing(self) -> str:
+        """How far the hot layer is."""
+        return f"{self.prefix}candle:hot"
 
     @property
     def series(self) -> str:

@@ -10,10 +10,12 @@ from wickwire_redis.address import Address
 from wickwire_redis.driver import Client, ServerError, lasts
 from wickwire_redis.keys import Keys
 
-__all__ = ["OLDEST_SERVER", "look"]
+__all__ = ["NOBODY", "OLDEST_SERVER", "look", "look_at"]
+
+Command = tuple[str | int, ...]
 
 OLDEST_SERVER: Final = (6, 2)
-_NOBODY: Final = Series("wickwire", "nobody", Timeframe.parse("1m"))
+NOBODY: Final = Series("wickwire", "nobody", Timeframe.parse("1m"))
 
 
 async def look(client: Client, address: Address, keys: Keys) -> None:
@@ -25,6 +27,11 @@ async def look(client: Client, address: Address, keys: Keys) -> None:
         ServerError: It is no server for us.
         redis.exceptions.RedisError: It is away, or says no.
     """
+    await look_at(client, _of_a_sink(address, keys))
+
+
+async def look_at(client: Client, wanted: Sequence[Command]) -> None:
+    """See the same, of a user that does what is *wanted*; raises as `look` does."""
     hello = await client.execute_command("HELLO")
     facts = {_text(name): _text(value) for name, value in hello.items()}
     if facts.get("mode", "standalone") != "standalone":
@@ -38,12 +45,15 @@ async def look(client: Client, address: Address, keys: Keys) -> None:
             f"it is Redis {facts['version']}, and {'.'.join(map(str, OLDEST_SERVER))} is the oldest that is "
             "supported: upgrade it, or name another one"
         )
-    await _check_rights(client, address, keys)
+    # where MULTI itself is refused, all that follows would be done
+    await _ask(client, [("MULTI",), ("EXEC",), ("MULTI",), ("DISCARD",)])
+    await _ask(client, [("MULTI",), *wanted, ("DISCARD",)])
 
 
-async def _check_rights(client: Client, address: Address, keys: Keys) -> None:
-    recent, latest, stream = keys.recent(_NOBODY), keys.latest(_NOBODY), keys.stream(_NOBODY)
-    wanted: list[tuple[str | int, ...]] = [
+def _of_a_sink(address: Address, keys: Keys) -> Sequence[Command]:
+    """Return what a sink does, once each."""
+    recent, latest, stream = keys.recent(NOBODY), keys.latest(NOBODY), keys.stream(NOBODY)
+    wanted: list[Command] = [
         ("SET", keys.price("wickwire", "nobody"), "", "PX", 1),
         ("PUBLISH", keys.price_channel("wickwire", "nobody"), ""),
         ("SADD", keys.series, ""),
@@ -64,12 +74,10 @@ async def _check_rights(client: Client, address: Address, keys: Keys) -> None:
         wanted.append(("XADD", stream, "*", "", ""))
         wanted.append(("XRANGE", stream, "-", "+"))
         wanted.append(("XINFO", "STREAM", stream))
-    # where MULTI itself is refused, all that follows would be done
-    await _ask(client, [("MULTI",), ("EXEC",), ("MULTI",), ("DISCARD",)])
-    await _ask(client, [("MULTI",), *wanted, ("DISCARD",)])
+    return wanted
 
 
-async def _ask(client: Client, commands: Sequence[tuple[str | int, ...]]) -> None:
+async def _ask(client: Client, commands: Sequence[Command]) -> None:
     """Send *commands* at once, and raise what will be said against one of them for ever."""
     pipeline = client.pipeline(transaction=False)
     for command in commands:

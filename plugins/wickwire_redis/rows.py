@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import functools
 from decimal import Decimal
 from typing import Final, Generic, TypeVar
 
@@ -119,11 +120,11 @@ def quote_row(series: Series, quote: Quote, received_ns: int) -> QuoteRow:
         mid=_halfway(_number(quote.bid), _number(quote.ask)),
         bid_size=_number(quote.bid_size),
         ask_size=_number(quote.ask_size),
-        timestamp=timestamp or iso(received_ns),
+        timestamp=timestamp or _shown(received_ns),
         venue=series.scope,
         exchange=None,
         timed_by="venue" if timestamp else "collector",
-        received=iso(received_ns),
+        received=_shown(received_ns),
     )
 
 
@@ -189,6 +190,12 @@ def candle_of(series: Series, row: CandleRow) -> SeriesCandle:
         )
     except (ValueError, KeyError, UsageError) as exc:
         raise DamagedError(f"{exc} in a candle of {series}") from exc
+
+
+@functools.lru_cache(maxsize=8)
+def _shown(ns: int) -> str:
+    """Return *ns* as text, which all quotes that came at once share."""
+    return iso(ns)
 
 
 def _instant(ns: int | None) -> str:

@@ -1,10 +1,22 @@
-"""What the server does with the candles of one series, while nobody else is served. Why: decision 120."""
+"""What the server does with candles or quotes, while nobody else is served. Why: decisions 120 and 127."""
 
 from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["TAKE_CANDLES"]
+__all__ = ["TAKE_CANDLES", "TAKE_QUOTES"]
+
+TAKE_QUOTES: Final = """\
+-- KEYS: where quotes stand
+-- ARGV: how long they stay in s, then for each key: the channel, the row
+for i, key in ipairs(KEYS) do
+  local channel, row = ARGV[2 * i], ARGV[2 * i + 1]
+  local said = redis.pcall('SET', key, row, 'EX', ARGV[1])
+  if not said.err then said = redis.pcall('PUBLISH', channel, row) end
+  if type(said) == 'table' and said.err then return redis.error_reply(said.err .. ' (at ' .. key .. ')') end
+end
+return redis.status_reply('OK')
+"""
 
 TAKE_CANDLES: Final = """\
 -- KEYS: recent, latest, stream

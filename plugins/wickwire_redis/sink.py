@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 import attrs
@@ -10,22 +11,23 @@ from redis.exceptions import NoScriptError
 
 from wickwire import Clock, Poisoned, Quote, Series, SeriesCandle, SinkError, SystemClock
 from wickwire_redis.address import Address
-from wickwire_redis.driver import ERRORS, Client, close, connect, explained, lasts, within
+from wickwire_redis.driver import ERRORS, Client, close, connect, explained, first_look, within
 from wickwire_redis.keys import Keys, score
 from wickwire_redis.opening import look
 from wickwire_redis.rows import CandleRow, QuoteRow, Rows, candle_row, quote_row
-from wickwire_redis.script import TAKE_CANDLES
+from wickwire_redis.script import TAKE_CANDLES, TAKE_QUOTES
 
 __all__ = ["MOST_CANDLES", "MOST_COMMANDS", "RedisSink"]
 
 T = TypeVar("T")
 
 MOST_COMMANDS: Final = 200
-"""How many commands a pipeline holds at most: nobody else is served in the middle of a transaction."""
+"""How many commands a pipeline holds at most."""
+MOST_QUOTES: Final = 100
+"""How many keys one call of the script sets at most: nobody else is served meanwhile."""
 MOST_CANDLES: Final = 100
 """How many candles one call of the script takes at most: nobody else is served meanwhile either."""
 _MOST_CANDLES_A_PIPELINE: Final = 1_000
-_PER_QUOTE: Final = 4
 
 Argument = str | bytes | int
 Command = tuple[Argument, ...]
@@ -55,7 +57,7 @@ class RedisSink:
         self._candles = Rows(CandleRow, address.serialisation)
         self._client: Client | None = None
         self._looked = False
-        self._script = ""
+        self._candle_script = self._quote_script = ""
         self._received: dict[Series, tuple[Quote, int]] = {}
 
     def __repr__(self) -> str:
@@ -72,22 +74,14 @@ class RedisSink:
         await self.aclose()
         try:
             self._client = connect(self._address)
-        except OSError as exc:
-            raise explained(self._address.shown, "open it", exc) from exc
-        try:
-            await self._look(self._client)
+            await first_look(partial(self._look, self._client), self.aclose)
         except ERRORS as exc:
-            if lasts(exc):
-                await self.aclose()
-                raise explained(self._address.shown, "open it", exc) from exc
-        except BaseException:
-            await self.aclose()
-            raise
+            raise explained(self._address.shown, "open it", exc) from exc
 
     async def aclose(self) -> None:
         """Disconnect; what was put stays. Safe to repeat."""
         client, self._client = self._client, None
-        self._looked, self._script = False, ""
+        self._looked = False
         if client is not None:
             await close(client)
 
@@ -102,7 +96,7 @@ class RedisSink:
         try:
             client = await self._ready("put candles")
             for batch in _batches(shares):
-                await self._put_batch(client, batch)
+                await self._with_scripts(client, partial(self._calls, batch))
         except ERRORS as exc:
             raise explained(self._address.shown, "put candles", exc) from exc
 
@@ -113,18 +107,13 @@ class RedisSink:
             SinkError: Some of them may not be there.
         """
         received = self._stamped(quotes)
-        commands: list[Command] = []
-        pipelines: list[list[Command]] = []
-        for series, (quote, received_ns) in received.items():
-            commands += self._quote_commands(series, quote, received_ns)
-            if len(commands) > MOST_COMMANDS - _PER_QUOTE:
-                pipelines.append(commands)
-                commands = []
-        pipelines.append(commands)
+        told = [
+            one for series, (quote, at_ns) in received.items() for one in self._told(series, quote, at_ns)
+        ]
         try:
             client = await self._ready("put quotes")
-            for pipeline in pipelines:
-                await self._run(client, pipeline, whole=True)
+            for part in _parts(told, MOST_QUOTES):
+                await self._with_scripts(client, partial(self._quote_calls, part))
         except ERRORS as exc:
             raise explained(self._address.shown, "put quotes", exc) from exc
         self._received = {}
@@ -162,14 +151,6 @@ class RedisSink:
             seq=candle.seq,
         )
 
-    async def _put_batch(self, client: Client, batch: Sequence[_Share]) -> None:
-        try:
-            await self._run(client, self._calls(batch), whole=False)
-        except NoScriptError:
-            # the server has started anew, or somebody flushed it; all of this may be repeated
-            await self._load(client)
-            await self._run(client, self._calls(batch), whole=False)
-
     def _calls(self, batch: Sequence[_Share]) -> list[Command]:
         """Return the commands for *batch*; the script is called by the hash that it has now."""
         names = sorted({str(share.series) for share in batch})
@@ -178,7 +159,7 @@ class RedisSink:
     def _call(self, share: _Share) -> Command:
         keys, trim = self._keys, self._address.trim
         return (
-            *("EVALSHA", self._script, 3),
+            *("EVALSHA", self._candle_script, 3),
             *(keys.recent(share.series), keys.latest(share.series), keys.stream(share.series)),
             *(self._address.window_s * 1_000, self._address.keep_s * 1_000),
             *(("", 0) if trim is None else (trim.by.value, trim.bound)),
@@ -196,7 +177,8 @@ class RedisSink:
             self._received[series] = before if before is not None and before[0] == quote else (quote, now_ns)
         return self._received
 
-    def _quote_commands(self, series: Series, quote: Quote, received_ns: int) -> Iterator[Command]:
+    def _told(self, series: Series, quote: Quote, received_ns: int) -> Iterator[tuple[str, str, bytes]]:
+        """Yield where *quote* is to stand, where that is told, and its row."""
         try:
             row = self._quotes.encode(quote_row(series, quote, received_ns))
             places = [
@@ -213,8 +195,13 @@ class RedisSink:
                 (self._keys.primary_price(series.symbol), self._keys.primary_price_channel(series.symbol))
             )
         for key, channel in places:
-            yield ("SET", key, row, "EX", self._address.ttl_s)
-            yield ("PUBLISH", channel, row)
+            yield key, channel, row
+
+    def _quote_calls(self, told: Sequence[tuple[str, str, bytes]]) -> list[Command]:
+        """Return the command for some of what is told; the script is called by the hash that it has now."""
+        keys = [key for key, _, _ in told]
+        values = [value for _, channel, row in told for value in (channel, row)]
+        return [("EVALSHA", self._quote_script, len(keys), *keys, self._address.ttl_s, *values)]
 
     # ------------------------------------------------------------------------------------------ the server
 
@@ -233,26 +220,40 @@ class RedisSink:
         self._looked = True
 
     async def _load(self, client: Client) -> None:
-        loaded = await within(self._address, lambda: client.execute_command("SCRIPT", "LOAD", TAKE_CANDLES))
-        self._script = loaded.decode() if isinstance(loaded, bytes) else str(loaded)
+        self._candle_script = await self._loaded(client, TAKE_CANDLES)
+        self._quote_script = await self._loaded(client, TAKE_QUOTES)
 
-    async def _run(self, client: Client, commands: Sequence[Command], *, whole: bool) -> None:
-        """Do *commands* in one pipeline, *whole* or not at all where that is asked; raise the first error."""
-        if not commands:
-            return
-        pipeline = client.pipeline(transaction=whole)
+    async def _loaded(self, client: Client, script: str) -> str:
+        """Return the hash by which the server knows *script* now."""
+        loaded = await within(self._address, lambda: client.execute_command("SCRIPT", "LOAD", script))
+        return loaded.decode() if isinstance(loaded, bytes) else str(loaded)
+
+    async def _with_scripts(self, client: Client, commands: Callable[[], Sequence[Command]]) -> None:
+        """Do *commands*, again where the server has started anew or somebody flushed it: they may be."""
+        try:
+            await self._run(client, commands())
+        except NoScriptError:
+            await self._load(client)
+            await self._run(client, commands())
+
+    async def _run(self, client: Client, commands: Sequence[Command]) -> None:
+        """Do *commands* in one pipeline; raise the first error."""
+        pipeline = client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         replies = await within(self._address, lambda: pipeline.execute(raise_on_error=False))
         for command, reply in zip(commands, replies, strict=True):
             if isinstance(reply, Exception):
-                reply.add_note(f"(at {_keys_of(command)})")
+                if "(at " not in str(reply):  # a script may have said it
+                    reply.add_note(f"(at {_keys_of(command)})")
                 raise reply
 
 
 def _keys_of(command: Command) -> str:
     """Return where *command* writes."""
-    return str(command[1]) if command[0] != "EVALSHA" else str(command[3]).rpartition(":")[0]
+    keys = command[1:2] if command[0] != "EVALSHA" else command[3 : 3 + int(command[2])]
+    first, *others = map(str, keys)
+    return f"{first} and {len(others)} more" if others else first
 
 
 def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from wickwire import Feed, Series
-from wickwire_sqlite.rows import COLUMNS, candle_of, hole_of, series_of
+from wickwire_sqlite.rows import COLUMNS, candle_of, hole_of, series_of, trade_of
 from wickwire_sqlite.schema import MIGRATIONS, migrate
 
 __all__ = ["world_of", "wrongs"]
@@ -74,21 +74,40 @@ def _rows(connection: sqlite3.Connection) -> Iterator[str]:
         except sqlite3.DataError as exc:
             yield str(exc)
     holes = connection.execute("SELECT series, since_ns, until_ns, kind FROM holes")
-    yield from _unreadable("a hole", holes, known, lambda _, row: hole_of(*row[1:]))
+    yield from _unreadable("a hole", "series", holes, known, lambda _, row: hole_of(*row[1:]))
     for table in ("closed", "superseded"):
         rows = connection.execute(f"SELECT {COLUMNS} FROM {table}")  # noqa: S608 - constants only
-        yield from _unreadable(f"a candle in {table!r}", rows, known, candle_of)
+        yield from _unreadable(f"a candle in {table!r}", "series", rows, known, candle_of)
+    yield from _parked(connection, known)
+    yield from _trades(connection)
+
+
+def _parked(connection: sqlite3.Connection, known: Mapping[int, Series]) -> Iterator[str]:
+    rows = connection.execute("SELECT series FROM parked")
+    yield from _unreadable("a parked candle", "series", rows, known)
+    for [sink] in connection.execute("SELECT sink FROM parked WHERE sink NOT IN (SELECT name FROM sinks)"):
+        yield f"a parked candle belongs to the sink {sink!r}, which is not there"
+
+
+def _trades(connection: sqlite3.Connection) -> Iterator[str]:
+    tapes = connection.execute("SELECT id, venue, variant, symbol, 'trades' FROM tapes")
+    known = {number: series_of(*key) for number, *key in tapes}
+    rows = connection.execute("SELECT tape, time_ns, id, price, size, side, action, replaces FROM trades")
+    yield from _unreadable("a trade", "tape", rows, known, lambda series, row: trade_of(series, row[1:]))
+    rows = connection.execute("SELECT tape FROM stretches")
+    yield from _unreadable("a stretch", "tape", rows, known)
 
 
 def _unreadable(
     what: str,
+    owner: str,
     rows: Iterable[tuple[Any, ...]],
     known: Mapping[int, Series],
-    read: Callable[[Series, tuple[Any, ...]], object],
+    read: Callable[[Series, tuple[Any, ...]], object] = lambda *_: None,
 ) -> Iterator[str]:
     for row in rows:
         if row[0] not in known:
-            yield f"{what} belongs to the series {row[0]}, which is not there"
+            yield f"{what} belongs to the {owner} {row[0]}, which is not there"
             continue
         try:
             read(known[row[0]], row)

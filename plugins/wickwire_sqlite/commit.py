@@ -10,6 +10,7 @@ import attrs
 
 from wickwire import (
     Change,
+    Forgotten,
     Hole,
     Series,
     SeriesCandle,
@@ -18,14 +19,18 @@ from wickwire import (
     changed_holes,
     confirmed,
     judge,
+    reconciled,
     series_key,
     settled,
 )
 from wickwire_sqlite.rows import COLUMNS, PLACES, candle_of, hole_of, row_of
 
-__all__ = ["Known", "Writer", "holes_of"]
+__all__ = ["Known", "Writer", "forgotten_of", "holes_of"]
 
-_FIND_SERIES: Final = "SELECT id FROM series WHERE venue = ? AND variant = ? AND symbol = ? AND what = ?"
+_FIND_SERIES: Final = (
+    "SELECT id, forgotten_ns, times_forgotten FROM series "
+    "WHERE venue = ? AND variant = ? AND symbol = ? AND what = ?"
+)
 _ADD_SERIES: Final = (
     "INSERT INTO series (venue, variant, symbol, what, origin_ns, frontier_ns) VALUES (?, ?, ?, ?, ?, ?)"
 )
@@ -33,7 +38,9 @@ _NEWEST: Final = "SELECT max(open_ns) FROM closed WHERE series = ?"
 _STORED: Final = f"SELECT {COLUMNS} FROM closed WHERE series = ? AND open_ns = ?"  # noqa: S608 - constants only
 _KEEP: Final = f"REPLACE INTO closed ({COLUMNS}) VALUES ({PLACES})"  # noqa: S608 - constants only
 _SUPERSEDE: Final = f"INSERT INTO superseded ({COLUMNS}) VALUES ({PLACES})"  # noqa: S608 - constants only
-_SET_STATE: Final = "UPDATE series SET origin_ns = ?, frontier_ns = ? WHERE id = ?"
+_SET_STATE: Final = (
+    "UPDATE series SET origin_ns = ?, frontier_ns = ?, forgotten_ns = ?, times_forgotten = ? WHERE id = ?"
+)
 _CLOSE_HOLE: Final = "DELETE FROM holes WHERE series = ? AND since_ns = ?"
 _OPEN_HOLE: Final = "INSERT INTO holes (series, since_ns, until_ns, kind) VALUES (?, ?, ?, ?)"
 
@@ -46,11 +53,18 @@ class Known:
         id: Its row in the table `series`.
         newest_ns: The last open time stored; nothing later has to be looked up.
         holes: What the table `holes` holds of it.
+        forgotten: What was forgotten of it.
     """
 
     id: int
     newest_ns: int | None
     holes: tuple[Hole, ...]
+    forgotten: Forgotten | None = None
+
+
+def forgotten_of(before_ns: int | None, times: int) -> Forgotten | None:
+    """Return what the columns say that was forgotten."""
+    return None if before_ns is None else Forgotten(before_ns, times)
 
 
 def holes_of(connection: sqlite3.Connection, series_id: int) -> tuple[Hole, ...]:
@@ -78,13 +92,17 @@ class Writer:
     def apply(self, changes: Sequence[Change]) -> Sequence[SeriesCandle]:
         """Write *changes* and return what is news, in order of `seq`."""
         news: list[SeriesCandle] = []
-        for change in changes:
-            known = self._series(change.state)
+        states: list[tuple[int | None, ...]] = []
+        for said in changes:
+            known = self._series(said.state)
+            change = reconciled(said, known.forgotten)
             if change.closings:
                 news += self._closings(known, change)
             self._holes(known, change.state.holes)
+            known.forgotten = change.state.forgotten
+            states.append(_columns(known.id, change.state))
         write = self._connection.executemany
-        write(_SET_STATE, [self._state(change.state) for change in changes])
+        write(_SET_STATE, states)
         write(_SUPERSEDE, [row_of(series_id, candle) for series_id, candle in self._superseded])
         write(_KEEP, [row_of(series_id, candle) for (series_id, _), candle in self._kept.items()])
         if news:
@@ -102,8 +120,11 @@ class Writer:
             assert added.lastrowid is not None
             known = Known(added.lastrowid, None, ())
         else:
-            [newest_ns] = self._connection.execute(_NEWEST, found).fetchone()
-            known = Known(found[0], newest_ns, holes_of(self._connection, found[0]))
+            series_id, *forgotten = found
+            [newest_ns] = self._connection.execute(_NEWEST, (series_id,)).fetchone()
+            known = Known(
+                series_id, newest_ns, holes_of(self._connection, series_id), forgotten_of(*forgotten)
+            )
         self._known[state.series] = known
         return known
 
@@ -136,9 +157,6 @@ class Writer:
         row = self._connection.execute(_STORED, (known.id, open_ns)).fetchone()
         return None if row is None else candle_of(series, row)
 
-    def _state(self, state: SeriesState) -> tuple[int, int, int]:
-        return (state.origin_ns, state.frontier_ns, self._known[state.series].id)
-
     def _holes(self, known: Known, holes: tuple[Hole, ...]) -> None:
         if known.holes == holes:
             return
@@ -147,3 +165,9 @@ class Writer:
         write(_CLOSE_HOLE, [(known.id, hole.since_ns) for hole in gone])
         write(_OPEN_HOLE, [(known.id, hole.since_ns, hole.until_ns, hole.kind.value) for hole in come])
         known.holes = holes
+
+
+def _columns(series_id: int, state: SeriesState) -> tuple[int | None, ...]:
+    forgotten = state.forgotten
+    past = (None, 0) if forgotten is None else (forgotten.before_ns, forgotten.times)
+    return (state.origin_ns, state.frontier_ns, *past, series_id)

@@ -17,7 +17,8 @@ _PARKED: Final = """SELECT sink, seq, open_ns, why, venue, variant, symbol, what
 FROM parked JOIN series ON series.id = parked.series ORDER BY sink, seq"""
 _MOVE: Final = """INSERT INTO sinks VALUES (?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET seq = excluded.seq, left_out = excluded.left_out"""
-_FORGET: Final = "DELETE FROM parked WHERE sink = ?"
+_TAKE_BACK: Final = "DELETE FROM parked WHERE sink = ?"
+_FORGET: Final = "DELETE FROM sinks WHERE name = ?"
 _PARK: Final = """INSERT INTO parked SELECT ?, ?, id, ?, ? FROM series
 WHERE venue = ? AND variant = ? AND symbol = ? AND what = ?"""
 
@@ -35,11 +36,14 @@ def cursors(connection: sqlite3.Connection) -> Mapping[str, Cursor]:
     }
 
 
-def move(sink: str, cursor: Cursor, connection: sqlite3.Connection) -> None:
-    """Keep how far *sink* is, in one transaction."""
+def move(sink: str, cursor: Cursor | None, connection: sqlite3.Connection) -> None:
+    """Keep how far *sink* is, in one transaction; None for that it is known no more."""
     with connection:
         connection.execute("BEGIN IMMEDIATE")
+        connection.execute(_TAKE_BACK, (sink,))
+        if cursor is None:
+            connection.execute(_FORGET, (sink,))
+            return
         connection.execute(_MOVE, (sink, cursor.seq, cursor.left_out))
-        connection.execute(_FORGET, (sink,))
         rows = [(sink, one.seq, one.open_ns, one.why, *series_key(one.series)) for one in cursor.parked]
         connection.executemany(_PARK, rows)

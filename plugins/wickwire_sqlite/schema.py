@@ -120,6 +120,12 @@ FROM closed JOIN series ON series.id = closed.series""",
     PRIMARY KEY (tape, since_ns)
 ) WITHOUT ROWID""",
     ),
+    (
+        "ALTER TABLE series ADD COLUMN forgotten_ns INTEGER",  # all that opened before this was taken out
+        "ALTER TABLE series ADD COLUMN times_forgotten INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE tapes ADD COLUMN forgotten_ns INTEGER",
+        "ALTER TABLE tapes ADD COLUMN last_number INTEGER NOT NULL DEFAULT 0",  # when it was forgotten last
+    ),
 )
 """What brings a file from schema version n to n + 1, one tuple of statements each. Only ever appended to."""
 

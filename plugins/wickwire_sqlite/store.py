@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
@@ -13,12 +12,14 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from wickwire import (
+    LINE,
     REAL,
     TAIL,
     Change,
     Cursor,
-    Hole,
+    Grid,
     Loaded,
+    RangeAudit,
     Series,
     SeriesCandle,
     SeriesState,
@@ -26,14 +27,19 @@ from wickwire import (
     StoreError,
     Stretch,
     TradeBatch,
+    audit_range,
+    first_kept,
+    once_forgotten,
     other_world,
     series_key,
 )
 from wickwire_sqlite.check import world_of, wrongs
-from wickwire_sqlite.commit import Known, Writer, holes_of
+from wickwire_sqlite.commit import Known, Writer
 from wickwire_sqlite.cursors import cursors, move
-from wickwire_sqlite.rows import COLUMNS, candle_of, hole_of, series_of
+from wickwire_sqlite.forgetting import forget_candles, forget_stretches, forget_trades
+from wickwire_sqlite.rows import COLUMNS, candle_of, series_of
 from wickwire_sqlite.schema import connect, explained
+from wickwire_sqlite.states import states_of
 from wickwire_sqlite.tapes import put, read, tapes
 
 __all__ = ["SqliteStore"]
@@ -43,15 +49,21 @@ T = TypeVar("T")
 _LOWEST: Final = -(2**63)
 _HIGHEST: Final = 2**63 - 1
 _KEY: Final = "venue = ? AND variant = ? AND symbol = ? AND what = ?"
-_STATE: Final = f"SELECT id, origin_ns, frontier_ns FROM series WHERE {_KEY}"  # noqa: S608 - constants only
 _CLOSED: Final = f"SELECT {COLUMNS} FROM closed"  # noqa: S608 - constants only
 _OF_SERIES: Final = f"{_CLOSED} WHERE series = (SELECT id FROM series WHERE {_KEY})"  # noqa: S608 - same
 _RANGE: Final = f"{_OF_SERIES} AND open_ns >= ? AND open_ns < ? ORDER BY open_ns LIMIT ?"
+_LINES: Final = f"""SELECT printf('{",".join(["%s"] * len(LINE))}', {", ".join(LINE)})
+FROM closed WHERE series = (SELECT id FROM series WHERE {_KEY})
+    AND open_ns >= ? AND open_ns < ? ORDER BY open_ns LIMIT ?"""  # noqa: S608 - constants only
 _LAST: Final = f"{_OF_SERIES} ORDER BY open_ns DESC LIMIT ?"
 _SINCE: Final = f"{_CLOSED} WHERE seq > ? ORDER BY seq LIMIT ?"
 
 COMMIT_WAIT_S: Final = 1.0
 """How long one statement waits for another process that is committing."""
+
+PAUSE_S: Final = 0.02
+"""How long the lock is free between two batches of what is forgotten: SQLite has no queue, whoever waits for
+the lock looks every now and then whether it is free."""
 
 
 class SqliteStore:
@@ -153,8 +165,13 @@ class SqliteStore:
         self, series: Series, since_ns: int, until_ns: int, *, limit: int
     ) -> Sequence[SeriesCandle]:
         """Return at most *limit* candles that open in `[since_ns, until_ns)`, oldest first."""
-        bounds = (max(since_ns, _LOWEST), min(until_ns, _HIGHEST), limit)
+        bounds = (_held(since_ns), _held(until_ns), limit)
         return await self._run(f"read {series}", partial(_candles, series, _RANGE, bounds))
+
+    async def lines(self, series: Series, since_ns: int, until_ns: int, *, limit: int) -> Sequence[str]:
+        """Return the same as lines of text."""
+        bounds = (_held(since_ns), _held(until_ns), limit)
+        return await self._run(f"read {series}", partial(_lines, series, bounds))
 
     async def committed(self, after_seq: int, *, limit: int) -> Sequence[SeriesCandle]:
         """Return at most *limit* candles of all series with a `seq` above *after_seq*, in that order."""
@@ -173,11 +190,40 @@ class SqliteStore:
         """Return the state of every series, ordered by series."""
         return await self._run("read the states", _states)
 
+    async def audit(
+        self, series: Series, since_ns: int, until_ns: int, *, grid: Grid, signed_prices: bool = False
+    ) -> RangeAudit | None:
+        """Say what is stored of `[since_ns, until_ns)` and what is not; None where nothing of *series* is."""
+        return await audit_range(self, series, since_ns, until_ns, grid=grid, signed_prices=signed_prices)
+
+    async def forget(self, before_ns: int, *, series: Series | None = None) -> int:
+        """Take out candles that opened more than a bucket before *before_ns*; return how many were.
+
+        The write lock is held for tens of milliseconds at a time. The file keeps its size: what becomes free
+        in it is used for what is stored next.
+        """
+        doing, gone = "forget what is old", 0
+        for one in await self._run(doing, partial(self._forget_states, before_ns, series)):
+            batch = partial(forget_candles, one, first_kept(one, before_ns))
+            while count := await self._run(doing, batch):
+                gone += count
+                await asyncio.sleep(PAUSE_S)
+        return gone
+
+    async def forget_trades(self, before_ns: int, *, series: Series | None = None) -> int:
+        """Take out trades that happened before *before_ns*; return how many were."""
+        doing, gone, before_ns = "forget old trades", 0, _held(before_ns)
+        for tape in await self._run(doing, partial(forget_stretches, before_ns, series)):
+            while count := await self._run(doing, partial(forget_trades, tape, before_ns)):
+                gone += count
+                await asyncio.sleep(PAUSE_S)
+        return gone
+
     async def cursors(self) -> Mapping[str, Cursor]:
         """Return how far every sink is, by its name."""
         return await self._run("read how far sinks are", cursors)
 
-    async def move(self, sink: str, cursor: Cursor) -> None:
+    async def move(self, sink: str, cursor: Cursor | None) -> None:
         """Keep how far *sink* is."""
         await self._run(f"keep how far the sink {sink} is", partial(move, sink, cursor))
 
@@ -189,7 +235,7 @@ class SqliteStore:
         self, series: Series, since_ns: int, until_ns: int, *, after: int = 0, limit: int
     ) -> Sequence[StoredTrade]:
         """Return at most *limit* trades that happened in `[since_ns, until_ns)`, in the order they came."""
-        bounds = after, max(since_ns, _LOWEST), min(until_ns, _HIGHEST), limit
+        bounds = after, _held(since_ns), _held(until_ns), limit
         return await self._run(f"read {series}", partial(read, series, bounds))
 
     async def tapes(self) -> Mapping[Series, Sequence[Stretch]]:
@@ -272,6 +318,17 @@ class SqliteStore:
             self._settle(connection)
             return put(batches, connection)
 
+    def _forget_states(
+        self, before_ns: int, series: Series | None, connection: sqlite3.Connection
+    ) -> Sequence[Series]:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            states = states_of(connection, series)
+            forgotten = [(state, once_forgotten(state, before_ns)) for state in states]
+            Writer(connection, {}).apply([Change(state=new) for old, new in forgotten if new is not old])
+        self._known = {}
+        return [state.series for state in states]
+
     def _settle(self, connection: sqlite3.Connection) -> None:
         """Write down whose candles these are, where nothing is known of any; nobody else can do so now."""
         held = world_of(connection)
@@ -290,23 +347,27 @@ class SqliteStore:
         return [candle_of(self._series[row[0]], row) for row in rows]
 
 
+def _held(ns: int) -> int:
+    """Return *ns*, or the nearest to it that a column holds."""
+    return min(max(ns, _LOWEST), _HIGHEST)
+
+
 def _load(series: Series, connection: sqlite3.Connection) -> Loaded | None:
     with connection:
         connection.execute("BEGIN")  # one view of the file for all that follows
-        found = connection.execute(_STATE, series_key(series)).fetchone()
-        if found is None:
-            return None
-        series_id, origin_ns, frontier_ns = found
-        holes = holes_of(connection, series_id)
-        tail = _candles(series, _LAST, (TAIL,), connection)
-    state = SeriesState(series=series, origin_ns=origin_ns, frontier_ns=frontier_ns, holes=holes)
-    return Loaded(state=state, tail=tail[::-1])
+        found = states_of(connection, series)
+        tail = _candles(series, _LAST, (TAIL,), connection) if found else ()
+    return Loaded(state=found[0], tail=tail[::-1]) if found else None
 
 
 def _candles(
     series: Series, query: str, bounds: tuple[int, ...], connection: sqlite3.Connection
 ) -> Sequence[SeriesCandle]:
     return [candle_of(series, row) for row in connection.execute(query, (*series_key(series), *bounds))]
+
+
+def _lines(series: Series, bounds: tuple[int, ...], connection: sqlite3.Connection) -> Sequence[str]:
+    return [line for [line] in connection.execute(_LINES, (*series_key(series), *bounds)).fetchall()]
 
 
 def _last_seq(connection: sqlite3.Connection) -> int:
@@ -317,21 +378,4 @@ def _last_seq(connection: sqlite3.Connection) -> int:
 def _states(connection: sqlite3.Connection) -> Sequence[SeriesState]:
     with connection:
         connection.execute("BEGIN")
-        rows = connection.execute(
-            "SELECT id, origin_ns, frontier_ns, venue, variant, symbol, what FROM series"
-        ).fetchall()
-        holes: dict[int, list[Hole]] = defaultdict(list)
-        for series_id, *hole in connection.execute(
-            "SELECT series, since_ns, until_ns, kind FROM holes ORDER BY series, since_ns"
-        ):
-            holes[series_id].append(hole_of(*hole))
-    states = [
-        SeriesState(
-            series=series_of(*key),
-            origin_ns=origin_ns,
-            frontier_ns=frontier_ns,
-            holes=tuple(holes[series_id]),
-        )
-        for series_id, origin_ns, frontier_ns, *key in rows
-    ]
-    return sorted(states, key=lambda state: state.series)
+        return sorted(states_of(connection), key=lambda state: state.series)

@@ -7,14 +7,24 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from wickwire import Series, StoredTrade, Stretch, TradeBatch, joined_stretches, series_key
+from wickwire import (
+    Series,
+    StoredTrade,
+    Stretch,
+    TradeBatch,
+    joined_stretches,
+    remembered_stretches,
+    series_key,
+)
 from wickwire_sqlite.rows import series_of, trade_of, trade_row
 
 __all__ = ["put", "read", "tapes"]
 
 _FIND: Final = "SELECT id FROM tapes WHERE venue = ? AND variant = ? AND symbol = ?"
 _ADD: Final = "INSERT INTO tapes (venue, variant, symbol) VALUES (?, ?, ?)"
-_LAST: Final = "SELECT coalesce(max(number), 0) FROM trades WHERE tape = ?"
+_LAST: Final = """
+SELECT max(last_number, (SELECT coalesce(max(number), 0) FROM trades WHERE tape = ?1)), forgotten_ns
+FROM tapes WHERE id = ?1"""
 _PUT: Final = "INSERT INTO trades VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _STRETCHES: Final = "SELECT since_ns, until_ns FROM stretches WHERE tape = ? ORDER BY since_ns"
 _FORGET: Final = "DELETE FROM stretches WHERE tape = ? AND since_ns = ?"
@@ -33,11 +43,11 @@ def put(batches: Sequence[TradeBatch], connection: sqlite3.Connection) -> int:
         if tape is None:
             tape = connection.execute(_ADD, series_key(batch.series)[:3]).lastrowid
             assert tape is not None
-        [last] = connection.execute(_LAST, (tape,)).fetchone()
+        [last, forgotten_ns] = connection.execute(_LAST, (tape,)).fetchone()
         rows = [(tape, last + place, *trade_row(one)) for place, one in enumerate(batch.trades, 1)]
         new += connection.executemany(_PUT, rows).rowcount if rows else 0
-        if batch.stretch is not None:
-            _stretch(tape, batch.stretch, connection)
+        for stretch in remembered_stretches([batch.stretch] if batch.stretch else [], forgotten_ns):
+            _stretch(tape, stretch, connection)
     return new
 
 

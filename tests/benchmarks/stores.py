@@ -11,26 +11,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
+import redis.asyncio
 from rich.console import Console
 from rich.table import Table
 
 from tests.plugins.postgres.server import fresh_url, shared_server
+from tests.plugins.redis.server import shared_server as redis_server
 from wickwire import (
     MINUTE_NS,
     Candle,
     Change,
     Closing,
     Evidence,
+    Quote,
     Rung,
     Series,
     SeriesCandle,
@@ -39,13 +43,19 @@ from wickwire import (
     Timeframe,
     settled,
 )
+from wickwire.frames import arrow_table
 from wickwire_postgres import PostgresStore
 from wickwire_postgres import rows as postgres_rows
 from wickwire_postgres.address import parse_address
+from wickwire_redis.address import parse_address as redis_address
+from wickwire_redis.rows import CandleRow, Rows, candle_row
+from wickwire_redis.sink import RedisSink
 from wickwire_sqlite import SqliteStore
 from wickwire_sqlite import rows as sqlite_rows
 
 SERIES: Final = Series("kraken", "BTC/USD", Timeframe.parse("1m"))
+PIECE: Final = 10_000
+PAGE: Final = 500
 Write = Callable[[Sequence[Closing]], Coroutine[Any, Any, float]]
 
 
@@ -96,8 +106,10 @@ class BareSqlite:
     def __init__(self, path: Path) -> None:
         self.connection = sqlite3.connect(path, isolation_level=None)
         self.connection.execute("PRAGMA synchronous = FULL")
-        key = "INSERT INTO series VALUES (1, 'kraken', '', 'BTC/USD', '1m', 0, 0)"
-        self.connection.execute(key)
+        self.connection.execute(
+            "INSERT INTO series (id, venue, variant, symbol, what, origin_ns, frontier_ns) "
+            "VALUES (1, 'kraken', '', 'BTC/USD', '1m', 0, 0)"
+        )
         columns = [name.strip() for name in sqlite_rows.COLUMNS.split(",")]
         changed = ", ".join(f"{name} = excluded.{name}" for name in columns)
         self.upsert = (
@@ -202,27 +214,205 @@ async def postgres(rounds: int, count: int) -> dict[str, list[float]]:
         await store.aclose()
 
 
+# ------------------------------------------------------------------------------------------------- reading
+
+Read = Callable[[], Coroutine[Any, Any, int]]
+
+
+async def filled(store: Store, count: int) -> None:
+    """Commit *count* candles."""
+    for number in range(count // PIECE):
+        await ours(store, closings(number, PIECE))
+
+
+async def as_arrow(store: Store) -> int:
+    """Read all of it as Arrow."""
+    return int((await arrow_table(store, SERIES)).num_rows)
+
+
+async def read_in_turn(paths: dict[str, Read], rounds: int, count: int) -> dict[str, list[float]]:
+    """Read *count* candles by each of *paths* in turn; return microseconds a candle."""
+    took: dict[str, list[float]] = {name: [] for name in paths}
+    for number in range(rounds + 1):
+        for name in list(paths) if number % 2 else list(reversed(paths)):
+            began_s = time.perf_counter()
+            assert await paths[name]() == count
+            took[name].append((time.perf_counter() - began_s) / count * 1e6)
+    return {name: column[1:] for name, column in took.items()}  # the first loads pyarrow
+
+
+async def sqlite_reads(folder: Path, rounds: int, count: int) -> dict[str, list[float]]:
+    """Compare Arrow from SQLite with `fetchall` of the same rows."""
+    store = SqliteStore(folder / "reads.db", inline=True)
+    await store.open()
+    await filled(store, count)
+    connection = sqlite3.connect(store.path)
+
+    async def bare() -> int:
+        return len(connection.execute("SELECT * FROM closed WHERE series = 1 ORDER BY open_ns").fetchall())
+
+    try:
+        return await read_in_turn({"ours": lambda: as_arrow(store), "bare": bare}, rounds, count)
+    finally:
+        connection.close()
+        await store.aclose()
+
+
+async def postgres_reads(rounds: int, count: int) -> dict[str, list[float]]:
+    """Compare Arrow from PostgreSQL with `fetch` of the same rows."""
+    store, schema = postgres_store()
+    await store.open()
+    await filled(store, count)
+    connection = await asyncpg.connect(shared_server().url, server_settings={"search_path": schema})
+
+    async def bare() -> int:
+        return len(await connection.fetch("SELECT * FROM closed WHERE series = 1 ORDER BY open_ns"))
+
+    try:
+        return await read_in_turn({"ours": lambda: as_arrow(store), "bare": bare}, rounds, count)
+    finally:
+        await connection.close()
+        await store.aclose()
+
+
+# --------------------------------------------------------------------------------------------- fan-out
+
+QUOTES: Final = 100
+
+
+def quotes(number: int) -> dict[Series, Quote]:
+    """Return the quotes number *number* of a hundred symbols."""
+    price = Decimal(60_000_00 + number % 9_999) / 100
+    return {
+        Series.parse(f"kraken:C{symbol}/USD@quotes"): Quote(
+            f"C{symbol}/USD", price, Decimal("1.5"), price + 1, Decimal("0.25"), number * MINUTE_NS
+        )
+        for symbol in range(QUOTES)
+    }
+
+
+async def redis_quotes(rounds: int, batches: int) -> dict[str, list[float]]:
+    """Compare quotes by the sink with a pipeline of redis-py that has the same commands and bytes to send."""
+    address = redis_address(redis_server().url)
+    assert address is not None
+    sink = RedisSink(address)
+    await sink.open()
+    client = redis.asyncio.Redis(host="127.0.0.1", port=address.port, protocol=3, socket_timeout=None)
+    values: dict[str, bytes] = {}
+
+    said = [quotes(number) for number in range(batches)]
+
+    async def ours() -> int:
+        for latest in said:
+            await sink.put_quotes(latest)
+        return batches * QUOTES
+
+    async def bare() -> int:
+        for latest in said:
+            pipeline = client.pipeline(transaction=True)
+            for series, quote in latest.items():
+                value = values[quote.symbol]
+                pipeline.execute_command("SET", f"price:{series.scope}:{quote.symbol}", value, "EX", 300)
+                pipeline.execute_command("PUBLISH", f"price.updated.{series.scope}.{quote.symbol}", value)
+            await pipeline.execute()
+        return batches * QUOTES
+
+    try:
+        await sink.put_quotes(said[0])
+        for quote in said[0].values():
+            values[quote.symbol] = await client.get(f"price:kraken:{quote.symbol}")
+        return await read_in_turn({"ours": ours, "bare": bare}, rounds, batches * QUOTES)
+    finally:
+        await client.aclose()
+        await sink.aclose()
+
+
+async def redis_candles(rounds: int, count: int) -> dict[str, list[float]]:
+    """Compare candles by the sink with a pipeline that sets, adds and appends the same values."""
+    address = redis_address(redis_server().url)
+    assert address is not None
+    sink = RedisSink(address)
+    await sink.open()
+    client = redis.asyncio.Redis(host="127.0.0.1", port=address.port, protocol=3, socket_timeout=None)
+    row = Rows(CandleRow, address.serialisation).encode
+
+    async def ours() -> int:
+        """Put what nobody has put before."""
+        candles = await anext(pieces)
+        for start in range(0, count, PAGE):
+            await sink.put(candles[start : start + PAGE])
+        return count
+
+    async def bare() -> int:
+        """Send the rows of the same candles, under other keys."""
+        candles = await anext(others)
+        for start in range(0, count, PAGE):
+            pipeline = client.pipeline(transaction=False)
+            for one in candles[start : start + PAGE]:
+                value = row(candle_row(one))
+                pipeline.execute_command("ZADD", "recent", one.open_ns / 1e6, value)
+                pipeline.execute_command(
+                    *("XADD", "stream", "MAXLEN", "~", 10_000, f"{one.seq}-0", "seq", one.seq),
+                    *("open_ns", one.open_ns, "revision", one.revision, "candle", value),
+                )
+                pipeline.execute_command("SET", "latest", value, "EX", 3_600)
+            await pipeline.execute()
+        return count
+
+    async def fresh() -> AsyncIterator[Sequence[SeriesCandle]]:
+        for number in itertools.count():
+            numbered = zip(itertools.count(number * count + 1), closings(number, count))
+            yield [settled(SERIES, closing, None, seq) for seq, closing in numbered]
+
+    pieces, others = fresh(), fresh()
+    try:
+        return await read_in_turn({"ours": ours, "bare": bare}, rounds, count)
+    finally:
+        await client.aclose()
+        await sink.aclose()
+
+
+def table_of(title: str, what: str) -> Table:
+    """Return a table of measurements without rows."""
+    table = Table(title=title)
+    for name in ("store", what, "ours", "bare", "bare / ours"):
+        table.add_column(name, justify="left" if name == "store" else "right")
+    return table
+
+
+def add_row(table: Table, store: str, count: int, measured: dict[str, list[float]]) -> None:
+    """Add what was measured."""
+    quotients = [b / a for a, b in zip(measured["ours"], measured["bare"], strict=True)]
+    cells = [
+        f"{statistics.median(column):.1f} ({min(column):.1f}..{max(column):.1f})"
+        for column in (measured["ours"], measured["bare"])
+    ]
+    table.add_row(store, f"{count:,}", *cells, f"{statistics.median(quotients):.2f}")
+
+
 def main() -> None:
     """Read the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--candles", type=int, default=1_000_000, help="how many are read as Arrow")
     arguments = parser.parse_args()
-    table = Table(title=f"µs a candle, median of {arguments.rounds} rounds (lowest..highest)")
-    for name in ("store", "candles a commit", "ours", "bare", "bare / ours"):
-        table.add_column(name, justify="left" if name == "store" else "right")
+    said = f"µs a candle, median of {arguments.rounds} rounds (lowest..highest)"
     with tempfile.TemporaryDirectory() as folder:
+        writes = table_of(f"written: {said}", "candles a commit")
         for count in (1_000, 10_000):
-            for store, measured in (
-                ("SQLite", asyncio.run(sqlite(Path(folder), arguments.rounds, count))),
-                ("PostgreSQL", asyncio.run(postgres(arguments.rounds, count))),
-            ):
-                quotients = [b / a for a, b in zip(measured["ours"], measured["bare"], strict=True)]
-                cells = [
-                    f"{statistics.median(column):.1f} ({min(column):.1f}..{max(column):.1f})"
-                    for column in (measured["ours"], measured["bare"])
-                ]
-                table.add_row(store, f"{count:,}", *cells, f"{statistics.median(quotients):.2f}")
-    Console(width=120).print(table)
+            add_row(writes, "SQLite", count, asyncio.run(sqlite(Path(folder), arguments.rounds, count)))
+            add_row(writes, "PostgreSQL", count, asyncio.run(postgres(arguments.rounds, count)))
+        Console(width=120).print(writes)
+        reads = table_of(f"read as Arrow: {said}", "candles")
+        count = arguments.candles // PIECE * PIECE
+        add_row(reads, "SQLite", count, asyncio.run(sqlite_reads(Path(folder), arguments.rounds, count)))
+        add_row(reads, "PostgreSQL", count, asyncio.run(postgres_reads(arguments.rounds, count)))
+        Console(width=120).print(reads)
+    fans = table_of(f"into Redis: {said}", "rows")
+    fans.columns[0].header = "rows of"
+    add_row(fans, "quotes", 5_000, asyncio.run(redis_quotes(arguments.rounds, 50)))
+    add_row(fans, "candles", 5_000, asyncio.run(redis_candles(arguments.rounds, 5_000)))
+    Console(width=120).print(fans)
 
 
 if __name__ == "__main__":

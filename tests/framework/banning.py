@@ -7,8 +7,11 @@ uses the account, what is to be asked, when, and how urgently. It runs on virtua
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 import attrs
@@ -301,20 +304,35 @@ class Venue:
             self.others_s += self.scenario.venue.per_s / self.others
 
 
-def played(scenario: Scenario) -> Outcome:
-    """Run one scenario to its end."""
-    return run_virtual(_main(scenario), seed=scenario.seed)
+Budgets = Callable[[Limits], AbstractAsyncContextManager[Sequence[Budget]]]
+"""Makes the budgets of one or several processes."""
 
 
-async def _main(scenario: Scenario) -> Outcome:
+@asynccontextmanager
+async def alone(limits: Limits) -> AsyncIterator[Sequence[Budget]]:
+    """Provide the budget of one process that is alone."""
+    yield [Budget(limits)]
+
+
+def played(scenario: Scenario, budgets: Budgets = alone) -> Outcome:
+    """Run one scenario to its end; the calls go by turns through each of *budgets*."""
+    return run_virtual(_main(scenario, budgets), seed=scenario.seed)
+
+
+async def _main(scenario: Scenario, made: Budgets) -> Outcome:
+    kept = both(scenario.wish or scenario.venue, scenario.venue)
+    async with made(Limits(rest=kept, reply_headers=HEADERS if scenario.headers else ())) as budgets:
+        return await _spent(scenario, kept, budgets)
+
+
+async def _spent(scenario: Scenario, kept: Rate, budgets: Sequence[Budget]) -> Outcome:
     loop, rng = asyncio.get_running_loop(), random.Random(-scenario.seed - 1)
     venue = Venue(scenario, rng)
-    kept = both(scenario.wish or scenario.venue, scenario.venue)
-    budget = Budget(Limits(rest=kept, reply_headers=HEADERS if scenario.headers else ()))
-    refusals, began_s = 0, 0.0
+    refusals, began_s, turns = 0, 0.0, itertools.cycle(budgets)
 
     async def call(at_s: float, priority: Priority, cost: int) -> None:
         nonlocal refusals, began_s
+        budget = next(turns)
         await asyncio.sleep(at_s)
         while True:
             async with budget.rest(cost, priority) as asked:
@@ -336,7 +354,8 @@ async def _main(scenario: Scenario) -> Outcome:
     async def lower() -> None:
         assert scenario.later is not None
         await asyncio.sleep(scenario.venue.per_s)
-        budget.lower(Limits(rest=both(scenario.later, scenario.venue)))
+        for budget in budgets:
+            budget.lower(Limits(rest=both(scenario.later, scenario.venue)))
 
     async with asyncio.TaskGroup() as tasks:
         for one in scenario.calls:

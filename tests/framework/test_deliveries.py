@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import Self
 
+import attrs
 import pytest
 
 from tests.framework.shelves import Prices, Shelf
 from tests.framework.test_collector import World, accepted, play
-from wickwire import ConfigError, SinkError
+from wickwire import (
+    CacheReader,
+    ConfigError,
+    Follower,
+    Held,
+    Series,
+    SeriesCandle,
+    SinkError,
+    Standing,
+    Store,
+    StoreError,
+)
 from wickwire.collector import Collector
 from wickwire.simulate.loops import run_virtual
 
@@ -171,3 +185,96 @@ def test_a_sink_gets_the_latest_quote_of_each_series() -> None:
     assert {btc: "8", eth: "8"} in prices.quotes
     assert {btc: "21", eth: "20"} == prices.quotes[-1]
     assert len(prices.quotes) <= 8
+
+
+@attrs.define(eq=False)
+class Tracker:
+    """A follower that remembers what it heard, and what befalls it."""
+
+    heard: list[tuple[list[int], int, bool]] = attrs.field(factory=list)
+    raises: list[Exception] = attrs.field(factory=list)
+
+    async def open(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+    async def follow(
+        self, store: Store, candles: Sequence[SeriesCandle], *, after_seq: int, whole: bool
+    ) -> None:
+        if self.raises:
+            raise self.raises.pop(0)
+        assert list(candles) == list(await store.committed(after_seq, limit=500))
+        self.heard.append(([one.seq for one in candles], after_seq, whole))
+
+
+@attrs.frozen(eq=False)
+class Tracked:
+    """A hot layer elsewhere, of which nothing can be read."""
+
+    tracker: Tracker
+
+    def follower(self) -> Follower:
+        return self.tracker
+
+    def reader(self, store: Store) -> CacheReader:
+        return Away()
+
+
+class Away:
+    """A cache that is away."""
+
+    closed = 0
+
+    async def held(self, series: Series, since_ns: int, until_ns: int) -> Held | None:
+        return None
+
+    async def latest(self, series: Series) -> SeriesCandle | None:
+        return None
+
+    async def standing(self) -> Standing | None:
+        return None
+
+    async def aclose(self) -> None:
+        Away.closed += 1
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+def test_what_follows_the_store_hears_of_all_and_that_there_is_no_more_every_ten_seconds() -> None:
+    """What it raises, and even a bug of it, is said, and the same comes again: nothing is parked."""
+    tracker = Tracker()
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await accepted(world)
+        world.trade(100)
+        tracker.raises += [SinkError("hot layer: away"), ZeroDivisionError(), StoreError("store: busy")]
+        await world.next_minute(1)
+        world.trade(102)
+        await asyncio.sleep(25)
+        [health] = collector.health().sinks
+        assert ("hot", 1, 0, (), "") == (health.name, health.seq, health.lag, health.parked, health.trouble)
+        found = await collector.reader("scripted:BTC/USD@1m").range("2020-01-01")
+        assert [1] == [one.seq for one in found]
+
+    play(test, hot=Tracked(tracker))
+    assert [] == tracker.raises
+    heard = [one for one in tracker.heard if one[0]]
+    assert [([1], 0, True)] == heard
+    later = tracker.heard[tracker.heard.index(heard[0]) + 1 :]
+    assert {((), 1, True)} == {(tuple(seqs), after, whole) for seqs, after, whole in later}
+    assert 2 <= len(later) <= 5
+    assert 1 == Away.closed
+
+
+def test_no_sink_is_called_as_the_hot_layer_is() -> None:
+    async def main() -> None:
+        with pytest.raises(ConfigError, match="sink 'hot': what feeds the hot layer is called so"):
+            async with World().collector(sinks={"hot": Shelf()}, hot=Tracked(Tracker())):
+                pass
+
+    run_virtual(main())

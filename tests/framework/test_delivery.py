@@ -60,7 +60,7 @@ class Noted(Kept):
         self.moves: list[int] = []
         self.locked = self.stuck = False
 
-    def forget(self, after_seq: int) -> None:
+    def lose(self, after_seq: int) -> None:
         """Lose what was committed last."""
         for seq in [seq for seq in self._log if seq > after_seq]:
             gone = self._log.pop(seq)
@@ -75,9 +75,10 @@ class Noted(Kept):
             del self._candles[gone.series][gone.open_ns]
             self._opens[gone.series].remove(gone.open_ns)
 
-    async def move(self, sink: str, cursor: Cursor) -> None:
+    async def move(self, sink: str, cursor: Cursor | None) -> None:
         if self.stuck:
             raise StoreError("store: it takes no cursors")
+        assert cursor is not None, "a delivery forgets no sink"
         self.moves.append(cursor.seq)
         await super().move(sink, cursor)
 
@@ -351,7 +352,7 @@ def test_where_the_store_has_lost_commits_the_sink_goes_back_with_it() -> None:
         await life.commit(closes(range(50)))
         await asyncio.sleep(2 * KEPT_S)
         await life.store.move("shelf", Cursor(seq=6))  # as it was when the standby heard of it last
-        life.store.forget(after_seq=6)
+        life.store.lose(after_seq=6)
         await asyncio.sleep(STRANGERS_S + 1)
         assert 6 == life.delivery.cursor.seq
         await life.commit(closes(range(6, 60), price=2))

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.framework.scripted import MINUTE_NS
 from wickwire import CandleState, Evidence, Policy, Quote, Series, SeriesCandle, StoreError, Trade, UsageError
 from wickwire.fanout import PAGE, CandleReader, FeedReader, Reader
+from wickwire.memory_store import MemoryStore
 from wickwire.queues import Latest, Newest
 from wickwire.simulate.loops import run_virtual
-from wickwire.store import MemoryStore
 
 SERIES = [Series.parse(f"scripted:{base}/USD@1m") for base in "ABC"]
 WANTED = SERIES[:2]

@@ -1,7 +1,9 @@
 """What is in a store, read as Arrow and as pandas frames."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from decimal import Decimal
 
 import pandas as pd
@@ -21,10 +23,12 @@ from tests.framework.files.stocked import (
     run,
     stocked,
 )
-from wickwire import MINUTE_NS, Candle, ConfigError, Rung, UsageError
+from wickwire import MINUTE_NS, Candle, ConfigError, Rung, StoreError, UsageError
 from wickwire.frames import arrow_table, data_frame, record_batches
 from wickwire.frames.arrow import PRICE, SCHEMA, VOLUME, candle_of, rows_in
+from wickwire.frames.numbers import all_decimals, column_of
 from wickwire.frames.packages import brought_by
+from wickwire_sqlite import SqliteStore
 
 
 async def batches_of(store, **options):
@@ -103,6 +107,78 @@ def test_no_digit_and_no_nanosecond_is_lost(data):
     stored, read = run(there_and_back())
 
     assert [*map(repr, stored)] == [*map(repr, read)]
+
+
+WRITTEN = st.one_of(
+    st.from_regex(r"[0-9]{1,22}(\.[0-9]{1,30})?", fullmatch=True),
+    st.decimals(allow_nan=False, allow_infinity=False).map(str),
+    st.sampled_from(["-0", "-0.00", "1E+3", "12345678901234", "123456789012345", "0." + "0" * 40]),
+)
+
+
+@given(st.lists(st.none() | WRITTEN, max_size=6), st.sampled_from([PRICE, VOLUME]))
+def test_a_column_read_at_once_says_what_its_numbers_say_one_by_one(texts, kind):
+    """Arrow alone would turn 1234567890123456789 into another number, and -0.00 into 0."""
+    column = column_of(pa.array(texts, pa.string()), kind)
+    values, decimals = column.numbers.to_pylist(), all_decimals([column.decimals]).to_pylist()
+
+    for row, text in enumerate(texts):
+        number = None if text is None else Decimal(text)
+        assert decimals[row] == ("-" if number is None else str(places_of(number)))
+        if number is None or not has_room(number, kind):
+            assert values[row] is None
+        else:
+            assert values[row] == number
+            assert values[row].is_signed() == number.is_signed()
+    lost = [row for row, value in enumerate(values) if value is None and texts[row] is not None]
+    assert {row: Decimal(texts[row]) for row in lost} == {
+        row: Decimal(text) for row, text in column.beyond.items()
+    }
+
+
+def places_of(number: Decimal) -> int:
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return -exponent
+
+
+def has_room(number: Decimal, kind: pa.Decimal128Type) -> bool:
+    """Whether all digits that were written have a place in a column of *kind*, and the sign too."""
+    is_minus_zero = number.is_signed() and not number
+    return (
+        places_of(number) <= kind.scale
+        and number.adjusted() < kind.precision - kind.scale
+        and not is_minus_zero
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("high = 'a lot'", "'a lot'"),
+        ("low = ''", "it has no low"),
+        ("close = '6,4'", "15"),
+        ("route = 'str' || char(10) || 'eam'", "Expected 14 columns"),
+        ("seq = 'first'", "'first'"),
+        ("open_ns = 1.5", "'1.5'"),
+        ("revision = 1e300", "1.0e+300"),
+    ],
+)
+def test_what_is_no_candle_is_damage_that_is_named(tmp_path, damage, said):
+    async def read():
+        store = await stocked(known([candle(0)]), into=SqliteStore(tmp_path / "w.db"))
+        await store.aclose()
+        with closing(sqlite3.connect(tmp_path / "w.db", isolation_level=None)) as connection:
+            connection.execute(f"UPDATE closed SET {damage}")
+        await store.open()
+        try:
+            await arrow_table(store, BTC)
+        finally:
+            await store.aclose()
+
+    with pytest.raises(StoreError, match=r"^a candle of kraken:BTC/USD@1m is damaged: ") as caught:
+        run(read())
+    assert said in str(caught.value)
 
 
 def test_a_page_is_all_that_is_held():

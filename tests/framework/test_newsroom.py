@@ -14,6 +14,7 @@ from tests.framework.test_collector import Kept, World, accepted, play
 from wickwire import (
     SECOND_NS,
     Backoff,
+    BudgetChanged,
     CandleParked,
     Condition,
     ConditionChanged,
@@ -558,6 +559,7 @@ LINES = {
     VenueFailed: "venue failed",
     StoreChanged: "store failed",
     SinkChanged: "sink failed",
+    BudgetChanged: "shared budget away",
     CandleParked: "candle parked",
     ConsumerLoses: "consumer loses",
     Rotation: "connection rotation",

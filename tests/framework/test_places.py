@@ -12,9 +12,9 @@ from tests.framework.test_collector import World, accepted, play
 from wickwire import Limits, OhlcvSupport, PlanError, Rate, UsageError, hookimpl, parse_instant
 from wickwire.collector import Collector
 from wickwire.instants import instant_of
+from wickwire.memory_store import MemoryStore
 from wickwire.model import Rung
 from wickwire.simulate.loops import run_virtual
-from wickwire.store import MemoryStore
 
 ONE_PLACE = Limits(connections=1, topics_per_connection=1)
 A, B, C = (f"scripted:{symbol}/USD@1m" for symbol in "ABC")

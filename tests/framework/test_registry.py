@@ -416,6 +416,24 @@ def test_a_store_that_nobody_knows(url, text):
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "instead"),
+    [
+        ("sink", "redis://127.0.0.1"),
+        ("cache", "redis://127.0.0.1"),
+        ("budget", "redis://127.0.0.1"),
+        ("store", "memory: or sqlite:wickwire.db"),
+    ],
+)
+def test_a_plugin_that_is_there_for_something_else_is_not_suggested(kind, instead):
+    registry = Registry(plugins={"shelf": store_plugin(lambda url: None)})
+
+    with pytest.raises(ConfigError) as caught:
+        getattr(registry, f"open_{kind}")("shelf:/top")
+
+    assert str(caught.value) == f"{kind} 'shelf:/top': the plugin 'shelf' opens no {kind}; write {instead}"
+
+
 def test_one_plugin_may_answer_to_two_schemes():
     plugin = store_plugin(lambda url: Shelf())
     registry = Registry(plugins={"shelf": plugin, "rack": plugin})
@@ -450,7 +468,7 @@ def test_what_is_no_store_is_refused():
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("x = 1", "it has none of the hooks add_commands, open_sink and open_store"),
+        ("x = 1", "it has none of the hooks add_commands, open_budget, open_cache, open_sink and open_store"),
         ("from wickwire import hookimpl\n@hookimpl\nasync def open_store(url): ...", "open_store() is async"),
         (
             "API_LEVEL = 99",

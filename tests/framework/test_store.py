@@ -15,6 +15,7 @@ import pytest
 
 from tests.plugins.postgres.server import fresh_url
 from wickwire import (
+    LINE,
     MINUTE_NS,
     REAL,
     TAIL,
@@ -35,12 +36,17 @@ from wickwire import (
     Store,
     StoreError,
     Timeframe,
+    TradeBatch,
+    TradeStore,
+    Utc,
     Verdict,
     confirmed,
     judge,
+    line_of,
     other_world,
     settled,
 )
+from wickwire.pages import stored_lines
 from wickwire.store import shown_store
 from wickwire_postgres import PostgresStore
 from wickwire_postgres.address import parse_address
@@ -69,6 +75,8 @@ STORES: dict[str, Callable[[Path], Store]] = {
 }
 """Name to a function that makes a store in an empty folder."""
 
+DIGITS = ["64001.10", "0.00000001", "1E+3", "-37.63", "0E-8", "-0.00", "1E-999999", "123456789" * 8 + ".98"]
+NUMBERS = ("open", "high", "low", "close", "volume", "vwap")
 BTC = Series.parse("kraken:BTC/USD@1m")
 ETH = Series.parse("kraken:ETH/USD@1m")
 
@@ -87,15 +95,24 @@ async def opened(store: Store) -> AsyncGenerator[Store]:
         await store.aclose()
 
 
-def row(minute: int, price: str = "10", *, trades: int | None = None, vwap: Decimal | None = None) -> Candle:
+def row(
+    minute: int,
+    price: str = "10",
+    *,
+    symbol: str = "BTC/USD",
+    trades: int | None = None,
+    vwap: Decimal | None = None,
+) -> Candle:
     value = Decimal(price)
     opens = minute * MINUTE_NS
     values = (value, value, value, value)
-    return Candle(BTC.symbol, BTC.timeframe, opens, opens + MINUTE_NS, *values, Decimal("1.50"), trades, vwap)
+    return Candle(symbol, BTC.timeframe, opens, opens + MINUTE_NS, *values, Decimal("1.50"), trades, vwap)
 
 
-def closing(minute: int, price: str = "10", evidence: Evidence = Evidence.SUCCESSOR) -> Closing:
-    return Closing(row(minute, price), evidence, Rung.STREAM)
+def closing(
+    minute: int, price: str = "10", evidence: Evidence = Evidence.SUCCESSOR, series: Series = BTC
+) -> Closing:
+    return Closing(row(minute, price, symbol=series.symbol), evidence, Rung.STREAM)
 
 
 def state(series: Series = BTC, *, until: int = 0, holes: Sequence[Hole] = ()) -> SeriesState:
@@ -104,6 +121,12 @@ def state(series: Series = BTC, *, until: int = 0, holes: Sequence[Hole] = ()) -
 
 def change(*closings: Closing, series: Series = BTC, until: int = 0) -> Change:
     return Change(state=state(series, until=until), closings=closings)
+
+
+def fields(line: str) -> list[object]:
+    """What a line says; a number as what it is, however it is written."""
+    said = dict(zip(LINE, line.split(","), strict=True))
+    return [Decimal(text).as_tuple() if name in NUMBERS and text else text for name, text in said.items()]
 
 
 def told(candles: Sequence[SeriesCandle]) -> list[tuple[int, str, int, int]]:
@@ -215,19 +238,7 @@ def test_everything_that_a_candle_says_comes_back(store):
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(
-    "digits",
-    [
-        "64001.10",
-        "0.00000001",
-        "1E+3",
-        "-37.63",
-        "0E-8",
-        "-0.00",
-        "1E-999999",
-        "123456789" * 8 + ".987654321",
-    ],
-)
+@pytest.mark.parametrize("digits", DIGITS)
 def test_a_decimal_keeps_the_digits_received(store, digits):
     async def main():
         async with opened(store):
@@ -238,6 +249,36 @@ def test_a_decimal_keeps_the_digits_received(store, digits):
                 assert Decimal(digits).as_tuple() == price.as_tuple()
 
     asyncio.run(main())
+
+
+def test_lines_say_what_candles_say_to_the_digit(store):
+    """Whether the store writes them out itself, or they are made of its candles."""
+    averages = [*map(Decimal, DIGITS), None]
+    closings = [
+        Closing(
+            row(minute, DIGITS[minute % len(DIGITS)], vwap=vwap, trades=minute or None),
+            HISTORY,
+            Rung.POLL,
+            healed=minute % 2 == 1,
+        )
+        for minute, vwap in enumerate(averages)
+    ]
+
+    async def main():
+        async with opened(store):
+            await store.commit([change(*closings), change(closing(1, series=ETH), series=ETH)])
+            await store.commit([change(Closing(row(3, "11.0"), VENUE, Rung.STREAM))])
+            pages = [page async for page in stored_lines(store, BTC, rows=4)]
+            some = [page async for page in stored_lines(store, BTC, MINUTE_NS, 3 * MINUTE_NS)]
+            none = [page async for page in stored_lines(store, BTC, 3 * MINUTE_NS, 3 * MINUTE_NS)]
+            return await store.candles(BTC, 0, 10**18, limit=100), pages, some, none
+
+    candles, pages, some, none = asyncio.run(main())
+
+    assert [4, 4, 1] == [len(page) for page in pages]
+    lines = [line for page in pages for line in page]
+    assert [fields(line_of(candle)) for candle in candles] == [fields(line) for line in lines]
+    assert ([lines[1:3]], []) == (some, none)
 
 
 def test_better_evidence_is_kept_and_told_to_nobody(store):
@@ -409,6 +450,25 @@ def test_how_far_sinks_are_is_kept_and_may_go_back(store):
     asyncio.run(main())
 
 
+def test_a_sink_that_is_forgotten_leaves_nothing_and_may_come_again(store):
+    parked = (Parked(series=BTC, open_ns=MINUTE_NS, seq=2, why="too odd"),)
+
+    async def main():
+        async with opened(store):
+            await store.commit([change(closing(0), closing(1))])
+            for name in ("redis", "other"):
+                await store.move(name, Cursor(seq=2, parked=parked, left_out=3))
+            await store.move("redis", None)
+            await store.move("nobody", None)
+            assert {"other": Cursor(seq=2, parked=parked, left_out=3)} == await store.cursors()
+
+            await store.move("redis", Cursor(seq=1))
+            assert Cursor(seq=1) == (await store.cursors())["redis"]
+            assert [] == [*await store.check()]
+
+    asyncio.run(main())
+
+
 def test_states_are_ordered_by_series(store):
     names = ["yahoo:AAPL@1d", "alpaca.sip:A@1m", "alpaca.iex:A@1m", "kraken:BTC/USD@5m", "kraken:BTC/USD@1m"]
 
@@ -433,6 +493,53 @@ def test_loading_brings_the_last_closes_oldest_first(store):
     asyncio.run(main())
 
 
+def test_all_that_is_asked_at_the_same_time_is_answered(store):
+    """Reads, commits, cursors, audits and forgetting: whoever comes first, each sees whole commits."""
+
+    async def main():
+        async with opened(store):
+            await store.commit([change(*(closing(minute) for minute in range(50)), until=50)])
+
+            async def commit(number: int) -> None:
+                minute = 50 + number
+                await store.commit([change(closing(minute), closing(minute, "11", HISTORY), until=100)])
+
+            async def read() -> None:
+                assert all(one.close in {10, 11} for one in await store.candles(BTC, 0, 10**18, limit=999))
+                found = await store.audit(BTC, 0, 100 * MINUTE_NS, grid=Utc())
+                assert found is not None
+                assert {} == dict(found.faults)
+                assert list(await store.check()) == []
+                await store.move("redis", Cursor(seq=await store.last_seq()))
+
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(12):
+                    tasks.create_task(commit(number))
+                    tasks.create_task(read())
+                tasks.create_task(store.forget(20 * MINUTE_NS))
+            held = await store.candles(BTC, 0, 10**18, limit=999)
+            assert [*range(19, 62)] == [one.open_ns // MINUTE_NS for one in held]
+            assert 74 == await store.last_seq()
+
+    asyncio.run(main())
+
+
+def test_what_fails_stores_nothing_of_the_whole_batch(store):
+    """Neither of its series is there, and no number was given."""
+
+    async def main():
+        async with opened(store):
+            await store.commit([change(closing(1))])
+            await store.claim("simulated venues, seed 1")
+            with pytest.raises(StoreError):
+                await store.commit([change(closing(2)), change(closing(1), series=ETH)])
+            assert [BTC] == [one.series for one in await store.states()]
+            assert 1 == await store.last_seq()
+            assert await store.load(ETH) is None
+
+    asyncio.run(main())
+
+
 def test_commits_at_the_same_time_take_turns(store):
     async def main():
         async with opened(store):
@@ -447,7 +554,10 @@ def test_commits_at_the_same_time_take_turns(store):
 
 
 def test_a_closed_store_refuses_and_says_its_name(store):
+    trades = Series.parse("kraken:BTC/USD@trades")
+
     async def main():
+        kept: TradeStore = store
         async with opened(store):
             await store.commit([change(closing(1))])
         for attempt in (
@@ -458,6 +568,16 @@ def test_a_closed_store_refuses_and_says_its_name(store):
             store.states,
             store.last_seq,
             lambda: store.latest(BTC),
+            store.world,
+            store.check,
+            store.cursors,
+            lambda: store.move("redis", Cursor(seq=1)),
+            lambda: store.audit(BTC, 0, 1, grid=Utc()),
+            lambda: store.forget(1),
+            lambda: kept.put_trades([TradeBatch(series=trades, trades=())]),
+            lambda: kept.trades(trades, 0, 1, limit=1),
+            lambda: kept.forget_trades(1),
+            kept.tapes,
         ):
             with pytest.raises(StoreError, match=r"memory|store\.db|postgres"):
                 await attempt()

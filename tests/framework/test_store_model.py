@@ -22,6 +22,7 @@ from wickwire import (
     Closing,
     Cursor,
     Evidence,
+    Forgotten,
     Hole,
     HoleKind,
     MemoryStore,
@@ -70,13 +71,27 @@ class Model:
         self.rows[key] = Kept(price, rank, revision, self.seq, first_seq)
         return [self.seq]
 
+    @staticmethod
+    def begun(said: SeriesState, kept: int) -> SeriesState:
+        """A state that knows nothing before *kept*, forgotten once more."""
+        times = 1 if said.forgotten is None else said.forgotten.times + 1
+        return attrs.evolve(
+            said,
+            origin_ns=max(said.origin_ns, kept),
+            frontier_ns=max(said.frontier_ns, kept),
+            holes=tuple(hole for hole in said.holes if hole.since_ns >= kept),
+            forgotten=Forgotten(kept, times),
+        )
+
 
 prices = st.sampled_from(["1", "1.0", "2", "0.30000000000000004"])
 closings = st.lists(st.tuples(st.integers(0, 6), prices, st.sampled_from(Evidence)), max_size=6)
 holes = st.lists(
     st.tuples(st.integers(0, 20), st.sampled_from(HoleKind)), max_size=5, unique_by=lambda x: x[0]
 )
-changes = st.lists(st.tuples(st.sampled_from(ALL), closings, holes, st.integers(0, 99)), max_size=4)
+changes = st.lists(
+    st.tuples(st.sampled_from(ALL), closings, holes, st.integers(20, 99), st.booleans()), max_size=4
+)
 
 
 class StoreBesideModel(RuleBasedStateMachine):
@@ -103,9 +118,13 @@ class StoreBesideModel(RuleBasedStateMachine):
     @rule(batch=changes)
     def commit(self, batch) -> None:
         self.last, expected = [], []
-        for series, rows, gaps, frontier in batch:
+        for series, rows, gaps, frontier, knows in batch:
+            held = self.model.states.get(series)
+            forgotten = None if held is None else held.forgotten
+            is_late = forgotten is not None and not knows
             for opens, price, evidence in rows:
-                expected += self.model.close((series, opens), price, evidence)
+                if forgotten is None or knows or opens >= forgotten.before_ns:
+                    expected += self.model.close((series, opens), price, evidence)
             said = SeriesState(
                 series=series,
                 origin_ns=0,
@@ -113,8 +132,13 @@ class StoreBesideModel(RuleBasedStateMachine):
                 holes=tuple(
                     Hole(since, since + 1, kind) for since, kind in sorted(gaps, key=lambda gap: gap[0])
                 ),
+                forgotten=forgotten if knows else None,
             )
             self.model.states[series] = said
+            if is_late:
+                assert forgotten is not None
+                late = self.model.begun(said, forgotten.before_ns)
+                self.model.states[series] = attrs.evolve(late, forgotten=forgotten)
             candles = [self.closing(series, *row) for row in rows]
             self.last.append(Change(state=said, closings=candles))
         news = self.run(self.store.commit(self.last))
@@ -142,6 +166,19 @@ class StoreBesideModel(RuleBasedStateMachine):
         found = self.run(self.store.committed(after, limit=limit))
         rows = sorted((row for row in self.model.rows.values() if row.seq > after), key=lambda row: row.seq)
         assert rows[:limit] == [self.kept(each) for each in found]
+
+    @rule(series=st.sampled_from(ALL), kept=st.integers(0, 9))
+    def forget(self, series, kept) -> None:
+        said = self.model.states.get(series)
+        gone: list[tuple[Series, int]] = []
+        if said is not None:
+            if said.origin_ns < kept:
+                self.model.states[series] = said = self.model.begun(said, kept)
+            gone = [key for key in self.model.rows if key[0] == series and key[1] < min(kept, said.origin_ns)]
+            for key in gone:
+                del self.model.rows[key]
+        age_ns = kept + series.timeframe.nominal_ns  # what opened within a bucket before is kept
+        assert len(gone) == self.run(self.store.forget(age_ns, series=series))
 
     @rule(series=st.sampled_from(ALL))
     def load(self, series) -> None:

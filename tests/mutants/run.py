@@ -20,7 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, final
 
@@ -29,7 +30,7 @@ import attrs
 from tests.mutants.corpus import ADAPTERS, ROOT, Mutant, corpus
 from wickwire.testing.checks import Level
 
-__all__ = ["ENOUGH", "Found", "control", "found", "main", "report", "shortcomings"]
+__all__ = ["ENOUGH", "Found", "control", "copied", "found", "looked_at", "main", "report", "shortcomings"]
 
 ENOUGH: Final = 0.95
 LONGEST_S: Final = 600
@@ -77,21 +78,29 @@ def found(mutant: Mutant, *, only: Sequence[str] = (), first: Sequence[str] = ()
         only: These checks alone; all of them by default.
         first: Which checks come first on their level.
     """
-    return _looked_at(mutant, mutant.bug.planted(mutant.text), only, first)
+    return looked_at(mutant, mutant.bug.planted(mutant.text), only=only, first=first)
 
 
 def control(mutant: Mutant) -> Found:
     """Let the kit look at a copy of the adapter of *mutant* without any bug."""
-    return _looked_at(mutant, mutant.text, (), ())
+    return looked_at(mutant, mutant.text)
 
 
-def _looked_at(mutant: Mutant, text: str, only: Sequence[str], first: Sequence[str]) -> Found:
-    began_s = time.perf_counter()
+@contextmanager
+def copied(mutant: Mutant, text: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Make a copy of its adapter with *text* in place of its file; yield its folder and an environment."""
     with tempfile.TemporaryDirectory(prefix="wickwire-mutant-") as folder:
         package = Path(folder) / mutant.package
         shutil.copytree(ADAPTERS / mutant.package, package, ignore=shutil.ignore_patterns("__pycache__"))
         (package / mutant.bug.file).write_text(text)
         places = os.pathsep.join([folder, str(ROOT / "framework"), str(ADAPTERS), str(ROOT / "plugins")])
+        yield folder, os.environ | {"PYTHONPATH": places, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def looked_at(mutant: Mutant, text: str, *, only: Sequence[str] = (), first: Sequence[str] = ()) -> Found:
+    """Let the kit look at a copy of an adapter with *text* in place of a file; the rest as in `found`."""
+    began_s = time.perf_counter()
+    with copied(mutant, text) as (folder, environment):
         command = [sys.executable, "-m", "tests.mutants.kit", mutant.adapter, "--effort", str(EFFORT)]
         if mutant.adapter not in UNSAMPLED:
             command += ["--samples", str(ROOT / "tests" / "adapters" / mutant.adapter / "wire")]
@@ -100,7 +109,7 @@ def _looked_at(mutant: Mutant, text: str, only: Sequence[str], first: Sequence[s
             ended = subprocess.run(
                 command,
                 cwd=ROOT,
-                env=os.environ | {"PYTHONPATH": places, "PYTHONDONTWRITEBYTECODE": "1"},
+                env=environment,
                 capture_output=True,
                 text=True,
                 timeout=LONGEST_S,

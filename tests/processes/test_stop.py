@@ -35,11 +35,12 @@ def held(folder: Path) -> Iterator[None]:
 
 def in_order(folder: Path, number: signal.Signals, status: int) -> None:
     with scene(folder, 11) as there, there.collector(BITCOIN, SHARE) as collector:
-        collector.wait_for_candles(4)
+        collector.wait_for_candle_at([BITCOIN, SHARE], START)
         before = len(collector.errors)  # a busy machine may have been late to connect
         collector.send(number)
         assert collector.ended(WITHIN_S) == status
-        assert collector.errors[before:] == []
+        # who waits three seconds for a processor is minutes late by a clock that runs so fast
+        assert [line for line in collector.errors[before:] if "clock differs" not in line] == []
         assert there.relay.wait_closed(PATIENCE_S)
         assert [] == there.differences(collector.candles, BITCOIN, SHARE)
 

@@ -32,6 +32,7 @@ def stored(series: str | Sequence[str], cwd: Path) -> list[dict[str, str]]:
 def holes(series: Sequence[str], cwd: Path) -> tuple[int, list[dict[str, Any]]]:
     """Return the exit status of `gaps`, and what it says."""
     gaps = said("gaps", *series, "--json", cwd=cwd)
+    assert gaps.stdout, gaps.stderr
     return gaps.returncode, json.loads(gaps.stdout)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from tests.simulation.forgetting import FORGETTING, forget
 from tests.simulation.guests import Guests
 from tests.simulation.pools import POOLED
 from tests.simulation.sampler import sight_of
@@ -82,7 +83,7 @@ class Acting:
             case "pool":
                 self._crowd(act)
             case "calm" | "guest":
-                self._go_unnoticed(act)
+                await self._go_unnoticed(act)
             case _:
                 assert trouble.fault is not None
                 stage.venues.inject(trouble.fault)
@@ -190,6 +191,8 @@ class Acting:
         self._stage.books.seen_ns[f"added {name}"] = self._stage.true.now_ns()
         with contextlib.suppress(WickwireError):  # the collector may stop meanwhile
             await life.add(name)
+            # it came now: a store that was slow to take what was found of it before may have kept it out
+            self._stage.books.seen_ns[f"added {name}"] = self._stage.true.now_ns()
 
     def _note_absence(self, life: Life, name: str) -> None:
         """Note what brings a series that is left, where it is not wanted for another one too."""
@@ -295,10 +298,12 @@ class Acting:
         finally:  # also for the next life, where this one ends before
             self._put_back(names)
 
-    def _go_unnoticed(self, act: Act) -> None:
-        """Let connections be replaced, or a series come that nobody else wants."""
+    async def _go_unnoticed(self, act: Act) -> None:
+        """Let connections be replaced, old candles be forgotten, or a series come that nobody else wants."""
         if act.trouble.place == "guest":
             self.guests.come(act)
+        elif act.trouble.name == FORGETTING.name:
+            await forget(self._stage, act.lot)
         else:
             self._replace(act)
 

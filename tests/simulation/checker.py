@@ -22,7 +22,8 @@ What is compared:
   until_ns]` in which the venue says what it takes back later, *unaudited* those in which it did so too
   lately for an audit to have come by, and *excused* `[since_ns, until_ns, by_s]` in which buckets that end
   may be told later than *usual_s* after it, by so much (None: by any time).
-  *sunk* are rows as they are found in a sink at the end.
+  *sunk* are rows as they are found in a sink at the end. What opens before *forgotten_ns* may have been
+  forgotten on purpose, and asked for again.
 * `fell_back`: what was put into that sink in one life out of order.
 * `delivered`: `[at_ns, life, series, row, revision, seq]` in the order of delivery, by a reader whose cursor
   outlives the process; `pushed`: `[life, series, open_ns, revision]`, what listeners got.
@@ -91,7 +92,7 @@ def judge(run: Run) -> list[str]:
     """Return what is broken, each line beginning with the number of an invariant."""
     lines: list[str] = []
     for name, series in run["series"].items():
-        delivered = [one for one in run["delivered"] if one[2] == name]
+        delivered = _told_once(series, [one for one in run["delivered"] if one[2] == name])
         lines += _complete(name, series)
         lines += _once(name, series, delivered)
         lines += _exact(name, series, delivered)
@@ -152,6 +153,18 @@ def _complete(name: str, series: Run) -> list[str]:
     return lines + few(
         false, lambda one: f"I1 {name}: {one[1]} was called empty at {one[0]}, and the venue had a candle"
     )
+
+
+def _told_once(series: Run, delivered: Sequence[Row]) -> list[Row]:
+    """Leave out what was told again because it was forgotten, and then asked for once more."""
+    told: set[tuple[int, int]] = set()
+    kept = []
+    for one in delivered:
+        key = one[3][0], one[4]
+        if one[3][0] >= series["forgotten_ns"] or key not in told:
+            kept.append(one)
+        told.add(key)
+    return kept
 
 
 def _once(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:

@@ -48,7 +48,10 @@ class Claims:
         known = self._known.setdefault(state.series, _Known(state.origin_ns, []))
         known.opens.update(closed)
         size_ns = state.series.timeframe.nominal_ns
-        decided = [*known.lacking, (known.frontier_ns, state.frontier_ns)]
+        decided = [
+            (max(since_ns, state.origin_ns), until_ns)  # what lies before that was forgotten
+            for since_ns, until_ns in (*known.lacking, (known.frontier_ns, state.frontier_ns))
+        ]
         self.empty.setdefault(state.series, []).extend(
             (self.now_ns(), open_ns)
             for open_ns in _buckets(decided, size_ns)

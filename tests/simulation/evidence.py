@@ -19,6 +19,7 @@ from tests.simulation.excuses import (
     lost_in_time,
     misleads,
     misled,
+    overtaken,
     replacements,
     troubled,
 )
@@ -102,6 +103,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "sunk": [_row(candle) for (held, _), candle in stage.basin.held.items() if held == one],
             "called_empty": stage.claims.empty.get(one, []),
             "denied": stage.claims.denied.get(one, []),
+            "forgotten_ns": stage.forgotten_ns,
             "origin_ns": state.origin_ns,
             "frontier_ns": state.frontier_ns,
             "holes": [[hole.since_ns, hole.until_ns, hole.kind.value] for hole in state.holes],
@@ -144,6 +146,12 @@ async def evidence(stage: Stage) -> dict[str, Any]:
                 hidden(stage.spans[act.number][0])
                 for act in stage.script.acts
                 if act.trouble.hides and act.trouble.place == one.venue and act.number in stage.spans
+            ]
+            + [
+                overtaken(stage.spans[act.number][0])
+                for act in stage.script.acts
+                if act.trouble.name == "lose" and one.venue == "harbour" and act.number in stage.spans
+                if "late bars" in stage.script.habits
             ]
             + lost,
             "unaudited": [

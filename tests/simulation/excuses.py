@@ -20,6 +20,7 @@ __all__ = [
     "lost_in_time",
     "misleads",
     "misled",
+    "overtaken",
     "replacements",
     "troubled",
 ]
@@ -30,6 +31,8 @@ WAKING_S: Final = 120.0
 """How long a machine that slept may take until a venue tells it what time it is."""
 HIDDEN_S: Final = 30.0
 """So long after a silence began a bucket may begin of which a first row still came."""
+OVERTAKEN_S: Final = 30.0
+"""So long after bars began to be lost an older one may come late, and look like what was lost."""
 BACK_S: Final = 480.0
 """How long after a trouble that stops everything an attempt may still be waited for."""
 RETURN_S: Final = 180.0
@@ -86,6 +89,10 @@ def misled(act: Act, since_ns: int, until_ns: int) -> list[int]:
 
 def hidden(since_ns: int) -> list[int]:
     return [since_ns, since_ns + round(HIDDEN_S * SECOND_NS)]
+
+
+def overtaken(since_ns: int) -> list[int]:
+    return [since_ns, since_ns + round(OVERTAKEN_S * SECOND_NS)]
 
 
 def excused(act: Act, venue: str, since_ns: int, until_ns: int) -> list[int | float | None]:

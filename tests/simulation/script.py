@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from tests.simulation.catalogue import CATALOGUE
+from tests.simulation.forgetting import FORGETTING, moments_s
 from tests.simulation.guests import DEPTHS, DYING_S, berths, guests
 from tests.simulation.harbour_server import HABITS
 from tests.simulation.pools import BACKLOG, DEAF, LULL, POOL_TROUBLES, REPLACED, narrowed
@@ -138,6 +139,7 @@ def drawn(
         acts += _lull(length_s, venues, random.Random(f"lull/{seed}"))
         acts += _guests(length_s, random.Random(f"guests/{seed}"))
         acts += _depths(length_s, random.Random(f"depths/{seed}"))
+        acts += _forgets(length_s, random.Random(f"forgets/{seed}"))
     narrow = narrowed(venues, random.Random(f"narrow/{seed}")) if troubles else {}
     feeds = _feeds(series, venues, random.Random(f"feeds/{seed}"))
     lots, logins = random.Random(f"habits/{seed}"), random.Random(f"login/{seed}")
@@ -337,6 +339,12 @@ def _depths(length_s: float, rng: random.Random) -> list[Act]:
         Act(number=0, since_s=since_s, until_s=since_s, trouble=trouble, lot=rng.getrandbits(32))
         for since_s, trouble in moments
     ]
+
+
+def _forgets(length_s: float, rng: random.Random) -> list[Act]:
+    """Have the store forget what is old."""
+    last_s = length_s - FORGETTING.settles_min * 60.0
+    return [_act(0, at_s, FORGETTING, length_s, rng) for at_s in moments_s(WARM_UP_MIN * 60.0, last_s, rng)]
 
 
 def _while_it_lives(acts: Sequence[Act]) -> list[Act]:

@@ -11,7 +11,18 @@ import attrs
 
 from tests.simulation.claims import Claims
 from tests.simulation.journal import Journal
-from wickwire import Change, Cursor, Loaded, Series, SeriesCandle, SeriesState, Store, StoreError
+from wickwire import (
+    Change,
+    Cursor,
+    Grid,
+    Loaded,
+    RangeAudit,
+    Series,
+    SeriesCandle,
+    SeriesState,
+    Store,
+    StoreError,
+)
 
 __all__ = ["Shelf", "Weather"]
 
@@ -105,6 +116,15 @@ class Shelf:
         await self.answering()
         return await self.inner.candles(series, since_ns, until_ns, limit=limit)
 
+    async def audit(
+        self, series: Series, since_ns: int, until_ns: int, *, grid: Grid, signed_prices: bool = False
+    ) -> RangeAudit | None:
+        return await self.inner.audit(series, since_ns, until_ns, grid=grid, signed_prices=signed_prices)
+
+    async def forget(self, before_ns: int, *, series: Series | None = None) -> int:
+        await self.answering()
+        return await self.inner.forget(before_ns, series=series)
+
     async def committed(self, after_seq: int, *, limit: int) -> Sequence[SeriesCandle]:
         await self.answering()
         return await self.inner.committed(after_seq, limit=limit)
@@ -125,7 +145,7 @@ class Shelf:
         await self.answering()
         return await self.inner.cursors()
 
-    async def move(self, sink: str, cursor: Cursor) -> None:
+    async def move(self, sink: str, cursor: Cursor | None) -> None:
         await self.answering()
         if self.weather.on.keys() & {"fails", "full", "locked"}:
             raise StoreError("simulated store: disk I/O error")

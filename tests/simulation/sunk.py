@@ -8,10 +8,11 @@ __all__ = ["fallen_back", "sunk"]
 
 
 def sunk(name: str, series: Run) -> list[str]:
-    """I1 I3: what is stored is in the sink too, whatever befell that, and nothing else is."""
+    """I1 I3: what is stored is in the sink too, whatever befell that, and else only what was forgotten."""
     stored, held = ({row[0]: row for row in series[what]} for what in ("stored", "sunk"))
     lines = few(sorted(stored.keys() - held), lambda ns: f"I1 {name}: {ns} is stored, and not in the sink")
-    lines += few(sorted(held.keys() - stored), lambda ns: f"I1 {name}: {ns} is in the sink, and not stored")
+    more = [ns for ns in held.keys() - stored if ns >= series["forgotten_ns"]]
+    lines += few(sorted(more), lambda ns: f"I1 {name}: {ns} is in the sink, and not stored")
     other = [ns for ns in stored.keys() & held if stored[ns] != held[ns]]
     return lines + few(
         sorted(other), lambda ns: f"I3 {name}: the sink has {held[ns]}, stored is {stored[ns]}"

@@ -39,6 +39,7 @@ def whole() -> dict[str, Any]:
                 "truth": [row(ns) for ns in OPENS],
                 "stored": [row(ns) for ns in OPENS],
                 "sunk": [row(ns) for ns in OPENS],
+                "forgotten_ns": 0,
                 "origin_ns": OPENS[0],
                 "frontier_ns": OPENS[-1] + MINUTE,
                 "holes": [],
@@ -493,6 +494,38 @@ def test_what_stands_in_a_hole_is_explained() -> None:
     _series(run)["holes"].append([OPENS[5], OPENS[5] + MINUTE, "unreachable"])
 
     assert [] == checker.judge(run)
+
+
+def test_what_ends_by_itself_may_be_away_for_too_long_once() -> None:
+    run = whole()
+    _went_to_poll_for_nothing(run)
+    assert _for_nothing(run)
+
+    _series(run)["restless"] = True
+    assert not _for_nothing(run)
+    run["switches"].append([OPENS[13], NAME, "poll"])
+    assert [f"I6 {NAME}: went to poll at {OPENS[13]}, and nothing was wrong"] == _for_nothing(run)
+
+
+def _for_nothing(run: dict[str, Any]) -> list[str]:
+    return [line for line in checker.judge(run) if "nothing was wrong" in line]
+
+
+def test_what_was_forgotten_may_be_gone_or_be_told_again_and_what_is_newer_may_not() -> None:
+    run = whole()
+    series = _series(run)
+    series["origin_ns"], series["forgotten_ns"] = OPENS[3], OPENS[3]
+    series["truth"], series["stored"] = series["truth"][3:], series["stored"][3:]
+    again = [OPENS[-1] + 2 * MINUTE, 2, NAME, row(OPENS[1]), 0, len(OPENS) + 1]
+    run["delivered"].append(again)
+    assert not [line for line in checker.judge(run) if line.split()[0] in {"I1", "I2", "I4"}]
+
+    del series["stored"][0]
+    run["delivered"].append([*again[:3], row(OPENS[4]), 0, len(OPENS) + 2])
+    broken = checker.judge(run)
+    assert f"I1 {NAME}: {OPENS[3]} is neither stored nor in a hole" in broken
+    assert f"I1 {NAME}: {OPENS[3]} is in the sink, and not stored" in broken
+    assert f"I2 {NAME}: {OPENS[4]}, revision 0, was delivered twice" in broken
 
 
 def test_what_the_venue_changed_without_a_word_waits_for_an_audit() -> None:

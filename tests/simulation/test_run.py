@@ -15,6 +15,7 @@ import pytest
 from tests.simulation import harbour
 from tests.simulation.catalogue import CATALOGUE, NOT_DRAWN
 from tests.simulation.checker import differing
+from tests.simulation.forgetting import FORGETTING
 from tests.simulation.guests import KINDS
 from tests.simulation.pools import DEAF, LULL, REPLACED
 from tests.simulation.run import main, played, run
@@ -131,7 +132,7 @@ def test_every_switch_of_every_venue_is_drawn_or_said_not_to_be(venue: str) -> N
 def test_seeds_draw_all_that_there_is() -> None:
     met = {str(act.trouble) for seed in range(100) for act in drawn(seed, 9.0).acts}
 
-    assert {str(trouble) for trouble in (*CATALOGUE, REPLACED, DEAF, LULL, *KINDS)} == met
+    assert {str(trouble) for trouble in (*CATALOGUE, REPLACED, DEAF, LULL, FORGETTING, *KINDS)} == met
 
 
 def test_faults_overlap() -> None:

@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "gaps": ("gaps", "Say what a store lacks."),
     "sinks": ("sinks", "Say how far the sinks are that a store feeds."),
     "audit": ("audit", "Compare what a store holds with history, and mend it."),
+    "forget": ("forget", "Say what a store holds that is too old, and with --yes forget it."),
     "export": ("export", "Write stored candles as CSV or Parquet."),
     "import": ("importing", "Bring candles from files into a store."),
     "chart": ("chart", "Draw stored candles, with their holes and revisions."),

@@ -8,12 +8,13 @@ import click
 
 from wickwire.audit import Audited
 from wickwire.cli.door import ExitCode
-from wickwire.cli.job import Job, in_world, refuse
+from wickwire.cli.job import Job, asking, in_world, refuse
 from wickwire.cli.lines import echo_json
 from wickwire.cli.options import (
     INSTANT,
     Moment,
     at_option,
+    budget_option,
     config_option,
     json_option,
     range_ns,
@@ -39,6 +40,7 @@ __all__ = ["audit", "audited_json"]
 @at_option
 @redirect_option
 @store_option
+@budget_option
 @config_option
 @json_option
 @series_argument
@@ -52,6 +54,7 @@ def audit(
     at: Moment | None,
     redirects: tuple[tuple[str, str], ...],
     store: str | None,
+    budget: str | None,
     config_file: str | None,
     as_json: bool,
 ) -> ExitCode:
@@ -68,6 +71,7 @@ def audit(
         store=settings.store_url(store),
         since=since,
         until=until,
+        budget=budget,
         past_only=True,
         redirects=dict(redirects),
         simulate=simulate,
@@ -85,7 +89,7 @@ def audit(
 
             async def read() -> None:
                 plans = job.settings.plans(job.series, past_only=True)
-                whose = job.settings.collector(job.store, job.series, world, seed=job.seed, whose=job.world)
+                whose = asking(job, world)
                 async with whose as collector:
                     for name in dict.fromkeys(plan.series for plan in plans):
                         one = await collector.audit(name, since_ns, until_ns)

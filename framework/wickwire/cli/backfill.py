@@ -16,13 +16,14 @@ import click
 from wickwire.asking import MARGIN_S
 from wickwire.cli.door import ExitCode
 from wickwire.cli.gaps import gaps_json
-from wickwire.cli.job import Job, in_world, refuse
+from wickwire.cli.job import Job, asking, in_world, refuse
 from wickwire.cli.lines import echo_json
 from wickwire.cli.options import (
     DURATION,
     INSTANT,
     Moment,
     at_option,
+    budget_option,
     config_option,
     json_option,
     range_ns,
@@ -32,14 +33,14 @@ from wickwire.cli.options import (
     store_option,
 )
 from wickwire.cli.runs import Stop, run
-from wickwire.cli.settings import read_settings
+from wickwire.cli.settings import Settings, read_settings
 from wickwire.cli.stored import Gaps, gaps_of, nothing_of, reading
 from wickwire.cli.tables import gaps_table, show
 from wickwire.cli.worlds import World
 from wickwire.clock import loop_s
-from wickwire.errors import TransportError
+from wickwire.errors import TransportError, UsageError
 from wickwire.ledger import Ledger
-from wickwire.model import SECOND_NS, HoleKind, Series, Session, Unknown
+from wickwire.model import SECOND_NS, HoleKind, Series, Session, Unknown, iso
 
 if TYPE_CHECKING:
     from wickwire.clock import Clock
@@ -77,6 +78,7 @@ SHOWN_STEP: Final = 10
 @at_option
 @redirect_option
 @store_option
+@budget_option
 @config_option
 @json_option
 @series_argument
@@ -91,6 +93,7 @@ def backfill(
     at: Moment | None,
     redirects: tuple[tuple[str, str], ...],
     store: str | None,
+    budget: str | None,
     config_file: str | None,
     as_json: bool,
 ) -> ExitCode:
@@ -107,6 +110,7 @@ def backfill(
         store=settings.store_url(store),
         since=since,
         until=until,
+        budget=budget,
         past_only=True,
         redirects=dict(redirects),
         simulate=simulate,
@@ -123,6 +127,7 @@ def backfill(
             now_ns = world.clock.now_ns()
             since_ns, until_ns = range_ns(since, until, now_ns)
             assert since_ns is not None
+            _refuse_forgotten(settings, since_ns, now_ns)
             span = _Span(since_ns, until_ns, now_ns)
             await stop.unless(_filling(job, world, span, patience_s, fillings))
         whole = {one.closer.series for one in fillings if one.whole}
@@ -141,6 +146,21 @@ def backfill(
         errors = [f"{one.series}: {one.trouble}" for one in failed]
         raise TransportError(f"the history could not be brought: {'; '.join(errors)}")
     return status
+
+
+def _refuse_forgotten(settings: Settings, since_ns: int, now_ns: int) -> None:
+    """Refuse to bring what the next collector would forget within the hour.
+
+    Raises:
+        UsageError: The config keeps less.
+    """
+    retention = settings.config.retention
+    before_ns = retention.candles_before(now_ns)
+    if before_ns is not None and since_ns < before_ns:
+        raise UsageError(
+            f"--since {iso(since_ns)}: candles are kept for {retention.candles} (retention.candles in the "
+            f"config), so nothing from before {iso(before_ns)} is brought; begin there, or keep more"
+        )
 
 
 @attrs.frozen
@@ -190,7 +210,7 @@ async def _lacking(store: Store, plan: Plan, span: _Span, *, asked: bool) -> Gap
 
 async def _filling(job: Job, world: World, span: _Span, patience_s: float, fillings: list[_Filling]) -> None:
     """Ask until history can bring nothing more, or brought nothing for too long; *fillings* tell of it."""
-    collector = job.settings.collector(job.store, job.series, world, seed=job.seed, whose=job.world)
+    collector = asking(job, world)
     slow = job.speed or 1.0
     async with collector, AsyncExitStack() as stack:
         for plan in _each(job):

@@ -15,13 +15,15 @@ import click
 from wickwire.binding import listed
 from wickwire.cli.contents import Contents, contents_of, with_rows
 from wickwire.cli.door import ExitCode, printable
-from wickwire.cli.job import PATIENCE_NS, Job, in_world, made_sinks, refuse
+from wickwire.cli.job import PATIENCE_NS, Job, in_world, made_budget, made_hot, made_sinks, refuse
 from wickwire.cli.keeping import keeping
 from wickwire.cli.options import (
     Moment,
     at_option,
+    budget_option,
     config_option,
     for_option,
+    hot_option,
     json_option,
     named_once,
     range_ns,
@@ -35,7 +37,7 @@ from wickwire.cli.options import (
     until_option,
 )
 from wickwire.cli.runs import Ending, Stop, run
-from wickwire.cli.settings import Settings, read_settings
+from wickwire.cli.settings import Settings, read_settings, retention_of
 from wickwire.cli.tables import troubles
 from wickwire.cli.views import View, view_of
 from wickwire.cli.worlds import World
@@ -79,8 +81,12 @@ falls due at once."""
     help="Record what the venue says.",
 )
 @click.option("--keep-trades", is_flag=True, help="Store the trades of trade series, too.")
+@click.option("--retention", metavar="400d", help="Forget candles that are older.")
+@click.option("--trades-retention", metavar="30d", help="Forget stored trades that are older.")
 @store_option
 @sink_option
+@hot_option
+@budget_option
 @config_option
 @json_option
 @series_argument
@@ -98,8 +104,12 @@ def collect(
     redirects: tuple[tuple[str, str], ...],
     record: Path | None,
     keep_trades: bool,
+    retention: str | None,
+    trades_retention: str | None,
     store: str | None,
     sinks: tuple[tuple[str, str], ...],
+    hot: str | None,
+    budget: str | None,
     config_file: str | None,
     as_json: bool,
 ) -> ExitCode:
@@ -126,7 +136,10 @@ def collect(
         series=settings.wanted(series),
         store=settings.store_url(store),
         sinks=named_once(sinks),
+        hot=hot,
+        budget=budget,
         keep_trades=keep_trades or settings.config.keep_trades,
+        retention=retention_of(settings, retention, trades_retention),
         since=since,
         until=until,
         patience_ns=LINGER_NS if inside and inside.started_ns is None else PATIENCE_NS,
@@ -205,7 +218,10 @@ async def collecting(job: Job, world: World, stop: Stop, view: View) -> None:
             job.series,
             world,
             sinks=made_sinks(job),
+            hot=made_hot(job),
+            budget=made_budget(job),
             keep_trades=job.keep_trades,
+            retention=job.retention,
             seed=job.seed,
             whose=job.world,
             transport=transport,

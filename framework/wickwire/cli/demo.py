@@ -27,10 +27,10 @@ from wickwire.clock import loop_s
 from wickwire.collector import Collector
 from wickwire.config import Config
 from wickwire.errors import ConfigError, UsageError
-from wickwire.frames.pages import stored_candles
 from wickwire.instants import iso_second
 from wickwire.model import MINUTE_NS, Rung, Series
 from wickwire.news import Switch
+from wickwire.pages import stored_candles
 from wickwire.store import shown_store
 
 __all__ = ["demo"]
@@ -262,9 +262,7 @@ async def _check(
             if loaded is None or plan.support is None:
                 raise UsageError(f"{plan.series}: nothing of it was stored")
             since_ns = min(loaded.state.origin_ns, began_ns)
-            stored = [
-                row async for page in stored_candles(store, plan.series, since_ns, None) for row in page
-            ]
+            stored = [row async for page in stored_candles(store, plan.series, since_ns) for row in page]
             verdict = compare(
                 teller(world.market, world.servers.get(plan.series.venue)),
                 plan.series,

@@ -9,7 +9,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,8 @@ from wickwire.errors import ConfigError, WickwireError
 from wickwire.instants import iso_second
 from wickwire.model import SECOND_NS, iso
 from wickwire.registry import State
-from wickwire.sink import Sink
+from wickwire.shared import SharedBudget
+from wickwire.sink import Follower, Sink
 from wickwire.store import Store, shown_store
 from wickwire.transport import Transport
 
@@ -62,7 +63,9 @@ class Finding:
 
 @click.command()
 @click.option(
-    "--online", is_flag=True, help="Also compare this machine's clock with the venues', and open sinks."
+    "--online",
+    is_flag=True,
+    help="Also compare this machine's clock with the venues', and open sinks and budget.",
 )
 @store_option
 @config_option
@@ -83,6 +86,7 @@ def doctor(online: bool, store: str | None, config_file: str | None, as_json: bo
         *_secrets(settings),
         *_store(settings, store),
         *_sinks(settings, online=online),
+        *_budget(settings, online=online),
         _clock(),
     ]
     if online:
@@ -208,11 +212,17 @@ def _store(settings: Settings, given: str | None) -> Iterator[Finding]:
 
 
 def _sinks(settings: Settings, *, online: bool) -> Iterator[Finding]:
-    """Look at the sinks of the config; only *online* are they opened."""
-    for name, url in settings.config.sinks.items():
-        what, shown = f"sink {name}", shown_store(url)
+    """Look at the sinks and the hot layer of the config; only *online* are they opened."""
+    registry, hot = settings.registry, settings.config.hot
+    named: list[tuple[str, str, Callable[[str], Sink | Follower]]] = [
+        (f"sink {name}", url, registry.open_sink) for name, url in settings.config.sinks.items()
+    ]
+    if hot is not None:
+        named.append(("hot layer", hot, lambda url: registry.open_cache(url).follower()))
+    for what, url, make in named:
+        shown = shown_store(url)
         try:
-            sink = settings.registry.open_sink(url)
+            sink = make(url)
             if online:
                 asyncio.run(_opened(sink))
         except WickwireError as exc:
@@ -221,11 +231,27 @@ def _sinks(settings: Settings, *, online: bool) -> Iterator[Finding]:
             yield Finding(what=what, state="ok", text=f"{shown}; --online opens it" if not online else shown)
 
 
-async def _opened(sink: Sink) -> None:
+def _budget(settings: Settings, *, online: bool) -> Iterator[Finding]:
+    """Look at the shared budget of the config; only *online* is it opened."""
+    url = settings.config.budget
+    if url is None:
+        return
+    shown = shown_store(url)
     try:
-        await sink.open()
+        budget = settings.registry.open_budget(url)
+        if online:
+            asyncio.run(_opened(budget))
+    except WickwireError as exc:
+        yield Finding(what="budget", state="bad", text=str(exc))
+    else:
+        yield Finding(what="budget", state="ok", text=f"{shown}; --online opens it" if not online else shown)
+
+
+async def _opened(one: Sink | Follower | SharedBudget) -> None:
+    try:
+        await one.open()
     finally:
-        await sink.aclose()
+        await one.aclose()
 
 
 async def _looked_into(store: Store) -> tuple[Sequence[str], str]:

@@ -21,8 +21,9 @@ from wickwire.errors import ConfigError, UsageError
 from wickwire.files.comma import COLUMNS
 from wickwire.files.whole import whole_file
 from wickwire.frames.packages import brought_by
-from wickwire.frames.pages import FIRST_NS, LAST_NS, stored_candles
+from wickwire.instants import FIRST_NS, LAST_NS
 from wickwire.model import Series, SeriesCandle
+from wickwire.pages import stored_candles
 from wickwire.store import SeriesState, Store
 
 __all__ = ["export", "write_csv"]

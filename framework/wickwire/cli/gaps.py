@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from wickwire.cli.door import ExitCode
+from wickwire.cli.holding import audited, range_audit_json, stored_table
 from wickwire.cli.importing import supports
 from wickwire.cli.lines import echo_json
 from wickwire.cli.options import (
@@ -26,10 +28,14 @@ from wickwire.cli.verifying import Verified, verified, verified_json
 from wickwire.clock import SystemClock
 from wickwire.model import Series, iso
 
+if TYPE_CHECKING:
+    from wickwire.range_audit import RangeAudit
+
 __all__ = ["gaps", "gaps_json"]
 
 
 @click.command()
+@click.option("--audit", is_flag=True, help="Also say what is stored, whence, and what is wrong with it.")
 @click.option("--verify", is_flag=True, help="Also compare candles with what stored trades make of them.")
 @range_options
 @store_option
@@ -38,6 +44,7 @@ __all__ = ["gaps", "gaps_json"]
 @series_argument
 def gaps(
     series: tuple[Series, ...],
+    audit: bool,
     verify: bool,
     since: Moment | None,
     until: Moment | None,
@@ -51,37 +58,71 @@ def gaps(
 
     The exit status is 4 when something is missing. Buckets that the venue proved to be empty are no holes.
 
+    With --audit the store says more of the same range: how many candles of which evidence and route it holds,
+    in which buckets nothing was traded, and which candles lie off the grid, over another one, in a hole, or
+    break a law of candles. Where there is one of these the exit status is 4, too. No venue is asked;
+    `wickwire audit` compares with its history.
+
     With --verify, candles are compared with trades where these were kept (`wickwire collect --keep-trades`)
     and nothing is missing between them; where they differ the exit status is 4, too.
     """
     settings = read_settings(config_file)
     now_ns = SystemClock().now_ns()
 
-    async def look() -> list[tuple[Gaps, Verified | None]]:
+    async def look() -> list[_Looked]:
         async with reading(settings, store) as opened:
             states = await states_of(settings, opened, series)
             since_ns, until_ns = range_ns(since, until, now_ns, end_ns=known_until(states))
-            found = [await gaps_of(opened, state, since_ns, until_ns) for state in states]
-            if not verify:
-                return [(one, None) for one in found]
+            looked = [_Looked(await gaps_of(opened, state, since_ns, until_ns)) for state in states]
             support_of = supports(settings)
-            return [
-                (one, await verified(opened, one.series, support_of, one.since_ns, one.until_ns))
-                for one in found
-            ]
+            for one in looked:
+                gaps = one.gaps
+                if audit:
+                    one.audited = await audited(opened, gaps, support_of(gaps.series))
+                if verify:
+                    one.verified = await verified(
+                        opened, gaps.series, support_of, gaps.since_ns, gaps.until_ns
+                    )
+            return looked
 
     looked = asyncio.run(look())
-    found, compared = [one for one, _ in looked], [one for _, one in looked if one is not None]
     if as_json:
-        more = [{"verified": verified_json(one)} if verify else {} for _, one in looked]
-        echo_json([gaps_json(one) | told for one, told in zip(found, more, strict=True)], indent=2)
+        echo_json([_json(one, verify=verify) for one in looked], indent=2)
     else:
-        show(gaps_table(found))
+        show(gaps_table([one.gaps for one in looked]))
+        if audit:
+            click.echo()
+            show(stored_table([one.audited for one in looked if one.audited is not None]))
         if verify:
             click.echo()
+            compared = [one.verified for one in looked if one.verified is not None]
             show(verified_table(compared) if compared else "No trades of these series are stored.")
-    wrong = any(one.lacking for one in found) or any(one.differing for one in compared)
-    return ExitCode.HOLES if wrong else ExitCode.DONE
+    return ExitCode.HOLES if any(one.is_wrong for one in looked) else ExitCode.DONE
+
+
+@attrs.define
+class _Looked:
+    """What was found of one series."""
+
+    gaps: Gaps
+    audited: RangeAudit | None = None
+    verified: Verified | None = None
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether something is missing, or not as it should be."""
+        faults = self.audited is not None and self.audited.faults
+        differing = self.verified is not None and self.verified.differing
+        return bool(self.gaps.lacking or faults or differing)
+
+
+def _json(one: _Looked, *, verify: bool) -> dict[str, Any]:
+    told = gaps_json(one.gaps)
+    if one.audited is not None:
+        told["audit"] = range_audit_json(one.audited)
+    if verify:
+        told["verified"] = verified_json(one.verified)
+    return told
 
 
 def gaps_json(found: Gaps) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from wickwire.cache import Cache
 from wickwire.cli.elsewhere import leads_elsewhere
 from wickwire.cli.options import DEFAULT_SEED, Moment, range_ns
 from wickwire.cli.settings import Settings
@@ -18,11 +19,16 @@ from wickwire.clock import SystemClock
 from wickwire.errors import ConfigError, PlanError, StoreError, UsageError
 from wickwire.instants import iso_second
 from wickwire.model import HOUR_NS, MINUTE_NS, Feed, Rung, Series, iso
+from wickwire.retention import Retention
+from wickwire.shared import SharedBudget
 from wickwire.sink import Sink
 from wickwire.store import REAL, other_world, shown_store
 from wickwire.transport.origins import redirect_table
 
-__all__ = ["PATIENCE_NS", "Job", "in_world", "refuse"]
+if TYPE_CHECKING:
+    from wickwire.collector import Collector
+
+__all__ = ["PATIENCE_NS", "Job", "asking", "in_world", "made_budget", "made_hot", "made_sinks", "refuse"]
 
 PATIENCE_NS: Final = MINUTE_NS
 
@@ -39,7 +45,10 @@ class Job:
         series: What to collect.
         store: URL of the store.
         sinks: Where candles go beside it, by name; beside those of the config, where the venues are real.
+        hot: Where the newest of them are at hand; None for where the config says, where the venues are real.
+        budget: URL of where limits are shared, in place of the config's.
         keep_trades: Store trades, too.
+        retention: How long what is kept; None forgets nothing.
         since: From when on, where it matters.
         until: Until when, where it matters.
         patience_ns: How long after that a candle may take to be proven closed.
@@ -59,7 +68,10 @@ class Job:
     series: Sequence[Series]
     store: str
     sinks: Mapping[str, str] = attrs.field(factory=dict, repr=False)  # a URL may hold a password
+    hot: str | None = attrs.field(default=None, repr=False)
+    budget: str | None = attrs.field(default=None, repr=False)
     keep_trades: bool = False
+    retention: Retention | None = None
     since: Moment | None = None
     until: Moment | None = None
     patience_ns: int = PATIENCE_NS
@@ -96,6 +108,11 @@ class Job:
             raise UsageError(
                 "--seed: it chooses a simulated market; use it with --simulate, or with --redirect to tell "
                 "whose candles come from there"
+            )
+        if self.budget is not None and (self.speed is not None or self.replay):
+            raise UsageError(
+                "--budget: it counts by a clock that cannot be hurried, and recorded venues count nothing; "
+                "leave out --speed and --replay, or the budget"
             )
         if self.at is not None and not (self.simulate or self.replay or elsewhere):
             raise UsageError(
@@ -153,11 +170,14 @@ def refuse(job: Job) -> None:
 
     Raises:
         PlanError: One or more series cannot be collected.
-        ConfigError: The recording would have no place, or the address of a sink is wrong.
+        ConfigError: The recording would have no place, or the address of a sink, of the hot layer or of the
+            budget is wrong.
     """
     if job.record is not None and not job.record.absolute().parent.is_dir():
         raise ConfigError(f"recording {job.record}: there is no directory '{job.record.parent}'; create it")
     made_sinks(job)
+    made_hot(job)
+    made_budget(job)
     plans = job.settings.plans(job.series, job.route, past_only=job.past_only)
     refused = [f"{plan.series}: {plan.why}" for plan in plans if plan.rung is Rung.REFUSE]
     if refused:
@@ -167,6 +187,22 @@ def refuse(job: Job) -> None:
 def made_sinks(job: Job) -> Mapping[str, Sink]:
     """Return the sinks of *job*, which are not open yet; raises as `Settings.sinks` does."""
     return job.settings.sinks(job.sinks, real=job.world == REAL)
+
+
+def made_hot(job: Job) -> Cache | None:
+    """Return the hot layer of *job*, which is not open yet; raises as `Settings.hot` does."""
+    return job.settings.hot(job.hot, real=job.world == REAL)
+
+
+def made_budget(job: Job) -> SharedBudget | None:
+    """Return the shared budget of *job*, which is not open yet; raises as `Settings.budget` does."""
+    return job.settings.budget(job.budget, real=job.world == REAL and job.speed is None)
+
+
+def asking(job: Job, world: World) -> Collector:
+    """Return a collector that asks the venues of *job* for what was, and feeds no sinks."""
+    budget = made_budget(job)
+    return job.settings.collector(job.store, job.series, world, budget=budget, seed=job.seed, whose=job.world)
 
 
 @asynccontextmanager

@@ -11,8 +11,8 @@ import click
 
 from wickwire.cli.door import loud_options
 from wickwire.errors import UsageError
-from wickwire.instants import iso_second
-from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Rung, Series, iso, parse_instant
+from wickwire.instants import duration_ns, is_duration, iso_second
+from wickwire.model import SECOND_NS, Rung, Series, iso, parse_instant
 from wickwire.planner import PINS
 from wickwire.store import shown_store
 
@@ -27,8 +27,10 @@ __all__ = [
     "SINK",
     "Moment",
     "at_option",
+    "budget_option",
     "config_option",
     "for_option",
+    "hot_option",
     "json_option",
     "named_once",
     "range_ns",
@@ -49,9 +51,7 @@ FASTEST: Final = 1_000
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_UNITS: Final = {"s": SECOND_NS, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
 _NAMED_SINK: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*)=([a-z][a-z0-9+.-]*:.*)")
-_DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", re.ASCII)
 
 
 @attrs.frozen
@@ -114,23 +114,16 @@ class _Type(click.ParamType[object]):
             self.fail(str(exc), param, ctx)
 
 
-def _duration_ns(text: str) -> int:
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise UsageError(f"not a duration: {text!r}; write a number and s, m, h or d: 30s, 5m, 1.5h, 3d")
-    return round(float(match[1]) * _UNITS[match[2]])
-
-
 def _seconds(text: str) -> float:
-    seconds = _duration_ns(text) / SECOND_NS
+    seconds = duration_ns(text) / SECOND_NS
     if seconds <= 0:
         raise UsageError(f"not a duration: {text!r}; it has to be longer than nothing")
     return seconds
 
 
 def _moment(text: str) -> Moment:
-    if _DURATION.fullmatch(text.strip()):
-        return Moment(ago_ns=_duration_ns(text))
+    if is_duration(text):
+        return Moment(ago_ns=duration_ns(text))
     try:
         return Moment(parse_instant(text))
     except UsageError as exc:
@@ -217,6 +210,24 @@ def sink_option(command: F) -> F:
         type=SINK,
         metavar="[NAME=]URL",
         help="Put what is stored there too, beside the sinks of the config; NAME is its scheme by default.",
+    )(command)
+
+
+def hot_option(command: F) -> F:
+    """Take the URL of a hot layer."""
+    return click.option(
+        "--hot",
+        metavar="URL",
+        help="Keep the last hour of each series at hand there, too; by default where the config says.",
+    )(command)
+
+
+def budget_option(command: F) -> F:
+    """Take the URL of a shared budget."""
+    return click.option(
+        "--budget",
+        metavar="URL",
+        help="Share the venues' limits with other processes there.  [default: the config's, else alone]",
     )(command)
 
 

@@ -22,14 +22,17 @@ from wickwire.errors import ConfigError, PluginError, UsageError, VenueError, Wi
 from wickwire.limits import effective_limits
 from wickwire.model import Rung, Series
 from wickwire.registry import Registry
+from wickwire.retention import Retention
 from wickwire.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from wickwire.adapter import Adapter
+    from wickwire.cache import Cache
     from wickwire.cli.worlds import World
     from wickwire.collector import Collector
     from wickwire.fallback import FallBack
     from wickwire.planner import Plan
+    from wickwire.shared import SharedBudget
     from wickwire.sink import Sink
     from wickwire.transport import Transport
 
@@ -116,6 +119,38 @@ class Settings:
                 where = "--sink" if name in given else f"{self.config.source}: sinks.{name}"
                 raise ConfigError(f"{where}: {str(exc).removeprefix('sink ')}") from exc
         return made
+
+    def hot(self, given: str | None, *, real: bool) -> Cache | None:
+        """Return the hot layer *given* on the command line, or, where venues are *real*, that of the config.
+
+        Raises:
+            ConfigError: The address is wrong, or nobody takes it.
+            PluginError: The plugin that does is broken.
+        """
+        url = self.config.hot if given is None and real else given
+        try:
+            return None if url is None else self.registry.open_cache(url)
+        except ConfigError as exc:
+            where = f"{self.config.source}: hot" if given is None else "--hot"
+            raise ConfigError(f"{where}: {str(exc).removeprefix('cache ')}") from exc
+
+    def budget(self, given: str | None, *, real: bool) -> SharedBudget | None:
+        """Return the shared budget *given* on the command line, else, where venues are *real*, the config's.
+
+        What simulated or recorded venues are asked is never counted where the real ones are.
+
+        Raises:
+            ConfigError: The address is wrong, or nobody takes it.
+            PluginError: The plugin that does is broken.
+        """
+        url = given if given is not None else self.config.budget if real else None
+        if url is None:
+            return None
+        try:
+            return self.registry.open_budget(url)
+        except ConfigError as exc:
+            where = "--budget" if given is not None else f"{self.config.source}: budget"
+            raise ConfigError(f"{where}: {str(exc).removeprefix('budget ')}") from exc
 
     def check_names(self) -> None:
         """Refuse venues that no adapter is for; a typo would leave its settings unused in silence.
@@ -297,7 +332,10 @@ class Settings:
         world: World,
         *,
         sinks: Mapping[str, Sink] | None = None,
+        hot: Cache | None = None,
+        budget: SharedBudget | None = None,
         keep_trades: bool = False,
+        retention: Retention | None = None,
         seed: int | None,
         whose: str,
         transport: Transport | None = None,
@@ -309,7 +347,11 @@ class Settings:
             series: What it will be asked to add.
             world: Where the venues are.
             sinks: Where candles go beside the store.
+            hot: Where the newest of them are at hand.
+            budget: Where limits are counted together with other processes.
             keep_trades: Store trades, too.
+            retention: How long what is kept; None forgets nothing. What the config says is for `collect`:
+                who fills or audits a store did not ask to have something taken out of it.
             seed: Of its jitter; None for any.
             whose: Whose candles these are, for the store.
             transport: How to reach the venues, where that is not the usual way.
@@ -320,7 +362,10 @@ class Settings:
         return Collector(
             store,
             sinks=sinks,
+            hot=hot,
+            budget=budget,
             keep_trades=keep_trades,
+            retention=retention,
             registry=self.registry,
             transport=transport,
             redirects=world.redirects,
@@ -332,6 +377,19 @@ class Settings:
             watchdog=self.watchdog,
             world=whose,
         )
+
+
+def retention_of(settings: Settings, candles: str | None, trades: str | None) -> Retention:
+    """Return how long what is kept: as written on the command line, else as the config says.
+
+    Raises:
+        UsageError: It is no duration, or a shorter one than a day.
+    """
+    told = settings.config.retention
+    try:
+        return Retention(candles=candles or told.candles, trades=trades or told.trades)
+    except ValueError as exc:
+        raise UsageError(f"retention: {exc}") from exc
 
 
 def read_settings(path: str | None) -> Settings:

@@ -1,4 +1,4 @@
-"""`sinks`: how far the sinks of a store are, what they will not take, and from where to put it again."""
+"""`sinks`: how far the sinks of a store are, what they will not take, what to put again, whom to forget."""
 
 from __future__ import annotations
 
@@ -29,12 +29,21 @@ __all__ = ["sinks"]
     metavar="NAME=SEQ",
     help="Put everything that was committed after SEQ into the sink NAME again; 0 for all there is.",
 )
+@click.option(
+    "--forget",
+    metavar="NAME",
+    help="Know no more of the sink NAME, which nobody feeds any more. Who feeds it again begins anew.",
+)
 @store_option
 @config_option
 @json_option
 @loud_options
 def sinks(
-    rewind: tuple[str, int] | None, store: str | None, config_file: str | None, as_json: bool
+    rewind: tuple[str, int] | None,
+    forget: str | None,
+    store: str | None,
+    config_file: str | None,
+    as_json: bool,
 ) -> ExitCode:
     """Say how far the sinks are that a store feeds.
 
@@ -42,8 +51,12 @@ def sinks(
     again at the collector's next start. The exit status is 1 when something is parked.
     """
     settings = read_settings(config_file)
+    if rewind is not None and forget is not None:
+        raise UsageError("--rewind and --forget: write one of them")
     if rewind is not None:
         asyncio.run(_rewound(settings, store, *rewind))
+    if forget is not None:
+        asyncio.run(_forgotten(settings, store, forget))
 
     async def look() -> tuple[Mapping[str, Cursor], int]:
         async with reading(settings, store) as opened:
@@ -79,18 +92,41 @@ async def _rewound(settings: Settings, url: str | None, name: str, seq: int) -> 
     Raises:
         UsageError: There is no such sink, or *seq* was never given.
     """
-    store = settings.registry.open_store(settings.store_url(url))
-    async with reading(settings, url) as opened:  # nothing is made, or brought forward, for a typo
+    known = await _known(settings, url, "--rewind", name)
+    if seq > known.seq:
+        raise UsageError(f"--rewind: the sink {name} is at {known.seq}; what is behind that is not skipped")
+    parked = tuple(one for one in known.parked if one.seq <= seq)  # the others are put again anyway
+    await _moved(settings, url, name, attrs.evolve(known, seq=seq, parked=parked))
+
+
+async def _forgotten(settings: Settings, url: str | None, name: str) -> None:
+    """Take a sink out of the store.
+
+    Raises:
+        UsageError: There is no such sink.
+    """
+    await _known(settings, url, "--forget", name)
+    await _moved(settings, url, name, None)
+
+
+async def _known(settings: Settings, url: str | None, option: str, name: str) -> Cursor:
+    """Return how far a sink is. Nothing is made, or brought forward, for a typo.
+
+    Raises:
+        UsageError: There is no such sink.
+    """
+    async with reading(settings, url) as opened:
         cursors = await opened.cursors()
     if name not in cursors:
         names = ", ".join(cursors) or "none"
-        raise UsageError(f"--rewind: this store feeds no sink {name!r}; there is {names}")
-    known = cursors[name]
-    if seq > known.seq:
-        raise UsageError(f"--rewind: the sink {name} is at {known.seq}; what is behind that is not skipped")
+        raise UsageError(f"{option}: this store feeds no sink {name!r}; there is {names}")
+    return cursors[name]
+
+
+async def _moved(settings: Settings, url: str | None, name: str, cursor: Cursor | None) -> None:
+    store = settings.registry.open_store(settings.store_url(url))
     await store.open()
     try:
-        parked = tuple(one for one in known.parked if one.seq <= seq)  # the others are put again anyway
-        await store.move(name, attrs.evolve(known, seq=seq, parked=parked))
+        await store.move(name, cursor)
     finally:
         await store.aclose()

@@ -11,9 +11,10 @@ import attrs
 
 from wickwire.cli.settings import Settings
 from wickwire.errors import UsageError, WickwireError
-from wickwire.frames.pages import stored_candles
 from wickwire.model import DAY_NS, MINUTE_NS, SECOND_NS, Feed, Hole, HoleKind, Series
+from wickwire.pages import stored_candles
 from wickwire.store import SeriesState, Store
+from wickwire.trade_store import TradeStore
 
 __all__ = [
     "Gaps",
@@ -23,6 +24,7 @@ __all__ = [
     "reading",
     "state_of",
     "states_of",
+    "tape_of",
 ]
 
 _MOST_NAMED: Final = 20
@@ -90,17 +92,40 @@ async def state_of(settings: Settings, store: Store, series: Series) -> SeriesSt
     """
     loaded = await store.load(series)
     if loaded is None:
-        try:
-            symbol = settings.registry.load(series.venue).canonical(series.symbol)
-        except WickwireError:  # what is stored can be read without the adapter that brought it
-            symbol = series.symbol
-        series = attrs.evolve(series, symbol=symbol)
+        series = _canonical(settings, series)
         loaded = await store.load(series)
     if loaded is None:
-        known = [str(state.series) for state in await store.states()]
-        there = ", ".join(known[:_MOST_NAMED]) + (" and more" if len(known) > _MOST_NAMED else "")
-        raise UsageError(f"{series}: nothing of it is in this store; it holds {there or 'nothing at all'}")
+        raise _unknown(series, [state.series for state in await store.states()])
     return loaded.state
+
+
+async def tape_of(settings: Settings, store: Store, series: Series) -> Series:
+    """Return a series of trades as *store* knows it; it may be spelled as the venue does.
+
+    Raises:
+        UsageError: It holds no trades of it.
+    """
+    there = await store.tapes() if isinstance(store, TradeStore) else {}
+    for one in (series, _canonical(settings, series)):
+        if one in there:
+            return one
+    raise _unknown(series, sorted(there))
+
+
+def _canonical(settings: Settings, series: Series) -> Series:
+    """Return *series* as its venue's adapter spells it."""
+    try:
+        symbol = settings.registry.load(series.venue).canonical(series.symbol)
+    except WickwireError:  # what is stored can be read without the adapter that brought it
+        return series
+    return attrs.evolve(series, symbol=symbol)
+
+
+def _unknown(series: Series, known: Sequence[Series]) -> UsageError:
+    named = ", ".join(str(one) for one in known[:_MOST_NAMED]) + (
+        " and more" if len(known) > _MOST_NAMED else ""
+    )
+    return UsageError(f"{series}: nothing of it is in this store; it holds {named or 'nothing at all'}")
 
 
 async def states_of(settings: Settings, store: Store, series: Sequence[Series]) -> Sequence[SeriesState]:
@@ -124,14 +149,23 @@ def known_until(states: Sequence[SeriesState]) -> int:
 
 
 async def gaps_of(store: Store, state: SeriesState, since_ns: int | None, until_ns: int | None) -> Gaps:
-    """Return what *store* lacks of a series; what was never asked for within the range is missing too."""
+    """Return what *store* lacks of a series; what was never asked for within the range is missing too.
+
+    What was forgotten, and not asked for again since, is none of the range.
+    """
     state = _on_whole_minutes(state)
     since_ns = state.origin_ns if since_ns is None else since_ns
     until_ns = state.frontier_ns if until_ns is None else until_ns
-    candles, opens = 0, set[int]()
+    if state.forgotten is not None and state.origin_ns >= state.forgotten.before_ns:
+        since_ns = max(since_ns, state.origin_ns)
+        until_ns = max(since_ns, until_ns)
+    candles = duplicates = 0
+    last_ns: int | None = None
     async for page in stored_candles(store, state.series, since_ns, until_ns):
         candles += len(page)
-        opens.update(candle.open_ns for candle in page)
+        for candle in page:
+            duplicates += candle.open_ns == last_ns
+            last_ns = candle.open_ns
     holes = [*_never_asked(state, since_ns, until_ns), *state.holes]
     clipped = [
         attrs.evolve(hole, since_ns=max(hole.since_ns, since_ns), until_ns=min(hole.until_ns, until_ns))
@@ -142,7 +176,7 @@ async def gaps_of(store: Store, state: SeriesState, since_ns: int | None, until_
         since_ns=since_ns,
         until_ns=until_ns,
         candles=candles,
-        duplicates=candles - len(opens),
+        duplicates=duplicates,
         holes=[hole for hole in clipped if hole.since_ns < hole.until_ns],
     )
 

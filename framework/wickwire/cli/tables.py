@@ -21,6 +21,7 @@ from wickwire.news import Condition, Switch
 if TYPE_CHECKING:
     from wickwire.audit import Audited
     from wickwire.cli.doctor import Finding
+    from wickwire.cli.forget import Old
     from wickwire.cli.outlet import OutletFile
     from wickwire.cli.stored import Gaps
     from wickwire.cli.truth import Verdict
@@ -36,13 +37,17 @@ __all__ = [
     "check_table",
     "console",
     "findings_table",
+    "forgotten_table",
     "gaps_table",
     "health_table",
+    "instant",
     "listing_table",
     "on_terminal",
     "plan_table",
     "show",
     "sinks_table",
+    "table",
+    "text",
     "troubles",
     "verdict_table",
     "verified_table",
@@ -143,6 +148,9 @@ _NUMBERS: Final = frozenset(
         "missing",
         "doubled",
         "wrong",
+        "healed",
+        "empty",
+        "trades",
     }
 )
 
@@ -207,14 +215,14 @@ def gaps_table(found: Sequence[Gaps]) -> RenderableType:
     for one in found:
         rows.add_row(
             text(one.series),
-            text(_instant(one.since_ns)),
-            text(_instant(one.until_ns)),
+            text(instant(one.since_ns)),
+            text(instant(one.until_ns)),
             text(one.candles),
             text(one.duplicates, "bold red" if one.duplicates else ""),
             text(len(one.holes), "bold red" if one.lacking else "") if one.holes else text("whole", "green"),
         )
         for hole in one.holes:
-            since, until = text(_instant(hole.since_ns)), text(_instant(hole.until_ns))
+            since, until = text(instant(hole.since_ns)), text(instant(hole.until_ns))
             rows.add_row(text(f"  {hole.kind.value}"), since, until)
     return rows
 
@@ -226,7 +234,7 @@ def verified_table(found: Sequence[Verified]) -> RenderableType:
         count = text(len(one.differing), "bold red" if one.differing else "green")
         rows.add_row(text(one.series), text(one.buckets), count, text(""))
         for each in one.differing:
-            rows.add_row(text(f"  {_instant(each.made.open_ns)}"), text(""), text(""), text(each.what))
+            rows.add_row(text(f"  {instant(each.made.open_ns)}"), text(""), text(""), text(each.what))
     return rows
 
 
@@ -237,15 +245,15 @@ def audit_table(found: Sequence[Audited]) -> RenderableType:
     for one in found:
         lists = (one.lost, one.revised, one.disputed, one.unconfirmed, one.misplaced)
         counts = [text(len(each), "bold red" if each else "green") for each in lists]
-        since, until = text(_instant(one.since_ns)), text(_instant(one.until_ns))
+        since, until = text(instant(one.since_ns)), text(instant(one.until_ns))
         rows.add_row(text(one.series), since, until, text(one.candles), *counts)
         for since_ns, until_ns in one.left:
-            rows.add_row(text("  not read", "yellow"), text(_instant(since_ns)), text(_instant(until_ns)))
+            rows.add_row(text("  not read", "yellow"), text(instant(since_ns)), text(instant(until_ns)))
     reasons = [text(f"{one.series}: {one.why}", "yellow") for one in found if one.why]
     return Group(rows, *reasons)
 
 
-def _instant(ns: int) -> str:
+def instant(ns: int) -> str:
     """Return an instant; on a terminal without the seconds that it does not have, to be narrower."""
     if on_terminal() and ns % MINUTE_NS == 0:
         return f"{when(ns):%Y-%m-%dT%H:%MZ}"
@@ -303,6 +311,16 @@ def sinks_table(cursors: Mapping[str, Cursor], last_seq: int) -> RenderableType:
         if cursor.left_out:
             more = text(f"and {cursor.left_out} more", "bold red")
             rows.add_row(text(""), text(""), text(""), more, text(""))
+    return rows
+
+
+def forgotten_table(found: Sequence[Old]) -> RenderableType:
+    """Return what is too old, one series a row, and which sinks will never have it."""
+    rows = table("series", "before", "candles", "trades", "not in sinks", wide="not in sinks")
+    for one in found:
+        counts = ("", one.count) if isinstance(one.series.what, Feed) else (one.count, "")
+        missed = text(", ".join(one.sinks), "yellow")
+        rows.add_row(text(one.series), text(instant(one.before_ns)), *map(text, counts), missed)
     return rows
 
 
@@ -384,6 +402,8 @@ def troubles(health: Health) -> list[tuple[str, str]]:
             said[series.trouble] = str(series.series)
     if health.store_trouble:
         said[health.store_trouble] = "store"
+    if health.budget_trouble:
+        said[health.budget_trouble] = "budget"
     for sink in health.sinks:
         if sink.trouble:
             said[sink.trouble] = f"sink {sink.name}"

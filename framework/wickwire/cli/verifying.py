@@ -80,7 +80,7 @@ async def verified(
     read_ns = since_ns
     async for made in rebuilt(given, trades, series.timeframe, grid, since_ns, until_ns):
         buckets += 1
-        while made.open_ns >= read_ns:
+        if made.open_ns >= read_ns:  # between stretches of trades no candle is read
             page = await store.candles(series, max(read_ns, made.open_ns), until_ns, limit=PAGE_ROWS)
             stored = {candle.open_ns: candle for candle in page}
             read_ns = page[-1].open_ns + 1 if page else until_ns

@@ -246,6 +246,7 @@ class _Taking:
                     state.frontier_ns,
                     list(state.holes),
                     closes=Closes.of(loaded.tail),
+                    forgotten=state.forgotten,
                 )
             self._series[series] = knowledge
             self._imported[series] = Imported(series=series)

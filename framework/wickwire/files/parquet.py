@@ -23,8 +23,9 @@ from wickwire.errors import ConfigError, UsageError
 from wickwire.files.rows import BadRow, FileRow, Known
 from wickwire.files.whole import whole_file
 from wickwire.frames.arrow import SCHEMA, batch_of, candle_of, rows_in, schema_of
-from wickwire.frames.pages import FIRST_NS, LAST_NS, stored_candles
 from wickwire.holes import within
+from wickwire.instants import FIRST_NS, LAST_NS
+from wickwire.lines import line_of
 from wickwire.model import (
     Candle,
     Evidence,
@@ -38,6 +39,7 @@ from wickwire.model import (
     iso,
     parse_instant,
 )
+from wickwire.pages import stored_candles
 from wickwire.store import SeriesState, Store
 
 __all__ = ["MONTH", "ParquetMonth", "Written", "files_in", "files_of", "write_months"]
@@ -193,7 +195,7 @@ async def _write(
     digest, rows = _Digest(described), 0
     with whole_file(path) as made, pq.ParquetWriter(made, schema_of(series), compression="zstd") as out:
         async for page in _pages(store, series, month_ns):
-            out.write_batch(batch_of(series, page))
+            out.write_batch(batch_of(series, [line_of(candle) for candle in page]))
             digest.add(page)
             rows += len(page)
         said = {**described, "digest": digest.text}

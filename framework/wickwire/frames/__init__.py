@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from wickwire.frames.packages import brought_by
-from wickwire.frames.pages import FIRST_NS, LAST_NS, PAGE_ROWS, stored_candles
-from wickwire.instants import instant_of
+from wickwire.instants import FIRST_NS, LAST_NS, instant_of
 from wickwire.model import Series
+from wickwire.pages import PAGE_ROWS, stored_lines
 from wickwire.store import Store
 
 if TYPE_CHECKING:
@@ -52,10 +52,8 @@ async def record_batches(
     """
     with brought_by("parquet", "Arrow"):
         from wickwire.frames.arrow import batch_of  # noqa: PLC0415 - an extra brings pyarrow
-    named = Series.parse(series) if isinstance(series, str) else series
-    since_ns, until_ns = _ns(since), _ns(until)
-    first_ns = FIRST_NS if since_ns is None else since_ns
-    async for page in stored_candles(store, named, first_ns, until_ns, rows=rows):
+    named = _named(series)
+    async for page in stored_lines(store, named, _ns(since, FIRST_NS), _ns(until, LAST_NS), rows=rows):
         yield batch_of(named, page)
 
 
@@ -70,7 +68,7 @@ async def arrow_table(
         import pyarrow as pa  # noqa: PLC0415 - an extra brings it
 
         from wickwire.frames.arrow import schema_of  # noqa: PLC0415 - the same
-    named = Series.parse(series) if isinstance(series, str) else series
+    named = _named(series)
     batches = [batch async for batch in record_batches(store, named, since=since, until=until)]
     return pa.Table.from_batches(batches, schema=schema_of(named))
 
@@ -105,5 +103,9 @@ async def data_frame(
     return frame_of(await arrow_table(store, series, since=since, until=until), floats=floats)
 
 
-def _ns(moment: Instant | None) -> int | None:
-    return None if moment is None else instant_of(moment, LAST_NS)
+def _named(series: Series | str) -> Series:
+    return Series.parse(series) if isinstance(series, str) else series
+
+
+def _ns(moment: Instant | None, default_ns: int) -> int:
+    return default_ns if moment is None else instant_of(moment, LAST_NS)

@@ -17,12 +17,16 @@ from decimal import Context, Decimal
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
 
+from wickwire.errors import StoreError
+from wickwire.frames.numbers import PRECISION, all_decimals, column_of
+from wickwire.lines import LINE
 from wickwire.model import CandleState, Evidence, Rung, Series, SeriesCandle
 
 __all__ = ["NUMBERS", "PRICE", "SCHEMA", "VOLUME", "batch_of", "candle_of", "rows_in", "schema_of"]
 
-PRECISION: Final = 38
 PRICE: Final = pa.decimal128(PRECISION, 24)
 VOLUME: Final = pa.decimal128(PRECISION, 18)
 _TIME: Final = pa.timestamp("ns", tz="UTC")
@@ -66,6 +70,10 @@ hold,
 such as `{"vwap":"0.0000000000000000000000000001"}`.
 """
 
+_FIELDS: Final = {
+    name: pa.string() if name in {*NUMBERS, "evidence", "route"} else pa.int64() for name in LINE
+}
+_MAY_LACK: Final = {"trade_count", "vwap"}
 _EXACT: Final = Context(prec=PRECISION)  # what a column holds has no more, so no step of it rounds
 _EVIDENCE: Final = {str(evidence): evidence for evidence in Evidence}
 
@@ -75,30 +83,52 @@ def schema_of(series: Series) -> pa.Schema:
     return SCHEMA.with_metadata({"wickwire.series": str(series)})
 
 
-def batch_of(series: Series, candles: Sequence[SeriesCandle]) -> pa.RecordBatch:
-    """Return *candles* of *series* as rows of `SCHEMA`."""
-    beyond: dict[int, dict[str, str]] = {}
-    numbers = {name: _held(name, candles, beyond) for name in NUMBERS}
-    columns = {
-        "open_time": [candle.open_ns for candle in candles],
-        "close_time": [candle.close_ns for candle in candles],
-        **numbers,
-        "trade_count": [candle.trade_count for candle in candles],
-        "state": [candle.state.value for candle in candles],
-        "evidence": [None if candle.evidence is None else str(candle.evidence) for candle in candles],
-        "revision": [candle.revision for candle in candles],
-        "healed": [candle.healed for candle in candles],
-        "route": [candle.route.value for candle in candles],
-        "seq": [candle.seq for candle in candles],
-        "decimals": [_decimals(candle) for candle in candles],
-        "beyond": [
-            json.dumps(beyond[row], separators=(",", ":")) if row in beyond else None
-            for row in range(len(candles))
-        ],
-    }
-    return pa.RecordBatch.from_arrays(
-        [pa.array(columns[field.name], field.type) for field in SCHEMA], schema=schema_of(series)
+def batch_of(series: Series, lines: Sequence[str]) -> pa.RecordBatch:
+    """Return candles of *series*, as `wickwire.lines` writes them, as rows of `SCHEMA`.
+
+    Raises:
+        StoreError: A value in them is not what any store writes.
+    """
+    try:
+        return _batch_of(schema_of(series), _columns_of(lines))
+    except ValueError as exc:
+        raise StoreError(
+            f"a candle of {series} is damaged: {exc}; `wickwire doctor --store URL` says which"
+        ) from exc
+
+
+def _columns_of(lines: Sequence[str]) -> Mapping[str, pa.Array]:
+    """Return what stands in *lines*, by the name of the field."""
+    if not lines:
+        return {name: pa.array([], kind) for name, kind in _FIELDS.items()}
+    table = csv.read_csv(
+        pa.py_buffer("\n".join(lines).encode()),
+        read_options=csv.ReadOptions(column_names=LINE, use_threads=False),
+        parse_options=csv.ParseOptions(quote_char=False),
+        convert_options=csv.ConvertOptions(column_types=_FIELDS, strings_can_be_null=True, null_values=[""]),
     )
+    if table.num_rows != len(lines):
+        raise ValueError("there is a line break in it")
+    for name in LINE:
+        if name not in _MAY_LACK and table[name].null_count:
+            raise ValueError(f"it has no {name}")
+    return {name: table[name].combine_chunks() for name in LINE}
+
+
+def _batch_of(schema: pa.Schema, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    numbers = {name: column_of(columns[name], NUMBERS[name]) for name in NUMBERS}
+    revised = pc.greater(columns["revision"], 0)
+    said = {
+        **columns,
+        **{name: number.numbers for name, number in numbers.items()},
+        "open_time": columns["open_ns"].cast(_TIME),
+        "close_time": columns["close_ns"].cast(_TIME),
+        "state": pc.if_else(revised, CandleState.REVISED.value, CandleState.CLOSED.value),
+        "healed": columns["healed"].cast(pa.bool_()),
+        "decimals": all_decimals([number.decimals for number in numbers.values()]),
+        "beyond": _beyond({name: number.beyond for name, number in numbers.items()}, len(revised)),
+    }
+    return pa.RecordBatch.from_arrays([said[name] for name in schema.names], schema=schema)
 
 
 def rows_in(batch: pa.RecordBatch) -> Iterator[Mapping[str, Any]]:
@@ -157,36 +187,13 @@ def _there(name: str, numbers: Mapping[str, Decimal | None]) -> Decimal:
     return number
 
 
-def _held(
-    name: str, candles: Sequence[SeriesCandle], beyond: dict[int, dict[str, str]]
-) -> list[Decimal | None]:
-    """Return what the column *name* holds of each candle, and put into *beyond* what it cannot."""
-    scale = NUMBERS[name].scale
-    held: list[Decimal | None] = []
-    for row, candle in enumerate(candles):
-        number: Decimal | None = getattr(candle, name)
-        if number is not None and not _fits(number, scale):
-            beyond.setdefault(row, {})[name] = str(number)
-            number = None
-        held.append(number)
-    return held
-
-
-def _fits(number: Decimal, scale: int) -> bool:
-    """Say whether a column with *scale* decimals holds all of *number*; none knows minus zero."""
-    if not number.is_finite() or (not number and number.is_signed()):
-        return False
-    exponent = number.as_tuple().exponent
-    return isinstance(exponent, int) and exponent >= -scale and number.adjusted() < PRECISION - scale
-
-
-def _decimals(candle: SeriesCandle) -> str:
-    return " ".join(_decimals_of(getattr(candle, name)) for name in NUMBERS)
-
-
-def _decimals_of(number: Decimal | None) -> str:
-    exponent = None if number is None else number.as_tuple().exponent
-    return str(-exponent) if isinstance(exponent, int) else "-"
+def _beyond(found: Mapping[str, Mapping[int, str]], rows: int) -> pa.Array:
+    by_row: dict[int, dict[str, str]] = {}
+    for name, beyond in found.items():
+        for row, text in beyond.items():
+            by_row.setdefault(row, {})[name] = text
+    said = {row: json.dumps(numbers, separators=(",", ":")) for row, numbers in by_row.items()}
+    return pa.array(map(said.get, range(rows)), pa.string())
 
 
 def _written(said: Mapping[str, Any]) -> dict[str, Decimal | None]:

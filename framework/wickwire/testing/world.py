@@ -23,12 +23,13 @@ from wickwire.endpoint import Endpoint
 from wickwire.errors import StoreError, TransportError
 from wickwire.health import SeriesHealth
 from wickwire.logs import told
+from wickwire.memory_store import MemoryStore
 from wickwire.model import SECOND_NS, Feed, Rung, Series, SeriesCandle
 from wickwire.registry import Registry
 from wickwire.simulate.loops import run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
 from wickwire.simulate.server import VenueServer
-from wickwire.store import Change, MemoryStore
+from wickwire.store import Change
 from wickwire.testing.checks import Broken
 from wickwire.transport import Stream
 from wickwire.transport.origins import HTTP_SCHEMES, Address

@@ -75,6 +75,9 @@ def test_invented_candles_do_not_get_into_the_sinks_of_the_config(lines):
         (("--sink", "nowhere:x"), 2, "--sink: 'nowhere:x': no plugin takes 'nowhere'"),
         (("--sink", "lines:no/where.jsonl"), 1, "there is no directory for it; create it"),
         (("--sink", "redis://ada:hunter2@127.0.0.1:1/x?token=hunter2&y"), 2, "sink"),
+        (("--hot", "lines"), 2, "--hot: 'lines' has no scheme; write redis://127.0.0.1"),
+        (("--hot", "nowhere:x"), 2, "--hot: 'nowhere:x': no plugin takes 'nowhere'"),
+        (("--hot", "redis://ada:hunter2@127.0.0.1:1/x?token=hunter2&y"), 2, "--hot"),
     ],
 )
 def test_what_is_wrong_with_a_sink_is_said_before_anything_is_collected(lines, options, status, text):
@@ -93,18 +96,27 @@ def test_an_address_in_the_config_is_named_by_its_key(lines):
     assert "wickwire.toml: sinks.archive: 'nowhere:x': no plugin takes 'nowhere'" in done.stderr
 
 
+def test_the_hot_layer_of_the_config_is_for_real_venues_alone(lines):
+    (lines.folder / "wickwire.toml").write_text('hot = "nowhere:x"\n')
+
+    done = lines.run("collect", *SERIES, "--config", "wickwire.toml", status=2)
+
+    assert "wickwire.toml: hot: 'nowhere:x': no plugin takes 'nowhere'" in done.stderr
+    lines.lines(*SIMULATED, "--config", "wickwire.toml")
+
+
 def test_the_doctor_looks_at_the_sinks_of_the_config_and_opens_them_online_only(lines):
     (lines.folder / "wickwire.toml").write_text(
-        '[sinks]\narchive = "lines:no/where.jsonl"\nfar = "nowhere:x"\n'
+        'hot = "nowhere:x"\n[sinks]\narchive = "lines:no/where.jsonl"\nfar = "nowhere:x"\n'
         '[plugins]\nallow = ["lines", "sqlite"]\n'  # no venue is asked
     )
 
     def found(*options: str) -> dict[str, str]:
         rows = lines.json("doctor", "--config", "wickwire.toml", *options, status=1)
-        return {row["what"]: row["state"] for row in rows if row["what"].startswith("sink ")}
+        return {row["what"]: row["state"] for row in rows if row["what"].startswith(("sink ", "hot"))}
 
-    assert {"sink archive": "ok", "sink far": "bad"} == found()
-    assert {"sink archive": "bad", "sink far": "bad"} == found("--online")
+    assert {"sink archive": "ok", "sink far": "bad", "hot layer": "bad"} == found()
+    assert {"sink archive": "bad", "sink far": "bad", "hot layer": "bad"} == found("--online")
 
 
 def test_a_store_without_sinks_says_how_to_name_one(collected):
@@ -131,3 +143,16 @@ def test_a_rewind_to_what_is_yet_to_come_is_refused(lines):
     lines.lines(*SIMULATED, "--sink", "lines:closed.jsonl")
 
     assert "is not skipped" in lines.run("sinks", "--rewind", "lines=9999", status=2).stderr
+
+
+def test_a_sink_that_nobody_feeds_any_more_can_be_forgotten(lines):
+    lines.lines(*SIMULATED, "--sink", "lines:closed.jsonl", "--sink", "old=lines:old.jsonl")
+
+    told = lines.run("sinks", "--forget", "old")
+
+    assert ["lines"] == [row["sink"] for row in lines.json("sinks")]
+    assert "old" not in told.stdout
+    refused = lines.run("sinks", "--forget", "old", status=2)
+    assert "--forget: this store feeds no sink 'old'; there is lines" in refused.stderr
+    both = lines.run("sinks", "--forget", "lines", "--rewind", "lines=0", status=2)
+    assert "--rewind and --forget: write one of them" in both.stderr

@@ -9,8 +9,9 @@ import pytest
 
 from tests.framework.cli.conftest import FAST
 from wickwire.cli.stored import gaps_of
+from wickwire.memory_store import MemoryStore
 from wickwire.model import Hole, HoleKind, Series, iso, parse_instant
-from wickwire.store import MemoryStore, SeriesState
+from wickwire.store import SeriesState
 
 KRAKEN, YAHOO = "kraken:BTC/USD@1m", "yahoo:AAPL@1m"
 

@@ -13,7 +13,7 @@ import pytest
 from tests.plugins.batches import batch, both, closing
 from tests.plugins.postgres.server import fresh_url, shared_server
 from tests.plugins.postgres.stores import check_holds, opened, schema_of
-from wickwire import Change, SeriesState, StoreError
+from wickwire import MINUTE_NS, Change, SeriesState, StoreError
 from wickwire_postgres.address import Address
 from wickwire_postgres.opening import OLDEST_SERVER, prepare
 from wickwire_postgres.schema import MIGRATIONS, migrate
@@ -177,13 +177,15 @@ def test_collectors_of_several_roles_share_a_schema_where_one_is_granted_to_the_
             await admin.execute("GRANT ada TO bob")
             await admin.close()
             series = both("kraken")[0]
-            state = SeriesState(series=series, origin_ns=0, frontier_ns=0)
-            async with opened(f"{theirs}&retention=400d") as other:
-                for number, minute in enumerate((10**7, 2 * 10**7), 1):  # 1989 and 2008
+            state = SeriesState(series=series, origin_ns=0, frontier_ns=3 * 10**7 * MINUTE_NS)  # in 2027
+            async with opened(theirs) as other:
+                newest = 29_500_000  # of 2026: that is what the age of the others counts from
+                for number, minute in enumerate((10**7, 2 * 10**7, newest), 1):  # 1989 and 2008
                     change = Change(state=state, closings=[closing(series, minute, number)])
                     assert len(await (other, store)[number % 2].commit([change])) == 1
         async with opened(f"{ours}&retention=400d") as store:  # drops what the other one has made
-            assert list(await store.candles(series, 0, 2**62, limit=9)) == []
+            left = await store.candles(series, 0, 2**62, limit=9)
+            assert [newest * MINUTE_NS] == [one.open_ns for one in left]
 
     asyncio.run(main())
 

@@ -11,6 +11,7 @@ import string
 from decimal import Decimal
 
 import asyncpg
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,13 +28,17 @@ from wickwire import (
     Rung,
     Series,
     SeriesState,
+    Side,
     StoreError,
     Timeframe,
+    Trade,
+    TradeBatch,
 )
 from wickwire_postgres.address import DAY_NS
 from wickwire_postgres.partitions import Partition, partition_of
 
 MINUTE = Timeframe.parse("1m")
+TRADE = Trade("A", "1", Decimal("10.50"), Decimal(1), Side.BUY, MINUTE_NS)
 
 
 def at(text: str) -> int:
@@ -46,7 +51,7 @@ def candle_at(open_ns: int, price: str = "1.10", series: Series | None = None) -
     series = series or both("kraken")[0]
     value = Decimal(price)
     candle = Candle(series.symbol, MINUTE, open_ns, open_ns + MINUTE_NS, *(value,) * 5)
-    state = SeriesState(series=series, origin_ns=0, frontier_ns=0)
+    state = SeriesState(series=series, origin_ns=0, frontier_ns=max(open_ns + MINUTE_NS, 0))
     return Change(state=state, closings=[Closing(candle, Evidence.HISTORY, Rung.POLL)])
 
 
@@ -114,8 +119,8 @@ def test_partitions_are_made_as_they_are_needed_and_read_as_one_table():
 
 
 def test_what_is_older_than_the_retention_is_dropped_and_the_rest_stays(monkeypatch):
-    """Whole months go, when the store is opened and once an hour."""
-    monkeypatch.setattr("wickwire_postgres.store._RETAIN_S", 0.0)
+    """When the store is opened and once an hour; and nobody brings it back who does not know of it."""
+    monkeypatch.setattr("wickwire_postgres.retaining.EVERY_S", 0.0)
     now = dt.datetime.now(dt.UTC).date()  # noqa: TID251 - the server's clock decides
     old, young = at("2019-05-05"), at(str(now)) - 2 * DAY_NS
 
@@ -132,8 +137,16 @@ def test_what_is_older_than_the_retention_is_dropped_and_the_rest_stays(monkeypa
             for one in (plain, store):
                 found = await one.candles(series, 0, 2**62, limit=9)
                 assert [young, young + MINUTE_NS] == [candle.open_ns for candle in found]
-            # who does not know that a partition is gone makes it again
-            assert len(await plain.commit([candle_at(old)])) == 1
+            assert list(await plain.commit([candle_at(old)])) == []
+            loaded = await plain.load(series)
+            assert loaded is not None
+            assert loaded.state.forgotten is not None
+            begun = loaded.state.forgotten.before_ns
+            assert begun == loaded.state.origin_ns
+            assert (begun + MINUTE_NS) % DAY_NS == 0
+            # who knows of it, and asks for it again, has its partition made again
+            again = attrs.evolve(loaded.state, origin_ns=old, frontier_ns=young + 2 * MINUTE_NS)
+            assert len(await plain.commit([attrs.evolve(candle_at(old), state=again)])) == 1
             assert await store.last_seq() == 5
             assert list(await store.check()) == []
         async with opened(f"{url}&retention=400d") as store:
@@ -142,25 +155,82 @@ def test_what_is_older_than_the_retention_is_dropped_and_the_rest_stays(monkeypa
     asyncio.run(main())
 
 
+def test_a_clock_that_was_set_ahead_makes_nothing_old():
+    """Ages count from the newest candle, whatever such a clock says of a series that has none."""
+
+    async def main() -> None:
+        url = fresh_url()
+        ahead = SeriesState(
+            series=both("kraken")[1], origin_ns=at("2199-01-01"), frontier_ns=at("2199-01-01")
+        )
+        async with opened(url) as plain:
+            await plain.commit([candle_at(at("2019-05-05")), candle_at(at("2019-06-05"))])
+            await plain.commit([Change(state=ahead)])
+        async with opened(f"{url}&retention=400d") as store:
+            assert len(await store.candles(both("kraken")[0], 0, 2**62, limit=9)) == 2
+
+    asyncio.run(main())
+
+
+def test_partitions_that_are_over_are_dropped_whole_and_rows_of_others_go():
+    url = fresh_url()
+    series = both("kraken")[0]
+    days = [at(day) for day in ("2026-08-30", "2026-09-15", "2026-10-02", "2026-10-20")]
+
+    async def main() -> None:
+        async with opened(url) as store:
+            for day in days:
+                await store.commit([candle_at(day), candle_at(day, "2")])
+            assert 3 == await store.forget(at("2026-10-10"))
+            assert days[3:] == [one.open_ns for one in await store.candles(series, 0, 2**62, limit=9)]
+            assert list(await store.check()) == []
+
+    asyncio.run(main())
+    left = shared_server().psql(
+        f"SELECT relname FROM pg_class WHERE relnamespace = '{schema_of(url)}'::regnamespace "
+        "AND relkind = 'r' AND relname LIKE 'closed%'"
+    )
+    assert "closed_2026_10" == left
+    assert "1" == shared_server().psql(f"SELECT count(*) FROM {schema_of(url)}.superseded")
+
+
+def test_a_series_that_reached_back_keeps_its_partitions():
+    """What one series claims, no other one's age takes away."""
+
+    async def main() -> None:
+        url = fresh_url()
+        one, other = both("kraken")
+        old = at("2025-05-05")
+        async with opened(url) as store:
+            await store.commit([candle_at(old, series=one), candle_at(old, series=other)])
+            assert 1 == await store.forget(at("2026-01-01"), series=one)
+            assert 1 == len(await store.candles(other, 0, 2**62, limit=9))
+            assert 1 == await store.forget(at("2026-01-01"))
+
+    asyncio.run(main())
+
+    asyncio.run(main())
+
+
 def test_a_reader_that_does_not_end_delays_the_retention_and_nothing_else(monkeypatch, caplog):
     """A dump of the database holds every partition for as long as it takes: hours, perhaps."""
-    monkeypatch.setattr("wickwire_postgres.opening.LOCK_S", 0.1)
+    monkeypatch.setattr("wickwire_postgres.forgetting.LOCK_S", 0.1)
 
     async def main() -> None:
         url = fresh_url()
         series = both("kraken")[0]
         async with opened(url) as plain:
-            await plain.commit([candle_at(at("2019-05-05"))])
+            await plain.commit([candle_at(at("2019-05-05")), candle_at(at("2026-05-05"))])
             dump = await asyncpg.connect(shared_server().url)
             async with dump.transaction():
                 await dump.fetch(f"SELECT * FROM {schema_of(url)}.closed")
                 async with opened(f"{url}&retention=400d") as store:
-                    assert len(await store.commit([candle_at(at("2019-05-06"))])) == 1
+                    assert len(await store.commit([candle_at(at("2026-05-06"))])) == 1
             await dump.close()
             assert ["retention failed"] == [record.getMessage() for record in caplog.records]
             assert "another process holds a lock" in caplog.records[0].__dict__["why"]
             async with opened(f"{url}&retention=400d"):
-                assert list(await plain.candles(series, 0, 2**62, limit=9)) == []
+                assert len(await plain.candles(series, 0, 2**62, limit=9)) == 2
 
     asyncio.run(main())
 
@@ -286,6 +356,7 @@ def test_a_value_that_is_too_large_fails_its_whole_batch_and_nothing_else():
         ("DROP TABLE superseded", "the table 'superseded' is missing"),
         ("DROP VIEW candles", "the view 'candles' is missing"),
         ("DROP INDEX closed_by_seq", "the index 'closed_by_seq' is missing"),
+        ("DROP INDEX trades_by_time", "the index 'trades_by_time' is missing"),
         ("DELETE FROM world", "the table 'world' has 0 rows in place of one"),
         ("INSERT INTO sequence VALUES (9, 9)", "the table 'sequence' has 2 rows in place of one"),
         (
@@ -298,6 +369,8 @@ def test_a_value_that_is_too_large_fails_its_whole_batch_and_nothing_else():
         ("UPDATE closed SET series = 99 WHERE seq = 1", "belongs to the series 99, which is not there"),
         ("UPDATE holes SET kind = 'black'", "a hole is damaged"),
         ("UPDATE series SET what = 'never'", "a series is damaged"),
+        ("UPDATE trades SET action = 'rumoured'", "a trade of kraken:A@trades is damaged"),
+        ("UPDATE trades SET digits = '1'", "a trade of kraken:A@trades is damaged"),
     ],
 )
 def test_damage_is_found_and_named(harm, found):
@@ -306,6 +379,8 @@ def test_damage_is_found_and_named(harm, found):
     async def main() -> None:
         async with opened(url) as store:
             await store.commit(batch("kraken", 0))
+            await store.put_trades([TradeBatch(series=Series.parse("kraken:A@trades"), trades=[TRADE])])
+            assert list(await store.check()) == []
             shared_server().psql(f"SET search_path = {schema_of(url)}; {harm}")
 
             wrongs = await store.check()

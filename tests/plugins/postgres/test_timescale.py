@@ -17,16 +17,21 @@ from wickwire_postgres.timescale import set_policies
 # It keeps one job of a kind for a table, and refuses a second.
 STAND_INS = """SET search_path = {};
 CREATE TABLE jobs (name text PRIMARY KEY, age_ns bigint);
+INSERT INTO jobs VALUES ('retention of closed', 1);
 CREATE FUNCTION remove_retention_policy(regclass, if_exists boolean) RETURNS void LANGUAGE sql
+AS 'DELETE FROM jobs WHERE name = ''retention of '' || $1::text';
+CREATE FUNCTION remove_compression_policy(regclass, if_exists boolean) RETURNS void LANGUAGE sql
 AS 'DELETE FROM jobs WHERE name = $1::text';
-CREATE FUNCTION add_retention_policy(regclass, age_ns bigint) RETURNS void LANGUAGE sql
+CREATE FUNCTION add_compression_policy(regclass, age_ns bigint) RETURNS void LANGUAGE sql
 AS 'INSERT INTO jobs VALUES ($1::text, age_ns)'"""
 
 
-def test_collectors_that_start_together_do_not_refuse_each_others_policies():
+def test_collectors_that_start_together_do_not_refuse_each_others_policies(monkeypatch):
+    """And no job stays that drops chunks of which series still say that they are there."""
     url = fresh_url()
     schema = schema_of(url)
-    address = parse_address(f"{url}&retention=400d")
+    monkeypatch.setattr("wickwire_postgres.timescale._COMPRESSES", "SELECT true")
+    address = parse_address(f"{url}&retention=400d&compress_after=7d")
     assert address is not None
 
     async def start() -> None:
@@ -45,4 +50,4 @@ def test_collectors_that_start_together_do_not_refuse_each_others_policies():
                     tasks.create_task(start())
 
     asyncio.run(main())
-    assert f"closed|{400 * DAY_NS}" == shared_server().psql(f"SELECT * FROM {schema}.jobs")
+    assert f"closed|{7 * DAY_NS}" == shared_server().psql(f"SELECT * FROM {schema}.jobs")

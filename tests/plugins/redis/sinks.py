@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from typing import Protocol
 
 import attrs
+import pytest
 import redis.asyncio
 
 from tests.plugins.redis.server import base_url, fresh_prefix
-from wickwire import MINUTE_NS, CandleState, Clock, Evidence, Feed, Quote, Series, SeriesCandle, Timeframe
+from wickwire import (
+    MINUTE_NS,
+    CandleState,
+    Clock,
+    Evidence,
+    Feed,
+    Quote,
+    Series,
+    SeriesCandle,
+    SinkError,
+    Timeframe,
+)
 from wickwire_redis import RedisSink
 from wickwire_redis.address import parse_address
 
@@ -45,6 +59,28 @@ def prefix_of(url: str) -> str:
     address = parse_address(url)
     assert address is not None
     return address.prefix
+
+
+class Opens(Protocol):
+    """A sink, a follower, a budget."""
+
+    async def open(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+def refusal_of(one: Opens, error: type[Exception] = SinkError) -> str:
+    """What is said when it is opened, which has to fail."""
+
+    async def main() -> str:
+        try:
+            with pytest.raises(error) as caught:
+                await one.open()
+        finally:
+            await one.aclose()
+        return str(caught.value)
+
+    return asyncio.run(main())
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import pytest
 
 from tests.plugins.processes import free_port
 from tests.plugins.redis.server import Server, new_server
-from tests.plugins.redis.sinks import BTC, BTC_QUOTES, candle, opened, quote, sink_at, stranger
+from tests.plugins.redis.sinks import BTC, BTC_QUOTES, candle, opened, quote, refusal_of, sink_at, stranger
 from wickwire import SinkError
 from wickwire_redis import HotCandles
 
@@ -33,16 +33,7 @@ def running(**settings: str) -> Iterator[Server]:
 
 
 def refusal(url: str) -> str:
-    async def main() -> str:
-        sink = sink_at(url)
-        try:
-            with pytest.raises(SinkError) as caught:
-                await sink.open()
-        finally:
-            await sink.aclose()
-        return str(caught.value)
-
-    return asyncio.run(main())
+    return refusal_of(sink_at(url))
 
 
 def put_both(url: str) -> None:

@@ -17,6 +17,9 @@ import pytest
 
 from tests.plugins.redis.server import Server, new_server
 from tests.plugins.redis.sinks import BTC_QUOTES, START_NS, Watch, candle, opened, quote
+from tests.plugins.redis.test_budget_servers import RIGHTS
+from tests.plugins.redis.test_hot import COMMANDS as FEEDS
+from tests.plugins.redis.test_hot import READS
 from tests.plugins.redis.test_opening import COMMANDS, SELECTORS
 from wickwire import SECOND_NS, ConfigError
 from wickwire_redis.address import parse_address
@@ -82,6 +85,7 @@ def test_the_programs_run_as_they_stand(filled, tmp_path):
     assert said == [
         ["1-0 2025-11-23T00:00:00Z 64001.10 0"],
         ["2025-11-23 00:00:00+00:00 64001.10", f"64000.10 64000.20 {START_NS + SECOND_NS}"],
+        ["0 None"],
     ]
 
 
@@ -97,6 +101,13 @@ def test_every_option_is_in_the_table():
 
 
 def test_the_rights_are_those_that_were_tried():
-    [line] = [block for block in blocks("text") if block.startswith("ACL SETUSER")]
+    sink, budget = (block for block in blocks("text") if block.startswith("ACL SETUSER"))
 
-    assert set(line.split()[5:]) == {*COMMANDS, *SELECTORS}
+    assert set(sink.split()[5:]) == {*COMMANDS, *SELECTORS}
+    assert set(budget.split()[5:]) == {*RIGHTS}
+
+
+def test_the_rights_for_the_hot_layer_are_those_that_were_tried():
+    rights = re.findall(r"`(\+hello [^`]*)`", PAGE)
+
+    assert [{*FEEDS}, {*READS}] == [set(one.split()) for one in rights]

@@ -22,7 +22,7 @@ from tests.plugins.redis.sinks import (
 )
 from wickwire import SECOND_NS, Feed, Quote, QuoteSink, Series, SinkError
 from wickwire_redis import HotCandles, HotQuote
-from wickwire_redis.sink import MOST_COMMANDS
+from wickwire_redis.sink import MOST_QUOTES
 
 COINBASE = Series("coinbase", "BTC/USD", Feed.QUOTES)
 
@@ -185,7 +185,7 @@ def test_what_comes_back_is_what_was_put(option):
     assert (str(read.quote.bid), str(read.quote.bid_size)) == ("0E-8", "1E+3")
 
 
-def test_thousands_of_quotes_go_in_pipelines_of_a_bounded_size():
+def test_thousands_of_quotes_go_in_scripts_of_a_bounded_size():
     server = new_server()
     quotes = {Series("kraken", f"S{number}", Feed.QUOTES): quote() for number in range(1_000)}
 
@@ -194,9 +194,54 @@ def test_thousands_of_quotes_go_in_pipelines_of_a_bounded_size():
             await redis.config_resetstat()
             await sink.put_quotes(quotes)
             assert await redis.dbsize() == 2 * len(quotes)
-            return int((await redis.info("commandstats"))["cmdstat_exec"]["calls"])
+            return int((await redis.info("commandstats"))["cmdstat_evalsha"]["calls"])
 
     try:
-        assert asyncio.run(main()) == 4 * len(quotes) // MOST_COMMANDS
+        assert asyncio.run(main()) == 2 * len(quotes) // MOST_QUOTES
     finally:
         server.stop()
+
+
+def test_a_server_that_forgot_its_scripts_is_given_them_again():
+    server = new_server()
+
+    async def main() -> bytes | None:
+        async with opened(server.url) as sink, stranger(server.url) as redis:
+            await sink.put_quotes({BTC_QUOTES: quote()})
+            await redis.flushall()
+            await redis.script_flush()
+            await sink.put_quotes({BTC_QUOTES: quote()})
+            found: bytes | None = await redis.get("price:kraken:BTC/USD")
+            return found
+
+    try:
+        assert asyncio.run(main()) is not None
+    finally:
+        server.stop()
+
+
+def test_a_quote_that_is_refused_is_named_and_not_told():
+    """A right that was taken away while it runs: who listens hears of nothing that cannot be read."""
+    server = new_server()
+
+    async def main() -> tuple[str, list[str]]:
+        url = f"redis://sink:word@127.0.0.1:{server.port}"
+        async with stranger(server.url) as redis:
+            await redis.execute_command("ACL", "SETUSER", "sink", "on", ">word", "~*", "&*", "+@all")
+            async with opened(url) as sink, redis.pubsub() as heard:
+                await heard.psubscribe("price.updated.*")
+                assert (await heard.get_message(timeout=5.0))["type"] == "psubscribe"
+                await sink.put_quotes({BTC_QUOTES: quote()})
+                await redis.execute_command("ACL", "SETUSER", "sink", "resetkeys", "~price:kraken:ETH/USD")
+                with pytest.raises(SinkError) as refused:
+                    await sink.put_quotes({BTC_QUOTES: quote()})
+                first = await heard.get_message(timeout=5.0)
+                assert await heard.get_message(timeout=0.2) is None
+                return str(refused.value), [first["channel"]]
+
+    try:
+        said, channels = asyncio.run(main())
+    finally:
+        server.stop()
+    assert "price:kraken:BTC/USD" in said
+    assert channels == ["price.updated.kraken.BTC/USD"]

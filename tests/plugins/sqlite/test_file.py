@@ -19,14 +19,20 @@ from wickwire import (
     Candle,
     Change,
     Closing,
+    Cursor,
     Evidence,
     Hole,
     HoleKind,
+    Parked,
     Rung,
     Series,
     SeriesCandle,
     SeriesState,
+    Side,
     StoreError,
+    Stretch,
+    Trade,
+    TradeBatch,
 )
 from wickwire_sqlite import SqliteStore, store
 from wickwire_sqlite.rows import _digits
@@ -369,6 +375,39 @@ def test_a_check_says_what_is_missing_or_cannot_be_read(tmp_path, damage, said):
 
     assert said in found[0]
     assert len(found) <= 6, "nobody reads two hundred of them"
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("UPDATE trades SET price = 'garbage'", "a trade of kraken:BTC/USD@trades is damaged"),
+        ("UPDATE trades SET action = 'rumoured'", "a trade of kraken:BTC/USD@trades is damaged"),
+        ("UPDATE trades SET tape = 9", "a trade belongs to the tape 9, which is not there"),
+        ("UPDATE stretches SET tape = 9", "a stretch belongs to the tape 9, which is not there"),
+        ("UPDATE parked SET series = 9", "a parked candle belongs to the series 9, which is not there"),
+        ("DELETE FROM sinks", "a parked candle belongs to the sink 'redis', which is not there"),
+    ],
+)
+def test_a_check_looks_at_trades_and_at_what_sinks_do_not_take(tmp_path, damage, said):
+    trade = Trade(BTC.symbol, "1", Decimal("10.50"), Decimal(1), Side.BUY, MINUTE_NS)
+    tape = TradeBatch(
+        series=Series.parse("kraken:BTC/USD@trades"), trades=[trade], stretch=Stretch(MINUTE_NS, MINUTE_NS)
+    )
+    cursor = Cursor(seq=1, parked=(Parked(series=BTC, open_ns=MINUTE_NS, seq=1, why="too odd"),))
+
+    async def fill() -> None:
+        store = SqliteStore(tmp_path / "w.db")
+        await store.open()
+        await store.commit([change(1)])
+        await store.put_trades([tape])
+        await store.move("redis", cursor)
+        await store.aclose()
+
+    asyncio.run(fill())
+    assert [] == wrongs(tmp_path / "w.db")
+    sql(tmp_path / "w.db", damage)
+
+    assert [said] == [found[: len(said)] for found in wrongs(tmp_path / "w.db")]
 
 
 def test_a_check_finds_a_damaged_page_wherever_it_is(tmp_path):

@@ -2,6 +2,7 @@
 
 writer.py write FILE VENUE COUNT       commit COUNT batches (0: for ever), print the number of each
 writer.py die FILE VENUE STEPS         the same, and die by SIGKILL after that many steps of SQLite
+writer.py forget FILE VENUE STEPS      commit a thousand batches, then forget, and die after that many steps
 writer.py starve FILE VENUE BALLAST    commit until there is no room, remove BALLAST, commit again
 writer.py limit FILE VENUE BYTES       the same with a limit on file sizes instead
 writer.py frozen FILE VENUE FOLDER     commit, make the file system of FOLDER read-only, open again
@@ -19,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.plugins.batches import WIDTH, batch, both
-from wickwire import StoreError
+from wickwire import MINUTE_NS, StoreError
 from wickwire_sqlite import SqliteStore
 
 
@@ -81,6 +82,11 @@ async def main(mode: str, file: str, venue: str, detail: str) -> None:
     await store.open()
     if mode == "write":
         await write(store, venue, int(detail))
+    elif mode == "forget":
+        await store.commit([change for number in range(1_000) for change in batch(venue, number)])
+        assert store._connection is not None
+        store._connection.set_progress_handler(lambda: os.kill(os.getpid(), signal.SIGKILL), int(detail))
+        await store.forget(2_901 * MINUTE_NS)
     elif mode == "die":
         assert store._connection is not None
         store._connection.set_progress_handler(lambda: os.kill(os.getpid(), signal.SIGKILL), int(detail))
