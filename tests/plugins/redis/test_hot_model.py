@@ -36,8 +36,8 @@ class HotLayer(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.url = fresh_url("window=10m&keep=10m")  # skips where there is no server, so before the loop
         self.loop = asyncio.new_event_loop()
-        self.url = fresh_url("window=10m&keep=10m")
         self.key = f"{prefix_of(self.url)}candle:hot"
         self.admin = redis.Redis.from_url(base_url(), protocol=2)
         self.store, self.other = FailingOver(), FailingOver()
