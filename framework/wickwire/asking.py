@@ -213,8 +213,10 @@ class Asking:
             self._audit.due_s = max(self._audit.due_s, now.s + HOLD_S)
             self._held_s = now.s + HOLD_S
             return None
-        if self._reach_ns is not None:
-            ledger.out_of_reach(now.ns - self._reach_ns)
+        if (
+            self._reach_ns is not None and self.asked_ns
+        ):  # by what the venue told: our clock may be years ahead
+            ledger.out_of_reach(self.asked_ns - self._reach_ns)
         want, due_ns = None, self._due_ns(now)
         if now.s >= self._live.after_s:
             want = overdue(ledger, due_ns, polled=self.polled)

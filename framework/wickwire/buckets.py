@@ -131,6 +131,14 @@ class Buckets:
         except ValueError:
             return None
 
+    def running(self, now_ns: int) -> int:
+        """Return when the bucket opened that runs at *now_ns*; where no grid says, when it may have."""
+        open_ns = self._open_at(now_ns)
+        if open_ns is None:
+            before_ns = now_ns - self.size_ns
+            return before_ns - before_ns % self.size_ns
+        return open_ns
+
     def first_from(self, since_ns: int) -> int:
         """Return the first open time at or after *since_ns*: half a bucket would be a hole for ever."""
         open_ns = self._open_at(since_ns)

@@ -15,7 +15,7 @@ from typing import Final
 from wickwire.asking import MARGIN_S, Asking
 from wickwire.budget import GaveWay, Place, Priority
 from wickwire.candle_route import BEGUN_S, CandleRoute
-from wickwire.clock import Clock, Moment, loop_s
+from wickwire.clock import CLOCKS_AGREE_S, Clock, Moment, loop_s
 from wickwire.condition import LIVE_S, Standing, present_ns, shown, unfit
 from wickwire.conversation import OhlcvQuery
 from wickwire.correspondent import Correspondent
@@ -35,6 +35,8 @@ __all__ = ["Closer", "Condition", "Switch"]
 
 LONGEST_SLEEP_S: Final = 60.0
 """Sleeps towards an instant of the wall clock are recomputed at least so often, should that clock be set."""
+
+_AGREE_NS: Final = round(CLOCKS_AGREE_S * SECOND_NS)
 
 
 class Closer:
@@ -89,7 +91,7 @@ class Closer:
         self._place = Place()
         self._woken = asyncio.Event()
         self._settled = asyncio.Event()
-        self._started_ns = clock.now_ns()
+        self._started_ns, self._started_s = clock.now_ns(), loop_s()
         self._stopped = False
         self._correspondent = Correspondent(ledger, clock, tell)
         self._trust = Trust(plan, ledger, self._asking, clock, tell)
@@ -170,6 +172,7 @@ class Closer:
 
     async def _ask(self) -> None:
         """Ask history for what is wanted, newest first, until nothing is or it has to wait."""
+        self._begin()
         while (want := self._asking.next(self._now())) is not None:
             await self._ask_for(want)
             if self.plan.rung.streams:  # it may be away, and there may be pages without end
@@ -178,6 +181,24 @@ class Closer:
         waits = self._asking.retrying or self._asking.is_held(self._now())
         if self.hopeless or not waits:  # whatever still lacks was asked for in vain
             self._settled.set()
+
+    def _begin(self) -> None:
+        """Begin when the series was added, should our clock have been wrong then, by minutes at least.
+
+        What lies in the future for the venue would otherwise be waited for until it comes. A clock that was
+        behind had the past asked for, which nobody wanted; it may have stood still while the machine slept,
+        so that counts only where the venue says how far behind it is.
+        """
+        ledger = self.ledger
+        if not ledger.is_blank:
+            return
+        now = self._now()
+        added_ns = now.ns - round((now.s - self._started_s) * SECOND_NS)
+        ahead_ns = ledger.origin_ns - added_ns
+        is_behind = ledger.is_new and (self._clocks.ahead_s or 0.0) < -CLOCKS_AGREE_S
+        if ahead_ns > _AGREE_NS or (is_behind and -ahead_ns > _AGREE_NS + ledger.buckets.size_ns):
+            ledger.begin(added_ns)
+            self._notice()
 
     async def _ask_for(self, want: Want) -> None:
         """Ask for one page, and take what it says."""
@@ -226,6 +247,7 @@ class Closer:
 
     def take(self, want: Want, fetched: FetchedPage) -> PageOutcome:
         """Take what a page says that was asked for *want*."""
+        self._begin()
         scales = self.ledger.rescaling.count
         # what our clock said when it was subscribed may have been wrong
         begun_ns, least_ns = (

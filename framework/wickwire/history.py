@@ -19,12 +19,20 @@ from wickwire.adapter import MISFITS, Adapter
 from wickwire.binding import described, kind_of, with_article
 from wickwire.breaker import Asker, Attempt, Breaker
 from wickwire.budget import FIRST, Budget, Call, Place, Priority, Rank, pause_s
-from wickwire.clock import Clock, Comparison, loop_s
-from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, Page, StreamHistory, StreamRequest
+from wickwire.clock import CLOCKS_AGREE_S, Clock, Comparison, loop_s
+from wickwire.conversation import (
+    HttpReply,
+    HttpRequest,
+    OhlcvQuery,
+    Page,
+    Stopped,
+    StreamHistory,
+    StreamRequest,
+)
 from wickwire.description import Account
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, RestAway, TransportError, VenueError, WickwireError
-from wickwire.model import Candle, Finality, wrong_unit
+from wickwire.model import SECOND_NS, Candle, Finality, wrong_unit
 from wickwire.retry import asked_s
 from wickwire.transport import Transport
 from wickwire.venue_time import VenueTime
@@ -134,7 +142,19 @@ class History:
             self._serving[answers.host] = None
             if answers.dates:
                 self.told_time(answers.dates[-1])
+        if page.stopped is Stopped.VENUE_LIMIT and self._is_cut_by_us(query, answers, asked_s):
+            page = attrs.evolve(page, stopped=Stopped.UNTIL)
         return FetchedPage(page, self._as_of_ns(page, answers, asked_ns, asked_s))
+
+    def _is_cut_by_us(self, query: OhlcvQuery, answers: _Answers, asked_s: float) -> bool:
+        """Say whether a page may have been cut short by a clock of ours that is wrong, not by the venue.
+
+        Adapters count what a venue keeps back from the query's present, and may send nothing at all.
+        """
+        told_ns = self.clocks.venue_ns(asked_s) if self.clocks.told else None
+        if told_ns is None:
+            return not answers.host and answers.streamed is None
+        return abs(query.now_ns - told_ns) > CLOCKS_AGREE_S * SECOND_NS
 
     def _as_of_ns(self, page: Page, answers: _Answers, asked_ns: int, asked_s: float) -> int:
         """Return the venue's time for which a page holds: as it says itself, or as who served it told.

@@ -50,6 +50,7 @@ class Knowledge:
         dirty: Whether there is something to commit.
         forgotten: What the store has forgotten of it, as far as that is known here.
         buckets: Where its buckets open and end, as far as that is known.
+        is_new: Nobody knew the series before, or said since when: it begins as our clock had it.
     """
 
     series: Series
@@ -68,6 +69,7 @@ class Knowledge:
     rescaling: Rescaling = attrs.field(factory=Rescaling)
     dirty: bool = False
     forgotten: Forgotten | None = None
+    is_new: bool = False
     buckets: Buckets = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -220,6 +222,16 @@ class Knowledge:
         for hole in self.holes:
             lacking = cut(lacking, hole.since_ns, hole.until_ns)
         self.holes = joined([*self.holes, *lacking])
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is known but where it begins."""
+        return self.frontier_ns == self.origin_ns and not self.closed_count and self.last_close is None
+
+    def begin(self, added_ns: int) -> None:
+        """Begin anew with the bucket that ran at *added_ns*, as long as nothing else is known."""
+        self.origin_ns = self.frontier_ns = self.buckets.running(added_ns)
+        self.dirty = True
 
     def reach_back(self, origin_ns: int) -> None:
         """Move the origin back to *origin_ns*; what lies between is a hole to be healed."""

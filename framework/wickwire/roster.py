@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 
 from wickwire.audience import Audience
+from wickwire.buckets import Buckets
 from wickwire.calendars import Calendar, Calendars
 from wickwire.clock import Clock
 from wickwire.closer import Closer
@@ -252,6 +253,7 @@ class Roster:
         if name not in venue.plans:  # somebody else may have added it while the store was asked
             assert plan.support is not None
             ledger = Ledger.start(name, plan.support, loaded, origin_ns)
+            ledger.is_new = loaded is None and since_ns is None
             ledger.buckets.calendar = calendar
             if self._hot is not None:
                 self._hot.begin(name)
@@ -282,13 +284,8 @@ class Roster:
 
     def _first_open(self, plan: Plan) -> int:
         """Return the open time of the running bucket, which is the first that can be had whole."""
-        now_ns, timeframe = self._clock.now_ns(), plan.series.timeframe
         assert plan.support is not None
-        try:
-            return timeframe.open_at(now_ns, plan.support.grid)
-        except ValueError:
-            before_ns = now_ns - timeframe.nominal_ns
-            return before_ns - before_ns % timeframe.nominal_ns
+        return Buckets(plan.series.timeframe, plan.support.grid).running(self._clock.now_ns())
 
     async def _load(self, name: Series) -> Loaded | None:
         """Return what the store knows of *name*, once all that was found of it before has landed there."""
