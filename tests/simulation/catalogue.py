@@ -334,7 +334,7 @@ def _host(place: str, name: str, tag: str, **more: Any) -> Trouble:
 _HOST: Final = (
     *(
         _host("clock", "jumps", "F59", details={"by_s": by_s}, once=False, most_min=20.0)
-        for by_s in (-4_000.0, -90.0, -4.0, 4.0, 90.0, 4_000.0)
+        for by_s in (-8_000_000.0, -4_000.0, -90.0, -4.0, 4.0, 90.0, 4_000.0, 8_000_000.0)
     ),
     *(_host("machine", "asleep", "F58", details={"for_s": for_s}) for for_s in (40.0, 400.0, 4_000.0)),
     *(_host("machine", "stopped", "F58", details={"for_s": for_s}) for for_s in (20.0, 300.0, 1_500.0)),
