@@ -186,18 +186,21 @@ class Closer:
         """Begin when the series was added, should our clock have been wrong then, by minutes at least.
 
         What lies in the future for the venue would otherwise be waited for until it comes. A clock that was
-        behind had the past asked for, which nobody wanted; it may have stood still while the machine slept,
-        so that counts only where the venue says how far behind it is.
+        behind had the past asked for, which nobody wanted; the loop's time may have stood still while the
+        machine slept, so that counts only while our clock is seen to be behind.
         """
         ledger = self.ledger
         if not ledger.is_blank:
             return
-        now = self._now()
-        added_ns = now.ns - round((now.s - self._started_s) * SECOND_NS)
-        ahead_ns = ledger.origin_ns - added_ns
-        is_behind = ledger.is_new and (self._clocks.ahead_s or 0.0) < -CLOCKS_AGREE_S
-        if ahead_ns > _AGREE_NS or (is_behind and -ahead_ns > _AGREE_NS + ledger.buckets.size_ns):
-            ledger.begin(added_ns)
+        now, wall_ns = self._now(), self._clock.now_ns()
+        ago_ns = round((now.s - self._started_s) * SECOND_NS)
+        begun_ns, proven_ns = now.ns - ago_ns, self._clocks.venue_ns(now.s) or 0
+        is_ahead = ledger.origin_ns > begun_ns + _AGREE_NS
+        is_behind = ledger.is_new and proven_ns > wall_ns + _AGREE_NS
+        if is_behind:
+            begun_ns = proven_ns - ago_ns
+        if is_ahead or (is_behind and ledger.buckets.running(begun_ns) > ledger.origin_ns):
+            ledger.begin(begun_ns)
             self._notice()
 
     async def _ask_for(self, want: Want) -> None:
