@@ -94,7 +94,13 @@ def confirmation(state: State, memory: Memory) -> Sequence[Event]:
     memory.asked.update(dict.fromkeys(new, True))
     events: list[Event] = [kind(topics) for kind, topics in ((Released, gone), (Accepted, new)) if topics]
     if request is not None and request.subscribes:
-        missing = [topic for topic in memory.awaited(request.topics) if not _listed(topic, state, memory)]
+        # the venue may never have answered this request: then its answer belongs to a later one
+        later = {topic for each in memory.pending for topic in each.topics}
+        missing = [
+            topic
+            for topic in memory.awaited(request.topics)
+            if topic not in later and not _listed(topic, state, memory)
+        ]
         names = " ".join(to_venue(topic.symbol) for topic in missing)
         text = f"the venue's answer does not list {names} on {request.channel}"
         events += _refused(missing, FaultKind.SYMBOL, text, memory) if missing else ()

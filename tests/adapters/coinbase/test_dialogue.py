@@ -137,6 +137,18 @@ def test_a_product_that_the_answer_leaves_out_is_refused_by_name():
     assert "NOPE-USD on candles" in refused.text
 
 
+def test_a_request_that_was_never_answered_has_nothing_refused_that_is_asked_for_anew():
+    """The answers to what follows come one too early: here that to the leaving, which lists nothing."""
+    client = Client()
+    client.send(BTC_5M)
+    client.hear(ack(1, heartbeats=["heartbeats"]), ack(2, candles=["BTC-USD"]))
+    client.send(ETH_5M)
+    client.send(ETH_5M, removed=[ETH_5M])
+
+    assert [] == client.hear(ack(3, candles=["BTC-USD"]))
+    assert [Accepted([ETH_5M])] == client.hear(ack(4, candles=["BTC-USD", "ETH-USD"]))
+
+
 def test_after_a_gap_the_order_of_answers_is_not_relied_upon():
     """An answer may be among what was lost; what the list says holds all the same."""
     client = Client()
