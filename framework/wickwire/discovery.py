@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Final, final
 
@@ -72,9 +72,13 @@ class MissingExtraError(PluginError):
 
 def installed() -> Iterator[Found]:
     """Yield every entry point of both groups, without importing any."""
+    points = entry_points()  # once for both groups: it reads a file of every distribution
+    origins: dict[Distribution | None, tuple[str, str]] = {}
     for kind in Kind:
-        for point in entry_points(group=kind.group):
-            distribution, version = _origin(point)
+        for point in points.select(group=kind.group):
+            if point.dist not in origins:
+                origins[point.dist] = _origin(point.dist)
+            distribution, version = origins[point.dist]
             yield Found(
                 name=point.name,
                 kind=kind,
@@ -95,11 +99,11 @@ def files(local: Mapping[str, Path]) -> Iterator[Found]:
         )
 
 
-def _origin(point: EntryPoint) -> tuple[str, str]:
-    """Return distribution and version; one that was half removed may have lost them."""
-    if point.dist is None:
+def _origin(distribution: Distribution | None) -> tuple[str, str]:
+    """Return name and version; one that was half removed may have lost them."""
+    if distribution is None:
         return "", ""
-    told = point.dist.metadata
+    told = distribution.metadata
     name, version = (told[key] if key in told else "" for key in ("Name", "Version"))  # noqa: SIM401 - get() came with 3.12
     return name, version
 
