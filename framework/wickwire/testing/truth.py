@@ -217,10 +217,13 @@ def recognised(told: Sequence[tuple[Trade, bytes]], true: Sequence[MarketTrade])
     Raises:
         Broken: One of them never happened, or is there twice.
     """
-    unit_ns = min(UNITS_NS, key=lambda unit: sum(_found(one, true, unit) is None for one, _ in told))
+    alike: dict[tuple[Decimal, Decimal], list[MarketTrade]] = {}
+    for one in true:
+        alike.setdefault((one.price, one.size), []).append(one)
+    unit_ns = min(UNITS_NS, key=lambda unit: sum(_found(trade, alike, unit) is None for trade, _ in told))
     numbers: dict[int, str] = {}
     for trade, source in told:
-        match = _found(trade, true, unit_ns, known=numbers.keys())
+        match = _found(trade, alike, unit_ns, known=numbers.keys())
         if match is None:
             nearest = min(true, key=lambda one: abs(one.time_ns - trade.time_ns), default=None)
             raise Broken(f"{trade!r:.300} never happened; nearest is {nearest}", shown=repr(source))
@@ -229,12 +232,22 @@ def recognised(told: Sequence[tuple[Trade, bytes]], true: Sequence[MarketTrade])
 
 
 def _found(
-    trade: Trade, true: Sequence[MarketTrade], unit_ns: int, known: Collection[int] = ()
+    trade: Trade,
+    alike: Mapping[tuple[Decimal, Decimal], Sequence[MarketTrade]],
+    unit_ns: int,
+    known: Collection[int] = (),
 ) -> MarketTrade | None:
-    """Return the true trade that *trade* tells, its time cut to *unit_ns*; one that is not *known* yet."""
-    for one in true:
-        same = one.price == trade.price and one.size == trade.size and trade.side in (None, one.side)
-        if same and one.time_ns // unit_ns * unit_ns == trade.time_ns and one.number not in known:
+    """Return the true trade that *trade* tells, its time cut to *unit_ns*; one that is not *known* yet.
+
+    Args:
+        trade: What was told.
+        alike: The true ones by price and size: an hour has thousands, of which few are the same.
+        unit_ns: What times are whole numbers of.
+        known: Numbers that are told already.
+    """
+    for one in alike.get((trade.price, trade.size), ()):
+        same = trade.side in (None, one.side) and one.time_ns // unit_ns * unit_ns == trade.time_ns
+        if same and one.number not in known:
             return one
     return None
 
