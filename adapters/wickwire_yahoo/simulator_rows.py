@@ -19,6 +19,8 @@ __all__ = ["Oddities", "Row", "last_price", "rows_of"]
 
 DAY: Final = Timeframe(1, Unit.DAY)
 WEEK: Final = Timeframe(1, Unit.WEEK)
+FEW_NS: Final = 15 * SECOND_NS
+"""In so short a time there are few trades."""
 STALE_DAYS: Final = 7
 """For so long after a change of the clocks midnights are told with the offset of before."""
 
@@ -83,14 +85,23 @@ def last_price(market: Market, quoted: Quoted, now_ns: int) -> tuple[int, Decima
 
 
 def _last_trade(market: Market, quoted: Quoted, now_ns: int) -> tuple[int, Decimal] | None:
-    since_ns, span_ns = now_ns, 15 * SECOND_NS
-    while since_ns > market.start_ns:
-        since_ns = max(market.start_ns, since_ns - span_ns)
-        trades = market.trades(quoted.symbol, since_ns, now_ns + 1)
-        if trades:
-            return trades[-1].time_ns, trades[-1].price
-        span_ns *= 4
-    return None
+    if now_ns <= market.start_ns:
+        return None
+    symbol = quoted.symbol
+    since_ns, until_ns, span_ns = now_ns, now_ns + 1, FEW_NS
+    while market.next_trade_ns(symbol, since_ns - 1) >= until_ns:
+        if since_ns <= market.start_ns:
+            return None
+        until_ns = since_ns
+        since_ns, span_ns = max(market.start_ns, since_ns - span_ns), span_ns * 4
+    while until_ns - since_ns > FEW_NS:  # after a weekend that is a day of trades, of which one is wanted
+        middle_ns = (since_ns + until_ns) // 2
+        if market.next_trade_ns(symbol, middle_ns - 1) < until_ns:
+            since_ns = middle_ns
+        else:
+            until_ns = middle_ns
+    last = market.trades(symbol, since_ns, until_ns)[-1]
+    return last.time_ns, last.price
 
 
 def _candles(

@@ -25,6 +25,8 @@ from tests.simulation.yahoo_client import (
 )
 from wickwire import DAY_NS, SECOND_NS, Session, Timeframe, parse_instant
 from wickwire_yahoo.simulator import YahooServer
+from wickwire_yahoo.simulator_quotes import quoted_of
+from wickwire_yahoo.simulator_rows import last_price
 
 # --------------------------------------------------------------------------------------------------- rows
 
@@ -296,3 +298,13 @@ def test_whatever_is_asked_the_answer_is_a_chart_or_an_error(query: dict[str, An
         stamps = [row[0] for row in found]
         assert stamps == sorted(set(stamps))
         assert stamps[-1] <= NOW // SECOND_NS
+
+
+@given(now_ns=st.integers(START - SECOND_NS, START + 9 * DAY_NS))
+def test_the_last_price_is_that_of_the_last_trade_however_long_ago_it_was(now_ns: int) -> None:
+    """Nights and weekends have none, and there is none before the market begins."""
+    trades = MARKET.trades("^GSPC", max(START, now_ns - 4 * DAY_NS), now_ns + 1)
+
+    found = last_price(MARKET, quoted_of(MARKET)["^GSPC"], now_ns)
+
+    assert (found and found[1]) == (trades[-1].price if trades else None)
