@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -195,7 +196,8 @@ class World(Venues):
     def _settles_s(self, series: Series) -> float:
         """Return how long after its end a candle may still change in history."""
         account, timeframe = Account(feed=series.variant), series.timeframe
-        return Registry().load(series.venue).support_for(series.symbol, timeframe, account).settle_s
+        adapter = self.collector._registry.load(series.venue)
+        return adapter.support_for(series.symbol, timeframe, account).settle_s
 
     def _is_shut(self, series: Series, since_ns: int, until_ns: int) -> bool:
         """Say whether nothing was traded in a range, so that no frontier could move."""
@@ -269,6 +271,12 @@ def _now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
+@functools.lru_cache(maxsize=8)
+def market_of(seed: int, start_ns: int, instruments: Sequence[Listing], synthetic_count: int) -> SeededMarket:
+    """Return a market; most tests are about the same one, which keeps the trades and candles that it made."""
+    return SeededMarket(seed, start_ns, instruments, synthetic_count=synthetic_count)
+
+
 def simulate(
     play: Callable[[World], Awaitable[None]],
     *names: str,
@@ -293,7 +301,7 @@ def simulate(
         clock = running_clock()
         await asyncio.sleep(7)  # not at the very turn of a minute
         registry = Registry()
-        market = SeededMarket(seed, clock.now_ns() - DAY_NS, instruments, synthetic_count=synthetic_count)
+        market = market_of(seed, clock.now_ns() - DAY_NS, tuple(instruments), synthetic_count)
         servers: dict[str, VenueServer] = {}
         for venue in dict.fromkeys((*(Series.parse(name).venue for name in names), *venues)):
             make = registry.load(venue).simulate
