@@ -1,4 +1,7 @@
-"""wickwire as people run it: a process with arguments, lines that come out, signals that go in."""
+"""wickwire as people run it: a process with arguments, lines that come out, signals that go in.
+
+Most are forked from a Python that has imported wickwire: see `tests.framework.cli.forked`.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,11 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Final, Self
+
+from tests.framework.cli import forked
 
 __all__ = ["SPEED", "Collector", "Program", "Venue", "said"]
 
@@ -29,6 +35,10 @@ _SCRIPT: Final = Path(sys.executable).with_name("wickwire")
 
 def said(*words: object, cwd: Path, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
+    if not prefix and forked.is_possible(_environment()):
+        with TemporaryDirectory() as scratch:
+            arguments = [*map(str, words)]
+            return forked.run(arguments, folder=cwd, environment=_environment(), scratch=Path(scratch))
     return subprocess.run(
         [*prefix, str(_SCRIPT), *map(str, words)],
         cwd=cwd,
@@ -52,19 +62,33 @@ class Program:
         errors: The same for stderr.
     """
 
-    def __init__(self, *words: object, cwd: Path, prefix: Sequence[str] = (), listen: bool = True) -> None:
-        """Start it in *cwd*; with *listen* off, nobody reads its stdout, and little fits in."""
+    def __init__(
+        self, *words: object, cwd: Path, prefix: Sequence[str] = (), listen: bool = True, anew: bool = False
+    ) -> None:
+        """Start it in *cwd*.
+
+        Args:
+            words: The command's.
+            cwd: Where it runs.
+            prefix: A command that runs it.
+            listen: Else nobody reads its stdout, and little fits in.
+            anew: Start Python anew for it; else it is forked from one that has imported wickwire.
+        """
         self.lines: list[str] = []
         self.errors: list[str] = []
         self._changed = threading.Condition()
-        self.process = subprocess.Popen(
-            [*prefix, str(_SCRIPT), *map(str, words)],
-            cwd=cwd,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        self.process: subprocess.Popen[bytes] | forked.Forked
+        if not prefix and not anew and forked.is_possible(_environment()):
+            self.process = forked.start([*map(str, words)], folder=cwd, environment=_environment())
+        else:
+            self.process = subprocess.Popen(
+                [*prefix, str(_SCRIPT), *map(str, words)],
+                cwd=cwd,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
         self._readers = [threading.Thread(target=self._read, args=(self.process.stderr, self.errors))]
         if listen:
             self._readers.append(threading.Thread(target=self._read, args=(self.process.stdout, self.lines)))
@@ -232,13 +256,14 @@ class Collector(Program):
         store: str = "sqlite:wickwire.db",
         prefix: Sequence[str] = (),
         listen: bool = True,
+        anew: bool = False,
     ) -> None:
         """Start it."""
         self.candles: list[dict[str, Any]] = []
         words: list[object] = ["collect", *series, "--json", "--store", store, *options]
         for origin, target in redirects.items():
             words += ["--redirect", f"{origin}={target}"]
-        super().__init__(*words, cwd=cwd, prefix=prefix, listen=listen)
+        super().__init__(*words, cwd=cwd, prefix=prefix, listen=listen, anew=anew)
 
     def heard(self, lines: list[str]) -> None:
         """Keep candles."""

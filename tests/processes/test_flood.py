@@ -39,7 +39,7 @@ def flooded(folder: Path, frames: int) -> Iterator[Collector]:
                 "https://api.kraken.com": f"http://127.0.0.1:{port}",
             }
             options = ("--at", clock, "--since", since)
-            with Collector(BITCOIN, cwd=folder, redirects=redirects, options=options) as collector:
+            with Collector(BITCOIN, cwd=folder, redirects=redirects, options=options, anew=True) as collector:
                 yield collector
         finally:
             venue.kill()

@@ -32,7 +32,7 @@ def without_memory(folder: Path) -> None:
     """Let it take hardly any more: it goes on, or ends with a status that says so; the next one is whole."""
     told = []
     with scene(folder, 92) as there:
-        with there.collector(*SERIES) as collector:
+        with there.collector(*SERIES, anew=True) as collector:
             collector.wait_for_candles(2)
             collector.limit_memory(0)
             there.relay.reset()

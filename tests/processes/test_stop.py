@@ -1,4 +1,7 @@
-"""How a collector ends: drained on the first signal, at once on the second, and never with a candle less."""
+"""How a collector ends: drained on the first signal, at once on the second, and never with a candle less.
+
+Each is a Python that was started for it, as a person's is: here the whole of its life counts.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def in_order(folder: Path, number: signal.Signals, status: int) -> None:
-    with scene(folder, 11) as there, there.collector(BITCOIN, SHARE) as collector:
+    with scene(folder, 11) as there, there.collector(BITCOIN, SHARE, anew=True) as collector:
         collector.wait_for_candle_at([BITCOIN, SHARE], START)
         before = len(collector.errors)  # a busy machine may have been late to connect
         collector.send(number)
@@ -53,7 +56,7 @@ def test_a_signal_ends_it_in_order(tmp_path, number, status):
 
 
 def while_it_connects(folder: Path, number: signal.Signals, status: int) -> None:
-    with scene(folder, 12) as there, there.collector(BITCOIN) as collector:
+    with scene(folder, 12) as there, there.collector(BITCOIN, anew=True) as collector:
         assert there.relay.wait_passed(1, PATIENCE_S)
         collector.send(number)
         assert collector.ended(WITHIN_S) == status
@@ -70,7 +73,7 @@ def test_a_signal_while_it_connects_ends_it_too(tmp_path):
 def test_a_store_that_does_not_answer_delays_the_end_but_does_not_prevent_it(tmp_path):
     """It says that something is left to do, and the next start does it."""
     with scene(tmp_path, 13) as there:
-        with there.collector(BITCOIN) as collector:
+        with there.collector(BITCOIN, anew=True) as collector:
             collector.wait_for_candles(2)
             with held(tmp_path):
                 assert there.relay.wait_passed(SOME_MINUTES_BYTES, PATIENCE_S)
@@ -78,7 +81,7 @@ def test_a_store_that_does_not_answer_delays_the_end_but_does_not_prevent_it(tmp
                 assert collector.ended(WITHIN_S) == 0
             assert "stopped before everything was stored" in collector.errors[-1]
             first = collector.candles
-        with there.collector(BITCOIN) as collector:
+        with there.collector(BITCOIN, anew=True) as collector:
             there.finish(collector, BITCOIN)
             assert [] == there.differences([*first, *collector.candles], BITCOIN)
 
@@ -127,7 +130,7 @@ def test_a_store_locked_to_the_end_of_a_real_clock_does_not_prevent_it(tmp_path)
 
 
 def twice(folder: Path, number: signal.Signals) -> None:
-    with scene(folder, 14) as there, there.collector(BITCOIN) as collector:
+    with scene(folder, 14) as there, there.collector(BITCOIN, anew=True) as collector:
         collector.wait_for_candles(2)
         with held(folder):
             assert there.relay.wait_passed(SOME_MINUTES_BYTES, PATIENCE_S)
@@ -151,7 +154,7 @@ def test_the_second_signal_waits_for_nothing(tmp_path):
 def test_a_reader_that_stands_still_does_not_hold_it_up(tmp_path, number, status):
     """Candles go on to be stored while nobody reads what is printed, and a signal ends it as ever."""
     feeds = ("kraken:BTC/USD@trades", "kraken:ETH/USD@trades", "kraken:BTC/USD@quotes")
-    with scene(tmp_path, 15) as there, there.collector(BITCOIN, *feeds, listen=False) as collector:
+    with scene(tmp_path, 15) as there, there.collector(BITCOIN, *feeds, listen=False, anew=True) as collector:
         assert there.relay.wait_passed(SOME_MINUTES_BYTES, PATIENCE_S)
         full = there.venue.now()
         there.venue.wait_minutes(4)
