@@ -153,10 +153,10 @@ def test_a_server_that_is_away_full_or_a_replica_is_no_error_at_open() -> None:
         assert "replica" in asyncio.run(main(server.url))
 
 
-async def busy(budget: Budget, rule: Sliding, over: list[float], until_s: float) -> int:
-    """Ask for all there is; return how many went."""
+async def busy(budget: Budget, rule: Sliding, over: list[float], enough: asyncio.Event) -> int:
+    """Ask for all there is until it is *enough*; return how many went."""
     loop, count = asyncio.get_running_loop(), 0
-    while loop.time() < until_s:
+    while not enough.is_set():
         async with budget.rest(1, Priority.HEAL):
             await asyncio.sleep(0.005)
             if rule.used(loop.time()) >= rule.most:
@@ -166,36 +166,53 @@ async def busy(budget: Budget, rule: Sliding, over: list[float], until_s: float)
     return count
 
 
+def troubles(process: Process) -> list[str]:
+    return [one.trouble for one in process.told if isinstance(one, BudgetChanged)]
+
+
+async def all_told(made: Sequence[Process], count: int) -> None:
+    """Wait until each process has told so often that its budget is away, or back."""
+    while any(len(troubles(process)) < count for process in made):  # noqa: ASYNC110 - a real server's time
+        await asyncio.sleep(0.02)
+
+
 @pytest.mark.slow
 def test_a_server_that_is_killed_and_started_again_lets_nobody_be_banned() -> None:
     """It keeps nothing on disk. Collection goes on meanwhile."""
-    told: list[Sequence[object]] = []
+    told: list[Sequence[str]] = []
     over: list[float] = []
 
-    async def main() -> int:
+    async def main() -> None:
         rule, loop = Sliding(SECONDS.amount, SECONDS.per_s), asyncio.get_running_loop()
+        enough = asyncio.Event()
+
+        async def windows(count: int) -> None:
+            await asyncio.sleep(count * SECONDS.per_s)
+
         async with processes(budget_at(server.url), 2) as made, asyncio.TaskGroup() as tasks:
-            until_s = loop.time() + 16
+            began_s = loop.time()
             budgets = [process.budget(Limits(rest=SECONDS)) for process in made]
-            running = [tasks.create_task(busy(budgets[n % 2], rule, over, until_s)) for n in range(10)]
-            await asyncio.sleep(2)
+            asking = [tasks.create_task(busy(budgets[n % 2], rule, over, enough)) for n in range(10)]
+            await windows(2)
             server.kill()
-            await asyncio.sleep(3)
-            meanwhile = len(rule.log)
+            await all_told(made, 1)
+            gone_s = loop.time()
+            await windows(2)
+            assert any(at_s > gone_s for at_s, _ in rule.log)
             server.start(wait=False)
-            await asyncio.wait(running)
-            told.extend(
-                [one.trouble for one in process.told if isinstance(one, BudgetChanged)] for process in made
-            )
-            assert meanwhile > 0
-        return sum(task.result() for task in running)
+            await all_told(made, 2)
+            await windows(3)
+            enough.set()
+            await asyncio.wait(asking)
+            told.extend(map(troubles, made))
+            took_s = loop.time() - began_s
+        assert sum(task.result() for task in asking) > took_s * SECONDS.amount / 2
 
     with running() as server:
-        count = asyncio.run(main())
+        asyncio.run(main())
 
     assert [] == over
     assert all(["", False] == [words[-1], words[0] == ""] and len(words) == 2 for words in told)
-    assert count > 16 * SECONDS.amount / 2
 
 
 @pytest.mark.slow
