@@ -18,15 +18,12 @@ from wickwire.model import SeriesCandle
 from wickwire.news import SinkChanged, Tell
 from wickwire.retry import Backoff, Retries
 from wickwire.sink import Follower, Sink
-from wickwire.sink_calls import SinkBug, SinkCalls
+from wickwire.sink_calls import CLOSE_S, LEAVE_S, SinkBug, SinkCalls
 from wickwire.store import Store
 
 __all__ = ["Deliveries", "QuoteDelivery"]
 
 log = logging.getLogger(__name__)
-
-CLOSE_S: Final = 1.0
-"""So long a collector that ends waits for its sinks to be closed, and for their places to be kept."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -93,7 +90,8 @@ class Deliveries:
         """Begin with none."""
         self._clock = clock
         self._tell = tell
-        self._tasks: list[asyncio.Task[None]] = []
+        self._calls: dict[str, SinkCalls] = {}
+        self._tasks: list[tuple[asyncio.Task[None], SinkCalls]] = []
         self.all: list[Delivery] = []
         self.quotes: dict[str, QuoteDelivery] = {}
 
@@ -112,7 +110,7 @@ class Deliveries:
             SinkError: As `Delivery.open` does.
             StoreError: The same.
         """
-        self.all, self.quotes, self._tasks = [], {}, []
+        self.all, self.quotes, self._calls, self._tasks = [], {}, {}, []
         stack.push_async_callback(self._close)
         for name, sink in sinks.items():
             if not _NAME.fullmatch(name):
@@ -120,7 +118,7 @@ class Deliveries:
                     f"sink {name!r:.80}: its name has to be of letters, digits, '-', '_' and '.', a letter "
                     "or digit first, 64 at most"
                 )
-            calls = SinkCalls(name, sink)
+            calls = self._calls[name] = SinkCalls(name, sink)
             delivery = Delivery(calls, store, self._clock, child_rng(), self._tell)
             self.all.append(delivery)
             await delivery.open(start_seq)
@@ -130,9 +128,11 @@ class Deliveries:
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Begin to put."""
         for one in self.all:
-            self._tasks.append(tasks.create_task(one.run(), name=f"sink {one.name}"))
+            task = tasks.create_task(one.run(), name=f"sink {one.name}")
+            self._tasks.append((task, self._calls[one.name]))
         for name, quotes in self.quotes.items():
-            self._tasks.append(tasks.create_task(quotes.run(), name=f"quotes of sink {name}"))
+            task = tasks.create_task(quotes.run(), name=f"quotes of sink {name}")
+            self._tasks.append((task, self._calls[name]))
 
     def committed(self, news: Sequence[SeriesCandle]) -> None:
         """Note what was just committed."""
@@ -146,8 +146,9 @@ class Deliveries:
 
     def cancel(self) -> None:
         """Put nothing any more."""
-        for task in self._tasks:
+        for task, _ in self._tasks:
             task.cancel()
+        asyncio.get_running_loop().call_later(LEAVE_S, _leave, self._tasks)
 
     async def _close(self) -> None:
         """Close all together, in the time there is."""
@@ -157,3 +158,11 @@ class Deliveries:
                     tasks.create_task(one.close(), name=f"close sink {one.name}")
         except TimeoutError:
             log.warning("sinks not closed", extra={"why": f"they took longer than {CLOSE_S:g} s"})
+
+
+def _leave(tasks: Sequence[tuple[asyncio.Task[None], SinkCalls]]) -> None:
+    """Let go of those of *tasks* that go on although they were told to end."""
+    for task, calls in tasks:
+        if not task.done():
+            calls.leave()
+            task.cancel()

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import traceback
 from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from wickwire.binding import described
+from wickwire.driven import Driven
 from wickwire.errors import SinkError, StoreError
 from wickwire.model import Quote, Series, SeriesCandle
 from wickwire.sink import Follower, Poisoned, QuoteSink, Sink
 from wickwire.store import Store, shown_store
 
-__all__ = ["SinkBug", "SinkCalls", "clean"]
+__all__ = ["CLOSE_S", "LEAVE_S", "SinkBug", "SinkCalls", "clean"]
+
+log = logging.getLogger(__name__)
 
 PUT_S: Final = 60.0
 """A sink that answers nothing for so long is taken for one that is away."""
+
+CLOSE_S: Final = 1.0
+"""So long a sink may take to close."""
+
+BREAK_OFF_S: Final = 5.0
+"""A call that was given up may take so long to clean up; then it is left where it stands."""
+
+LEAVE_S: Final = 0.25
+"""The same, where a collector ends."""
 
 MOST_SAID: Final = 500
 """So much is kept of what it says."""
@@ -42,6 +55,11 @@ class SinkCalls:
         self.takes_quotes = isinstance(sink, QuoteSink)
         self.follows = isinstance(sink, Follower)
         self._sink = sink
+        self._left = False
+
+    def leave(self) -> None:
+        """Let go of what does not end: what is under way ends at its next cancellation, whatever it does."""
+        self._left = True
 
     async def open(self) -> None:
         """Open it; raises SinkError where it will not work."""
@@ -53,7 +71,7 @@ class SinkCalls:
     async def close(self) -> None:
         """Close it; raises SinkError where that fails, which changes nothing."""
         try:
-            await self._called(self._sink.aclose())
+            await self._called(self._sink.aclose(), CLOSE_S, LEAVE_S)
         except SinkBug as exc:
             raise SinkError(self.said(f"it has a bug: {exc}")) from exc
 
@@ -97,11 +115,20 @@ class SinkCalls:
         """Return *why* as a sentence about this sink."""
         return f"sink {self.name!r}: {clean(why)}"
 
-    async def _called(self, call: Awaitable[None]) -> None:
-        limit = asyncio.timeout(PUT_S)
+    async def _called(
+        self, call: Awaitable[None], limit_s: float = PUT_S, break_off_s: float = BREAK_OFF_S
+    ) -> None:
+        limit, last = asyncio.timeout(limit_s), asyncio.timeout(limit_s + break_off_s)
+
+        def is_over() -> bool:
+            if not self._left and not last.expired():
+                return False
+            log.error("sink does not end", extra={"sink": self.name, "why": "it swallows its cancellation"})
+            return True
+
         try:
-            async with limit:
-                await call
+            async with last, limit:
+                await Driven(call, is_over)
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -110,7 +137,7 @@ class SinkCalls:
         except (SinkError, StoreError):
             raise
         except OSError as exc:  # a broken connection is no bug, and no candle's fault
-            why = f"no answer within {PUT_S:g} s" if limit.expired() else described(exc)
+            why = f"no answer within {limit_s:g} s" if limit.expired() else described(exc)
             raise SinkError(self.said(why)) from exc
         except Exception as exc:
             frames = traceback.extract_tb(exc.__traceback__)

@@ -117,6 +117,49 @@ def test_however_many_sinks_do_not_answer_the_end_is_in_time() -> None:
     run_virtual(main())
 
 
+@attrs.define(eq=False)
+class Stubborn(Shelf):
+    """One that goes on, or says that it is done, whenever it is cancelled."""
+
+    ends: bool = False
+    stays: bool = False
+
+    async def put(self, candles: Sequence[SeriesCandle]) -> None:
+        while True:
+            try:
+                await asyncio.sleep(10**9)
+            except asyncio.CancelledError:
+                if self.ends:
+                    return
+
+    async def aclose(self) -> None:
+        if self.stays:
+            await self.put(())
+
+
+@pytest.mark.parametrize(
+    "shelf", [Stubborn(), Stubborn(ends=True), Stubborn(stays=True)], ids=["goes on", "returns", "stays open"]
+)
+def test_a_sink_that_swallows_its_cancellation_does_not_hold_up_the_end(shelf, caplog) -> None:
+    async def main() -> None:
+        world = World()
+        await asyncio.sleep(10)
+        async with world.collector(sinks={"shelf": shelf}) as collector:
+            await collector.add("scripted:BTC/USD@1m")
+            await accepted(world)
+            world.trade(100)
+            await world.next_minute(1)
+            world.trade(102)
+            await asyncio.sleep(1)
+            ends_s = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - ends_s < 10
+        assert {asyncio.current_task()} == asyncio.all_tasks()
+
+    run_virtual(main())
+    named = [one.sink for one in caplog.records if one.message == "sink does not end"]
+    assert named == ([] if shelf.ends else ["shelf"] * (1 + shelf.stays))
+
+
 class Mute(Shelf):
     """One that does not even end."""
 

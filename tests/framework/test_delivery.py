@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from decimal import Decimal
 
 import attrs
@@ -34,7 +35,7 @@ from wickwire.delivery import KEPT_S, PAGE_ROWS, STRANGERS_S, Delivery
 from wickwire.news import CandleParked, News, SinkChanged
 from wickwire.simulate.loops import run_virtual, running_clock
 from wickwire.sink import MOST_PARKED
-from wickwire.sink_calls import PUT_S, SinkCalls
+from wickwire.sink_calls import BREAK_OFF_S, PUT_S, SinkCalls
 
 PAIR = [Series("kraken", symbol, Timeframe.parse("1m")) for symbol in ("A", "B")]
 
@@ -201,6 +202,31 @@ def test_a_sink_that_never_answers_is_given_up_after_a_minute_and_tried_again() 
         assert "" == life.delivery.trouble
 
     assert [1] == [one.seq for one in lives(test).sink.got]
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_sink_that_swallows_its_cancellation_is_given_up_all_the_same(ends) -> None:
+    class Stubborn(Shelf):
+        async def put(self, candles: Sequence[SeriesCandle]) -> None:
+            if not self.mute:
+                await super().put(candles)
+                return
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(10**9)
+            while not ends:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(10**9)
+
+    async def test(life: Life) -> None:
+        life.sink.mute = True
+        await life.commit(closes([1]))
+        await asyncio.sleep(PUT_S + BREAK_OFF_S + 0.1)
+        assert f"sink 'shelf': no answer within {PUT_S:g} s" == life.delivery.trouble
+        life.sink.mute = False
+        await asyncio.sleep(2 * PUT_S)
+
+    life = lives(test, Stubborn())
+    assert [1] == [one.seq for one in life.sink.got]
 
 
 def test_what_was_put_in_vain_is_put_again() -> None:

@@ -205,7 +205,7 @@ async def _lacking(store: Store, plan: Plan, span: _Span, *, asked: bool) -> Gap
     until_ns = max(until_ns, span.since_ns)
     if loaded is None:
         return nothing_of(plan.series, span.since_ns, until_ns)
-    return await gaps_of(store, loaded.state, span.since_ns, until_ns)
+    return await gaps_of(store, loaded.state, span.since_ns, until_ns, wanted=True)
 
 
 async def _filling(job: Job, world: World, span: _Span, patience_s: float, fillings: list[_Filling]) -> None:

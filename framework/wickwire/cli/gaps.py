@@ -127,7 +127,7 @@ def _json(one: _Looked, *, verify: bool) -> dict[str, Any]:
 
 def gaps_json(found: Gaps) -> dict[str, Any]:
     """Return what `gaps --json` says of a series: a contract, see docs/cli.md."""
-    return {
+    told: dict[str, Any] = {
         "series": str(found.series),
         "since": iso(found.since_ns),
         "until": iso(found.until_ns),
@@ -138,3 +138,6 @@ def gaps_json(found: Gaps) -> dict[str, Any]:
             for hole in found.holes
         ],
     }
+    if found.forgotten_ns is not None:
+        told["forgotten_before"] = iso(found.forgotten_ns)
+    return told

@@ -44,6 +44,8 @@ class Gaps:
         candles: Closed candles in it.
         duplicates: Candles that open when another one does.
         holes: In order.
+        forgotten_ns: What opened before was forgotten, and so is none of the range, though it was asked for;
+            None where that is not so.
     """
 
     series: Series
@@ -52,6 +54,7 @@ class Gaps:
     candles: int
     duplicates: int
     holes: Sequence[Hole]
+    forgotten_ns: int | None = None
 
     @property
     def lacking(self) -> bool:
@@ -148,16 +151,21 @@ def known_until(states: Sequence[SeriesState]) -> int:
     return max(state.frontier_ns for state in states)
 
 
-async def gaps_of(store: Store, state: SeriesState, since_ns: int | None, until_ns: int | None) -> Gaps:
+async def gaps_of(
+    store: Store, state: SeriesState, since_ns: int | None, until_ns: int | None, *, wanted: bool = False
+) -> Gaps:
     """Return what *store* lacks of a series; what was never asked for within the range is missing too.
 
-    What was forgotten, and not asked for again since, is none of the range.
+    What was forgotten, and not asked for again since, is none of the range, unless all of it is *wanted*.
     """
     state = _on_whole_minutes(state)
     since_ns = state.origin_ns if since_ns is None else since_ns
     until_ns = state.frontier_ns if until_ns is None else until_ns
-    if state.forgotten is not None and state.origin_ns >= state.forgotten.before_ns:
-        since_ns = max(since_ns, state.origin_ns)
+    forgotten_ns = None
+    if state.forgotten is not None and since_ns < state.origin_ns and not wanted:
+        if since_ns + state.series.timeframe.nominal_ns <= state.origin_ns:
+            forgotten_ns = state.origin_ns
+        since_ns = state.origin_ns
         until_ns = max(since_ns, until_ns)
     candles = duplicates = 0
     last_ns: int | None = None
@@ -178,6 +186,7 @@ async def gaps_of(store: Store, state: SeriesState, since_ns: int | None, until_
         candles=candles,
         duplicates=duplicates,
         holes=[hole for hole in clipped if hole.since_ns < hole.until_ns],
+        forgotten_ns=forgotten_ns,
     )
 
 

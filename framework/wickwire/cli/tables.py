@@ -221,6 +221,8 @@ def gaps_table(found: Sequence[Gaps]) -> RenderableType:
             text(one.duplicates, "bold red" if one.duplicates else ""),
             text(len(one.holes), "bold red" if one.lacking else "") if one.holes else text("whole", "green"),
         )
+        if one.forgotten_ns is not None:
+            rows.add_row(text("  forgotten", "dim"), text(""), text(instant(one.forgotten_ns)))
         for hole in one.holes:
             since, until = text(instant(hole.since_ns)), text(instant(hole.until_ns))
             rows.add_row(text(f"  {hole.kind.value}"), since, until)

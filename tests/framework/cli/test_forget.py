@@ -73,7 +73,7 @@ def test_what_would_be_forgotten_is_shown_and_kept_until_somebody_says_yes(held)
     assert "Forgotten." in held.run("forget", "--before", "2m", "--yes").stdout
     [told] = held.json("gaps", SERIES, "--audit", "--since", "2026-11-20T15:00:00Z")
     assert ("2026-11-20T15:02:00Z", 3, []) == (told["since"], told["candles"], told["holes"])
-    assert "2026-11-20T15:02:00Z" == told["audit"]["forgotten_before"]
+    assert "2026-11-20T15:02:00Z" == told["forgotten_before"] == told["audit"]["forgotten_before"]
     assert "Nothing in this store is so old." in held.run("forget", "--before", "2m", "--yes").stdout
 
 
@@ -89,6 +89,20 @@ def test_holes_go_also_where_no_candle_is_so_old(held, named):
     [told] = held.json("gaps", SERIES, status=4)
     assert "2026-11-20T15:02:00Z" == told["since"]
     assert ["2026-11-20T15:02:00Z"] == [hole["since"] for hole in told["holes"]]
+
+
+def test_of_what_is_brought_back_in_part_the_rest_stays_forgotten(held):
+    """Nobody has asked for it again, so it does not lack."""
+    held.run("forget", "--before", "2m", "--yes")
+    back = ("--since", "2026-11-20T15:01:00Z", "--until", "2026-11-20T15:02:00Z")
+    held.run("backfill", SERIES, *back, "--simulate", "--at", "2026-11-20T15:05:00Z")
+    asked = ("gaps", SERIES, "--since", "2026-11-20T14:00:00Z")
+    [told] = held.json(*asked)
+    assert ("2026-11-20T15:01:00Z", 4, []) == (told["since"], told["candles"], told["holes"])
+    assert "2026-11-20T15:01:00Z" == told["forgotten_before"]
+    assert "  forgotten " in held.run(*asked).stdout
+    [told] = held.json("gaps", SERIES, "--since", "2026-11-20T15:01:00Z")
+    assert "forgotten_before" not in told
 
 
 def test_what_was_exported_before_comes_back_with_an_import_and_stays(held):
