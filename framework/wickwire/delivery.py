@@ -17,7 +17,7 @@ import attrs
 
 from wickwire.clock import Clock, loop_s
 from wickwire.errors import SinkError, StoreError
-from wickwire.model import SeriesCandle
+from wickwire.model import Series, SeriesCandle
 from wickwire.news import CandleParked, SinkChanged, Tell
 from wickwire.retry import Backoff, Retries
 from wickwire.sink import Cursor, Parked, Poisoned
@@ -38,7 +38,7 @@ STRANGERS_S: Final = 10.0
 """How often is looked what other processes have committed to the same store, where nothing else wakes it."""
 
 SOUGHT_ROWS: Final = 5_000
-"""So far is looked for a candle of another series, to see whether it is the series or the sink."""
+"""So many are read at once to find a candle of another series, which tells whether the sink works."""
 
 
 class Delivery:
@@ -69,6 +69,7 @@ class Delivery:
         self._kept = self.cursor
         self._kept_s = 0.0
         self._bug = ""
+        self._sought: tuple[frozenset[Series], int] = frozenset(), 0
 
     # ------------------------------------------------------------------------------------------ what is so
 
@@ -165,6 +166,7 @@ class Delivery:
             said = {"sink": self.name, "before": str(self.cursor.seq), "seq": str(known.seq)}
             log.warning("store lost commits, the sink goes back", extra=said)
             self.cursor, self._kept, self._last_seq = known, known, last_seq
+            self._sought = frozenset(), 0
         self._see(last_seq)
         return last_seq
 
@@ -237,9 +239,7 @@ class Delivery:
 
     async def _takes_another(self, rows: Sequence[SeriesCandle]) -> bool:
         """Say whether it takes the next candle of a series that is none of those of *rows*."""
-        series = {row.series for row in rows}
-        later = await self._store.committed(rows[-1].seq, limit=SOUGHT_ROWS)
-        other = next((row for row in later if row.series not in series), None)
+        other = await self._another(rows)
         try:
             if other is not None:
                 await self._put_once([other])
@@ -247,12 +247,30 @@ class Delivery:
             return False
         return other is not None
 
+    async def _another(self, rows: Sequence[SeriesCandle]) -> SeriesCandle | None:
+        """Return the next candle of a series that is none of those of *rows*, however far it is.
+
+        What lies between may be years of one series, so nobody reads that twice.
+        """
+        series, (sought, seq) = frozenset(row.series for row in rows), self._sought
+        seq = max(seq, rows[-1].seq) if series == sought else rows[-1].seq
+        while later := await self._store.committed(seq, limit=SOUGHT_ROWS):
+            other = next((row for row in later if row.series not in series), None)
+            if other is not None:
+                return other
+            seq = later[-1].seq
+            self._sought = series, seq
+        return None
+
     def _refuse(self, row: SeriesCandle, why: str) -> None:
         """Leave *row* out from now on."""
         why = clean(why)
         parked = Parked(series=row.series, open_ns=row.open_ns, seq=row.seq, why=why)
         self.cursor = self.cursor.park(parked)
-        log.error("candle parked", extra={"sink": self.name, "series": str(row.series), "why": why})
+        if not self.cursor.left_out:  # a sink that never takes a series would fill the log
+            log.error("candle parked", extra={"sink": self.name, "series": str(row.series), "why": why})
+        elif self.cursor.left_out == 1:
+            log.error("more candles parked", extra={"sink": self.name, "why": "health().sinks has how many"})
         now_ns = self._clock.now_ns()
         self._tell(
             CandleParked(sink=self.name, series=row.series, at_ns=now_ns, open_ns=row.open_ns, why=why)

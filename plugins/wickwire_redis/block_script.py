@@ -12,7 +12,7 @@ MOVE_ON: Final = """\
 --       how long to keep in ms, '1' where they are all there were,
 --       then for each series: before when nothing has to be held,
 --       then for each candle: number of its series, when it opens, seq, mark, member
--- answers 'lost', or 'ok', how far the layer is, and which series have no block
+-- answers 'lost', or 'ok', how far the layer is, and which series have no block that is ours
 local state, origin, writer = KEYS[1], ARGV[1], ARGV[2]
 local after, last, mark, keep, whole = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7] == '1'
 local count = #KEYS - 1
@@ -42,7 +42,6 @@ local function put(block, since, candle)
   if candle.opens < since then return end
   local old = redis.call('ZRANGEBYLEX', block, '[' .. candle.opens, '(' .. candle.opens .. '\\255')[1]
   if old then
-    -- it may be there already, where a call was broken off by a key of somebody else
     if tonumber(string.sub(old, 21, 36)) >= candle.seq then return end
     redis.call('ZREM', block, old)
   end
@@ -52,7 +51,7 @@ end
 local answer = {'ok', string.format('%.0f', math.max(seq, last))}
 local function take(number)
   local block, candles, floor = KEYS[number + 1], news[number], ARGV[7 + number]
-  local head = redis.call('ZRANGEBYLEX', block, '[!', '("')[1] or ''
+  local head = redis.pcall('ZRANGEBYLEX', block, '[!', '("')[1] or ''  -- it may be a key of somebody else
   local its, since = string.match(head, '^!(%x+):(%d+)$')
   if its ~= origin then return table.insert(answer, number) end
   if not whole then  -- one that was revised meanwhile may be missing here
@@ -84,11 +83,15 @@ return answer
 FILL: Final = """\
 -- KEYS: how far the layer is, the block
 -- ARGV: origin, the seq as of which the candles are, how long to keep in ms, head, candles
--- answers 'ok', 'there' where it has been filled, 'lost', or 'late' where the layer is somewhere else by now
+-- answers 'ok', 'there' where it has been filled, 'foreign' where a key of somebody else is in its place,
+--         'lost', or 'late' where the layer is somewhere else by now
 local state, block, origin = KEYS[1], KEYS[2], ARGV[1]
 local held = redis.call('HMGET', state, 'form', 'origin', 'seq')
 if held[1] ~= '1' or held[2] ~= origin then return 'lost' end
-local head = redis.call('ZRANGEBYLEX', block, '[!', '("')[1] or ''
+local found = redis.pcall('ZRANGEBYLEX', block, '[!', '("')
+if found.err then return string.find(found.err, 'WRONGTYPE', 1, true) and 'foreign' or found end
+local head = found[1] or ''
+if head == '' and redis.call('ZRANGEBYLEX', block, '-', '+', 'LIMIT', 0, 1)[1] then return 'foreign' end
 if string.match(head, '^!(%x+):') == origin then return 'there' end
 if held[3] ~= ARGV[2] then return 'late' end
 redis.call('DEL', block)
@@ -101,7 +104,7 @@ FORGET: Final = """\
 -- KEYS: blocks
 -- ARGV: origin, then for each block: before when it may hold nothing
 for number, block in ipairs(KEYS) do
-  local head, floor = redis.call('ZRANGEBYLEX', block, '[!', '("')[1] or '', ARGV[number + 1]
+  local head, floor = redis.pcall('ZRANGEBYLEX', block, '[!', '("')[1] or '', ARGV[number + 1]
   local origin, since = string.match(head, '^!(%x+):(%d+)$')
   if origin == ARGV[1] and since < floor then
     redis.call('ZREMRANGEBYLEX', block, '[0', '(' .. floor)

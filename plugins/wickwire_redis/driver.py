@@ -28,6 +28,7 @@ __all__ = [
     "explained",
     "first_look",
     "lasts",
+    "reason",
     "within",
 ]
 
@@ -220,6 +221,11 @@ def lasts(exc: BaseException) -> bool:
 
 def explained(shown: str, doing: str, exc: BaseException, *, what: str = "sink") -> SinkError:
     """Return the error that names sink, or *what* it is, and work, reason and next step."""
+    return SinkError(f"{what} {shown!r}: cannot {doing}: {reason(exc)}")
+
+
+def reason(exc: BaseException) -> str:
+    """Return what the server said, or what became of it, and the next step."""
     said = " ".join(" ".join((str(exc), *getattr(exc, "__notes__", ()))).split()) or type(exc).__name__
     step = _NEXT_STEP.get(code_of(exc), "")
     if isinstance(exc, ServerError):
@@ -235,4 +241,4 @@ def explained(shown: str, doing: str, exc: BaseException, *, what: str = "sink")
         step = _AWAY
     elif isinstance(exc, OSError):
         step = "look at the files that the address names"
-    return SinkError(f"{what} {shown!r}: cannot {doing}: {said}" + (f"; {step}" if step else ""))
+    return f"{said}; {step}" if step else said

@@ -6,6 +6,7 @@ Whatever the server lost, what it still says is true: see decision 125.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import secrets
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from wickwire_redis.keys import Keys
 from wickwire_redis.opening import NOBODY, Command, look_at
 
 __all__ = ["FORGOTTEN_S", "MOST_HELD", "OUT_OF_DATE_S", "STATE_FIELDS", "RedisFollower", "proven"]
+
+log = logging.getLogger(__name__)
 
 Argument = str | bytes | int
 
@@ -100,6 +103,7 @@ class RedisFollower:
         self._origin = ""
         self._seq = self._taken = 0
         self._missing: dict[Series, None] = {}
+        self._foreign: dict[Series, None] = {}
         self._forgets_s = -math.inf
 
     def __repr__(self) -> str:
@@ -295,9 +299,21 @@ class RedisFollower:
                 if answer == b"lost":
                     self._origin = ""
                     return
+                if answer == b"foreign":
+                    self._leave_out(series)
+                else:
+                    self._foreign.pop(series, None)
                 if answer == b"late":  # another one was faster, and what it took is still to come here
                     continue
             self._missing.pop(series, None)
+
+    def _leave_out(self, series: Series) -> None:
+        """Say once that a key of somebody else is where the block of *series* belongs: the store answers."""
+        if series not in self._foreign:
+            self._foreign[series] = None
+            why = f"the key {self._keys.block(series)!r} is somebody else's: rename it, or choose a ?prefix="
+            said = {"hot": self._address.shown, "series": str(series), "why": why}
+            log.warning("series not in the hot layer", extra=said)
 
     # ------------------------------------------------------------------------------------------- the server
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final, TypeVar
@@ -11,7 +12,17 @@ from redis.exceptions import NoScriptError
 
 from wickwire import Clock, Poisoned, Quote, Series, SeriesCandle, SinkError, SystemClock
 from wickwire_redis.address import Address
-from wickwire_redis.driver import ERRORS, Client, close, connect, explained, first_look, within
+from wickwire_redis.driver import (
+    ERRORS,
+    Client,
+    close,
+    code_of,
+    connect,
+    explained,
+    first_look,
+    reason,
+    within,
+)
 from wickwire_redis.keys import Keys, score
 from wickwire_redis.opening import look
 from wickwire_redis.rows import CandleRow, QuoteRow, Rows, candle_row, quote_row
@@ -21,6 +32,8 @@ __all__ = ["MOST_CANDLES", "MOST_COMMANDS", "RedisSink"]
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 MOST_COMMANDS: Final = 200
 """How many commands a pipeline holds at most."""
 MOST_QUOTES: Final = 100
@@ -28,6 +41,7 @@ MOST_QUOTES: Final = 100
 MOST_CANDLES: Final = 100
 """How many candles one call of the script takes at most: nobody else is served meanwhile either."""
 _MOST_CANDLES_A_PIPELINE: Final = 1_000
+_MOST_NAMED: Final = 3
 
 Argument = str | bytes | int
 Command = tuple[Argument, ...]
@@ -37,9 +51,21 @@ Command = tuple[Argument, ...]
 class _Share:
     """The candles of one series that one call of the script takes."""
 
-    series: Series
+    candles: Sequence[SeriesCandle]
     arguments: list[Argument]
-    candles: int
+
+    @property
+    def series(self) -> Series:
+        """Whose they are."""
+        return self.candles[0].series
+
+
+class _ForeignKeyError(Exception):
+    """A key of one series is somebody else's; the text says which. *number* is that of the command."""
+
+    def __init__(self, number: int, why: str) -> None:
+        super().__init__(why)
+        self.number = number
 
 
 class RedisSink:
@@ -59,6 +85,7 @@ class RedisSink:
         self._looked = False
         self._candle_script = self._quote_script = ""
         self._received: dict[Series, tuple[Quote, int]] = {}
+        self._left_out: set[Series] = set()
 
     def __repr__(self) -> str:
         """Show the address without its secrets."""
@@ -90,13 +117,16 @@ class RedisSink:
 
         Raises:
             SinkError: Some of them may not be there.
-            Poisoned: One of them has no place in Redis.
+            Poisoned: One of them has no place in Redis, or a key of its series is somebody else's.
         """
         shares = self._shares(candles)
         try:
             client = await self._ready("put candles")
             for batch in _batches(shares):
-                await self._with_scripts(client, partial(self._calls, batch))
+                try:
+                    await self._with_scripts(client, partial(self._calls, batch))
+                except _ForeignKeyError as exc:
+                    raise self._poisoned(batch[exc.number - 1].candles[0], str(exc)) from exc
         except ERRORS as exc:
             raise explained(self._address.shown, "put candles", exc) from exc
 
@@ -126,11 +156,11 @@ class RedisSink:
         for candle in candles:
             by_series.setdefault(candle.series, []).append(candle)
         shares = []
-        for series, its in by_series.items():
+        for its in by_series.values():
             recent_ns = max(one.open_ns for one in its) - self._address.window_s * 1_000_000_000
             for part in _parts(its, MOST_CANDLES):
                 arguments = [argument for one in part for argument in self._arguments(one, recent_ns)]
-                shares.append(_Share(series, arguments, len(part)))
+                shares.append(_Share(part, arguments))
         return shares
 
     def _arguments(self, candle: SeriesCandle, recent_ns: int) -> Command:
@@ -188,14 +218,23 @@ class RedisSink:
                 )
             ]
         except UnicodeError as exc:
-            shown = str(series).encode(errors="backslashreplace").decode()
-            raise SinkError(f"sink {self._address.shown!r}: cannot put the quote of {shown}: {exc}") from exc
+            self._leave_out(series, exc)
+            return
         if series.scope == self._address.primary:
             places.append(
                 (self._keys.primary_price(series.symbol), self._keys.primary_price_channel(series.symbol))
             )
         for key, channel in places:
             yield key, channel, row
+
+    def _leave_out(self, series: Series, exc: UnicodeError) -> None:
+        """Say once that the quotes of *series* have no place in Redis."""
+        if series not in self._left_out:
+            self._left_out.add(series)
+            shown = str(series).encode(errors="backslashreplace").decode()
+            log.error(
+                "quotes left out", extra={"sink": self._address.shown, "series": shown, "why": str(exc)}
+            )
 
     def _quote_calls(self, told: Sequence[tuple[str, str, bytes]]) -> list[Command]:
         """Return the command for some of what is told; the script is called by the hash that it has now."""
@@ -237,23 +276,32 @@ class RedisSink:
             await self._run(client, commands())
 
     async def _run(self, client: Client, commands: Sequence[Command]) -> None:
-        """Do *commands* in one pipeline; raise the first error."""
+        """Do *commands* in one pipeline; raise the first error.
+
+        Raises:
+            _ForeignKeyError: There is no other, and it concerns one series.
+        """
         pipeline = client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
         replies = await within(self._address, lambda: pipeline.execute(raise_on_error=False))
-        for command, reply in zip(commands, replies, strict=True):
+        foreign: _ForeignKeyError | None = None
+        for number, (command, reply) in enumerate(zip(commands, replies, strict=True)):
             if isinstance(reply, Exception):
                 if "(at " not in str(reply):  # a script may have said it
                     reply.add_note(f"(at {_keys_of(command)})")
-                raise reply
+                if not number or code_of(reply) != "WRONGTYPE":
+                    raise reply
+                foreign = foreign or _ForeignKeyError(number, reason(reply))
+        if foreign is not None:
+            raise foreign
 
 
 def _keys_of(command: Command) -> str:
     """Return where *command* writes."""
     keys = command[1:2] if command[0] != "EVALSHA" else command[3 : 3 + int(command[2])]
     first, *others = map(str, keys)
-    return f"{first} and {len(others)} more" if others else first
+    return f"{first} and {len(others)} more" if len(others) > _MOST_NAMED else " or ".join((first, *others))
 
 
 def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -265,7 +313,7 @@ def _batches(shares: Sequence[_Share]) -> Iterator[list[_Share]]:
     """Return *shares* in pipelines of a bounded number of commands and candles."""
     batch: list[_Share] = []
     for share in shares:
-        full = sum(one.candles for one in batch) + share.candles > _MOST_CANDLES_A_PIPELINE
+        full = sum(len(one.candles) for one in batch) + len(share.candles) > _MOST_CANDLES_A_PIPELINE
         if full or len(batch) == MOST_COMMANDS - 1:
             yield batch
             batch = []

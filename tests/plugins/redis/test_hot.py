@@ -264,11 +264,43 @@ def test_a_symbol_that_is_no_text_and_a_key_of_somebody_else_are_read_from_the_s
             await client.set(f"{prefix_of(url)}{BLOCK}", "theirs")
             assert await hot.held(BTC, at(0), at(9)) is None
             assert await hot.held(ETH, at(0), at(9)) is not None
-            await store.commit([change(BTC, [2])])
-            with pytest.raises(SinkError, match=r"hot layer .*WRONGTYPE.*prefix"):
-                await feeder.feed()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("theirs", ["text", "sorted set"])
+def test_a_key_of_somebody_else_keeps_its_series_out_of_the_layer_and_no_other(theirs, caplog):
+    """Also where it comes between two candles, and where the store forgets meanwhile; it is left alone."""
+    url = fresh_url()
+    key = f"{prefix_of(url)}{BLOCK}"
+
+    async def main() -> None:
+        store = FailingOver()
+        async with fed(url, store) as feeder, hot_at(url, store) as hot, stranger() as client:
+            await store.commit([change(BTC, [1]), change(ETH, [1])])
+            await feeder.feed()
+            await client.delete(key)
+            await (client.set(key, "mine") if theirs == "text" else client.zadd(key, {"mine": 1}))
+            await store.commit([change(BTC, [2]), change(ETH, [2])])
+            await feeder.feed()
+            await store.forget(at(2))
+            await store.commit([change(BTC, [3]), change(ETH, [3])])
+            await feeder.feed()
+            assert await hot.held(BTC, at(0), at(9)) is None
+            held = await hot.held(ETH, at(2), at(9))
+            assert held is not None
+            assert [at(2), at(3)] == [one.open_ns for one in held.candles]
+            kept = client.get(key) if theirs == "text" else client.zrange(key, 0, -1)
+            assert await kept in ("mine", ["mine"])
+
+            await client.delete(key)
+            await store.commit([change(BTC, [4])])
+            await feeder.feed()
+            assert await hot.held(BTC, at(2), at(9)) is not None
+
+    asyncio.run(main())
+    [said] = [one for one in caplog.records if one.message == "series not in the hot layer"]
+    assert ("kraken:BTC/USD@1m", True) == (said.series, key in said.why)
 
 
 def test_what_falls_behind_while_more_waits_is_at_hand_again_when_all_has_come():

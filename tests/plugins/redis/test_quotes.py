@@ -143,6 +143,21 @@ def test_a_time_that_is_none_stops_no_other_quote():
     assert asyncio.run(main()) == [HotQuote(quote(time_ns=None), START_NS), HotQuote(quote(), START_NS)]
 
 
+def test_a_symbol_that_is_no_text_stops_no_other_quote_and_is_named_once(caplog):
+    url, half = fresh_url(), Series("kraken", "\ud800", Feed.QUOTES)
+
+    async def main() -> None:
+        async with opened(url) as sink, HotCandles(url) as hot:
+            for _ in range(2):
+                await sink.put_quotes(
+                    {half: Quote("\ud800", None, None, None, None, None), BTC_QUOTES: quote()}
+                )
+            assert await hot.latest_quote("kraken", "BTC/USD") is not None
+
+    asyncio.run(main())
+    assert ["quotes left out"] == [one.message for one in caplog.records]
+
+
 def test_a_quote_that_is_put_again_later_says_when_it_came_first():
     """While Redis was away it did not grow younger."""
     server = new_server()

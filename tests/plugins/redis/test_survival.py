@@ -8,12 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import attrs
 import pytest
 
 from tests.plugins.proxy import proxied
 from tests.plugins.redis.server import Server, new_server
-from tests.plugins.redis.sinks import BTC, BTC_QUOTES, START_NS, candle, opened, quote, seqs, stranger
-from wickwire import SeriesCandle, SinkError
+from tests.plugins.redis.sinks import (
+    BTC,
+    BTC_QUOTES,
+    START_NS,
+    candle,
+    fresh_url,
+    opened,
+    prefix_of,
+    quote,
+    seqs,
+    stranger,
+)
+from wickwire import Poisoned, SeriesCandle, SinkError
 from wickwire_redis import HotCandles, RedisSink
 
 STREAM = "candle:{kraken:BTC/USD@1m}:stream"
@@ -311,22 +323,30 @@ def test_a_server_that_cannot_save_says_so():
 
 
 @pytest.mark.parametrize("key", [STREAM, RECENT, "candle:series"])
-def test_a_key_of_somebody_else_is_left_alone_and_named(key):
-    with running() as server:
+def test_a_key_of_somebody_else_is_left_alone_and_named_and_stops_its_series_alone(key):
+    """Whoever holds the list of all series holds up all of them."""
+    url = fresh_url()
+    place, eth = f"{prefix_of(url)}{key}", attrs.evolve(BTC, symbol="ETH/USD")
+    error = SinkError if key == "candle:series" else Poisoned
 
-        async def main() -> Any:
-            async with opened(server.url) as sink, stranger(server.url) as redis:
-                await redis.set(key, "mine")
-                with pytest.raises(SinkError, match=r"choose a \?prefix= of our own") as caught:
-                    await sink.put([candle(0, 1)])
-                if key != "candle:series":
-                    assert "kraken:BTC/USD@1m" in str(caught.value)
-                kept = await redis.get(key)
-                await redis.delete(key)
-                await sink.put([candle(0, 1)])
-                return kept
+    async def main() -> Any:
+        async with opened(url) as sink, stranger() as redis, HotCandles(url) as hot:
+            await redis.set(place, "mine", ex=60)
+            with pytest.raises(error, match=r"choose a \?prefix= of our own") as caught:
+                await sink.put([candle(0, 1), candle(1, 2), candle(0, 3, series=eth)])
+            assert key in str(caught.value)
+            if isinstance(caught.value, Poisoned):
+                assert "cannot put the candle 1 of kraken:BTC/USD@1m" in str(caught.value)
+                assert 1 == caught.value.seq
+                latest = await hot.latest(eth)
+                assert latest is not None
+                assert 3 == latest.seq
+            kept = await redis.get(place)
+            await redis.delete(place)
+            await sink.put([candle(0, 1)])
+            return kept
 
-        assert asyncio.run(main()) == "mine"
+    assert asyncio.run(main()) == "mine"
 
 
 def test_rows_of_somebody_else_are_no_candles():
