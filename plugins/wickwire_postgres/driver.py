@@ -36,6 +36,14 @@ MOST_CONNECTIONS: Final = 4
 
 _LOST: Final = "the connection was lost: see that the server runs and can be reached"
 _AWAY: Final = "look at host and port in the address, and see that the server runs and can be reached"
+_NO_TLS: Final = (
+    "it speaks no TLS there: switch it on at the server (ssl = on), or ask for none with ?sslmode=disable, "
+    "where nobody else is on the way"
+)
+_TLS_ALONE: Final = (
+    "it takes nobody without TLS, or not from here: leave sslmode=disable out of the address, and see the "
+    "server's pg_hba.conf"
+)
 _DISTRUSTED: Final = "look at sslmode and sslrootcert in the address, and at the server's certificate"
 _NEXT_STEP: Final[Mapping[str, str]] = {
     "08": _LOST,
@@ -87,6 +95,17 @@ def _state(exc: BaseException) -> str:
     return str(getattr(exc, "sqlstate", None) or "")
 
 
+def _speaks_otherwise(exc: BaseException) -> str:
+    """Return what to do where one side wants TLS and the other has none; nothing where that is not so.
+
+    Both say so in words alone, and pg_hba.conf knows more than one reason.
+    """
+    said = str(exc)
+    if isinstance(exc, ConnectionError) and "rejected SSL upgrade" in said:
+        return _NO_TLS
+    return _TLS_ALONE if _state(exc) == "28000" and said.endswith("no encryption") else ""
+
+
 def passes(exc: BaseException) -> bool:
     """Say whether the same work may succeed a moment later, perhaps on another connection."""
     if isinstance(exc, asyncpg.PostgresError):
@@ -94,7 +113,7 @@ def passes(exc: BaseException) -> bool:
         return state in _PASSING or state[:2] in _PASSING
     if isinstance(exc, asyncpg.InterfaceError):
         return not isinstance(exc, asyncpg.DataError | asyncpg.ClientConfigurationError)
-    if isinstance(exc, TimeoutError | ssl.SSLCertVerificationError):
+    if isinstance(exc, TimeoutError | ssl.SSLCertVerificationError) or _speaks_otherwise(exc):
         return False  # that was patience enough, or changes nothing: whoever asked decides what next
     # InternalClientError: a connection that breaks between two messages can leave asyncpg in such confusion
     return isinstance(exc, OSError | asyncpg.TargetServerAttributeNotMatched | asyncpg.InternalClientError)
@@ -108,7 +127,7 @@ def spoils(exc: BaseException) -> bool:
 def explained(shown: str, doing: str, exc: BaseException) -> StoreError:
     """Return the error that names store, work, reason and next step."""
     state = _state(exc)
-    step = _NEXT_STEP.get(state) or _NEXT_STEP.get(state[:2]) or ""
+    step = _speaks_otherwise(exc) or _NEXT_STEP.get(state) or _NEXT_STEP.get(state[:2]) or ""
     if isinstance(exc, DamagedError):
         step = "`wickwire doctor --store URL` says what else is wrong; restore a copy"
     elif isinstance(exc, asyncpg.TargetServerAttributeNotMatched):
@@ -122,7 +141,7 @@ def explained(shown: str, doing: str, exc: BaseException) -> StoreError:
     elif isinstance(exc, ssl.SSLError):
         step = _DISTRUSTED
     elif isinstance(exc, OSError):
-        step = _AWAY
+        step = step or _AWAY
     elif isinstance(exc, asyncpg.InterfaceError) and not isinstance(exc, asyncpg.DataError):
         step = _LOST
     elif not step and isinstance(exc, asyncpg.DataError | OverflowError | UnicodeError):

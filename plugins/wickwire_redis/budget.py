@@ -67,7 +67,7 @@ class RedisBudget:
         await self.aclose()
         try:
             self._client = connect(self._address)
-            await first_look(lambda: within(self._address, lambda: self._look(self._ready())), self.aclose)
+            await first_look(lambda: self._look(self._ready()), self.aclose)
         except ERRORS as exc:
             raise self._error("open it", exc) from exc
 
@@ -112,8 +112,8 @@ class RedisBudget:
             ("GET", key),
             ("SET", key, "", "PX", 1),
         ]
-        await look_at(client, wanted)
-        await self._load(client)
+        await look_at(client, self._address, wanted)
+        await within(self._address, lambda: self._load(client))
         self._looked = True
 
     async def _load(self, client: Client) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
 import redis.asyncio as redis
@@ -29,10 +30,14 @@ __all__ = [
     "first_look",
     "lasts",
     "reason",
+    "refuse_other_speech",
     "within",
 ]
 
 T = TypeVar("T")
+
+PROBE_S: Final = 1.0
+"""So long a server that did not answer may take to show which way it speaks."""
 
 Client: TypeAlias = "redis.Redis"
 
@@ -47,7 +52,11 @@ ERRORS: Final = (exceptions.RedisError, OSError, DamagedError, ServerError)
 _RIGHTS: Final = (
     "docs/redis.md lists the commands, keys and channels that its user needs; grant them with ACL SETUSER"
 )
-_AWAY: Final = "see that the server runs and can be reached at the host and port of the address"
+_AWAY: Final = (
+    "see that the server runs and can be reached at the host and port of the address, with TLS where that "
+    "begins with rediss:, and else without"
+)
+_OTHERWISE: Final = "it speaks {} there: write {}: in place of {}:, or name another port"
 _NEXT_STEP: Final[Mapping[str, str]] = {
     "WRONGPASS": "look at user and password in the address, or at REDISCLI_AUTH",
     "NOAUTH": "the server wants a password: put it into the address, or into REDISCLI_AUTH",
@@ -176,6 +185,51 @@ async def first_look(look: Callable[[], Awaitable[None]], give_up: Callable[[], 
     except BaseException:
         await give_up()
         raise
+
+
+async def refuse_other_speech(address: Address) -> None:
+    """See whether a server that did not answer speaks TLS where the address has none, or none where it has.
+
+    Nothing that is secret is sent. Where that cannot be seen, nothing is said.
+
+    Raises:
+        ServerError: It does.
+    """
+    if address.socket is not None:
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PROBE_S):
+            if address.tls and await _speaks_plainly(address):
+                raise ServerError(_OTHERWISE.format("no TLS", "redis", "rediss"))
+            if not address.tls and await _speaks_tls(address):
+                raise ServerError(_OTHERWISE.format("TLS", "rediss", "redis"))
+
+
+async def _speaks_plainly(address: Address) -> bool:
+    writer: asyncio.StreamWriter | None = None
+    try:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        writer.write(b"PING\r\n")
+        return await reader.read(1) in {b"+", b"-"}  # done, or refused
+    except OSError:
+        return False
+    finally:
+        if writer is not None:
+            writer.transport.abort()
+
+
+async def _speaks_tls(address: Address) -> bool:
+    context = ssl.create_default_context(cafile=address.cafile)
+    try:
+        _, writer = await asyncio.open_connection(
+            address.host, address.port, ssl=context, ssl_handshake_timeout=PROBE_S
+        )
+    except ssl.SSLError as exc:  # a certificate or an alert is an answer, too
+        return isinstance(exc, ssl.SSLCertVerificationError) or "ALERT" in exc.reason
+    except OSError:
+        return False
+    writer.transport.abort()
+    return True
 
 
 async def within(address: Address, job: Callable[[], Awaitable[T]]) -> T:

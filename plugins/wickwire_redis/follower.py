@@ -319,7 +319,7 @@ class RedisFollower:
 
     async def _look(self, client: Client) -> None:
         key, block = self._keys.standing, self._keys.block(NOBODY)
-        await within(self._address, lambda: look_at(client, _wanted(key, block)))
+        await look_at(client, self._address, _wanted(key, block))
         for text in (MOVE_ON, FILL, FORGET):
             await self._load(client, text)
         self._looked = True

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from redis import exceptions
+
 from wickwire import Series, Timeframe
 from wickwire_redis.address import Address
-from wickwire_redis.driver import Client, ServerError, lasts
+from wickwire_redis.driver import Client, ServerError, lasts, refuse_other_speech, within
 from wickwire_redis.keys import Keys
 
 __all__ = ["NOBODY", "OLDEST_SERVER", "look", "look_at"]
+
+_UNANSWERED: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse)
 
 Command = tuple[str | int, ...]
 
@@ -27,11 +31,28 @@ async def look(client: Client, address: Address, keys: Keys) -> None:
         ServerError: It is no server for us.
         redis.exceptions.RedisError: It is away, or says no.
     """
-    await look_at(client, _of_a_sink(address, keys))
+    await look_at(client, address, _of_a_sink(address, keys))
 
 
-async def look_at(client: Client, wanted: Sequence[Command]) -> None:
-    """See the same, of a user that does what is *wanted*; raises as `look` does."""
+async def look_at(client: Client, address: Address, wanted: Sequence[Command]) -> None:
+    """See the same, of a user that does what is *wanted*; raises as `look` does.
+
+    It takes as long as the address allows, and a moment more where there is no answer.
+    """
+    try:
+        await within(address, lambda: _looked_at(client, wanted))
+    except (
+        exceptions.ConnectionError,
+        exceptions.TimeoutError,
+        exceptions.InvalidResponse,
+        TimeoutError,
+    ) as exc:
+        if not lasts(exc):
+            await refuse_other_speech(address)
+        raise
+
+
+async def _looked_at(client: Client, wanted: Sequence[Command]) -> None:
     hello = await client.execute_command("HELLO")
     facts = {_text(name): _text(value) for name, value in hello.items()}
     if facts.get("mode", "standalone") != "standalone":

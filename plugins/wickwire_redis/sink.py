@@ -254,7 +254,7 @@ class RedisSink:
         return client
 
     async def _look(self, client: Client) -> None:
-        await within(self._address, lambda: look(client, self._address, self._keys))
+        await look(client, self._address, self._keys)
         await self._load(client)
         self._looked = True
 

@@ -80,7 +80,7 @@ def base() -> str:
         ("ada:hunter2@nowhere.invalid/adas", "cannot open it", "see that the server runs"),
         ("ada:hunter2@{}/adas?compress_after=7d", "compress_after is done by TimescaleDB", "leave it out"),
         ("ada:hunter2@{}/adas?schema=nothing&mode=ro", "there is nothing in the schema", "makes it"),
-        ("ada:hunter2@{}/adas?sslmode=require", "rejected SSL upgrade", "see that the server"),
+        ("ada:hunter2@{}/adas?sslmode=require", "rejected SSL upgrade", "it speaks no TLS there"),
         ("ada:hunter2@{}/adas?sslmode=verify-full&sslrootcert=/no", "cannot open it", "options of the"),
     ],
 )

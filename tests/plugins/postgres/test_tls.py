@@ -8,12 +8,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from tests.plugins.batches import batch
 from tests.plugins.postgres.server import fresh_url, shared_server
 from tests.plugins.postgres.stores import check_holds, opened
 from wickwire import StoreError
+from wickwire_postgres.driver import explained
 
 trustme = pytest.importorskip("trustme")
 
@@ -93,3 +95,22 @@ def test_a_server_that_cannot_be_trusted_is_refused_at_once_with_the_next_step(
     said = asyncio.run(main())
     assert reason in said
     assert "; look at sslmode and sslrootcert in the address" in said
+
+
+def test_a_server_without_tls_is_named_at_once_where_the_address_asks_for_it():
+    """The one of the tests has none. Trying again would change nothing."""
+
+    async def main() -> None:
+        with pytest.raises(StoreError, match=r"it speaks no TLS there: .*\?sslmode=disable") as caught:
+            async with opened(f"{fresh_url()}&sslmode=require"):
+                pass
+        assert "rejected SSL upgrade" in str(caught.value)
+
+    asyncio.run(main())
+
+
+def test_a_server_that_wants_tls_is_named_where_the_address_refuses_it():
+    said = 'no pg_hba.conf entry for host "192.0.2.1", user "ada", database "market", no encryption'
+    error = explained("db", "open it", asyncpg.InvalidAuthorizationSpecificationError(said))
+    assert "it takes nobody without TLS" in str(error)
+    assert "leave sslmode=disable out" in str(error)

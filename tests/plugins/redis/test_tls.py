@@ -10,10 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugins.redis.server import shared_server
-from tests.plugins.redis.sinks import BTC, BTC_QUOTES, candle, fresh_url, opened, quote, sink_at
-from wickwire import SinkError
-from wickwire_redis import HotCandles
+from tests.plugins.redis.server import base_url, shared_server
+from tests.plugins.redis.sinks import (
+    BTC,
+    BTC_QUOTES,
+    Opens,
+    candle,
+    fresh_url,
+    opened,
+    quote,
+    refusal_of,
+    sink_at,
+)
+from wickwire import BudgetError, SinkError
+from wickwire_redis import HotCandles, open_budget, open_cache
 
 trustme = pytest.importorskip("trustme")
 
@@ -80,18 +90,6 @@ def test_who_cannot_be_trusted_is_refused_at_open(tmp_path, host, options):
     asyncio.run(main())
 
 
-def test_a_server_that_speaks_no_tls_is_said_when_something_is_put(tmp_path):
-    async def main() -> None:
-        async with encrypted(tmp_path):
-            sink = sink_at(through(shared_server().port, f"timeout=1s&cafile={tmp_path}/ca.pem"))
-            await sink.open()
-            with pytest.raises(SinkError, match="see that the server"):
-                await sink.put([candle(0, 1)])
-            await sink.aclose()
-
-    asyncio.run(main())
-
-
 def test_our_own_certificate_is_shown_where_the_server_wants_one(tmp_path):
     async def main() -> None:
         async with encrypted(tmp_path, wants_certificate=True) as port:
@@ -101,5 +99,46 @@ def test_our_own_certificate_is_shown_where_the_server_wants_one(tmp_path):
             async with opened(bare) as sink:
                 with pytest.raises(SinkError):
                     await sink.put([candle(0, 1)])
+
+    asyncio.run(main())
+
+
+def opener(what: str, url: str) -> tuple[Opens, type[Exception]]:
+    """What is opened at an address of Redis, and what its errors are."""
+    match what:
+        case "sink":
+            return sink_at(url), SinkError
+        case "hot layer":
+            cache = open_cache(url)
+            assert cache is not None
+            return cache.follower(), SinkError
+        case _:
+            budget = open_budget(url)
+            assert budget is not None
+            return budget, BudgetError
+
+
+@pytest.mark.parametrize("what", ["sink", "hot layer"])
+def test_a_server_without_tls_is_named_where_the_address_asks_for_it(what):
+    """It does not say so itself: it waits for the end of a line."""
+    url = base_url().replace("redis://", "rediss://").partition("?")[0]
+    one, error = opener(what, f"{url}?timeout=1s")
+    said = refusal_of(one, error)
+    assert "it speaks no TLS there: write redis: in place of rediss:" in said
+
+
+@pytest.mark.parametrize("what", ["sink", "hot layer", "budget"])
+@pytest.mark.parametrize("wants_certificate", [False, True])
+def test_a_server_that_speaks_tls_alone_is_named_where_the_address_has_none(
+    tmp_path, what, wants_certificate
+):
+    """Also where nobody knows who vouches for it: nothing is said to it but that we speak TLS."""
+
+    async def main() -> None:
+        async with encrypted(tmp_path, wants_certificate=wants_certificate) as port:
+            one, error = opener(what, f"redis://127.0.0.1:{port}")
+            with pytest.raises(error, match="it speaks TLS there: write rediss: in place of redis:"):
+                await one.open()
+            await one.aclose()
 
     asyncio.run(main())
