@@ -5,25 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 __all__ = ["Driven"]
 
+T = TypeVar("T")
 
-class Driven:
+
+class Driven(Generic[T]):
     """An awaitable that ends when its task is cancelled, at the latest when it *is_over*.
 
     A task ends only when its coroutine does, and nobody can make a coroutine end that catches CancelledError.
     So the task runs this, and this runs the coroutine, for as long as it is wanted.
     """
 
-    def __init__(self, call: Awaitable[None], is_over: Callable[[], bool]) -> None:
+    def __init__(self, call: Awaitable[T], is_over: Callable[[], bool]) -> None:
         """Drive *call*; where *is_over* says so at a cancellation, it is left where it stands."""
         self._call = _coroutine(call)
         self._is_over = is_over
 
-    def __await__(self) -> Generator[Any, None, None]:
-        """Drive it in the present task.
+    def __await__(self) -> Generator[Any, None, T]:
+        """Drive it in the present task, and return what it returns.
 
         Raises:
             asyncio.CancelledError: The task was cancelled, whatever the coroutine made of that.
@@ -36,10 +38,11 @@ class Driven:
         while True:
             try:
                 waits_for = self._call.send(None) if thrown is None else self._call.throw(thrown)
-            except StopIteration:
+            except StopIteration as done:
                 if task.cancelling() > before:
                     raise asyncio.CancelledError from None
-                return
+                value: T = done.value
+                return value
             except Exception as exc:
                 if task.cancelling() > before:
                     raise asyncio.CancelledError from exc
@@ -57,9 +60,9 @@ class Driven:
                 thrown = exc
 
 
-async def _coroutine_of(call: Awaitable[None]) -> None:
-    await call
+async def _coroutine_of(call: Awaitable[T]) -> T:
+    return await call
 
 
-def _coroutine(call: Awaitable[None]) -> Coroutine[Any, None, None]:
+def _coroutine(call: Awaitable[T]) -> Coroutine[Any, None, T]:
     return call if isinstance(call, Coroutine) else _coroutine_of(call)

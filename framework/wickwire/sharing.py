@@ -20,6 +20,7 @@ from typing import Final, final
 
 from wickwire.clock import Clock, loop_s
 from wickwire.description import Account
+from wickwire.driven import Driven
 from wickwire.errors import BudgetError
 from wickwire.gates import Gate
 from wickwire.news import BudgetChanged, Tell
@@ -112,9 +113,10 @@ class Sharing:
         Raises:
             BudgetError: It will not work until somebody mends what the text names.
         """
+        limit = asyncio.timeout(OPEN_S)
         try:
-            async with asyncio.timeout(OPEN_S):
-                await self._shared.open()
+            async with limit:
+                await Driven(self._shared.open(), limit.expired)
         except OSError:
             pass  # it is away, as the first report will find out; TimeoutError is one
         except BudgetError:
@@ -130,18 +132,19 @@ class Sharing:
                     if not self.trouble:
                         await gate.ask(leaves=True)
         self._gates = []
+        limit = asyncio.timeout(2 * ANSWER_S)
         with suppress(TimeoutError, BudgetError, OSError):
-            async with asyncio.timeout(2 * ANSWER_S):
-                await self._shared.aclose()
+            async with limit:
+                await Driven(self._shared.aclose(), limit.expired)
 
     async def settle(self, report: Report) -> Ruling | None:
         """Return what the shared budget says to *report*; None where it is away."""
         if self.trouble and report.claims:
             return None
-        limit = asyncio.timeout(ANSWER_S)
+        limit, last = asyncio.timeout(ANSWER_S), asyncio.timeout(2 * ANSWER_S)
         try:
-            async with limit:
-                ruling = await self._shared.settle(report)
+            async with last, limit:
+                ruling = await Driven(self._shared.settle(report), last.expired)
         except BudgetError as exc:
             why = str(exc) or "it does not say why"
         except OSError as exc:  # TimeoutError is one

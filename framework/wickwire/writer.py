@@ -7,7 +7,7 @@ import contextlib
 import logging
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from wickwire.clock import loop_s
@@ -189,15 +189,11 @@ class Writer:
         for closer in [one for one in self._dirty if one not in taken and one not in self.stuck]:
             taken[closer] = closer.ledger.take()  # a sole series tells nothing about the store
             del self._dirty[closer]
-        refused: dict[Closer, StoreError] = {}
-        for closer, change in taken.items():
-            try:
-                await self._works(await self._store.commit([change]))
-            except StoreError as exc:
-                self._unheard = True
-                refused[closer] = exc
+        refused = await self._refused_of(taken)
         if len(refused) == len(taken):
             return False
+        if refused:  # the store may have come back in between, and would not say so of the first ones
+            refused = await self._refused_of({closer: taken[closer] for closer in refused})
         for closer, error in refused.items():
             log.error("store refuses a series", extra={"series": str(closer.series), "why": str(error)})
             self.stuck[closer] = taken[closer]
@@ -207,6 +203,17 @@ class Writer:
             self._tell()
         return True
 
+    async def _refused_of(self, taken: Mapping[Closer, Change]) -> dict[Closer, StoreError]:
+        """Commit series by series; return those that the store did not take, and why."""
+        refused: dict[Closer, StoreError] = {}
+        for closer, change in taken.items():
+            try:
+                await self._works(await self._store.commit([change]))
+            except StoreError as exc:
+                self._unheard = True
+                refused[closer] = exc
+        return refused
+
     async def _try_again(self) -> None:
         """Offer to the store again what it did not take."""
         for closer, change in list(self.stuck.items()):
@@ -215,6 +222,7 @@ class Writer:
             except StoreError as exc:
                 self._unheard = True
                 self._refusing = f"{closer.series} is not taken: {exc}"
+                self.stuck[closer] = self.stuck.pop(closer)  # next time the others are offered before
                 self._tell()
                 self._postpone(exc)
                 return

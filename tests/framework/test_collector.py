@@ -741,6 +741,47 @@ def test_a_commit_whose_answer_is_lost_is_repeated_and_nothing_is_doubled_or_unt
     play(test, World(store=Cut()))
 
 
+class Returning(Kept):
+    """A store that was away, and comes back between two series; one of them it never takes."""
+
+    away = False
+    alone = 0
+    disliked = ""
+
+    async def commit(self, changes: Any) -> Any:
+        if self.away:
+            self.alone += len(changes) == 1
+            self.away = self.alone < 2
+            raise StoreError("nobody answers")
+        if any(change.closings and change.state.series.symbol == self.disliked for change in changes):
+            raise StoreError("not that one")
+        return await super().commit(changes)
+
+
+@pytest.mark.parametrize("disliked", ["", "BTC/USD"])
+def test_a_store_that_comes_back_between_two_series_is_not_said_to_refuse_the_first(disliked, caplog) -> None:
+    """Where it does refuse one, that one does not keep it from being offered the others again."""
+    store, names = Returning(), ["BTC/USD", "ETH/USD", "LTC/USD"]
+
+    async def test(world: World, collector: Collector) -> None:
+        series = [await collector.add(f"scripted:{name}@1m") for name in names]
+        await asyncio.sleep(1)
+        world.stream.say({"accepted": [f"{name}@1m" for name in names]})
+        store.away, store.disliked = True, disliked
+        for number in range(4):
+            for name in names:
+                world.stream.say({"candle": {"minute": world.minute, "close": number + 1, "symbol": name}})
+            await world.next_minute(5)
+        await asyncio.sleep(300)
+        for one in series:
+            taken = [int(candle.close) for candle in await store.candles(one, 0, 2**62, limit=99)]
+            assert taken == ([] if one.symbol == disliked else [1, 2, 3]), one
+
+    play(test, World(store=store))
+    refusals = [one.series for one in caplog.records if one.message == "store refuses a series"]
+    assert refusals == ([f"scripted:{disliked}@1m"] if disliked else [])
+
+
 def test_a_series_that_the_store_does_not_take_holds_up_no_other() -> None:
     """It is offered again for ever, and nothing of it is lost."""
 

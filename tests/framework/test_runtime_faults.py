@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Generator
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, cast
 
@@ -53,6 +54,8 @@ from wickwire.collector import Collector
 from wickwire.history import MAX_REQUESTS
 from wickwire.retry import Backoff, Retries
 from wickwire.scope import unwrapped
+from wickwire.shared import Report, Ruling
+from wickwire.simulate.loops import run_virtual
 
 # ----------------------------------------------------------------------------------- adapters that break
 
@@ -720,3 +723,37 @@ def test_a_series_that_cannot_land_in_the_store_is_not_added_again_and_says_so()
         assert [100] == [int(candle.close) for candle in await world.stored()]
 
     play(test, World(store=store, plugin=Scripted(rest=False)))
+
+
+class StubbornBudget:
+    """A shared budget that never answers, and goes on whenever it is cancelled."""
+
+    async def open(self) -> None: ...
+
+    async def aclose(self) -> None:
+        await self._for_ever()
+
+    async def settle(self, report: Report) -> Ruling:
+        await self._for_ever()
+        raise AssertionError("for ever is over")
+
+    async def _for_ever(self) -> None:
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(10**9)
+
+
+def test_a_shared_budget_that_swallows_its_cancellation_holds_up_neither_candles_nor_the_end() -> None:
+    async def main() -> None:
+        world = World(plugin=Scripted(stream=False))
+        await asyncio.sleep(10)
+        async with world.collector(budget=StubbornBudget()) as collector:
+            await collector.add("scripted:BTC/USD@1m")
+            world.truth[world.minute] = 7
+            await world.next_minute(30)
+            assert [7] == [int(candle.close) for candle in await world.stored()]
+            ends_s = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - ends_s < 10
+        assert {asyncio.current_task()} == asyncio.all_tasks()
+
+    run_virtual(main())
