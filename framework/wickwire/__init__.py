@@ -7,8 +7,8 @@ adapter, at `hookimpl` and docs/hooks.md. A store of one's own needs `Store`, `C
 `changed_holes`, `other_world` and `shown_store`, to forget `Forgotten`, `first_kept`, `once_forgotten`,
 `reconciled` and `FORGET_ROWS`, and nobody else does: docs/stores.md; one that keeps trades too, `TradeStore`,
 `TradeBatch`, `Stretch`, `StoredTrade`, `joined_stretches` and `remembered_stretches`; one that writes candles
-out, `LineStore`, `LINE` and `line_of`. A sink needs `Sink` or `QuoteSink`, `SinkError` and
-`Poisoned`: docs/sinks.md. A shared budget needs `SharedBudget`, `Report`, `Ruling`, `Claim`, `Spent`, `Hint`,
+out, `LineStore`, `LINE` and `line_of`. A sink needs `Sink` or `QuoteSink`, `SinkError`, `Poisoned` and
+`Lost`: docs/sinks.md. A shared budget needs `SharedBudget`, `Report`, `Ruling`, `Claim`, `Spent`, `Hint`,
 `LEASE_S`, `SILENT_S` and `BudgetError`: docs/hooks.md. `Session` is a kind of grid, as `Utc`, `Zone` and
 `Unknown` are.
 """
@@ -97,7 +97,7 @@ from wickwire.model import (
     parse_instant,
     when,
 )
-from wickwire.sink import Cursor, Follower, Parked, Poisoned, QuoteSink, Sink
+from wickwire.sink import Cursor, Follower, Lost, Parked, Poisoned, QuoteSink, Sink
 from wickwire.store import (
     REAL,
     TAIL,
@@ -264,6 +264,7 @@ __all__ = [
     "LineStore",
     "Listener",
     "Loaded",
+    "Lost",
     "MemoryStore",
     "News",
     "OhlcvQuery",

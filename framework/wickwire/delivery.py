@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Sequence
 from typing import Final
@@ -20,7 +21,7 @@ from wickwire.errors import SinkError, StoreError
 from wickwire.model import Series, SeriesCandle
 from wickwire.news import CandleParked, SinkChanged, Tell
 from wickwire.retry import Backoff, Retries
-from wickwire.sink import Cursor, Parked, Poisoned
+from wickwire.sink import Cursor, Lost, Parked, Poisoned
 from wickwire.sink_calls import SinkBug, SinkCalls, clean
 from wickwire.store import Store
 
@@ -37,6 +38,12 @@ KEPT_S: Final = 1.0
 STRANGERS_S: Final = 10.0
 """How often is looked what other processes have committed to the same store, where nothing else wakes it."""
 
+AGAIN_ROWS: Final = 100_000
+"""So many are put again within seconds, and are more than a day of fifty series of minutes."""
+
+AGAIN_S: Final = 600.0
+"""How often that is done at most: one that forgets all the time would be given the same for ever."""
+
 SOUGHT_ROWS: Final = 5_000
 """So many are read at once to find a candle of another series, which tells whether the sink works."""
 
@@ -49,6 +56,7 @@ class Delivery:
         cursor: Up to where everything was put, and what was parked.
         delivered: How many candles it took since the start, repeats included.
         trouble: What it said last, while it takes nothing; empty when it works.
+        again_rows: How many of the newest commits are put again at most where it has lost them.
     """
 
     def __init__(self, calls: SinkCalls, store: Store, clock: Clock, rng: random.Random, tell: Tell) -> None:
@@ -57,6 +65,7 @@ class Delivery:
         self.cursor = Cursor(seq=0)
         self.delivered = 0
         self.trouble = ""
+        self.again_rows = AGAIN_ROWS
         self._calls = calls
         self._store = store
         self._clock = clock
@@ -69,6 +78,7 @@ class Delivery:
         self._kept = self.cursor
         self._kept_s = 0.0
         self._bug = ""
+        self._goes_back_s = -math.inf
         self._sought: tuple[frozenset[Series], int] = frozenset(), 0
 
     # ------------------------------------------------------------------------------------------ what is so
@@ -148,6 +158,9 @@ class Delivery:
                     await self._put(rows)
                 if not rows and last_seq > self.cursor.seq:  # what was there is gone, by retention
                     self._move(last_seq)
+            except Lost as exc:
+                self._go_back(exc)
+                continue
             except (SinkError, StoreError) as exc:
                 self._fails(str(exc))
                 await asyncio.sleep(self._retries.failed(exc))
@@ -169,6 +182,18 @@ class Delivery:
             self._sought = frozenset(), 0
         self._see(last_seq)
         return last_seq
+
+    def _go_back(self, lost: Lost) -> None:
+        """Put again what the sink has lost; of what it loses again and again only what comes is put."""
+        now_s, before = loop_s(), self.cursor.seq
+        if now_s < self._goes_back_s:
+            return
+        seq = min(before, max(lost.seq, before - self.again_rows, 0))
+        self.cursor, self._goes_back_s = attrs.evolve(self.cursor, seq=seq), now_s + AGAIN_S
+        self._idle.clear()
+        self._see(self._last_seq)
+        said = {"sink": self.name, "before": str(before), "seq": str(seq), "why": clean(str(lost))}
+        log.warning("sink lost candles, they are put again", extra=said)
 
     async def _rest(self) -> None:
         """Wait until something was committed, or may have been, or the cursor is to be kept."""

@@ -17,7 +17,7 @@ from wickwire.model import Quote, Series, SeriesCandle
 if TYPE_CHECKING:
     from wickwire.store import Store
 
-__all__ = ["MOST_PARKED", "Cursor", "Follower", "Parked", "Poisoned", "QuoteSink", "Sink"]
+__all__ = ["MOST_PARKED", "Cursor", "Follower", "Lost", "Parked", "Poisoned", "QuoteSink", "Sink"]
 
 MOST_PARKED: Final = 100
 """So many refused candles are remembered one by one; a sink that never takes a series refuses without end."""
@@ -74,6 +74,19 @@ class Poisoned(SinkError):
         self.seq = seq
 
 
+class Lost(SinkError):
+    """A sink does not hold any more what it took, as a server that was restarted without it: it is put again.
+
+    Attributes:
+        seq: Up to here it holds everything, as far as it can tell.
+    """
+
+    def __init__(self, message: str, *, seq: int) -> None:
+        """Keep *seq* beside the message."""
+        super().__init__(message)
+        self.seq = seq
+
+
 class Sink(Protocol):
     """Where committed candles go. `put` is never called twice at once.
 
@@ -104,6 +117,7 @@ class Sink(Protocol):
 
         Raises:
             SinkError: None of them may be counted on: the same are put again later.
+            Lost: What was put before cannot be counted on either, and is put again, as far as it goes.
             Poisoned: The one named will never be taken; the others are put again, without it.
         """
         ...

@@ -20,10 +20,12 @@ return redis.status_reply('OK')
 
 TAKE_CANDLES: Final = """\
 -- KEYS: recent, latest, stream
--- ARGV: window in ms, how long to keep in ms, policy of XADD or '', its bound,
+-- ARGV: window in ms, how long to keep in ms, policy of XADD or '', its bound, the seq taken last or 0,
 --       then for each candle: seq, open_ns, revision, open in ms, whether it may be recent, its row
+-- answers OK, or LOST and up to which seq the stream has been kept; then nothing was taken
 local recent, latest, stream = KEYS[1], KEYS[2], KEYS[3]
 local window, keep, policy, bound = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+local before = tonumber(ARGV[5])
 
 local function revision_of(row)
   local decode = string.byte(row) == 123 and cjson.decode or cmsgpack.unpack
@@ -48,7 +50,9 @@ local function holds(id, open_ns, revision)
 end
 
 local function last_id()
-  local facts = redis.call('XINFO', 'STREAM', stream)
+  local facts = redis.pcall('XINFO', 'STREAM', stream)
+  if facts.err and string.find(facts.err, 'no such key', 1, true) then return '0', '0' end
+  if facts.err then facts = redis.call('XINFO', 'STREAM', stream) end
   for i = 1, #facts, 2 do
     if facts[i] == 'last-generated-id' then return string.match(facts[i + 1], '(%d+)-(%d+)') end
   end
@@ -72,7 +76,12 @@ local function append(seq, open_ns, revision, row)
   if type(added) == 'table' then return added end
 end
 
-for i = 5, #ARGV, 6 do
+if policy ~= '' and before > 0 then  -- a server may have gone back to an older copy
+  local held = last_id()
+  if tonumber(held) < before then return redis.status_reply('LOST ' .. held) end
+end
+
+for i = 6, #ARGV, 6 do
   local seq, open_ns, revision, open_ms, hot, row = unpack(ARGV, i, i + 5)
   if hot == '1' then remember(open_ms, revision, row) end
   if policy ~= '' then

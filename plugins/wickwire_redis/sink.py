@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 from redis.exceptions import NoScriptError
 
-from wickwire import Clock, Poisoned, Quote, Series, SeriesCandle, SinkError, SystemClock
+from wickwire import Clock, Lost, Poisoned, Quote, Series, SeriesCandle, SinkError, SystemClock
 from wickwire_redis.address import Address
 from wickwire_redis.driver import (
     ERRORS,
@@ -86,6 +86,7 @@ class RedisSink:
         self._candle_script = self._quote_script = ""
         self._received: dict[Series, tuple[Quote, int]] = {}
         self._left_out: set[Series] = set()
+        self._taken: dict[Series, int] = {}
 
     def __repr__(self) -> str:
         """Show the address without its secrets."""
@@ -117,6 +118,7 @@ class RedisSink:
 
         Raises:
             SinkError: Some of them may not be there.
+            Lost: The server does not hold any more what it took; nothing was added to what it lost.
             Poisoned: One of them has no place in Redis, or a key of its series is somebody else's.
         """
         shares = self._shares(candles)
@@ -124,9 +126,10 @@ class RedisSink:
             client = await self._ready("put candles")
             for batch in _batches(shares):
                 try:
-                    await self._with_scripts(client, partial(self._calls, batch))
+                    replies = await self._with_scripts(client, partial(self._calls, batch))
                 except _ForeignKeyError as exc:
                     raise self._poisoned(batch[exc.number - 1].candles[0], str(exc)) from exc
+                self._note(batch, replies)
         except ERRORS as exc:
             raise explained(self._address.shown, "put candles", exc) from exc
 
@@ -149,6 +152,27 @@ class RedisSink:
         self._received = {}
 
     # --------------------------------------------------------------------------------------------- candles
+
+    def _note(self, batch: Sequence[_Share], replies: Sequence[Any]) -> None:
+        """Remember what the server took of *batch*.
+
+        Raises:
+            Lost: It does not hold any more what it took before.
+        """
+        added, *taken = replies
+        held = [int(reply.split()[1]) for reply in taken if reply.startswith(b"LOST ")]
+        if self._address.trim is None and added and all(one.series in self._taken for one in batch):
+            held.append(0)  # without streams there is nothing to see it by but the list of all series
+        if held:
+            self._taken.clear()
+            raise Lost(
+                f"sink {self._address.shown!r}: the server has lost candles that it took: it was restarted "
+                "without them, flushed, or went back to an older copy; see its `save` and `appendonly`",
+                seq=min(held),
+            )
+        for share in batch:
+            last_seq = max(one.seq for one in share.candles)
+            self._taken[share.series] = max(last_seq, self._taken.get(share.series, 0))
 
     def _shares(self, candles: Sequence[SeriesCandle]) -> list[_Share]:
         """Return what the script is to be called with, in order for each series."""
@@ -193,6 +217,7 @@ class RedisSink:
             *(keys.recent(share.series), keys.latest(share.series), keys.stream(share.series)),
             *(self._address.window_s * 1_000, self._address.keep_s * 1_000),
             *(("", 0) if trim is None else (trim.by.value, trim.bound)),
+            self._taken.get(share.series, 0),
             *share.arguments,
         )
 
@@ -267,16 +292,16 @@ class RedisSink:
         loaded = await within(self._address, lambda: client.execute_command("SCRIPT", "LOAD", script))
         return loaded.decode() if isinstance(loaded, bytes) else str(loaded)
 
-    async def _with_scripts(self, client: Client, commands: Callable[[], Sequence[Command]]) -> None:
-        """Do *commands*, again where the server has started anew or somebody flushed it: they may be."""
+    async def _with_scripts(self, client: Client, commands: Callable[[], Sequence[Command]]) -> Sequence[Any]:
+        """Do *commands*, again where the server lost the scripts: they may be. Return the replies."""
         try:
-            await self._run(client, commands())
+            return await self._run(client, commands())
         except NoScriptError:
             await self._load(client)
-            await self._run(client, commands())
+            return await self._run(client, commands())
 
-    async def _run(self, client: Client, commands: Sequence[Command]) -> None:
-        """Do *commands* in one pipeline; raise the first error.
+    async def _run(self, client: Client, commands: Sequence[Command]) -> Sequence[Any]:
+        """Do *commands* in one pipeline and return the replies; raise the first error.
 
         Raises:
             _ForeignKeyError: There is no other, and it concerns one series.
@@ -284,7 +309,7 @@ class RedisSink:
         pipeline = client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
-        replies = await within(self._address, lambda: pipeline.execute(raise_on_error=False))
+        replies: list[Any] = await within(self._address, lambda: pipeline.execute(raise_on_error=False))
         foreign: _ForeignKeyError | None = None
         for number, (command, reply) in enumerate(zip(commands, replies, strict=True)):
             if isinstance(reply, Exception):
@@ -295,6 +320,7 @@ class RedisSink:
                 foreign = foreign or _ForeignKeyError(number, reason(reply))
         if foreign is not None:
             raise foreign
+        return replies
 
 
 def _keys_of(command: Command) -> str:

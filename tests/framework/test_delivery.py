@@ -23,6 +23,7 @@ from wickwire import (
     Closing,
     Cursor,
     Evidence,
+    Lost,
     Poisoned,
     Rung,
     Series,
@@ -31,7 +32,7 @@ from wickwire import (
     StoreError,
     Timeframe,
 )
-from wickwire.delivery import KEPT_S, PAGE_ROWS, SOUGHT_ROWS, STRANGERS_S, Delivery
+from wickwire.delivery import AGAIN_S, KEPT_S, PAGE_ROWS, SOUGHT_ROWS, STRANGERS_S, Delivery
 from wickwire.news import CandleParked, News, SinkChanged
 from wickwire.simulate.loops import run_virtual, running_clock
 from wickwire.sink import MOST_PARKED
@@ -442,6 +443,61 @@ def test_a_sink_that_names_what_was_not_put_is_merely_away() -> None:
         assert () == life.delivery.cursor.parked
 
     lives(test, Confused())
+
+
+def test_what_a_sink_has_lost_is_put_again_in_order_and_its_place_goes_back() -> None:
+    async def test(life: Life) -> None:
+        await life.commit(closes(range(20)))
+        await life.delivery.drained()
+        del life.sink.got[5:]
+        life.sink.raises = Lost("restarted", seq=5)
+        await life.commit(closes([20]))
+        await asyncio.sleep(0.0015)
+        life.sink.raises = None
+        await life.delivery.drained()
+        assert [*range(1, 22)] == [one.seq for one in life.sink.got]
+        assert "" == life.delivery.trouble
+
+    lives(test)
+
+
+def test_a_sink_that_loses_again_and_again_is_given_what_comes_and_no_more() -> None:
+    class Leaking(Shelf):
+        """It has lost everything whenever something is put, and takes it at the second attempt."""
+
+        tries = 0
+
+        async def put(self, candles: Sequence[SeriesCandle]) -> None:
+            self.tries += 1
+            if self.tries % 2:
+                raise Lost("evicted", seq=0)
+            await super().put(candles)
+
+    async def test(life: Life) -> None:
+        for minute in range(20):
+            await life.commit(closes([minute]))
+            await asyncio.sleep(AGAIN_S / 10)
+        await life.delivery.drained()
+
+    got = [one.seq for one in lives(test, Leaking()).sink.got]
+    assert {*range(1, 21)} == {*got}
+    assert len(got) <= 20 + 1 + 10, "from the beginning twice"
+
+
+def test_of_what_a_sink_has_lost_no_more_is_put_again_than_it_can_catch_up_with() -> None:
+    async def test(life: Life) -> None:
+        life.delivery.again_rows = 7
+        await life.commit(closes(range(20)))
+        await life.delivery.drained()
+        life.sink.got.clear()
+        life.sink.raises = Lost("flushed", seq=0)
+        await life.commit(closes([20]))
+        await asyncio.sleep(0.0015)
+        life.sink.raises = None
+        await life.delivery.drained()
+        assert [*range(14, 22)] == [one.seq for one in life.sink.got]
+
+    lives(test)
 
 
 def test_what_others_commit_to_the_same_store_is_put_too() -> None:

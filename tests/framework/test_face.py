@@ -59,7 +59,7 @@ STORE_AUTHORS = named("""
 """)
 
 LINE_WRITERS = named("LINE LineStore line_of")
-SINK_AUTHORS = named("Follower Poisoned QuoteSink Sink")
+SINK_AUTHORS = named("Follower Lost Poisoned QuoteSink Sink")
 BUDGET_AUTHORS = named("Claim Hint LEASE_S Report Ruling SILENT_S SharedBudget Spent")
 
 

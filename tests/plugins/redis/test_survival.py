@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import attrs
 import pytest
 
 from tests.plugins.proxy import proxied
+from tests.plugins.redis.layers import ETH, at, change
 from tests.plugins.redis.server import Server, new_server
 from tests.plugins.redis.sinks import (
     BTC,
@@ -25,7 +26,9 @@ from tests.plugins.redis.sinks import (
     seqs,
     stranger,
 )
-from wickwire import Poisoned, SeriesCandle, SinkError
+from wickwire import Lost, MemoryStore, Poisoned, SeriesCandle, SinkError, SystemClock
+from wickwire.delivery import Delivery
+from wickwire.sink_calls import SinkCalls
 from wickwire_redis import HotCandles, RedisSink
 
 STREAM = "candle:{kraken:BTC/USD@1m}:stream"
@@ -92,21 +95,74 @@ def test_a_server_that_is_killed_under_puts_has_every_acknowledged_candle_once()
     assert failed
 
 
-def test_a_server_that_forgot_everything_is_filled_again_and_its_script_too():
-    """The script was forgotten with the rest: that is no failure."""
-    with running() as server:
-
-        async def main() -> list[int]:
+def test_a_server_that_forgot_its_script_is_given_it_again():
+    async def main() -> list[int]:
+        with running() as server:
             async with opened(server.url) as sink, stranger(server.url) as redis:
-                await sink.put([candle(0, 1)])
-                await redis.flushall()
-                await redis.script_flush()
-                await sink.put([candle(1, 2)])
-                await redis.script_flush()
-                await sink.put([candle(2, 3)])
+                for number in range(1, 4):
+                    await sink.put([candle(number, number)])
+                    await redis.script_flush()
                 return seqs(await redis.xrange(STREAM))
 
-        assert asyncio.run(main()) == [2, 3]
+    assert asyncio.run(main()) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("options", ["", "?stream=off"])
+def test_a_server_that_forgot_everything_says_so_before_anything_is_added(options):
+    """Who deletes a stream by hand gets it back, too: nothing tells the two apart."""
+
+    async def main() -> None:
+        with running() as server:
+            async with opened(server.url + options) as sink, stranger(server.url) as redis:
+                await sink.put([candle(0, 1), candle(0, 2, series=ETH)])
+                await redis.flushall()
+                with pytest.raises(Lost, match="the server has lost candles that it took") as caught:
+                    await sink.put([candle(1, 3)])
+                assert 0 == caught.value.seq
+                await sink.put([candle(0, 1), candle(0, 2, series=ETH), candle(1, 3)])
+                assert await redis.zcard(RECENT) == 2
+                if not options:
+                    assert seqs(await redis.xrange(STREAM)) == [1, 3]
+
+    asyncio.run(main())
+
+
+def test_a_server_that_went_back_to_an_older_copy_is_given_what_it_lost_in_order():
+    """As a sink is fed: the store knows what lies between, and nothing is there twice or missing."""
+
+    async def main() -> None:
+        with running(save="3600 1") as server:
+            store, clock = MemoryStore(), SystemClock()
+            await store.open()
+            async with opened(server.url) as sink, asyncio.TaskGroup() as tasks:
+                calls = SinkCalls("redis", sink)
+                delivery = Delivery(calls, store, clock, random.Random(1), lambda _: None)
+                await delivery.open(0)
+                feeding = tasks.create_task(delivery.run())
+
+                async def commit(*minutes: int) -> None:
+                    changes = [change(BTC, minutes), change(ETH, minutes)]
+                    delivery.committed(await store.commit(changes))
+                    while delivery.lag:  # noqa: ASYNC110 - nobody tells, as it is away in between
+                        await asyncio.sleep(0.02)
+
+                await commit(1, 2)
+                with server.admin() as admin:
+                    admin.save()
+                await commit(3)
+                await commit(4)
+                server.kill()
+                server.start()
+                await commit(5)
+                async with stranger(server.url) as redis, HotCandles(server.url) as hot:
+                    for series in (BTC, ETH):
+                        stored = await store.candles(series, 0, at(99), limit=99)
+                        entries = seqs(await redis.xrange(f"candle:{{{series}}}:stream"))
+                        assert [one.seq for one in stored] == entries
+                        assert stored == await hot.range(series, 0, at(99))
+                feeding.cancel()
+
+    asyncio.run(main())
 
 
 def test_a_lost_answer_is_no_second_entry():
@@ -326,19 +382,19 @@ def test_a_server_that_cannot_save_says_so():
 def test_a_key_of_somebody_else_is_left_alone_and_named_and_stops_its_series_alone(key):
     """Whoever holds the list of all series holds up all of them."""
     url = fresh_url()
-    place, eth = f"{prefix_of(url)}{key}", attrs.evolve(BTC, symbol="ETH/USD")
+    place = f"{prefix_of(url)}{key}"
     error = SinkError if key == "candle:series" else Poisoned
 
     async def main() -> Any:
         async with opened(url) as sink, stranger() as redis, HotCandles(url) as hot:
             await redis.set(place, "mine", ex=60)
             with pytest.raises(error, match=r"choose a \?prefix= of our own") as caught:
-                await sink.put([candle(0, 1), candle(1, 2), candle(0, 3, series=eth)])
+                await sink.put([candle(0, 1), candle(1, 2), candle(0, 3, series=ETH)])
             assert key in str(caught.value)
             if isinstance(caught.value, Poisoned):
                 assert "cannot put the candle 1 of kraken:BTC/USD@1m" in str(caught.value)
                 assert 1 == caught.value.seq
-                latest = await hot.latest(eth)
+                latest = await hot.latest(ETH)
                 assert latest is not None
                 assert 3 == latest.seq
             kept = await redis.get(place)
