@@ -41,8 +41,8 @@ STRANGERS_S: Final = 10.0
 AGAIN_ROWS: Final = 100_000
 """So many are put again within seconds, and are more than a day of fifty series of minutes."""
 
-AGAIN_S: Final = 600.0
-"""How often that is done at most: one that forgets all the time would be given the same for ever."""
+STEADY_S: Final = 600.0
+"""A sink that loses candles a second time within this is one that does not work, and is waited for."""
 
 SOUGHT_ROWS: Final = 5_000
 """So many are read at once to find a candle of another series, which tells whether the sink works."""
@@ -78,7 +78,8 @@ class Delivery:
         self._kept = self.cursor
         self._kept_s = 0.0
         self._bug = ""
-        self._goes_back_s = -math.inf
+        self._losses = Retries(Backoff(first_s=0.5, cap_s=60.0), rng)
+        self._steady_s = -math.inf
         self._sought: tuple[frozenset[Series], int] = frozenset(), 0
 
     # ------------------------------------------------------------------------------------------ what is so
@@ -159,7 +160,7 @@ class Delivery:
                 if not rows and last_seq > self.cursor.seq:  # what was there is gone, by retention
                     self._move(last_seq)
             except Lost as exc:
-                self._go_back(exc)
+                await self._go_back(exc)
                 continue
             except (SinkError, StoreError) as exc:
                 self._fails(str(exc))
@@ -183,17 +184,21 @@ class Delivery:
         self._see(last_seq)
         return last_seq
 
-    def _go_back(self, lost: Lost) -> None:
-        """Put again what the sink has lost; of what it loses again and again only what comes is put."""
+    async def _go_back(self, lost: Lost) -> None:
+        """Put again what the sink has lost; one that loses it again and again is given time."""
         now_s, before = loop_s(), self.cursor.seq
-        if now_s < self._goes_back_s:
-            return
         seq = min(before, max(lost.seq, before - self.again_rows, 0))
-        self.cursor, self._goes_back_s = attrs.evolve(self.cursor, seq=seq), now_s + AGAIN_S
+        self.cursor = attrs.evolve(self.cursor, seq=seq)
         self._idle.clear()
         self._see(self._last_seq)
         said = {"sink": self.name, "before": str(before), "seq": str(seq), "why": clean(str(lost))}
         log.warning("sink lost candles, they are put again", extra=said)
+        is_first, self._steady_s = now_s >= self._steady_s, now_s + STEADY_S
+        if is_first:
+            self._losses.succeeded()
+        else:
+            self._fails(str(lost))
+            await asyncio.sleep(self._losses.failed(lost))
 
     async def _rest(self) -> None:
         """Wait until something was committed, or may have been, or the cursor is to be kept."""

@@ -14,7 +14,12 @@ from wickwire_redis.keys import Keys
 
 __all__ = ["NOBODY", "OLDEST_SERVER", "look", "look_at"]
 
-_UNANSWERED: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse)
+_UNANSWERED: Final = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.InvalidResponse,
+    TimeoutError,
+)
 
 Command = tuple[str | int, ...]
 
@@ -41,12 +46,7 @@ async def look_at(client: Client, address: Address, wanted: Sequence[Command]) -
     """
     try:
         await within(address, lambda: _looked_at(client, wanted))
-    except (
-        exceptions.ConnectionError,
-        exceptions.TimeoutError,
-        exceptions.InvalidResponse,
-        TimeoutError,
-    ) as exc:
+    except _UNANSWERED as exc:
         if not lasts(exc):
             await refuse_other_speech(address)
         raise

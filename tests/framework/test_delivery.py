@@ -32,7 +32,7 @@ from wickwire import (
     StoreError,
     Timeframe,
 )
-from wickwire.delivery import AGAIN_S, KEPT_S, PAGE_ROWS, SOUGHT_ROWS, STRANGERS_S, Delivery
+from wickwire.delivery import KEPT_S, PAGE_ROWS, SOUGHT_ROWS, STRANGERS_S, Delivery
 from wickwire.news import CandleParked, News, SinkChanged
 from wickwire.simulate.loops import run_virtual, running_clock
 from wickwire.sink import MOST_PARKED
@@ -461,27 +461,41 @@ def test_what_a_sink_has_lost_is_put_again_in_order_and_its_place_goes_back() ->
     lives(test)
 
 
-def test_a_sink_that_loses_again_and_again_is_given_what_comes_and_no_more() -> None:
+def test_a_sink_that_loses_everything_is_filled_up_and_one_that_goes_on_so_is_waited_for() -> None:
     class Leaking(Shelf):
-        """It has lost everything whenever something is put, and takes it at the second attempt."""
+        """It notices that it has lost everything when something is put, as long as it *leaks*."""
 
+        leaks = 0
         tries = 0
 
         async def put(self, candles: Sequence[SeriesCandle]) -> None:
             self.tries += 1
-            if self.tries % 2:
+            if self.leaks:
+                self.leaks -= 1
+                self.got.clear()
                 raise Lost("evicted", seq=0)
             await super().put(candles)
 
-    async def test(life: Life) -> None:
-        for minute in range(20):
-            await life.commit(closes([minute]))
-            await asyncio.sleep(AGAIN_S / 10)
-        await life.delivery.drained()
+    sink = Leaking()
 
-    got = [one.seq for one in lives(test, Leaking()).sink.got]
-    assert {*range(1, 21)} == {*got}
-    assert len(got) <= 20 + 1 + 10, "from the beginning twice"
+    async def test(life: Life) -> None:
+        for price, leaks in enumerate((1, 1, 10**9), 1):
+            sink.leaks = leaks
+            await life.commit(closes(range(20), price=price))
+            await asyncio.sleep(60)
+            if leaks == 1:
+                assert not sink.leaks
+                assert [*await life.store.committed(0, limit=99)] == sink.got
+                assert "" == life.delivery.trouble
+        assert "evicted" == life.delivery.trouble
+        sink.tries = 0
+        await asyncio.sleep(3_600)
+        assert sink.tries <= 120
+        sink.leaks = 0
+        await asyncio.sleep(60)
+        assert [*await life.store.committed(0, limit=99)] == sink.got
+
+    lives(test, sink)
 
 
 def test_of_what_a_sink_has_lost_no_more_is_put_again_than_it_can_catch_up_with() -> None:
