@@ -225,7 +225,7 @@ async def _speaks_tls(address: Address) -> bool:
             address.host, address.port, ssl=context, ssl_handshake_timeout=PROBE_S
         )
     except ssl.SSLError as exc:  # a certificate or an alert is an answer, too
-        return isinstance(exc, ssl.SSLCertVerificationError) or "ALERT" in exc.reason
+        return isinstance(exc, ssl.SSLCertVerificationError) or "ALERT" in (exc.reason or "")
     except OSError:
         return False
     writer.transport.abort()
