@@ -176,6 +176,7 @@ if TYPE_CHECKING:
     from wickwire.shared import LEASE_S, SILENT_S, Claim, Hint, Report, Ruling, SharedBudget, Spent
     from wickwire.tape import rebuilt
     from wickwire.transport import Stream, Transport
+    from wickwire.walk import PastCandles, PastTrades
     from wickwire.watchdog import Hold, HungHook, Watchdog
 
 __all__ = [
@@ -271,6 +272,8 @@ __all__ = [
     "OhlcvSupport",
     "Page",
     "Parked",
+    "PastCandles",
+    "PastTrades",
     "PauseChanged",
     "Plan",
     "PlanError",
@@ -453,6 +456,8 @@ _LATE = {
     "Spent": "wickwire.shared",
     "Stream": "wickwire.transport",
     "Transport": "wickwire.transport",
+    "PastCandles": "wickwire.walk",
+    "PastTrades": "wickwire.walk",
     "Hold": "wickwire.watchdog",
     "HungHook": "wickwire.watchdog",
     "Watchdog": "wickwire.watchdog",

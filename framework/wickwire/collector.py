@@ -144,9 +144,8 @@ class Collector(Outlet):
             deliveries=deliveries,
             newsroom=newsroom,
         )
-        super().__init__(life, roster, venues, audience, newsroom, rng)
+        super().__init__(life, roster, venues, audience, newsroom, rng, clock)
         self._registry = registry
-        self._clock = clock
         self._watchdog = watchdog
         self._deliveries = deliveries
 

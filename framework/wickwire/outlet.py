@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Container, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Sequence
+from datetime import datetime
 
 from wickwire.audience import Audience, EventListener, EventReader, Listener
+from wickwire.budget import Priority
+from wickwire.clock import Clock
 from wickwire.fanout import AnyFeedReader, CandleReader, FeedReader
+from wickwire.instants import LAST_NS, instant_of
 from wickwire.lifetime import Lifetime
 from wickwire.model import Feed, Quote, Series, Trade
 from wickwire.news import Switch
@@ -14,6 +18,7 @@ from wickwire.newsroom import Newsroom
 from wickwire.queues import BOUND, Policy
 from wickwire.roster import Roster
 from wickwire.venues import Venues
+from wickwire.walk import PastCandles, PastTrades
 
 __all__ = ["Outlet"]
 
@@ -29,6 +34,7 @@ class Outlet:
         audience: Audience,
         newsroom: Newsroom,
         rng: random.Random,
+        clock: Clock,
     ) -> None:
         """Begin with nobody who listens.
 
@@ -39,6 +45,7 @@ class Outlet:
             audience: Who listens.
             newsroom: Woken when somebody wants to know what happens.
             rng: Where jitter comes from.
+            clock: What stamps.
         """
         self._life = life
         self._roster = roster
@@ -46,6 +53,7 @@ class Outlet:
         self._audience = audience
         self._newsroom = newsroom
         self._rng = rng
+        self._clock = clock
 
     def candles(
         self,
@@ -161,6 +169,61 @@ class Outlet:
     def listener_errors(self) -> int:
         """How often a function that was given to `on_candle`, `on_event` or `on_switch` raised."""
         return self._audience.errors
+
+    def walk(
+        self,
+        series: str | Series,
+        since: str | datetime | int,
+        until: str | datetime | int | None = None,
+        *,
+        urgent: bool = False,
+    ) -> AsyncGenerator[PastCandles]:
+        """Return pages of the past straight from the venue, oldest first; nothing of it is stored.
+
+        Unlike `history` it begins with the oldest page at once, whatever lies between that and the present,
+        and shows the forming candle too, where it comes so far. While the venue is away it waits: best put it
+        under `asyncio.timeout`.
+
+        Args:
+            series: A candle series, collected or not.
+            since: Candles that open from here on.
+            until: And before this; the present where it is None.
+            urgent: Ask before what heals holes, as for what just ended.
+
+        Raises:
+            UsageError: *since* or *until* is not an instant, *series* carries no candles, or the collector
+                is not running.
+            PlanError: The venue serves no history for it.
+            VenueError: From the iterator: the venue refuses, and asking again will not help.
+        """
+        name = self._roster.candles_of(series)
+        self._life.check_running()
+        since_ns, until_ns = self._span(since, until)
+        walk = self._roster.walk(name, self._child_rng(), Priority.LIVE if urgent else Priority.BACKFILL)
+        return walk.pages(since_ns, until_ns)
+
+    def walk_trades(
+        self,
+        series: str | Series,
+        since: str | datetime | int,
+        until: str | datetime | int | None = None,
+    ) -> AsyncGenerator[PastTrades]:
+        """Return pages of trades of the past straight from the venue, oldest first; as `walk`.
+
+        Raises:
+            UsageError: *since* or *until* is not an instant, *series* carries no trades, or the collector
+                is not running.
+            PlanError: The venue serves no trades of the past.
+            VenueError: From the iterator: the venue refuses, and asking again will not help.
+        """
+        name = self._roster.feed_of(series, Feed.TRADES)
+        self._life.check_running()
+        since_ns, until_ns = self._span(since, until)
+        return self._roster.walk_trades(name, self._child_rng()).pages(since_ns, until_ns)
+
+    def _span(self, since: str | datetime | int, until: str | datetime | int | None) -> tuple[int, int]:
+        now_ns = self._clock.now_ns()
+        return instant_of(since, now_ns), LAST_NS if until is None else instant_of(until, now_ns)
 
     def trades(
         self,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -15,12 +16,14 @@ import attrs
 
 from wickwire.audience import Audience
 from wickwire.buckets import Buckets
+from wickwire.budget import Priority
 from wickwire.calendars import Calendar, Calendars
 from wickwire.clock import Clock
 from wickwire.closer import Closer
 from wickwire.description import Account
 from wickwire.errors import PlanError, PluginError, StoreError, UsageError, WickwireError
 from wickwire.fallback import FallBack, RestRoom, fall_back
+from wickwire.folding import Fold, SeriesHistory
 from wickwire.forgetting import first_kept
 from wickwire.hot import HotMemory
 from wickwire.ledger import Ledger
@@ -31,6 +34,7 @@ from wickwire.registry import Registry
 from wickwire.retention import Retention
 from wickwire.store import Loaded, Store
 from wickwire.venues import NOT_RUNNING, Venues
+from wickwire.walk import CandleWalk, TradeWalk, trade_page
 from wickwire.writer import Writer
 
 __all__ = ["DRAIN_S", "Roster"]
@@ -151,6 +155,44 @@ class Roster:
         account = self._accounts.get(series.venue, Account())
         pins = {} if pin is None else {series: pin}
         return self._places.place(series, adapter, account, pins, past_only=past_only, priority=priority)
+
+    # ------------------------------------------------------------------------------------------- the past
+
+    def walk(self, name: Series, rng: random.Random, priority: Priority) -> CandleWalk:
+        """Return a walk through the venue's history of a candle series, which is not collected for that.
+
+        Raises:
+            UsageError: Nothing runs.
+            PlanError: The venue serves no history for it.
+        """
+        [plan] = self.planned([name])
+        support = plan.support
+        if support is None or plan.rung is Rung.REFUSE or not support.rest:
+            why = plan.why if plan.rung is Rung.REFUSE else "the venue serves no history for it"
+            raise PlanError(f"{name}: {why}")
+        venue = self._venues.of(plan.series)
+        fold = None if plan.folds is None else Fold(plan.folds, support.grid)
+        return CandleWalk(
+            series=plan.series,
+            support=support,
+            history=lambda asker: SeriesHistory(venue.history, asker, fold),
+            clock=self._clock,
+            rng=rng,
+            backoff=self._venues.backoff_of(name.venue),
+            priority=priority,
+        )
+
+    def walk_trades(self, name: Series, rng: random.Random) -> TradeWalk:
+        """Return a walk through the past of a trades series; raises as `walk`."""
+        venue = self._venues.of(name)
+        return TradeWalk(
+            series=name,
+            ask=trade_page(venue.history, venue.adapter, venue.account),
+            clock=self._clock,
+            rng=rng,
+            backoff=self._venues.backoff_of(name.venue),
+            priority=Priority.BACKFILL,
+        )
 
     # ---------------------------------------------------------------------------------------- come and leave
 
