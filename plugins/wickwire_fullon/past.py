@@ -1,0 +1,142 @@
+"""The past as fullon collectors ask for it: `limit` rows, oldest first, or all there is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from wickwire import SECOND_NS, Clock, Collector, Series, SeriesCandle, Trade, TransportError
+from wickwire_fullon.shapes import Row, placeholder, row_of, trade_row
+
+__all__ = ["Past"]
+
+LOOKS: Final = 8
+"""How often it is looked further back for the newest candles: with the last one more than a week of minutes,
+which is longer than any market is closed."""
+
+WIDER: Final = 4
+"""How much further back each time."""
+
+TOLD_S: Final = 2
+"""Trades of the last seconds are not told: a collector goes on a second after the last, whatever else was in
+the one before."""
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class Past:
+    """What a handler reads of the past.
+
+    Attributes:
+        collector: What asks the venue.
+        clock: What says which bucket runs.
+        patience_s: How long to wait for a venue that does not answer.
+        read_until_ns: By series: up to where the host has read closed candles.
+    """
+
+    collector: Collector
+    clock: Clock
+    patience_s: float
+    read_until_ns: dict[Series, int] = attrs.field(factory=dict)
+
+    async def candles(self, series: Series, since_ns: int, limit: int) -> list[Row]:
+        """Return the first *limit* closed candles from *since_ns* on, and fewer only where history ends.
+
+        Raises:
+            TransportError: The venue did not answer in time.
+            PlanError: It serves no history for the series.
+            VenueError: It refuses.
+        """
+        rows: list[SeriesCandle] = []
+        reached_ns = since_ns
+        async for page in self._patient(series, self.collector.walk(series, since_ns)):
+            rows += page.candles
+            reached_ns = page.until_ns
+            if len(rows) >= limit:
+                break
+        if len(rows) >= limit:
+            reached_ns = rows[limit - 1].close_ns
+        self.read_until_ns[series] = max(reached_ns, self.read_until_ns.get(series, 0))
+        return [row_of(row) for row in rows[:limit]]
+
+    async def newest(self, series: Series, limit: int) -> list[Row]:
+        """Return the newest *limit* rows, of which the last one is not closed and all others are.
+
+        Where nothing was traded in the running bucket yet, the last row is flat: collectors take the one
+        before it for the newest that is closed. Raises as `candles`.
+        """
+        size_ns = series.timeframe.nominal_ns
+        rows: list[SeriesCandle] = []
+        running: SeriesCandle | None = None
+        until_ns, span_ns = None, (limit + 1) * size_ns
+        since_ns = self.clock.now_ns() - span_ns
+        for _ in range(LOOKS):
+            older: list[SeriesCandle] = []
+            begins_ns = None
+            walk = self.collector.walk(series, since_ns, until_ns, urgent=True)
+            async for page in self._patient(series, walk):
+                older += page.candles
+                begins_ns = page.since_ns if begins_ns is None else begins_ns
+                running = page.forming if until_ns is None else running
+            rows = older + rows
+            begun = begins_ns is None or begins_ns > since_ns + size_ns  # history reaches no further back
+            if len(rows) >= max(limit - 1, 1) or begun:
+                break
+            span_ns *= WIDER
+            until_ns, since_ns = since_ns, since_ns - span_ns
+        told = [row_of(row) for row in rows]
+        if running is not None:
+            told.append(row_of(running))
+        elif rows:
+            told.append(placeholder(rows[-1], self.clock.now_ns()))
+        return told[-limit:]
+
+    async def trades(self, series: Series, since_ns: int, limit: int, symbol: str) -> list[dict[str, Any]]:
+        """Return the first *limit* trades from *since_ns* on, and all others of the second of the last one.
+
+        Raises:
+            TransportError: The venue did not answer in time.
+            PlanError: It serves no trades of the past.
+            VenueError: It refuses.
+        """
+        until_ns = (self.clock.now_ns() // SECOND_NS - TOLD_S) * SECOND_NS
+        if since_ns >= until_ns:
+            return []
+        found: list[Trade] = []
+        async for page in self._patient(series, self.collector.walk_trades(series, since_ns, until_ns)):
+            found += page.trades
+            if len(_whole_seconds(found, limit)) < len(found):
+                break
+        return [trade_row(trade, symbol) for trade in _whole_seconds(found, limit)]
+
+    async def _patient(self, series: Series, pages: AsyncGenerator[T]) -> AsyncGenerator[T]:
+        """Yield *pages*, as long as one comes in time."""
+        async with aclosing(pages):
+            while True:
+                try:
+                    async with asyncio.timeout(self.patience_s):
+                        page = await anext(pages)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError as exc:
+                    raise TransportError(
+                        f"{series}: history did not answer within {self.patience_s:g} s; "
+                        "it is asked again with the next call"
+                    ) from exc
+                yield page
+
+
+def _whole_seconds(trades: Sequence[Trade], limit: int) -> Sequence[Trade]:
+    """Return the first *limit* trades, and what follows in the second of the last of them."""
+    if len(trades) <= limit:
+        return trades
+    last = trades[limit - 1].time_ns // SECOND_NS
+    end = limit
+    while end < len(trades) and trades[end].time_ns // SECOND_NS == last:
+        end += 1
+    return trades[:end]

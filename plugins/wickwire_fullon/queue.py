@@ -1,0 +1,254 @@
+"""The object that collectors call `ExchangeQueue`: it makes handlers, keeps them, and ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+from wickwire import (
+    Account,
+    Clock,
+    Collector,
+    ConfigError,
+    Health,
+    MemoryStore,
+    Registry,
+    Retention,
+    SystemClock,
+    UsageError,
+    Watchdog,
+)
+from wickwire_fullon.exchanges import SYMBOLS, CredentialProvider, Exchange, account_of
+from wickwire_fullon.handler import FullonHandler
+from wickwire_fullon.life import Life
+from wickwire_fullon.settings import Settings
+from wickwire_fullon.shapes import FullonTick, FullonTrade
+
+__all__ = ["FullonQueue"]
+
+KEPT: Final = Retention(candles="2d")
+"""A host keeps candles itself; these are for what heals after an outage."""
+
+
+class FullonQueue:
+    """What a host puts in the place of `ExchangeQueue`. One is enough for a process; several do not meet.
+
+    ```python
+    ExchangeQueue = FullonQueue()
+    handler = await ExchangeQueue.get_websocket_handler(exchange)
+    ```
+
+    It starts with the first handler that is asked for. Connecting happens in the background, so a handler of
+    an exchange that is down is there at once, and joins when that is back. `shutdown_factory` ends all; so
+    does leaving `async with`, the end of the event loop's `asyncio.run`, or of the interpreter.
+    """
+
+    def __init__(
+        self,
+        *,
+        adapters: Registry | Mapping[str, object] | None = None,
+        streaming: Literal["auto", "native-only"] = "auto",
+        credentials: CredentialProvider | None = None,
+        trade_factory: Callable[[FullonTrade], Any] | None = None,
+        tick_factory: Callable[[FullonTick], Any] | None = None,
+        clock: Clock | None = None,
+        venues: Mapping[str, str] | None = None,
+        symbols: Mapping[str, Mapping[str, str]] | None = None,
+        needs_trades: Iterable[str] = (),
+        history_patience_s: float = 60.0,
+        order_patience_s: float = 600.0,
+        collector: Callable[..., Collector] = Collector,
+    ) -> None:
+        """Make a facade; nothing starts before a handler is asked for.
+
+        Args:
+            adapters: Where adapters are found: a Registry, or adapters by name; by default all installed.
+            streaming: "auto" polls behind `subscribe_ohlcv` where a venue streams no such candles.
+                "native-only" says so in every way a host looks for it, and leaves polling to the host.
+            credentials: Given the host's exchange object, returns `(key, secret)`, plain or async; `("", "")`
+                is public data only, as is None.
+            trade_factory: Makes the host's model of a trade of a `FullonTrade`, which it gets by default.
+            tick_factory: The same of a `FullonTick`.
+            clock: What stamps; by default the system's.
+            venues: The host's name of an exchange to that of the adapter, with the variant where one is
+                wanted, such as `{"alpaca_pro": "alpaca.sip"}`; by default the name in lower case.
+            symbols: By venue, symbols that the host calls otherwise, such as `{"yahoo": {"SPX": "^GSPC"}}`,
+                beside those that are known.
+            needs_trades: Names of exchanges of which the host makes candles itself, of trades.
+            history_patience_s: How long a reading of history waits for a venue that does not answer.
+            order_patience_s: How long a candle waits at most for older ones that are missing.
+            collector: Makes a `Collector` of keywords: `functools.partial(Collector, redirects=...)`.
+
+        Raises:
+            UsageError: There is no such *streaming*.
+        """
+        if streaming not in {"auto", "native-only"}:
+            raise UsageError(f'streaming is "auto" or "native-only", got {streaming!r:.40}')
+        self._registry = (
+            adapters
+            if isinstance(adapters, Registry)
+            else Registry(adapters=adapters, installed=adapters is None)
+        )
+        self._credentials = credentials
+        self._venues = dict(venues or {})
+        self._clock = clock or SystemClock()
+        self._make = collector
+        self._settings = Settings(
+            native_only=streaming == "native-only",
+            symbols={
+                venue: {**SYMBOLS.get(venue, {}), **(symbols or {}).get(venue, {})}
+                for venue in (*SYMBOLS, *(symbols or {}))
+            },
+            trades_first=frozenset(needs_trades),
+            trade_factory=trade_factory or _itself,
+            tick_factory=tick_factory or _itself,
+            history_patience_s=history_patience_s,
+            order_patience_s=order_patience_s,
+            clock=self._clock,
+        )
+        self._watchdog = Watchdog(self._registry)
+        self._life: Life | None = None
+        self._handlers: dict[Exchange, FullonHandler] = {}
+        atexit.register(_end_at_exit, weakref.ref(self))
+
+    # ------------------------------------------------------------------------------------------- lifetime
+
+    async def initialize_factory(self) -> None:
+        """Start, also after a shutdown; safe to repeat, and to leave out.
+
+        Raises:
+            UsageError: It runs on another event loop.
+        """
+        if self._life is not None and self._life.is_over:
+            self._life = None
+        self._alive()
+
+    async def shutdown_factory(self) -> None:
+        """End everything: when it returns, nothing is called back any more, and no task or socket is left.
+
+        A second call does nothing. Handlers that were given out raise from then on, and no new one is made
+        before `initialize_factory` is called. Called from within a callback, it returns at once, and the end
+        follows that callback's.
+        """
+        for handler in self._handlers.values():
+            handler.close()
+        if self._life is not None:
+            await self._life.stop()
+        self._handlers.clear()
+
+    shutdown_all = shutdown_factory
+
+    async def __aenter__(self) -> Self:
+        await self.initialize_factory()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.shutdown_factory()
+
+    def _alive(self) -> Life:
+        """Return the life of the running loop, begun if need be."""
+        loop = asyncio.get_running_loop()
+        life = self._life
+        if life is not None and life.loop is not loop:
+            if not life.is_over:
+                raise UsageError("this facade runs on another event loop; make one for each, or shut it down")
+            life = None
+        if life is None:
+            self._handlers.clear()
+            life = self._life = Life()
+        elif life.is_over:
+            raise UsageError("this facade is shut down; call initialize_factory() first")
+        return life
+
+    # ------------------------------------------------------------------------------------------- handlers
+
+    async def get_rest_handler(
+        self, exchange_obj: Any, credential_provider: CredentialProvider | None = None
+    ) -> FullonHandler:
+        """Return the handler of an exchange; the same as `get_websocket_handler`, which see."""
+        return await self._handler(exchange_obj, credential_provider)
+
+    async def get_websocket_handler(
+        self, exchange_obj: Any, credential_provider: CredentialProvider | None = None
+    ) -> FullonHandler:
+        """Return the handler of an exchange and account: the same one each time, whoever asks, and at once.
+
+        Args:
+            exchange_obj: Of which `cat_exchange.name` is read, and `ex_id` and `test` where they are there.
+            credential_provider: Used in place of the facade's own, where the handler is made by this call.
+
+        Raises:
+            UsageError: It names no exchange, there is no adapter for it, or the facade is shut down.
+            PluginError: Its adapter is broken.
+        """
+        return await self._handler(exchange_obj, credential_provider)
+
+    async def get_handler(
+        self, exchange_obj: Any, credential_provider: CredentialProvider | None = None
+    ) -> FullonHandler:
+        """Return the same, under the name of September 2025."""
+        return await self._handler(exchange_obj, credential_provider)
+
+    async def _handler(self, given: Any, provider: CredentialProvider | None) -> FullonHandler:
+        exchange, life = Exchange.of(given, self._venues), self._alive()
+        async with life.lock(exchange):
+            known = self._handlers.get(exchange)
+            if known is not None and known.connected:
+                return known
+            adapter, problem = self._registry.load(exchange.venue), ""
+            public = Account(feed=exchange.variant)
+            try:
+                description = adapter.description_for(public)
+                account = await account_of(exchange, given, description, provider or self._credentials)
+            except ConfigError as exc:  # told by whatever is asked of the handler: others are to start
+                account, problem = public, str(exc)
+            store = MemoryStore()
+            collector = self._make(
+                store=store,
+                registry=self._registry,
+                accounts={exchange.venue: account},
+                retention=KEPT,
+                clock=self._clock,
+                watchdog=self._watchdog,
+            )
+            handler = FullonHandler(exchange, adapter, collector, store, life, self._settings, problem)
+            if life.is_over:  # meanwhile
+                raise UsageError("this facade is shut down; call initialize_factory() first")
+            self._handlers[exchange] = handler
+            try:
+                await handler.open()
+            except BaseException:
+                handler.close()
+                self._handlers.pop(exchange, None)
+                raise
+            return handler
+
+    def health(self) -> Mapping[str, Health]:
+        """Say how each exchange is doing, by `name`, or `name#account` where the host told an account."""
+        return {
+            f"{exchange.name}#{exchange.account}" if exchange.account else exchange.name: handler.health()
+            for exchange, handler in self._handlers.items()
+            if handler.connected
+        }
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _end_at_exit(held: weakref.ReferenceType[FullonQueue]) -> None:
+    """Close connections of a host that forgot to, where its loop can still run."""
+    queue = held()
+    life = None if queue is None else queue._life  # noqa: SLF001 - it is this module's own
+    if queue is None or life is None or life.is_over or life.loop.is_running():
+        return
+    life.loop.run_until_complete(queue.shutdown_factory())
