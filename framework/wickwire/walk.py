@@ -231,6 +231,14 @@ class CandleWalk:
             return since_ns
         return since_ns if open_ns == since_ns else timeframe.close_of(open_ns, grid)
 
+    def _settled_until(self, settled_ns: int) -> int:
+        """Return up to where every bucket is over and settled."""
+        timeframe = self.series.timeframe
+        try:
+            return timeframe.open_at(settled_ns, self.support.grid)
+        except ValueError:
+            return settled_ns - timeframe.nominal_ns + 1
+
     def _told(self, query: OhlcvQuery, fetched: FetchedPage, end_ns: int) -> PastCandles:
         """Return what one page tells beyond the cursor, which is the begin of *query*."""
         page, settled_ns = fetched.page, fetched.as_of_ns - round(self.support.settle_s * SECOND_NS)
@@ -238,8 +246,9 @@ class CandleWalk:
         head_ns = query.since_ns
         if page.stopped is not Stopped.UNTIL:  # nothing can be had before it
             head_ns = max(head_ns, min(since_ns, query.until_ns))
-        covered = since_ns <= head_ns
-        until_ns = max(head_ns, min(until_ns, query.until_ns)) if covered else head_ns
+        # what is not settled may still get a candle, also where it has none yet
+        until_ns = min(until_ns, query.until_ns, self._settled_until(settled_ns))
+        until_ns = max(head_ns, until_ns) if since_ns <= head_ns else head_ns
         rows = [row for row in self._sound(page) if head_ns <= row.open_ns < query.until_ns]
         over = [row for row in rows if row.finality is not Finality.FORMING and row.close_ns <= settled_ns]
         closed = [row for row in over if row.open_ns < until_ns]

@@ -15,7 +15,7 @@ from tests.plugins.fullon.host import Exchange, Repository
 from tests.simulation.venues import Venues
 from wickwire import DAY_NS, SECOND_NS, Collector, Registry
 from wickwire.simulate import SeededMarket, VenueServer
-from wickwire.simulate.loops import run_virtual, running_clock
+from wickwire.simulate.loops import VIRTUAL_START_NS, run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
 from wickwire_fullon import FullonQueue
 
@@ -47,6 +47,9 @@ class Scene(Venues):
     @property
     def now(self) -> datetime:
         return datetime.fromtimestamp(running_clock().now_ns() / SECOND_NS, UTC)
+
+    def exchange(self, name: str) -> Exchange:
+        return next(one for one in EXCHANGES if one.cat_exchange.name == name)
 
     def refuse(self, venue: str, *, refused: bool = True) -> None:
         """Let nothing through to a venue, nor any connection that is there."""
@@ -85,7 +88,13 @@ class Scene(Venues):
         return [task.get_name() for task in tasks] + [str(one) for one in self.transport.open_streams]
 
 
-def played(play: Callable[[Scene], Awaitable[None]], *, days: float = 2, **more: Any) -> None:
+def played(
+    play: Callable[[Scene], Awaitable[None]],
+    *,
+    days: float = 2,
+    start_ns: int = VIRTUAL_START_NS,
+    **more: Any,
+) -> None:
     """Run *play* on virtual time, seven seconds after the turn of a minute; *more* is for the facade."""
 
     async def main() -> None:
@@ -108,4 +117,4 @@ def played(play: Callable[[Scene], Awaitable[None]], *, days: float = 2, **more:
             await queue.shutdown_factory()
         assert [] == scene.left()
 
-    run_virtual(main())
+    run_virtual(main(), start_ns=start_ns)
