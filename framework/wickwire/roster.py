@@ -180,7 +180,12 @@ class Roster:
             rng=rng,
             backoff=self._venues.backoff_of(name.venue),
             priority=priority,
+            check_running=self._check_running,
         )
+
+    def _check_running(self) -> None:
+        if not self._venues.running:
+            raise UsageError(NOT_RUNNING)
 
     def walk_trades(self, name: Series, rng: random.Random) -> TradeWalk:
         """Return a walk through the past of a trades series; raises as `walk`."""
@@ -192,6 +197,7 @@ class Roster:
             rng=rng,
             backoff=self._venues.backoff_of(name.venue),
             priority=Priority.BACKFILL,
+            check_running=self._check_running,
         )
 
     # ---------------------------------------------------------------------------------------- come and leave
@@ -250,8 +256,7 @@ class Roster:
         past_only: bool = False,
         priority: bool = False,
     ) -> Series:
-        if not self._venues.running:
-            raise UsageError(NOT_RUNNING)
+        self._check_running()
         plan = self._placed(series, pin, past_only=past_only, priority=priority)
         name = plan.series
         if plan.rung is Rung.REFUSE:

@@ -102,6 +102,7 @@ class _Asking:
     series: Series
     backoff: Backoff
     rng: random.Random
+    check_running: Callable[[], None]
     asker: Asker = attrs.field(init=False)
     _again: asyncio.Event = attrs.field(factory=asyncio.Event)
     _retries: Retries = attrs.field(init=False)
@@ -120,10 +121,12 @@ class _Asking:
         """Return what *ask* brings, as soon as the venue answers.
 
         Raises:
+            UsageError: The collector does not run any more.
             VenueError: The venue refuses, and asking again will not help.
             PluginError: The adapter broke its contract.
         """
         while True:
+            self.check_running()
             self._again.clear()
             try:
                 answer = await ask()
@@ -171,6 +174,7 @@ class CandleWalk:
         rng: Where jitter comes from.
         backoff: How long to wait between attempts.
         priority: Who goes first where requests are scarce.
+        check_running: Raises UsageError where the collector has ended.
     """
 
     series: Series
@@ -180,10 +184,11 @@ class CandleWalk:
     rng: random.Random
     backoff: Backoff
     priority: Priority
+    check_running: Callable[[], None]
 
     async def pages(self, since_ns: int, until_ns: int) -> AsyncGenerator[PastCandles]:
         """Yield what opens in `[since_ns, until_ns)`; the last page says so. Raises as `_Asking.page`."""
-        asking = _Asking(self.series, self.backoff, self.rng)
+        asking = _Asking(self.series, self.backoff, self.rng, self.check_running)
         history, timeframe = self.history(asking.asker), self.series.timeframe
         size_ns = timeframe.nominal_ns
         cursor_ns = self._first_from(max(since_ns, self._reach_ns()))
@@ -299,10 +304,11 @@ class TradeWalk:
     rng: random.Random
     backoff: Backoff
     priority: Priority
+    check_running: Callable[[], None]
 
     async def pages(self, since_ns: int, until_ns: int) -> AsyncGenerator[PastTrades]:
         """Yield what happened in `[since_ns, until_ns)`; the last page says so. Raises as `_Asking.page`."""
-        asking = _Asking(self.series, self.backoff, self.rng)
+        asking = _Asking(self.series, self.backoff, self.rng, self.check_running)
         cursor_ns, span_ns = since_ns, FIRST_SPAN_NS
         while True:
             now_ns = self.clock.now_ns()

@@ -101,7 +101,7 @@ class FullonHandler:
 
     async def open(self) -> None:
         """Start; raises what the collector raises when it starts."""
-        task = await self._life.start(self._keep(), f"fullon {self.name}")
+        task = await self._life.start(self._keep, f"fullon {self.name}")
         task.add_done_callback(lambda _: self._opened.set())
         await self._opened.wait()
         if self._failure is not None:
@@ -115,6 +115,7 @@ class FullonHandler:
                 await self._end.wait()
                 self._subscriptions.stop()
                 await self._subscriptions.stopped()
+                await self._past.stopped()
         except Exception as exc:  # one exchange must not end the others
             if self._opened.is_set():
                 log.exception("exchange failed", extra={"exchange": self.name})
@@ -127,6 +128,7 @@ class FullonHandler:
         """Let it end: nothing is called back from now on, and connections close."""
         self._end.set()
         self._subscriptions.stop()
+        self._past.stop()
 
     @property
     def connected(self) -> bool:

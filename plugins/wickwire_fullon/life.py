@@ -9,7 +9,7 @@ has a task of its own, the only one that nobody's block owns; `stop` waits for i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from wickwire import UsageError
@@ -44,17 +44,16 @@ class Life:
         """Return the lock of *key*: what is made once is made under it."""
         return self._locks.setdefault(key, asyncio.Lock())
 
-    async def start(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run *coroutine*, which must not raise, until it ends or this life does.
+    async def start(self, make: Callable[[], Coroutine[Any, Any, None]], name: str) -> asyncio.Task[None]:
+        """Run what *make* makes, which must not raise, until it ends or this life does.
 
         Raises:
             UsageError: It is over.
         """
         await self._begun.wait()
         if self.is_over or self._tasks is None:
-            coroutine.close()
             raise UsageError("this facade is shut down; call initialize_factory() first")
-        return self._tasks.create_task(coroutine, name=name)
+        return self._tasks.create_task(make(), name=name)
 
     async def _run(self) -> None:
         try:

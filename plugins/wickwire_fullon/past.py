@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from wickwire import SECOND_NS, Clock, Collector, Series, SeriesCandle, Trade, TransportError
+from wickwire import SECOND_NS, Clock, Collector, Series, SeriesCandle, Trade, TransportError, UsageError
 from wickwire_fullon.shapes import Row, placeholder, row_of, trade_row
 
 __all__ = ["Past"]
@@ -43,6 +43,25 @@ class Past:
     clock: Clock
     patience_s: float
     read_until_ns: dict[Series, int] = attrs.field(factory=dict)
+    _waits: dict[asyncio.Timeout, None] = attrs.field(factory=dict)
+    _ended: bool = False
+    _idle: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    def stop(self) -> None:
+        """Let whoever reads be told at once that this ended."""
+        self._ended = True
+        for wait in self._waits:
+            if not wait.expired():
+                wait.reschedule(asyncio.get_running_loop().time())
+        self._note_idle()
+
+    async def stopped(self) -> None:
+        """Return when nobody asks the venue any more."""
+        await self._idle.wait()
+
+    def _note_idle(self) -> None:
+        if self._ended and not self._waits:
+            self._idle.set()
 
     async def candles(self, series: Series, since_ns: int, limit: int) -> list[Row]:
         """Return the first *limit* closed candles from *since_ns* on, and fewer only where history ends.
@@ -119,16 +138,32 @@ class Past:
         async with aclosing(pages):
             while True:
                 try:
-                    async with asyncio.timeout(self.patience_s):
-                        page = await anext(pages)
+                    page = await self._next(pages)
                 except StopAsyncIteration:
                     return
                 except TimeoutError as exc:
+                    if self._ended:
+                        raise UsageError(
+                            f"{series}: the facade was shut down meanwhile; call initialize_factory() "
+                            "and get a handler again"
+                        ) from exc
                     raise TransportError(
                         f"{series}: history did not answer within {self.patience_s:g} s; "
                         "it is asked again with the next call"
                     ) from exc
                 yield page
+
+    async def _next(self, pages: AsyncGenerator[T]) -> T:
+        """Return the next page; raises TimeoutError where that takes too long, or this ended."""
+        if self._ended:
+            raise TimeoutError
+        async with asyncio.timeout(self.patience_s) as wait:
+            self._waits[wait] = None
+            try:
+                return await anext(pages)
+            finally:
+                del self._waits[wait]
+                self._note_idle()
 
 
 def _whole_seconds(trades: Sequence[Trade], limit: int) -> Sequence[Trade]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -113,7 +112,6 @@ class FullonQueue:
         self._watchdog = Watchdog(self._registry)
         self._life: Life | None = None
         self._handlers: dict[Exchange, FullonHandler] = {}
-        atexit.register(_end_at_exit, weakref.ref(self))
 
     # ------------------------------------------------------------------------------------------- lifetime
 
@@ -139,6 +137,7 @@ class FullonQueue:
         if self._life is not None:
             await self._life.stop()
         self._handlers.clear()
+        atexit.unregister(self._end_at_exit)
 
     shutdown_all = shutdown_factory
 
@@ -165,9 +164,17 @@ class FullonQueue:
         if life is None:
             self._handlers.clear()
             life = self._life = Life()
+            atexit.unregister(self._end_at_exit)  # that of a loop which has ended
+            atexit.register(self._end_at_exit)
         elif life.is_over:
             raise UsageError("this facade is shut down; call initialize_factory() first")
         return life
+
+    def _end_at_exit(self) -> None:
+        """Close connections of a host that forgot to, where its loop can still run."""
+        life = self._life
+        if life is not None and not life.is_over and not life.loop.is_running():
+            life.loop.run_until_complete(self.shutdown_factory())
 
     # ------------------------------------------------------------------------------------------- handlers
 
@@ -243,12 +250,3 @@ class FullonQueue:
 
 def _itself(value: Any) -> Any:
     return value
-
-
-def _end_at_exit(held: weakref.ReferenceType[FullonQueue]) -> None:
-    """Close connections of a host that forgot to, where its loop can still run."""
-    queue = held()
-    life = None if queue is None else queue._life  # noqa: SLF001 - it is this module's own
-    if queue is None or life is None or life.is_over or life.loop.is_running():
-        return
-    life.loop.run_until_complete(queue.shutdown_factory())

@@ -96,11 +96,10 @@ def test_where_nothing_was_traded_yet_the_last_row_is_flat() -> None:
 
     async def play(scene: Scene) -> None:
         handler = await scene.queue.get_rest_handler(scene.exchange("coinbase"))
-        for _ in range(60):
+        newest, last = [0.0], [1.0] * 6
+        while last[5]:
             await asyncio.sleep(60 - scene.now.timestamp() % 60 + 6)
-            *_, newest, last = await handler.get_ohlcv("LTC/USD", timeframe="1m", limit=2)
-            if last[5] == 0:
-                break
+            newest, last = await handler.get_ohlcv("LTC/USD", timeframe="1m", limit=2)
         assert last[1:5] == [newest[4]] * 4
         assert last[0] == scene.now.timestamp() // 60 * 60_000
         over_ns = round(scene.now.timestamp() // 60 * 60) * SECOND_NS
