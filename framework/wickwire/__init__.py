@@ -174,6 +174,7 @@ if TYPE_CHECKING:
     from wickwire.retention import Retention
     from wickwire.retry import Backoff
     from wickwire.shared import LEASE_S, SILENT_S, Claim, Hint, Report, Ruling, SharedBudget, Spent
+    from wickwire.status import Status, StatusSink
     from wickwire.tape import rebuilt
     from wickwire.transport import Stream, Transport
     from wickwire.walk import PastCandles, PastTrades
@@ -316,7 +317,9 @@ __all__ = [
     "Spent",
     "Split",
     "Standing",
+    "Status",
     "StatusChanged",
+    "StatusSink",
     "Stopped",
     "Store",
     "StoreChanged",
@@ -397,6 +400,8 @@ _LATE = {
     "Health": "wickwire.health",
     "SeriesHealth": "wickwire.health",
     "SinkHealth": "wickwire.health",
+    "Status": "wickwire.status",
+    "StatusSink": "wickwire.status",
     "rebuilt": "wickwire.tape",
     "VenueHealth": "wickwire.health",
     "Bound": "wickwire.hot",

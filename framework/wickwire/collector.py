@@ -37,6 +37,7 @@ from wickwire.room import LEAST_MOVED
 from wickwire.roster import Roster
 from wickwire.shared import SharedBudget
 from wickwire.sink import Sink
+from wickwire.status import StatusSink
 from wickwire.store import REAL, Store, forming
 from wickwire.transport import Transport
 from wickwire.venues import Venues
@@ -80,6 +81,7 @@ class Collector(Outlet):
         watchdog: Watchdog | None = None,
         world: str = REAL,
         least_moved: float = LEAST_MOVED,
+        status: StatusSink | None = None,
     ) -> None:
         """Make a collector; nothing connects before `async with`.
 
@@ -109,6 +111,7 @@ class Collector(Outlet):
             world: Whose candles these are, in a few words; name it where the venues are not the real ones, as
                 a store takes candles of one world only.
             least_moved: Events a second: topics move away from a connection only where it carries more.
+            status: Told how each series is doing, whenever that changes and once a minute.
         """
         registry, clock, rng = registry or Registry(), clock or SystemClock(), rng or random.Random()
         watchdog = watchdog or Watchdog(registry)
@@ -133,6 +136,7 @@ class Collector(Outlet):
                 keep_trades=keep_trades,
                 retention=kept,
                 budget=budget,
+                status=status,
             ),
             registry,
             clock,

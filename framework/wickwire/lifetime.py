@@ -30,6 +30,7 @@ from wickwire.scope import unwrapped
 from wickwire.shared import SharedBudget
 from wickwire.sharing import Sharing
 from wickwire.sink import Follower, Sink
+from wickwire.status import StatusReports, StatusSink
 from wickwire.store import Store, other_world
 from wickwire.tape import Keeper
 from wickwire.trade_store import TradeStore
@@ -60,6 +61,7 @@ class Given:
     hot: str | Cache | HotMemory | None = attrs.field(repr=False)
     keep_trades: bool
     retention: Retention
+    status: StatusSink | None = None
 
 
 class Lifetime:
@@ -70,6 +72,7 @@ class Lifetime:
         keeper: What stores trades; None where these are not kept.
         hot: What the newest candles are read from before the store is asked; None where there is none.
         sharing: What shares the limits with other processes; None where nobody does.
+        statuses: What tells a host's register of processes; None where there is none.
     """
 
     def __init__(
@@ -121,6 +124,8 @@ class Lifetime:
         self.sharing: Sharing | None = None
         self._reporting: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
+        self.statuses: StatusReports | None = None
+        self._telling: asyncio.Task[None] | None = None
         self._given_up: GivenUp | None = None
         self._ending = asyncio.Event()
         self._stack = AsyncExitStack()
@@ -197,6 +202,10 @@ class Lifetime:
                 self._reporting = self._tasks.create_task(self.sharing.run(), name="shared budget")
             self._alarm = self._tasks.create_task(self._end_loudly(), name="alarm")
             self._looking = self._tasks.create_task(news.run(), name="newsroom")
+            if self._given.status is not None:
+                rng = self._child_rng()
+                self.statuses = StatusReports(self._given.status, self._venues.scopes, self._clock, rng)
+                self._telling = self._tasks.create_task(self.statuses.run(), name="status")
             self._deliveries.start(self._tasks)
             self._keep_trades(self._tasks)
             self._forgetting = self._tasks.create_task(self._forgetter().run(), name="retention")
@@ -212,9 +221,13 @@ class Lifetime:
         trace: TracebackType | None,
     ) -> None:
         """Stop in order: venues, then the writer, then readers and sinks, transport and store."""
+        if self._telling is not None:
+            self._telling.cancel()
         self._venues.stop()
         try:
             await self._drain()
+            if self.statuses is not None:
+                await self.statuses.end()
         finally:
             if self._given_up is None:
                 self._alarm.cancel()

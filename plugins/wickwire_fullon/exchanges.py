@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import attrs
 
-from wickwire import Account, ConfigError, Description, UsageError
+from wickwire import Account, ConfigError, Description, Series, UsageError
 
-__all__ = ["SYMBOLS", "CredentialProvider", "Exchange", "account_of"]
+__all__ = ["SYMBOLS", "CredentialProvider", "Exchange", "Spelling", "account_of"]
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,21 @@ class Exchange:
     def scope(self) -> str:
         """Venue and variant, as written before the colon of a series."""
         return f"{self.venue}.{self.variant}" if self.variant else self.venue
+
+
+@attrs.define
+class Spelling:
+    """How a host spells the symbols of one exchange, as far as it used them."""
+
+    _known: dict[tuple[str, str], str] = attrs.field(factory=dict)
+
+    def note(self, series: Series, symbol: str) -> None:
+        """Keep that the host calls the symbol of a series so; the first word stays."""
+        self._known.setdefault((series.venue, series.symbol), symbol)
+
+    def of(self, series: Series) -> str:
+        """Return the host's word for the symbol of a series."""
+        return self._known.get((series.venue, series.symbol), series.symbol)
 
 
 async def account_of(

@@ -20,7 +20,7 @@ from wickwire import (
     Timeframe,
     UsageError,
 )
-from wickwire_fullon.exchanges import Exchange
+from wickwire_fullon.exchanges import Exchange, Spelling
 from wickwire_fullon.life import Life
 from wickwire_fullon.past import Past
 from wickwire_fullon.settings import Settings
@@ -54,6 +54,7 @@ class FullonHandler:
         store: MemoryStore,
         life: Life,
         settings: Settings,
+        spelling: Spelling,
         problem: str = "",
     ) -> None:
         """Prepare; `FullonQueue` opens it.
@@ -65,6 +66,7 @@ class FullonHandler:
             store: Where it keeps candles.
             life: In which it runs.
             settings: See there.
+            spelling: Told how the host spells its symbols.
             problem: Why nothing can be collected; empty where something can.
         """
         self.name = exchange.name
@@ -73,6 +75,7 @@ class FullonHandler:
         self._collector = collector
         self._life = life
         self._settings = settings
+        self._spelling = spelling
         self._problem = problem
         self._past = Past(collector, settings.clock, settings.history_patience_s)
         self._subscriptions = Subscriptions(self.name, collector, store, self._past, life, settings)
@@ -310,6 +313,7 @@ class FullonHandler:
             raise UsageError(f"{self.name} is shut down; call initialize_factory() and get a handler again")
         native = self._settings.symbols.get(self._exchange.venue, {}).get(symbol, symbol)
         [plan] = self._collector.plan(Series.parse(f"{self._exchange.scope}:{native}@{_written(what)}"))
+        self._spelling.note(plan.series, symbol)
         return plan.series
 
 

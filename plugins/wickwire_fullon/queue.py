@@ -17,13 +17,15 @@ from wickwire import (
     MemoryStore,
     Registry,
     Retention,
+    StatusSink,
     SystemClock,
     UsageError,
     Watchdog,
 )
-from wickwire_fullon.exchanges import SYMBOLS, CredentialProvider, Exchange, account_of
+from wickwire_fullon.exchanges import SYMBOLS, CredentialProvider, Exchange, Spelling, account_of
 from wickwire_fullon.handler import FullonHandler
 from wickwire_fullon.life import Life
+from wickwire_fullon.processes import HostProcesses
 from wickwire_fullon.settings import Settings
 from wickwire_fullon.shapes import FullonTick, FullonTrade
 
@@ -54,6 +56,7 @@ class FullonQueue:
         credentials: CredentialProvider | None = None,
         trade_factory: Callable[[FullonTrade], Any] | None = None,
         tick_factory: Callable[[FullonTick], Any] | None = None,
+        status: StatusSink | None = None,
         clock: Clock | None = None,
         venues: Mapping[str, str] | None = None,
         symbols: Mapping[str, Mapping[str, str]] | None = None,
@@ -72,6 +75,8 @@ class FullonQueue:
                 is public data only, as is None.
             trade_factory: Makes the host's model of a trade of a `FullonTrade`, which it gets by default.
             tick_factory: The same of a `FullonTick`.
+            status: Told how each `exchange:symbol` is doing, whenever that changes and once a minute; its
+                params are `exchange`, `symbol` and `type` ("live", "live_trade" or "live_ticker").
             clock: What stamps; by default the system's.
             venues: The host's name of an exchange to that of the adapter, with the variant where one is
                 wanted, such as `{"alpaca_pro": "alpaca.sip"}`; by default the name in lower case.
@@ -95,6 +100,7 @@ class FullonQueue:
         self._credentials = credentials
         self._venues = dict(venues or {})
         self._clock = clock or SystemClock()
+        self._status = status
         self._make = collector
         self._settings = Settings(
             native_only=streaming == "native-only",
@@ -218,7 +224,8 @@ class FullonQueue:
                 account = await account_of(exchange, given, description, provider or self._credentials)
             except ConfigError as exc:  # told by whatever is asked of the handler: others are to start
                 account, problem = public, str(exc)
-            store = MemoryStore()
+            store, spelling = MemoryStore(), Spelling()
+            status = None if self._status is None else HostProcesses(self._status, exchange.name, spelling.of)
             collector = self._make(
                 store=store,
                 registry=self._registry,
@@ -226,8 +233,11 @@ class FullonQueue:
                 retention=KEPT,
                 clock=self._clock,
                 watchdog=self._watchdog,
+                status=status,
             )
-            handler = FullonHandler(exchange, adapter, collector, store, life, self._settings, problem)
+            handler = FullonHandler(
+                exchange, adapter, collector, store, life, self._settings, spelling, problem
+            )
             if life.is_over:  # meanwhile
                 raise UsageError("this facade is shut down; call initialize_factory() first")
             self._handlers[exchange] = handler

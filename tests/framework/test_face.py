@@ -28,8 +28,8 @@ HOST = named("""
     Cache CacheReader Standing
     Adapter Audited Backoff Bound CandleReader Clock Collector Condition ConnectionHealth ConsumerHealth Cost
     EventListener EventReader FallBack FeedReader Health Held Hold Hot HotMemory HungHook Listener News
-    PastCandles PastTrades Plan Policy Registry Rotation SeriesHealth SeriesReader SinkHealth Stream
-    SubscriptionHealth Switch
+    PastCandles PastTrades Plan Policy Registry Rotation SeriesHealth SeriesReader SinkHealth Status
+    StatusSink Stream SubscriptionHealth Switch
     SystemClock Transport VenueHealth Watchdog load_adapter rebuilt MemoryStore Retention RangeAudit
     CandleFault FaultyCandle audit_range
 """)
