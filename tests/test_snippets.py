@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = (
     *("README.md", "docs/python.md", "docs/simulation.md", "docs/hooks.md", "docs/adapters.md"),
     *("docs/first-adapter.md", "docs/conformance.md", "docs/sinks.md", "docs/redis.md", "docs/stores.md"),
+    "docs/fullon.md",
 )
 ELSEWHERE = {
     "docs/hooks.md": "tests/framework/test_hookspecs.py",
@@ -30,6 +31,7 @@ ELSEWHERE = {
     "docs/conformance.md": "tests/framework/testing/test_kit.py",
     "docs/sinks.md": "tests/framework/cli/test_sinks.py",
     "docs/redis.md": "tests/plugins/redis/test_page.py",
+    "docs/fullon.md": "tests/plugins/fullon/test_page.py",
 }
 """Pages whose Python is taken apart by a test of its own."""
 
