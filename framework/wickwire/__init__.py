@@ -120,6 +120,7 @@ from wickwire.trade_store import joined as joined_stretches
 from wickwire.trade_store import remembered as remembered_stretches
 
 if TYPE_CHECKING:
+    from wickwire.accounts import AccountResolver
     from wickwire.adapter import Adapter
     from wickwire.audience import EventListener, EventReader, Listener
     from wickwire.audit import Audited
@@ -193,6 +194,7 @@ __all__ = [
     "TAIL",
     "Accepted",
     "Account",
+    "AccountResolver",
     "Adapter",
     "Ask",
     "Audited",
@@ -385,6 +387,7 @@ __all__ = [
 _LATE = {
     "SubscriptionHealth": "wickwire.health",
     "ConnectionHealth": "wickwire.health",
+    "AccountResolver": "wickwire.accounts",
     "Adapter": "wickwire.adapter",
     "EventListener": "wickwire.audience",
     "EventReader": "wickwire.audience",

@@ -216,9 +216,10 @@ class Audience:
             reader.leave()
 
     async def ended(self) -> None:
-        """Return when the functions were called with all that there was."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        """Return when the functions were called with all that there was, but for one that asks for this."""
+        others = [task for task in self._tasks if task is not asyncio.current_task()]
+        if others:
+            await asyncio.wait(others)
 
     def cancel(self) -> None:
         """End the calls of functions now."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Final, Self
 
+from wickwire.accounts import AccountResolver, Accounts
 from wickwire.audience import Audience, EventListener, Listener
 from wickwire.audit import Audit, Audited
 from wickwire.cache import Cache
@@ -34,7 +35,7 @@ from wickwire.registry import Registry
 from wickwire.retention import Retention
 from wickwire.retry import Backoff
 from wickwire.room import LEAST_MOVED
-from wickwire.roster import Roster
+from wickwire.roster import DRAIN_S, Roster
 from wickwire.shared import SharedBudget
 from wickwire.sink import Sink
 from wickwire.status import StatusSink
@@ -74,7 +75,7 @@ class Collector(Outlet):
         transport: Transport | None = None,
         redirects: Mapping[str, str] | None = None,
         confined: str = "",
-        accounts: Mapping[str, Account] | None = None,
+        accounts: Mapping[str, Account] | AccountResolver | None = None,
         backoff: Backoff | Mapping[str, Backoff] | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
@@ -102,7 +103,8 @@ class Collector(Outlet):
                 "ws://127.0.0.1:9000"}` sends that venue's stream to a simulated one.
             confined: Why the default transport may go only where *redirects* lead, and to loopback, such as
                 "these are simulated venues,"; empty where it may ask venues themselves.
-            accounts: By venue; `Account()` for the others.
+            accounts: By venue, `Account()` for the others; or a plain or async function that returns the
+                account of a venue, asked once, when that is first added or read. `plan` does not ask it.
             backoff: How long to wait between attempts, for all or by venue.
             clock: What stamps; by default the system's.
             rng: Where jitter comes from; seed it to repeat a run.
@@ -117,11 +119,10 @@ class Collector(Outlet):
         watchdog = watchdog or Watchdog(registry)
         audience, places = Audience(clock, self._tell), Places(least_moved)
         calendars = Calendars(clock) if world == REAL else None
-        venues = Venues(registry, accounts or {}, backoff, clock, rng, places)
+        known = Accounts(accounts or {})
+        venues = Venues(registry, known, backoff, clock, rng, places)
         kept, memory = retention or Retention(), hot if isinstance(hot, HotMemory) else None
-        roster = Roster(
-            registry, accounts or {}, clock, venues, audience, places, calendars, memory, retention=kept
-        )
+        roster = Roster(registry, known, clock, venues, audience, places, calendars, memory, retention=kept)
         deliveries = Deliveries(clock, self._tell)
         newsroom = Newsroom(venues.scopes, clock, audience)
         life = Lifetime(
@@ -148,7 +149,7 @@ class Collector(Outlet):
             deliveries=deliveries,
             newsroom=newsroom,
         )
-        super().__init__(life, roster, venues, audience, newsroom, rng, clock)
+        super().__init__(life, roster, venues, audience, newsroom, rng, clock, known)
         self._registry = registry
         self._watchdog = watchdog
         self._deliveries = deliveries
@@ -179,6 +180,19 @@ class Collector(Outlet):
         """Stop in order: venues, then the writer, then readers, transport and store."""
         await self._life.end(kind, error, trace)
 
+    async def stop(self, *, drain: float = DRAIN_S) -> None:
+        """Stop now, in the order in which leaving the block does; what follows in the block collects nothing.
+
+        When it returns, connections are closed, what was known is stored, functions were called with it,
+        sinks have it, and iterators end. A second call does nothing. Called from within a function given to
+        `on_candle` or `on_event` it does not wait for that one.
+
+        Args:
+            drain: How many seconds that may take at most; what is not stored by then is completed by the next
+                start.
+        """
+        await self._life.stop(drain)
+
     def _tell(self, one: News) -> None:
         self._newsroom.tell(one)
 
@@ -208,12 +222,14 @@ class Collector(Outlet):
             UsageError: It is not a series, the venue is not known, *since* is not an instant, there is no
                 such *route*, or it is collected already, by another one; or the collector is not running.
             PluginError: The venue's adapter is broken.
+            ConfigError: The function given as *accounts* failed.
             PlanError: It cannot be collected; the text says why and what could be.
             StoreError: The store cannot be read, or does not take what was found of it before it was removed.
         """
         since_ns = None if since is None else self._instant(since)
         pin = None if route is None else pinned(route)
         name = self._roster.canonical(series)
+        await self._accounts.learn(name.venue)
         collected = await self._roster.add(name, since_ns, pin, priority=priority)
         self._newsroom.wake()
         return collected
@@ -366,6 +382,7 @@ class Collector(Outlet):
 
     @asynccontextmanager
     async def _past(self, name: Series, since_ns: int) -> AsyncIterator[Closer]:
+        await self._accounts.learn(name.venue)
         async with self._roster.borrowing(name, since_ns):
             yield self.closer(name)
 

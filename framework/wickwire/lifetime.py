@@ -128,6 +128,7 @@ class Lifetime:
         self._telling: asyncio.Task[None] | None = None
         self._given_up: GivenUp | None = None
         self._ending = asyncio.Event()
+        self._stopped = False
         self._stack = AsyncExitStack()
 
     # ------------------------------------------------------------------------------------------ what there is
@@ -221,13 +222,9 @@ class Lifetime:
         trace: TracebackType | None,
     ) -> None:
         """Stop in order: venues, then the writer, then readers and sinks, transport and store."""
-        if self._telling is not None:
-            self._telling.cancel()
-        self._venues.stop()
         try:
-            await self._drain()
-            if self.statuses is not None:
-                await self.statuses.end()
+            if not self._stopped:
+                await self._stop(DRAIN_S)
         finally:
             if self._given_up is None:
                 self._alarm.cancel()
@@ -245,6 +242,24 @@ class Lifetime:
             self._audience.leave()  # also when the store took nothing: nobody waits for what never comes
             await self._stack.__aexit__(kind, error, trace)
 
+    async def stop(self, drain_s: float) -> None:
+        """Stop before the block ends, and let nothing be asked for any more."""
+        if self._tasks is None:
+            return
+        self._tasks = None
+        await self._stop(drain_s)
+        self._venues.end()
+        self._audience.leave()
+
+    async def _stop(self, drain_s: float) -> None:
+        self._stopped = True
+        if self._telling is not None:
+            self._telling.cancel()
+        self._venues.stop()
+        await self._drain(drain_s)
+        if self.statuses is not None:
+            await self.statuses.end()
+
     def _give_up(self, error: GivenUp) -> None:
         """Note why the collector ends."""
         self._given_up = self._given_up or error
@@ -255,13 +270,13 @@ class Lifetime:
         await self._ending.wait()
         assert self._given_up is not None
         self._venues.stop()
-        await self._drain()
+        await self._drain(DRAIN_S)
         raise self._given_up
 
-    async def _drain(self) -> None:
+    async def _drain(self, drain_s: float) -> None:
         assert self._writer is not None
         try:
-            async with asyncio.timeout(DRAIN_S):
+            async with asyncio.timeout(drain_s):
                 if self._venues.tasks:
                     await asyncio.wait(self._venues.tasks)
                 await self._writer.drain()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncGenerator, Callable, Container, Sequence
+from contextlib import aclosing
 from datetime import datetime
 
+from wickwire.accounts import Accounts
 from wickwire.audience import Audience, EventListener, EventReader, Listener
 from wickwire.budget import Priority
 from wickwire.clock import Clock
@@ -35,6 +37,7 @@ class Outlet:
         newsroom: Newsroom,
         rng: random.Random,
         clock: Clock,
+        accounts: Accounts,
     ) -> None:
         """Begin with nobody who listens.
 
@@ -46,6 +49,7 @@ class Outlet:
             newsroom: Woken when somebody wants to know what happens.
             rng: Where jitter comes from.
             clock: What stamps.
+            accounts: What a venue is asked with.
         """
         self._life = life
         self._roster = roster
@@ -54,6 +58,7 @@ class Outlet:
         self._newsroom = newsroom
         self._rng = rng
         self._clock = clock
+        self._accounts = accounts
 
     def candles(
         self,
@@ -193,14 +198,23 @@ class Outlet:
         Raises:
             UsageError: *since* or *until* is not an instant, *series* carries no candles, or the collector
                 is not running.
-            PlanError: The venue serves no history for it.
-            VenueError: From the iterator: the venue refuses, and asking again will not help.
+            PlanError: From the iterator: the venue serves no history for it.
+            VenueError: The same: the venue refuses, and asking again will not help.
         """
         name = self._roster.candles_of(series)
         self._life.check_running()
         since_ns, until_ns = self._span(since, until)
-        walk = self._roster.walk(name, self._child_rng(), Priority.LIVE if urgent else Priority.BACKFILL)
-        return walk.pages(since_ns, until_ns)
+        priority = Priority.LIVE if urgent else Priority.BACKFILL
+        return self._walked(name, since_ns, until_ns, priority)
+
+    async def _walked(
+        self, name: Series, since_ns: int, until_ns: int, priority: Priority
+    ) -> AsyncGenerator[PastCandles]:
+        await self._accounts.learn(name.venue)
+        walk = self._roster.walk(name, self._child_rng(), priority)
+        async with aclosing(walk.pages(since_ns, until_ns)) as pages:
+            async for page in pages:
+                yield page
 
     def walk_trades(
         self,
@@ -213,13 +227,20 @@ class Outlet:
         Raises:
             UsageError: *since* or *until* is not an instant, *series* carries no trades, or the collector
                 is not running.
-            PlanError: The venue serves no trades of the past.
-            VenueError: From the iterator: the venue refuses, and asking again will not help.
+            PlanError: From the iterator: the venue serves no trades of the past.
+            VenueError: The same: the venue refuses, and asking again will not help.
         """
         name = self._roster.feed_of(series, Feed.TRADES)
         self._life.check_running()
         since_ns, until_ns = self._span(since, until)
-        return self._roster.walk_trades(name, self._child_rng()).pages(since_ns, until_ns)
+        return self._walked_trades(name, since_ns, until_ns)
+
+    async def _walked_trades(self, name: Series, since_ns: int, until_ns: int) -> AsyncGenerator[PastTrades]:
+        await self._accounts.learn(name.venue)
+        walk = self._roster.walk_trades(name, self._child_rng())
+        async with aclosing(walk.pages(since_ns, until_ns)) as pages:
+            async for page in pages:
+                yield page
 
     def _span(self, since: str | datetime | int, until: str | datetime | int | None) -> tuple[int, int]:
         now_ns = self._clock.now_ns()

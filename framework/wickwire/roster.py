@@ -64,7 +64,7 @@ class Roster:
     ) -> None:
         """Start empty; series can be planned, and are collected once `start` was called."""
         self._registry = registry
-        self._accounts = dict(accounts)
+        self._accounts = accounts
         self._clock = clock
         self._venues = venues
         self._audience = audience

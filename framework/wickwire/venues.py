@@ -69,7 +69,7 @@ class Venues:
         """Start with none; nothing runs before `start`."""
         self._places = places
         self._registry = registry
-        self._accounts = dict(accounts)
+        self._accounts = accounts
         self._backoff = {} if backoff is None else backoff
         self._clock = clock
         self._rng = rng

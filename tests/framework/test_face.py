@@ -25,7 +25,7 @@ def named(text: str) -> list[str]:
 
 
 HOST = named("""
-    Cache CacheReader Standing
+    AccountResolver Cache CacheReader Standing
     Adapter Audited Backoff Bound CandleReader Clock Collector Condition ConnectionHealth ConsumerHealth Cost
     EventListener EventReader FallBack FeedReader Health Held Hold Hot HotMemory HungHook Listener News
     PastCandles PastTrades Plan Policy Registry Rotation SeriesHealth SeriesReader SinkHealth Status

@@ -142,6 +142,6 @@ def test_trades_of_the_past_are_those_of_the_market(venue: str) -> None:
 def test_a_venue_without_trades_of_the_past_says_so() -> None:
     async def play(world: World) -> None:
         with pytest.raises(PlanError, match="yahoo serves no trades of the past"):
-            world.collector.walk_trades("yahoo:BTC/USD@trades", 0)
+            await anext(world.collector.walk_trades("yahoo:BTC/USD@trades", 0))
 
     walking(play)
