@@ -12,8 +12,8 @@ from wickwire.errors import ConfigError
 __all__ = ["AccountResolver", "Accounts"]
 
 AccountResolver = Callable[[str], Account | Awaitable[Account]]
-"""What `Collector(accounts=...)` takes in place of a mapping: a plain or async function of a venue's name, asked
-once for each venue, before anything of that is collected or read."""
+"""What `Collector(accounts=...)` takes in place of a mapping: a plain or async function of a venue's name,
+asked once for each venue, before anything of that is collected or read."""
 
 
 class Accounts(Mapping[str, Account]):

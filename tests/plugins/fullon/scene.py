@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -93,9 +93,13 @@ def played(
     *,
     days: float = 2,
     start_ns: int = VIRTUAL_START_NS,
+    options: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> None:
-    """Run *play* on virtual time, seven seconds after the turn of a minute; *more* is for the facade."""
+    """Run *play* on virtual time, seven seconds after the turn of a minute.
+
+    What *options* hold is for each collector, and *more* is for the facade.
+    """
 
     async def main() -> None:
         clock = running_clock()
@@ -108,7 +112,8 @@ def played(
             assert make is not None
             servers[venue] = make(market)
         transport = MemoryTransport(list(servers.values()), clock, latency_s=0.05, rng=random.Random(1))
-        make_collector = partial(Collector, transport=transport, world="simulated", rng=random.Random(2))
+        given = {"transport": transport, "world": "simulated", "rng": random.Random(2), **(options or {})}
+        make_collector = partial(Collector, **given)
         queue = FullonQueue(adapters=registry, clock=clock, collector=make_collector, **more)
         scene = Scene(market=market, servers=servers, transport=transport, queue=queue)
         try:

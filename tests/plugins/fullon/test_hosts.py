@@ -22,7 +22,7 @@ from tests.plugins.fullon.host import (
     read_row,
 )
 from tests.plugins.fullon.scene import EXCHANGES, Scene, played
-from wickwire import MINUTE_NS, ConfigError, PlanError, Status, UsageError
+from wickwire import MINUTE_NS, Backoff, ConfigError, PlanError, Status, UsageError
 from wickwire.simulate.loops import running_clock
 from wickwire_fullon import FullonQueue
 
@@ -221,6 +221,23 @@ def test_a_process_that_forgets_to_end_it_ends_all_the_same(end: str, run: str, 
     assert (done.returncode, complaints) == (0, [])
     assert done.stdout.startswith("tick 1\n")
     assert "streams 0" in done.stdout or end == "pass"
+
+
+def test_an_exchange_that_fails_for_good_is_made_anew_and_ends_no_other(caplog: Any) -> None:
+    async def play(scene: Scene) -> None:
+        scene.refuse("coinbase")
+        await everything(scene)
+        old = await scene.queue.get_websocket_handler(COINBASE)
+        await scene.minutes(3)
+        assert not old.is_connected()
+        assert "exchange failed" in caplog.text
+        scene.refuse("coinbase", refused=False)
+        new = await scene.queue.get_websocket_handler(COINBASE)
+        assert new is not old
+        assert await new.get_ohlcv("BTC/USD", limit=2)
+        assert [] == scene.wrong("kraken:BTC/USD")
+
+    played(play, options={"backoff": {"coinbase": Backoff(attempts=2)}})
 
 
 # ------------------------------------------------------------------------------------------- many of all ages
