@@ -9,14 +9,28 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
-from wickwire import SECOND_NS, Clock, Collector, Series, SeriesCandle, Trade, TransportError, UsageError
+from wickwire import (
+    DAY_NS,
+    SECOND_NS,
+    Clock,
+    Collector,
+    Series,
+    SeriesCandle,
+    Timeframe,
+    Trade,
+    TransportError,
+    UsageError,
+)
 from wickwire_fullon.shapes import Row, placeholder, row_of, trade_row
 
-__all__ = ["Past"]
+__all__ = ["Past", "whole_seconds"]
 
 LOOKS: Final = 8
 """How often it is looked further back for the newest candles: with the last one more than a week of minutes,
 which is longer than any market is closed."""
+
+EMPTY_PAGES: Final = 3
+"""After so many it is asked when trading began: a host may ask for years of what is a month old."""
 
 WIDER: Final = 4
 """How much further back each time."""
@@ -71,17 +85,40 @@ class Past:
             PlanError: It serves no history for the series.
             VenueError: It refuses.
         """
-        rows: list[SeriesCandle] = []
-        reached_ns = since_ns
-        async for page in self._patient(series, self.collector.walk(series, since_ns)):
-            rows += page.candles
-            reached_ns = page.until_ns
-            if len(rows) >= limit:
-                break
+        rows, reached_ns = await self._first(series, since_ns, limit, EMPTY_PAGES)
+        if not rows and reached_ns is not None and series.timeframe.nominal_ns < DAY_NS:
+            begin_ns = await self._begin(series, reached_ns)
+            rows, reached_ns = await self._first(series, begin_ns, limit)
         if len(rows) >= limit:
             reached_ns = rows[limit - 1].close_ns
-        self.read_until_ns[series] = max(reached_ns, self.read_until_ns.get(series, 0))
+        self.read_until_ns[series] = max(reached_ns or 0, self.read_until_ns.get(series, 0))
         return [row_of(row) for row in rows[:limit]]
+
+    async def _first(
+        self, series: Series, since_ns: int, limit: int, most_empty: int | None = None
+    ) -> tuple[list[SeriesCandle], int | None]:
+        """Return at least *limit* candles, or all, and up to where was read.
+
+        With *most_empty* only so many empty pages are read before the first candle.
+        """
+        rows: list[SeriesCandle] = []
+        reached_ns, pages = None, 0
+        async for page in self._patient(series, self.collector.walk(series, since_ns)):
+            rows += page.candles
+            reached_ns, pages = page.until_ns, pages + 1
+            if len(rows) >= limit or (not rows and pages == most_empty):
+                break
+        return rows, reached_ns
+
+    async def _begin(self, series: Series, since_ns: int) -> int:
+        """Return from when on there may be candles, as days tell: of minutes that would be many pages."""
+        days = attrs.evolve(series, what=Timeframe.parse("1d"))
+        [plan] = self.collector.plan(days)
+        if plan.support is None or not plan.support.rest:
+            return since_ns
+        found, reached_ns = await self._first(days, since_ns - DAY_NS, 1)
+        first_ns = found[0].open_ns if found else (reached_ns or since_ns)
+        return max(since_ns, first_ns - DAY_NS)
 
     async def newest(self, series: Series, limit: int) -> list[Row]:
         """Return the newest *limit* rows, of which the last one is not closed and all others are.
@@ -129,9 +166,9 @@ class Past:
         found: list[Trade] = []
         async for page in self._patient(series, self.collector.walk_trades(series, since_ns, until_ns)):
             found += page.trades
-            if len(_whole_seconds(found, limit)) < len(found):
+            if len(whole_seconds(found, limit)) < len(found):
                 break
-        return [trade_row(trade, symbol) for trade in _whole_seconds(found, limit)]
+        return [trade_row(trade, symbol) for trade in whole_seconds(found, limit)]
 
     async def _patient(self, series: Series, pages: AsyncGenerator[T]) -> AsyncGenerator[T]:
         """Yield *pages*, as long as one comes in time."""
@@ -166,7 +203,7 @@ class Past:
                 self._note_idle()
 
 
-def _whole_seconds(trades: Sequence[Trade], limit: int) -> Sequence[Trade]:
+def whole_seconds(trades: Sequence[Trade], limit: int) -> Sequence[Trade]:
     """Return the first *limit* trades, and what follows in the second of the last of them."""
     if len(trades) <= limit:
         return trades

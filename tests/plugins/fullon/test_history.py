@@ -172,3 +172,19 @@ def test_a_limit_below_what_there_is_gives_the_first_rows() -> None:
         assert [candle.open_ns // 1_000_000 for candle in truth][:3] == [row[0] for row in rows]
 
     played(play)
+
+
+def test_years_before_trading_began_cost_a_few_requests() -> None:
+    """A host asks for its `backtest` days, whatever the age of a symbol; of minutes these are many pages."""
+
+    async def play(scene: Scene) -> None:
+        handler = await scene.queue.get_rest_handler(scene.exchange("coinbase"))
+        before = scene.transport.requested
+        rows = await handler.get_ohlcv("BTC/USD", timeframe="1m", since=1_000_000_000_000, limit=PAGE)
+
+        begun_ns = scene.market.start_ns - 60 * SECOND_NS
+        truth = scene.truth("coinbase:BTC/USD@1m", begun_ns, begun_ns + DAY_NS)
+        assert [candle.open_ns // 1_000_000 for candle in truth][:PAGE] == [row[0] for row in rows]
+        assert scene.transport.requested - before < 60
+
+    played(play)
