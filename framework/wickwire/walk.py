@@ -47,6 +47,10 @@ log = logging.getLogger(__name__)
 BARREN: Final = 5
 """So often a page may prove nothing; then it is left out, as asking on would never end."""
 
+PRESENTS: Final = 3
+"""So many pages may reach the present as it was when they were asked for. It goes on while one waits for its
+turn, and there would be another page for ever."""
+
 LONGEST_SPAN_NS: Final = 24 * HOUR_NS
 FIRST_SPAN_NS: Final = HOUR_NS
 SHORTEST_SPAN_NS: Final = SECOND_NS
@@ -191,7 +195,7 @@ class CandleWalk:
         asking = _Asking(self.series, self.backoff, self.rng, self.check_running)
         history, timeframe = self.history(asking.asker), self.series.timeframe
         size_ns = timeframe.nominal_ns
-        cursor_ns = self._first_from(max(since_ns, self._reach_ns()))
+        cursor_ns, presents = self._first_from(max(since_ns, self._reach_ns())), 0
         while True:
             now_ns = history.clocks.at_venue_ns(self.clock.now_ns(), loop_s())
             end_ns = min(until_ns, now_ns + size_ns)
@@ -206,7 +210,11 @@ class CandleWalk:
                 now_ns=now_ns,
             )
             fetched = await asking.page(partial(history.page, query, self.priority))
+            present = query.until_ns >= min(end_ns, query.now_ns)
+            presents += present
             told = self._told(query, fetched, until_ns)
+            if present and presents == PRESENTS:
+                told = attrs.evolve(told, last=True)
             if told.until_ns == cursor_ns and not told.last:
                 cursor_ns = await asking.barren(query.since_ns, query.until_ns)
                 continue

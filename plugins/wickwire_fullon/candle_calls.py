@@ -69,6 +69,7 @@ class CandleCalls:
     async def run(self) -> None:
         """Call back until somebody ends it."""
         while not self.call.ended:
+            await self._advance()
             try:
                 async with asyncio.timeout(None if self._held_since_ns is None else LOOK_S):
                     candle = await anext(self.reader)
@@ -79,7 +80,6 @@ class CandleCalls:
             else:
                 if candle.open_ns < self._cursor_ns and candle.open_ns not in self._called:
                     await self._give(candle)
-            await self._advance()
 
     async def _advance(self) -> None:
         """Call back what nothing older is missing of."""

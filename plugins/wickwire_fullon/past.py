@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
@@ -49,7 +49,7 @@ class Past:
     Attributes:
         collector: What asks the venue.
         clock: What says which bucket runs.
-        patience_s: How long to wait for a venue that does not answer.
+        patience_s: How long to wait for a venue that answers nobody.
         read_until_ns: By series: up to where the host has read closed candles.
     """
 
@@ -194,13 +194,41 @@ class Past:
         """Return the next page; raises TimeoutError where that takes too long, or this ended."""
         if self._ended:
             raise TimeoutError
-        async with asyncio.timeout(self.patience_s) as wait:
+        async with asyncio.timeout(None) as wait:
+            patience = _Patience(wait, self.patience_s, self._answered)
             self._waits[wait] = None
             try:
                 return await anext(pages)
             finally:
+                patience.end()
                 del self._waits[wait]
                 self._note_idle()
+
+    def _answered(self) -> int:
+        """Return how many requests the venue has answered."""
+        return sum(venue.requests - venue.failures for venue in self.collector.health().venues)
+
+
+class _Patience:
+    """Ends a waiting, unless the venue answers others meanwhile: then it is a matter of turns."""
+
+    def __init__(self, wait: asyncio.Timeout, patience_s: float, answered: Callable[[], int]) -> None:
+        self._wait = wait
+        self._patience_s = patience_s
+        self._answered = answered
+        self._before = answered()
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(patience_s, self._look)
+
+    def _look(self) -> None:
+        before, self._before = self._before, self._answered()
+        if self._before > before:
+            self._timer = self._loop.call_later(self._patience_s, self._look)
+        else:
+            self._wait.reschedule(self._loop.time())
+
+    def end(self) -> None:
+        self._timer.cancel()
 
 
 def whole_seconds(trades: Sequence[Trade], limit: int) -> Sequence[Trade]:

@@ -106,11 +106,13 @@ class Subscriptions:
             read_ns = self._past.read_until_ns.get(series, 0)
             since_ns = min(read_ns, now_ns) if now_ns - read_ns < SEAM_NS else now_ns
             await self._collector.add(series, since=since_ns if since_ns < now_ns else None)
+            name = f"{symbol} {series.what} of a host"
+            seq = await self._store.last_seq()  # what is committed already is read from the store
             calls = CandleCalls(
                 call,
                 series,
                 self._store,
-                self._collector.candles(series, name=f"{symbol} {series.what} of a host"),
+                self._collector.candles(series, after_seq=seq, name=name),
                 self._settings.clock,
                 since_ns,
                 self._settings.order_patience_s,

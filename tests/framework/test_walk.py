@@ -145,3 +145,17 @@ def test_a_venue_without_trades_of_the_past_says_so() -> None:
             await anext(world.collector.walk_trades("yahoo:BTC/USD@trades", 0))
 
     walking(play)
+
+
+def test_walks_that_wait_long_for_their_turn_come_to_an_end() -> None:
+    """Kraken takes a request a second: while a hundred wait, minutes pass between two pages of one."""
+
+    async def play(world: World) -> None:
+        since_ns = running_clock().now_ns() - HOUR_NS
+        before = world.transport.requested
+        walks = await asyncio.gather(*(walked(world, "kraken:ETH/USD@1m", since_ns) for _ in range(100)))
+
+        assert all(pages[-1].last for pages in walks)
+        assert world.transport.requested - before < 3 * 100 + 50
+
+    walking(play)

@@ -188,3 +188,18 @@ def test_years_before_trading_began_cost_a_few_requests() -> None:
         assert scene.transport.requested - before < 60
 
     played(play)
+
+
+def test_who_waits_for_a_turn_among_many_is_not_told_that_nobody_answers() -> None:
+    """Kraken takes a request a second; a host that reads a hundred symbols at once waits for minutes."""
+
+    async def play(scene: Scene) -> None:
+        handler = await scene.queue.get_rest_handler(scene.exchange("kraken"))
+        symbols = ["BTC/USD", "ETH/USD"] * 50
+        begun_s = asyncio.get_running_loop().time()
+        answers = await asyncio.gather(*(handler.get_ohlcv(symbol, limit=2) for symbol in symbols))
+
+        assert all(len(rows) == 2 for rows in answers)
+        assert asyncio.get_running_loop().time() - begun_s > 70
+
+    played(play)
