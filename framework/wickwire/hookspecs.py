@@ -228,7 +228,7 @@ def fetch_ohlcv(query: OhlcvQuery, account: Account) -> Conversation:
 
 @hookspec(firstresult=True)
 def fetch_trades(query: TradeQuery, account: Account) -> Generator[HttpRequest, HttpReply, TradePage]:
-    """Bring one page of trades, as `fetch_ohlcv` does. Optional; for programs that load the adapter.
+    """Bring one page of trades, as `fetch_ohlcv` does. Optional; `Collector.walk_trades` reads them.
 
     Args:
         query: Symbol and range.
