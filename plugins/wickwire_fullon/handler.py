@@ -32,6 +32,7 @@ __all__ = ["FullonHandler"]
 log = logging.getLogger(__name__)
 
 MINUTE: Final = "1m"
+MOST_SINCE_S: Final = 100_000_000_000
 
 
 class FullonHandler:
@@ -218,7 +219,8 @@ class FullonHandler:
         Args:
             symbol: As the host spells it.
             since: Seconds: the first *limit* trades from there on, and the others of the last one's second,
-                as collectors go on a second later. None: those of the last minutes.
+                as collectors go on a second later. What would be beyond the year 5000 is milliseconds, as the
+                first collectors had it. None: those of the last minutes.
             limit: See *since*.
 
         Raises:
@@ -231,7 +233,8 @@ class FullonHandler:
         if since is None:
             recent_ns = self._settings.clock.now_ns() - 300 * SECOND_NS
             return (await self._past.trades(series, recent_ns, 10**9, symbol))[-limit:]
-        return await self._past.trades(series, round(since * SECOND_NS), limit, symbol)
+        unit_ns = 1_000_000 if since > MOST_SINCE_S else SECOND_NS
+        return await self._past.trades(series, round(since * unit_ns), limit, symbol)
 
     async def get_trades(
         self, symbol: str, since: float | None = None, limit: int = 1_000
@@ -310,7 +313,7 @@ class FullonHandler:
         if self._problem:
             raise ConfigError(self._problem)
         if not self.connected:
-            raise UsageError(f"{self.name} is shut down; call initialize_factory() and get a handler again")
+            raise UsageError(f"{self.name} is shut down; get a handler again")
         native = self._settings.symbols.get(self._exchange.venue, {}).get(symbol, symbol)
         [plan] = self._collector.plan(Series.parse(f"{self._exchange.scope}:{native}@{_written(what)}"))
         self._spelling.note(plan.series, symbol)

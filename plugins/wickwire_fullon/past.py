@@ -181,8 +181,7 @@ class Past:
                 except TimeoutError as exc:
                     if self._ended:
                         raise UsageError(
-                            f"{series}: the facade was shut down meanwhile; call initialize_factory() "
-                            "and get a handler again"
+                            f"{series}: the facade was shut down meanwhile; get a handler again"
                         ) from exc
                     raise TransportError(
                         f"{series}: history did not answer within {self.patience_s:g} s; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -118,6 +119,8 @@ class FullonQueue:
         self._watchdog = Watchdog(self._registry)
         self._life: Life | None = None
         self._handlers: dict[Exchange, FullonHandler] = {}
+        self._callers: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        self._stragglers: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 
     # ------------------------------------------------------------------------------------------- lifetime
 
@@ -127,17 +130,20 @@ class FullonQueue:
         Raises:
             UsageError: It runs on another event loop.
         """
-        if self._life is not None and self._life.is_over:
-            self._life = None
+        self._stragglers.clear()
         self._alive()
 
     async def shutdown_factory(self) -> None:
         """End everything: when it returns, nothing is called back any more, and no task or socket is left.
 
-        A second call does nothing. Handlers that were given out raise from then on, and no new one is made
-        before `initialize_factory` is called. Called from within a callback, it returns at once, and the end
-        follows that callback's.
+        A second call does nothing. Handlers that were given out raise from then on. Who asks for one again
+        begins anew, but not a task that was asking while another one shut down: it would open sockets after
+        the end, and has to call `initialize_factory` first. Called from within a callback, it returns at
+        once, and the end follows that callback's.
         """
+        ending = asyncio.current_task()
+        self._stragglers = weakref.WeakSet(task for task in self._callers if task is not ending)
+        self._callers.clear()
         for handler in self._handlers.values():
             handler.close()
         if self._life is not None:
@@ -162,18 +168,20 @@ class FullonQueue:
     def _alive(self) -> Life:
         """Return the life of the running loop, begun if need be."""
         loop = asyncio.get_running_loop()
-        life = self._life
-        if life is not None and life.loop is not loop:
-            if not life.is_over:
-                raise UsageError("this facade runs on another event loop; make one for each, or shut it down")
+        life, caller = self._life, asyncio.current_task()
+        if life is not None and life.is_over:
+            if caller in self._stragglers:
+                raise UsageError("this facade was shut down meanwhile; call initialize_factory() first")
             life = None
+        if life is not None and life.loop is not loop:
+            raise UsageError("this facade runs on another event loop; make one for each, or shut it down")
+        if caller is not None:
+            self._callers.add(caller)
         if life is None:
             self._handlers.clear()
             life = self._life = Life()
             atexit.unregister(self._end_at_exit)  # that of a loop which has ended
             atexit.register(self._end_at_exit)
-        elif life.is_over:
-            raise UsageError("this facade is shut down; call initialize_factory() first")
         return life
 
     def _end_at_exit(self) -> None:
@@ -200,7 +208,8 @@ class FullonQueue:
             credential_provider: Used in place of the facade's own, where the handler is made by this call.
 
         Raises:
-            UsageError: It names no exchange, there is no adapter for it, or the facade is shut down.
+            UsageError: It names no exchange, there is no adapter for it, or another task shut the facade down
+                meanwhile.
             PluginError: Its adapter is broken.
         """
         return await self._handler(exchange_obj, credential_provider)

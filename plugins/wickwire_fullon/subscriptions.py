@@ -169,7 +169,7 @@ class Subscriptions:
     def _begin(self, key: tuple[str, str, Callback], symbol: str, calls: _Calls, *series: Series) -> str:
         if self._tasks is None:  # it ended meanwhile
             calls.end()
-            raise UsageError(f"{self._name} is shut down; call initialize_factory() and get a handler again")
+            raise UsageError(f"{self._name} is shut down; get a handler again")
         number = f"{self._name}:{key[0]}:{symbol}:{next(self._numbers)}"
         task = self._tasks.create_task(calls.run(), name=f"fullon {number}")
         for tasks in (self._running, self._life.consumers):

@@ -155,6 +155,7 @@ def test_trades_were_asked_for_in_milliseconds_once() -> None:
         old = await handler.get_trades("BTC/USD", since=since_s * 1_000, limit=50)
 
         assert old == await handler.get_public_trades("BTC/USD", since=float(since_s), limit=50)
+        assert old == await handler.get_public_trades("BTC/USD", since=since_s * 1_000, limit=50)
         recent = await handler.get_public_trades("BTC/USD", limit=10)
         assert len(recent) == 10
         assert recent[-1]["timestamp"] > (scene.now.timestamp() - 120) * 1_000

@@ -56,25 +56,48 @@ def test_after_the_shutdown_nothing_is_stored_and_nothing_is_left() -> None:
         await scene.queue.shutdown_factory()
         assert not handler.is_connected()
         for call in (handler.get_ohlcv("BTC/USD"), handler.subscribe_trades("BTC/USD", print)):
-            with pytest.raises(UsageError, match="kraken is shut down; call initialize_factory"):
+            with pytest.raises(UsageError, match="kraken is shut down; get a handler again"):
                 await call
-        with pytest.raises(UsageError, match="shut down; call initialize_factory"):
-            await scene.queue.get_rest_handler(KRAKEN)
 
     played(play)
 
 
-def test_after_a_shutdown_it_can_begin_again() -> None:
+@pytest.mark.parametrize("initialized", [True, False])
+def test_after_a_shutdown_it_can_begin_again(*, initialized: bool) -> None:
+    """Collectors of today never initialize anything, and are started again all the same."""
+
     async def play(scene: Scene) -> None:
         await everything(scene)
         await scene.minutes(3)
         await scene.queue.shutdown_all()
         scene.repository.saved.clear()
-        await scene.queue.initialize_factory()
+        if initialized:
+            await scene.queue.initialize_factory()
         await everything(scene)
         await scene.minutes(6)
         for symbol in BTC:
             assert [] == scene.wrong(symbol.key)
+
+    played(play)
+
+
+def test_a_task_that_was_at_it_while_another_shut_down_opens_nothing_again() -> None:
+    async def play(scene: Scene) -> None:
+        go = asyncio.Event()
+
+        async def straggler() -> None:
+            await scene.queue.get_rest_handler(KRAKEN)
+            await go.wait()
+            with pytest.raises(UsageError, match=r"shut down meanwhile; call initialize_factory\(\) first"):
+                await scene.queue.get_rest_handler(COINBASE)
+            await scene.queue.initialize_factory()
+            assert (await scene.queue.get_rest_handler(COINBASE)).connected
+
+        task = asyncio.get_running_loop().create_task(straggler())
+        await asyncio.sleep(1)
+        await scene.queue.shutdown_factory()
+        go.set()
+        await task
 
     played(play)
 
