@@ -218,9 +218,9 @@ class FullonHandler:
 
         Args:
             symbol: As the host spells it.
-            since: Seconds: the first *limit* trades from there on, and the others of the last one's second,
-                as collectors go on a second later. What would be beyond the year 5000 is milliseconds, as the
-                first collectors had it. None: those of the last minutes.
+            since: Seconds: the first *limit* trades from there on. What would be beyond the year 5000 is
+                milliseconds, as the first collectors had it. Where it is a second after the last trade that
+                was read before, what comes after that trade, as collectors go on so. None: the newest.
             limit: See *since*.
 
         Raises:

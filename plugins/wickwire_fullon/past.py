@@ -23,7 +23,7 @@ from wickwire import (
 )
 from wickwire_fullon.shapes import Row, placeholder, row_of, trade_row
 
-__all__ = ["Past", "whole_seconds"]
+__all__ = ["Past", "TradeCursor"]
 
 LOOKS: Final = 8
 """How often it is looked further back for the newest candles: with the last one more than a week of minutes,
@@ -36,8 +36,10 @@ WIDER: Final = 4
 """How much further back each time."""
 
 TOLD_S: Final = 2
-"""Trades of the last seconds are not told: a collector goes on a second after the last, whatever else was in
-the one before."""
+"""Trades of the last seconds are not told: not all of them may be there yet."""
+
+SKIPPED_NS: Final = SECOND_NS + 1_000_000
+"""So much later than the last trade a collector goes on, at most; it reads milliseconds."""
 
 T = TypeVar("T")
 
@@ -51,12 +53,14 @@ class Past:
         clock: What says which bucket runs.
         patience_s: How long to wait for a venue that answers nobody.
         read_until_ns: By series: up to where the host has read closed candles.
+        trade_cursors: By series: where its reading of trades ended.
     """
 
     collector: Collector
     clock: Clock
     patience_s: float
     read_until_ns: dict[Series, int] = attrs.field(factory=dict)
+    trade_cursors: dict[Series, TradeCursor] = attrs.field(factory=dict)
     _waits: dict[asyncio.Timeout, None] = attrs.field(factory=dict)
     _ended: bool = False
     _idle: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -153,7 +157,9 @@ class Past:
         return told[-limit:]
 
     async def trades(self, series: Series, since_ns: int, limit: int, symbol: str) -> list[dict[str, Any]]:
-        """Return the first *limit* trades from *since_ns* on, and all others of the second of the last one.
+        """Return the first *limit* trades from *since_ns* on, and all others of the last one's instant.
+
+        Who asks for what comes a second after the last one gets what comes after that one.
 
         Raises:
             TransportError: The venue did not answer in time.
@@ -161,14 +167,16 @@ class Past:
             VenueError: It refuses.
         """
         until_ns = (self.clock.now_ns() // SECOND_NS - TOLD_S) * SECOND_NS
+        cursor = self.trade_cursors.setdefault(series, TradeCursor())
+        since_ns = cursor.begin(since_ns)
         if since_ns >= until_ns:
             return []
         found: list[Trade] = []
         async for page in self._patient(series, self.collector.walk_trades(series, since_ns, until_ns)):
             found += page.trades
-            if len(whole_seconds(found, limit)) < len(found):
+            if len(found) > limit and found[-1].time_ns > found[limit - 1].time_ns:
                 break
-        return [trade_row(trade, symbol) for trade in whole_seconds(found, limit)]
+        return [trade_row(trade, symbol) for trade in cursor.cut(found, limit)]
 
     async def _patient(self, series: Series, pages: AsyncGenerator[T]) -> AsyncGenerator[T]:
         """Yield *pages*, as long as one comes in time."""
@@ -230,12 +238,27 @@ class _Patience:
         self._timer.cancel()
 
 
-def whole_seconds(trades: Sequence[Trade], limit: int) -> Sequence[Trade]:
-    """Return the first *limit* trades, and what follows in the second of the last of them."""
-    if len(trades) <= limit:
-        return trades
-    last = trades[limit - 1].time_ns // SECOND_NS
-    end = limit
-    while end < len(trades) and trades[end].time_ns // SECOND_NS == last:
-        end += 1
-    return trades[:end]
+@attrs.define
+class TradeCursor:
+    """Where a host's reading of trades ended. It goes on a second later, and would skip what lies between.
+
+    Attributes:
+        last_ns: When the last trade was that it was given; None before the first.
+    """
+
+    last_ns: int | None = None
+
+    def begin(self, since_ns: int) -> int:
+        """Return from when on to read: where it ended, if *since_ns* is not more than that second later."""
+        if self.last_ns is not None and self.last_ns < since_ns <= self.last_ns + SKIPPED_NS:
+            return self.last_ns + 1
+        return since_ns
+
+    def cut(self, trades: Sequence[Trade], limit: int) -> Sequence[Trade]:
+        """Return the first *limit* trades, and what happened at the same instant as the last of them."""
+        end = min(limit, len(trades))
+        while 0 < end < len(trades) and trades[end].time_ns == trades[end - 1].time_ns:
+            end += 1
+        if end:
+            self.last_ns = trades[end - 1].time_ns
+        return trades[:end]

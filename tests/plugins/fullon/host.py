@@ -262,25 +262,27 @@ class HistoricOHLCVCollector:
 
 @attrs.define(eq=False)
 class HistoricTradeCollector:
-    """Where an exchange wants trades for its candles: on from a second after the last."""
+    """Where an exchange wants trades for its candles: it goes on a second after the last."""
 
     queue: Any
     exchanges: Sequence[Exchange]
     repository: Repository
 
-    async def collect(self, symbol: Symbol, since: float) -> int:
+    async def collect(self, symbol: Symbol, since: float, now: float) -> int:
         exchange = next(one for one in self.exchanges if one.cat_exchange == symbol.cat_exchange)
         handler = await self.queue.get_rest_handler(exchange)
         if not getattr(handler, "needs_trades_for_ohlcv", lambda: True)():
             return 0
         count = 0
-        while True:
+        while since < now:
             rows = await handler.get_public_trades(symbol.symbol, since=since, limit=PAGE)
+            if not rows:
+                break
             await self.repository.save_trades(symbol.key, rows)
             count += len(rows)
-            if len(rows) < PAGE:
-                return count
-            since = int(read_stamp(rows[-1]["timestamp"]).timestamp()) + 1
+            since = int((read_stamp(rows[-1]["timestamp"]).timestamp() + 1) * 1_000) / 1_000
+            await asyncio.sleep(0.1)
+        return count
 
 
 @attrs.define(eq=False)

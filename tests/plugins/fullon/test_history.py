@@ -135,7 +135,7 @@ def test_trades_of_the_past_are_those_of_the_market_though_the_host_skips_the_re
         symbol = Symbol.named(exchange, "BTC/USD")
         since_s = int(scene.now.timestamp()) - 7_200
         host = HistoricTradeCollector(scene.queue, EXCHANGES, scene.repository)
-        count = await host.collect(symbol, float(since_s))
+        count = await host.collect(symbol, float(since_s), scene.now.timestamp())
 
         rows = scene.repository.trades[symbol.key]
         until_ns = running_clock().now_ns() - 4 * SECOND_NS

@@ -22,7 +22,7 @@ from wickwire import (
     Trade,
     TradeAction,
 )
-from wickwire_fullon.past import whole_seconds
+from wickwire_fullon.past import TradeCursor
 from wickwire_fullon.shapes import as_dict, placeholder, row_of, stamp, tick_of, trade_of, trade_row
 
 SERIES = Series.parse("kraken:BTC/USD@1m")
@@ -83,18 +83,23 @@ def trade(time_ns: int, number: int = 1, action: TradeAction = TradeAction.NEW) 
     return Trade("BTC/USD", str(number), Decimal("100.5"), Decimal("0.25"), Side.SELL, time_ns, action)
 
 
+def stamp_s(one: Trade) -> float:
+    return read_stamp(stamp(one.time_ns)).timestamp()
+
+
 @given(st.lists(st.integers(0, 40_000), min_size=1, max_size=60).map(sorted), st.integers(1, 10))
 def test_who_goes_on_a_second_after_the_last_trade_loses_none(times_ms: list[int], limit: int) -> None:
-    """As collectors do: with pages that are cut within a second, the rest of that would be lost."""
+    """As collectors do: whatever happened in that second would be lost."""
     trades = [trade(ms * 1_000_000, number) for number, ms in enumerate(times_ms)]
     read: list[Trade] = []
-    since_s = 0
+    cursor, since_s = TradeCursor(), 0.0
     for _ in range(100):
-        page = whole_seconds([one for one in trades if one.time_ns >= since_s * SECOND_NS], limit)
-        read += page
-        if len(page) < limit:
+        begin_ns = cursor.begin(round(since_s * SECOND_NS))
+        page = cursor.cut([one for one in trades if one.time_ns >= begin_ns], limit)
+        if not page:
             break
-        since_s = page[-1].time_ns // SECOND_NS + 1
+        read += page
+        since_s = int((stamp_s(page[-1]) + 1) * 1_000) / 1_000
 
     assert read == trades
 
