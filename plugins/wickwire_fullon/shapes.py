@@ -60,7 +60,7 @@ def as_dict(row: Row) -> dict[str, float]:
     return dict(zip(("timestamp", "open", "high", "low", "close", "volume"), row, strict=True))
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, slots=False)  # a host may set what its own models have
 class FullonTrade:
     """A trade as collectors hand it on, where a host gives no model of its own.
 
@@ -116,7 +116,7 @@ def trade_row(trade: Trade, symbol: str) -> dict[str, Any]:
     }
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, slots=False)  # a host may set what its own models have
 class FullonTick:
     """The newest price of a symbol, where a host gives no model of its own.
 

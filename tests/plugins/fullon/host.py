@@ -323,6 +323,7 @@ class TickerService:
 
             async def callback(tick: Any, name: str = name) -> None:
                 tick.exchange = name
+                tick.received = True  # whatever a model of the host's own would take
                 assert tick.price > 0
                 self.ticks.append(json.loads(json.dumps(tick.to_dict())))
 
