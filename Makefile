@@ -48,7 +48,6 @@ mutants: venv ## put seeded bugs into copies of the adapters, and see whether th
 	@$(BIN)/python -m tests.mutants.run $(ARGS)
 
 generic-mutants: venv ## change the adapters' code at random, and see whether the kit or their tests find it
-	@$(BIN)/python scripts/make_venv.py .venv-mutation requirements/mutation.txt --bare
 	@$(BIN)/python -m tests.mutants.generic $(ARGS)
 
 nightly: venv ## the tests that take long: soaks and wide searches

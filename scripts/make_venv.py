@@ -1,11 +1,11 @@
 """Make the virtual environment that the Makefile's targets run in, or find that it stands.
 
-    python scripts/make_venv.py [FOLDER] [LOCK] [--bare]
+    python scripts/make_venv.py [FOLDER] [LOCK]
 
 Standard library only, and run by the interpreter that the environment is for. Two steps, each
 remembered by the hash of what it was made from, so that a repeat does nothing and an interrupted
 one is done again: the pinned requirements, then the project itself, editable and without
-dependencies, unless it is to stay `--bare`. Proxy, mirror and certificates are those of pip's own settings.
+dependencies. Proxy, mirror and certificates are those of pip's own settings.
 """
 
 import argparse
@@ -26,13 +26,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Make the environment, or find that it stands.")
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / ".venv")
     parser.add_argument("lock", nargs="?", type=Path, default=ROOT / "requirements" / "dev.txt")
-    parser.add_argument("--bare", action="store_true", help="install the requirements alone")
     asked = parser.parse_args()
     folder, lock = asked.folder.absolute(), asked.lock.absolute()
     with (ROOT / "pyproject.toml").open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # two makes at once: the second waits and finds all done
         try:
-            prepare(folder, lock, bare=asked.bare)
+            prepare(folder, lock)
         except subprocess.CalledProcessError as failed:
             print(
                 f"{failed.stderr or ''}{folder.name} could not be set up: pip (above) says why. "
@@ -46,7 +45,7 @@ def main() -> int:
     return 0
 
 
-def prepare(folder: Path, lock: Path, *, bare: bool = False) -> None:
+def prepare(folder: Path, lock: Path) -> None:
     """Do whichever of the three steps is not done: interpreter, requirements, project."""
     # the folder counts too: the scripts in it name it, so a moved one does not work
     interpreter = _digest(sys.version, sys.base_prefix, str(folder))
@@ -63,7 +62,7 @@ def prepare(folder: Path, lock: Path, *, bare: bool = False) -> None:
         _pip(folder, "--require-hashes", "--requirement", str(lock))
         _stamp(folder, "requirements", requirements)
         _say(f"installed in {time.monotonic() - started:.0f} s")
-    if not bare and _stamp(folder, "project") != project:
+    if _stamp(folder, "project") != project:
         _pip(folder, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
         _stamp(folder, "project", project)
 

@@ -12,62 +12,32 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import json
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Final
 
 import attrs
 
-from tests.mutants.corpus import ADAPTERS, ROOT, Mutant
-from tests.mutants.run import Found, control, copied, looked_at
+from tests.mutants.corpus import ROOT, Mutant
+from tests.mutants.run import Found, control, looked_at, original
 from tests.simulation.planted import Bug
+from wickwire.testing.copies import copied
+from wickwire.testing.mutants import drawn
+from wickwire.testing.score import Change
 
-__all__ = ["ENOUGH", "Change", "Fate", "fate", "main", "report", "sampled", "shortcomings"]
+__all__ = ["ENOUGH", "Fate", "fate", "main", "mutant_of", "report", "sampled", "shortcomings"]
 
 ENOUGH: Final = 0.85
 NAMES: Final = ("alpaca", "coinbase", "dxlink", "kraken", "yahoo")
 LONGEST_S: Final = 600
-ENVIRONMENT: Final = ROOT / ".venv-mutation"
-SAMPLER: Final = Path(__file__).with_name("changes.py")
-
-
-@attrs.frozen(kw_only=True)
-class Change:
-    """One change of a file of an adapter.
-
-    Attributes:
-        adapter: Whose it is.
-        file: Which of its files.
-        line: Where.
-        operator: What kind of change, by cosmic-ray's name.
-        before: The line as it was.
-        after: The line as it is.
-        text: The whole file, changed.
-    """
-
-    adapter: str
-    file: str
-    line: int
-    operator: str
-    before: str
-    after: str
-    text: str = attrs.field(repr=False)
-
-    @property
-    def mutant(self) -> Mutant:
-        """The same as a bug of the corpus, which the kit looks at."""
-        place = f"{self.adapter}-{self.file}-{self.line}-{self.operator}"
-        bug = Bug(file=self.file, what=self.operator, before=self.before, after=self.after)
-        return Mutant(id=place, adapter=self.adapter, trap=self.operator, kind="generic", bug=bug)
 
 
 @attrs.frozen
 class Fate:
-    """Who found a change: a check of the kit, `tests`, or nobody."""
+    """Who found a change of an adapter: a check of the kit, `tests`, or nobody."""
 
+    adapter: str
     change: Change
     by: str
     took_s: float = 0.0
@@ -75,37 +45,40 @@ class Fate:
     def __str__(self) -> str:
         """Return a line."""
         one = self.change
-        place = f"{one.adapter}/{one.file}:{one.line}"
+        place = f"{self.adapter}/{one.file.name}:{one.line}"
         return f"{self.by or 'MISSED':<6} {self.took_s:5.1f} s  {place}: {one.before}  =>  {one.after}"
+
+
+def mutant_of(adapter: str, change: Change) -> Mutant:
+    """Return *change* as a bug of the corpus, which the kit looks at."""
+    file = change.file.name
+    bug = Bug(file=file, what=change.operator, before=change.before, after=change.after)
+    place = f"{adapter}-{file}-{change.line}-{change.operator}"
+    return Mutant(id=place, adapter=adapter, trap=change.operator, kind="generic", bug=bug)
 
 
 def sampled(adapter: str, sample: int, seed: int) -> Sequence[Change]:
     """Return *sample* changes of an adapter, or as many as there are, by *seed*."""
-    folder = ADAPTERS / f"wickwire_{adapter}"
-    files = [file for file in sorted(folder.glob("*.py")) if not file.name.startswith("simulator")]
-    python = ENVIRONMENT / "bin" / "python"
-    command = [str(python), "-W", "ignore", str(SAMPLER), "--sample", str(sample), "--seed", str(seed)]
-    told = subprocess.run([*command, *map(str, files)], check=True, capture_output=True, text=True)
-    changes = json.loads(told.stdout)["sample"]
-    return [Change(adapter=adapter, **one | {"file": Path(one["file"]).name}) for one in changes]
+    _, changes = drawn(original(adapter).files, sample, seed)
+    return changes
 
 
-def fate(change: Change, *, first: Sequence[str] = ()) -> Fate:
+def fate(adapter: str, change: Change, *, first: Sequence[str] = ()) -> Fate:
     """Look for a change: with the kit, whose checks *first* come first on their levels, then with tests."""
-    told = looked_at(change.mutant, change.text, first=first)
+    told = looked_at(mutant_of(adapter, change), change.text, first=first)
     if told.check or told.why:  # also where the kit came to no end, or could not even begin
-        return Fate(change, told.check or "kit", told.took_s)
-    return Fate(change, "tests" if _fails(change) else "", told.took_s)
+        return Fate(adapter, change, told.check or "kit", told.took_s)
+    return Fate(adapter, change, "tests" if _fails(adapter, change) else "", told.took_s)
 
 
-def _fails(change: Change) -> bool:
+def _fails(adapter: str, change: Change) -> bool:
     """Say whether a test of the adapter fails with a change."""
-    tests = f"tests/adapters/{change.adapter}"
-    with copied(change.mutant, change.text) as (_, environment):
+    tests = f"tests/adapters/{adapter}"
+    with copied(original(adapter), {change.file: change.text}) as copy:
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", tests]
         try:
             ended = subprocess.run(
-                command, cwd=ROOT, env=environment, capture_output=True, timeout=LONGEST_S, check=False
+                command, cwd=ROOT, env=copy.environment, capture_output=True, timeout=LONGEST_S, check=False
             )
         except subprocess.TimeoutExpired:
             return True
@@ -115,8 +88,8 @@ def _fails(change: Change) -> bool:
 def report(fates: Sequence[Fate]) -> Iterable[str]:
     """Yield the table, and what survived."""
     yield f"{'adapter':<12}{'changes':>8}{'kit':>6}{'tests':>7}{'found':>9}"
-    for adapter in sorted({one.change.adapter for one in fates}):
-        own = [one for one in fates if one.change.adapter == adapter]
+    for adapter in sorted({one.adapter for one in fates}):
+        own = [one for one in fates if one.adapter == adapter]
         tests, caught = sum(one.by == "tests" for one in own), sum(bool(one.by) for one in own)
         share = f"{100 * caught / len(own):.1f} %"
         yield f"{adapter:<12}{len(own):>8}{caught - tests:>6}{tests:>7}{share:>9}"
@@ -129,8 +102,8 @@ def report(fates: Sequence[Fate]) -> Iterable[str]:
 
 def shortcomings(fates: Sequence[Fate]) -> Iterable[str]:
     """Yield why a run fails, or nothing."""
-    for adapter in sorted({one.change.adapter for one in fates}):
-        own = [one for one in fates if one.change.adapter == adapter]
+    for adapter in sorted({one.adapter for one in fates}):
+        own = [one for one in fates if one.adapter == adapter]
         caught = sum(bool(one.by) for one in own)
         if caught < ENOUGH * len(own):
             yield f"{adapter}: {caught} of {len(own)} are fewer than {100 * ENOUGH:.0f} in 100"
@@ -147,13 +120,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fates: list[Fate] = []
     with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:
         changes = [
-            change for name in asked.only or NAMES for change in sampled(name, asked.sample, asked.seed)
+            (name, change)
+            for name in asked.only or NAMES
+            for change in sampled(name, asked.sample, asked.seed)
         ]
         plain = _controls(pool, changes)
         failures = [f"{name} unchanged: {one.check} {one.why}" for name, one in plain.items() if one.why]
 
-        def look(change: Change) -> Fate:
-            return fate(change, first=plain[change.adapter].quickest)
+        def look(one: tuple[str, Change]) -> Fate:
+            adapter, change = one
+            return fate(adapter, change, first=plain[adapter].quickest)
 
         for result in () if failures else pool.map(look, changes):
             fates.append(result)
@@ -165,9 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(failures))
 
 
-def _controls(pool: concurrent.futures.Executor, changes: Iterable[Change]) -> dict[str, Found]:
+def _controls(pool: concurrent.futures.Executor, changes: Iterable[tuple[str, Change]]) -> dict[str, Found]:
     """Return what the kit says of each adapter as it is; else everything would count as found."""
-    adapters = {one.adapter: one.mutant for one in changes}
+    adapters = {adapter: mutant_of(adapter, one) for adapter, one in changes}
     return dict(zip(adapters, pool.map(control, adapters.values()), strict=True))
 
 

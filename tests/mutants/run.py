@@ -12,31 +12,28 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import json
-import os
 import resource
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, final
 
 import attrs
 
 from tests.mutants.corpus import ADAPTERS, ROOT, Mutant, corpus
+from wickwire.testing import copies
 from wickwire.testing.checks import Level
+from wickwire.testing.copies import Original
+from wickwire.testing.running import chosen
 
-__all__ = ["ENOUGH", "Found", "control", "copied", "found", "looked_at", "main", "report", "shortcomings"]
+__all__ = ["ENOUGH", "Found", "control", "found", "looked_at", "main", "original", "report", "shortcomings"]
 
 ENOUGH: Final = 0.95
-LONGEST_S: Final = 600
-"""Who takes longer never ends: the kit bounds each of its checks, so it should have said so itself."""
 EFFORT: Final = 8
 """Examples for a check, as in tests/adapters/test_conformance.py."""
+LONGEST_S: Final = 600
+"""A check that takes longer never ends: the kit bounds each, so it should have said so itself."""
 UNSAMPLED: Final = frozenset({"dxlink"})
 """Their folder of samples holds dialogues as documents print them, which the kit does not read."""
 
@@ -86,45 +83,32 @@ def control(mutant: Mutant) -> Found:
     return looked_at(mutant, mutant.text)
 
 
-@contextmanager
-def copied(mutant: Mutant, text: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Make a copy of its adapter with *text* in place of its file; yield its folder and an environment."""
-    with tempfile.TemporaryDirectory(prefix="wickwire-mutant-") as folder:
-        package = Path(folder) / mutant.package
-        shutil.copytree(ADAPTERS / mutant.package, package, ignore=shutil.ignore_patterns("__pycache__"))
-        (package / mutant.bug.file).write_text(text)
-        places = os.pathsep.join([folder, str(ROOT / "framework"), str(ADAPTERS), str(ROOT / "plugins")])
-        yield folder, os.environ | {"PYTHONPATH": places, "PYTHONDONTWRITEBYTECODE": "1"}
+def original(adapter: str) -> Original:
+    """Return the code of one of our adapters."""
+    root = ADAPTERS / f"wickwire_{adapter}"
+    files = [file for file in sorted(root.glob("*.py")) if not file.name.startswith("simulator")]
+    return Original(adapter=adapter, root=root, place=Path(root.name), files=files)
 
 
 def looked_at(mutant: Mutant, text: str, *, only: Sequence[str] = (), first: Sequence[str] = ()) -> Found:
     """Let the kit look at a copy of an adapter with *text* in place of a file; the rest as in `found`."""
     began_s = time.perf_counter()
-    with copied(mutant, text) as (folder, environment):
-        command = [sys.executable, "-m", "tests.mutants.kit", mutant.adapter, "--effort", str(EFFORT)]
-        if mutant.adapter not in UNSAMPLED:
-            command += ["--samples", str(ROOT / "tests" / "adapters" / mutant.adapter / "wire")]
-        command += ["--only", *only, "--first", *first]
-        try:
-            ended = subprocess.run(
-                command,
-                cwd=ROOT,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=LONGEST_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return Found(mutant, why=f"the kit came to no end in {LONGEST_S} s", took_s=LONGEST_S)
-        took_s = time.perf_counter() - began_s
-        if not ended.stdout.strip():
-            return Found(mutant, why=f"the kit itself ended: {ended.stderr.strip()[-300:]}", took_s=took_s)
-        told = json.loads(ended.stdout.splitlines()[-1])
-        if told["package"] and not told["package"].startswith(folder):
-            raise RuntimeError(f"{mutant.id}: the kit looked at {told['package']}, not at the copy")
-    quickest = tuple(sorted(told["seconds"], key=lambda check: float(told["seconds"][check])))
-    return Found(mutant, told["check"], told["level"], told["why"], took_s, quickest)
+    places = {check: place for place, check in enumerate(first)}
+    ordered = sorted(chosen(only), key=lambda one: (one.level, places.get(one.id, len(places))))
+    samples = ROOT / "tests" / "adapters" / mutant.adapter / "wire"
+    looked = copies.looked_at(
+        original(mutant.adapter),
+        {ADAPTERS / mutant.package / mutant.bug.file: text},
+        ordered,
+        samples=None if mutant.adapter in UNSAMPLED else samples,
+        effort=EFFORT,
+        bounds_s=dict.fromkeys(ordered, LONGEST_S),
+    )
+    took_s = time.perf_counter() - began_s
+    quickest = tuple(check.id for check in sorted(looked.seconds, key=looked.seconds.__getitem__))
+    if looked.failed is None or not looked.is_told:
+        return Found(mutant, why=looked.why, took_s=took_s, quickest=quickest)
+    return Found(mutant, looked.failed.id, looked.failed.level.value, looked.why, took_s, quickest)
 
 
 # ------------------------------------------------------------------------------------------------ the report

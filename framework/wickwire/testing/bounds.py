@@ -23,7 +23,7 @@ from wickwire.testing.material import Material
 from wickwire.testing.pages import ask_again
 from wickwire.testing.search import presented
 
-__all__ = ["BOUNDS"]
+__all__ = ["BOUNDS", "size_bytes"]
 
 BOUNDS: Final = Checks(Level.PARSE)
 
@@ -114,7 +114,7 @@ def _limited(calls: Sequence[Callable[[], object]], pipe: int) -> None:
     import signal  # noqa: PLC0415 - as above
 
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
-    size = _size()
+    size = size_bytes()
     if size:
         resource.setrlimit(resource.RLIMIT_AS, (size + MORE_BYTES, resource.RLIM_INFINITY))
     for number, call in enumerate(calls, 1):
@@ -125,7 +125,7 @@ def _limited(calls: Sequence[Callable[[], object]], pipe: int) -> None:
         os.write(pipe, f"{number}\n".encode())
 
 
-def _size() -> int:
+def size_bytes() -> int:
     """Return how much address space this process has; 0 where the system does not say."""
     try:
         with open("/proc/self/statm", encoding="ascii") as sizes:  # noqa: PTH123 - a file of the system

@@ -44,6 +44,8 @@ class Material:
         seed: What everything that is drawn follows from.
         effort: How many examples a check tries.
         module: What to import to load it again: a module's name, or a file; empty where neither is known.
+        folder: Of samples; None where there is none.
+        given: The symbols that were named, as they were.
         examples: How many inputs were tried so far.
     """
 
@@ -80,8 +82,8 @@ class Material:
         self.seed = seed
         self.effort = effort
         self.examples = 0
-        self._folder = samples
-        self._given = tuple(symbols)
+        self.folder = samples
+        self.given = tuple(symbols)
         self._now_ns = now_ns
 
     @property
@@ -148,8 +150,8 @@ class Material:
     @functools.cached_property
     def symbols(self) -> Sequence[str]:
         """What can be asked for: as given, else in samples, else what the simulated venue knows."""
-        if self._given:
-            return tuple(dict.fromkeys(map(self.adapter.canonical, self._given)))
+        if self.given:
+            return tuple(dict.fromkeys(map(self.adapter.canonical, self.given)))
         series = [one.symbol for talk in self.samples.talks for one in talk.series]
         told = [
             event.symbol
@@ -169,16 +171,16 @@ class Material:
     @functools.cached_property
     def playing(self) -> Playing:
         """The simulated venue, and all that was said to it."""
-        return Playing(self.adapter, self.accounts, self._given, self.seed, self._now_ns)
+        return Playing(self.adapter, self.accounts, self.given, self.seed, self._now_ns)
 
     def at(self, now_ns: int) -> Material:
         """Return the same at another time, without samples."""
-        return Material(self._adapter, symbols=self._given, seed=self.seed, effort=self.effort, now_ns=now_ns)
+        return Material(self._adapter, symbols=self.given, seed=self.seed, effort=self.effort, now_ns=now_ns)
 
     @functools.cached_property
     def samples(self) -> Samples:
         """What the folder holds; nothing where there is none."""
-        return Samples() if self._folder is None else read_samples(self._folder)
+        return Samples() if self.folder is None else read_samples(self.folder)
 
     def of_samples(self) -> Material | None:
         """Return the same with nothing of its samples read by the adapter yet; None where there are none.
@@ -188,7 +190,7 @@ class Material:
         if self.samples == Samples():
             return None
         again = Material(
-            self._adapter, samples=self._folder, symbols=self.symbols, seed=self.seed, effort=self.effort
+            self._adapter, samples=self.folder, symbols=self.symbols, seed=self.seed, effort=self.effort
         )
         again.__dict__.update(
             samples=self.samples, endpoint=self.endpoint, accounts=self.accounts, playing=self.playing
@@ -310,7 +312,7 @@ class Material:
             need is not Need.SYMBOLS
             and not self.symbols
             and self.adapter.simulate is not None
-            and not self._given
+            and not self.given
         ):
             return "; its simulated venue knows no symbol that was tried: name one with --symbol"
         if need is Need.REPLIES and self.fetched:
