@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,10 +15,16 @@ from wickwire.cli.lines import echo, echo_json
 from wickwire.cli.options import config_option, json_option
 from wickwire.cli.scorecard import scorecard
 from wickwire.cli.settings import read_settings
+from wickwire.cli.survivors import score_part, trials_shown
 from wickwire.cli.tables import check_table, show
 from wickwire.clock import SystemClock
 from wickwire.errors import UsageError
 from wickwire.model import when
+
+if TYPE_CHECKING:
+    from wickwire.testing.material import Material
+    from wickwire.testing.running import Outcome
+    from wickwire.testing.score import Score
 
 __all__ = ["check"]
 
@@ -49,6 +56,12 @@ MOST_EFFORT: Final = 100_000
     help="How many inputs a check draws.",
 )
 @click.option(
+    "--mutants",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Change the adapter's code in N ways, in copies, and tell which of them no check finds.",
+)
+@click.option(
     "--deviations",
     type=click.Path(dir_okay=False, path_type=Path),
     default="conformance.toml",
@@ -74,6 +87,7 @@ def check(
     level: int | None,
     seed: int,
     effort: int,
+    mutants: int | None,
     deviations: Path,
     page: Path | None,
     config_file: str | None,
@@ -82,14 +96,19 @@ def check(
     """Check the adapter NAME against the promises that every adapter keeps.
 
     Nothing connects. What cannot be looked at is skipped, with the reason. The exit status is 1 when a
-    promise is broken, or a deviation has expired or is not needed any more.
+    promise is broken, or a deviation has expired or is not needed any more; what becomes of mutants has no
+    part in it.
     """
     _need_the_extra()
     from wickwire.testing.branches import branches_taken
     from wickwire.testing.deviations import read_deviations
+    from wickwire.testing.mutants import need_cosmic_ray
     from wickwire.testing.report import failure_text, report_json, summary
     from wickwire.testing.running import CHECKS, Report, chosen, material_of, run
+    from wickwire.testing.score import UNASKED
 
+    if mutants is not None:
+        need_cosmic_ray()
     wanted = chosen(only, level)
     excuses = read_deviations(deviations, [one.id for one in CHECKS])
     registry = read_settings(config_file).registry
@@ -106,6 +125,7 @@ def check(
         effort=effort,
         outcomes=outcomes,
         branches=branches_taken(material) if (page is not None or as_json) and not material.problem else (),
+        score=UNASKED if mutants is None else _scored(material, outcomes, mutants),
     )
     if page is not None:
         _write(page, scorecard(made, now, _peak_bytes()))
@@ -118,8 +138,18 @@ def check(
             for line in failure_text(outcome).splitlines():
                 echo(printable(line))
         echo("")
+        show(score_part(made.score))
+        echo("")
         echo(summary(made))
     return ExitCode.FAILED if made.failed else ExitCode.DONE
+
+
+def _scored(material: Material, outcomes: Sequence[Outcome], mutants: int) -> Score:
+    """Return how many of so many changes are found by what passed."""
+    from wickwire.testing.mutants import score
+
+    with trials_shown(mutants) as shown:
+        return score(material, outcomes, mutants, shown=shown)
 
 
 def _write(page: Path, text: str) -> None:

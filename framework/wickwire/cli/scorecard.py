@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
 from wickwire.cli.door import printable
+from wickwire.cli.survivors import score_part
 from wickwire.cli.tables import check_table, level_table, table, text
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def scorecard(report: Report, at: datetime, memory_bytes: int | None) -> str:
         at: When they were made.
         memory_bytes: The most memory that the process had by then; None where that cannot be known.
     """
-    from wickwire.testing.report import failure_text, reached, summary
+    from wickwire.testing.report import failure_text, reached, score_line, summary
 
     title = f"Conformance of {report.adapter}" + f" ({report.distribution})" * bool(report.distribution)
     out = Console(record=True, file=io.StringIO(), width=WIDTH, color_system="truecolor", highlight=False)
@@ -62,6 +63,7 @@ def scorecard(report: Report, at: datetime, memory_bytes: int | None) -> str:
     out.print(f"Made {at:%Y-%m-%d %H:%M} UTC, {report.effort} inputs for most checks.")
     if memory_bytes is not None:
         out.print(f"The process had {memory_bytes / 2**20:.0f} MiB of memory at most.")
+    out.print(score_line(report.score), markup=False)
     out.print()
     out.print(level_table(report.outcomes))
     out.print()
@@ -72,6 +74,9 @@ def scorecard(report: Report, at: datetime, memory_bytes: int | None) -> str:
         out.print()
         out.print(f"Its samples take {taken} of the {every} branches of the files that they touch:")
         out.print(_branches(report.branches))
+    if report.score.fates:
+        out.print()
+        out.print(score_part(report.score))
     for outcome in report.failed:
         out.print()
         out.print("\n".join(printable(line) for line in failure_text(outcome).splitlines()), markup=False)

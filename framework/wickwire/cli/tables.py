@@ -136,6 +136,7 @@ _NUMBERS: Final = frozenset(
         "branches",
         "taken",
         "%",
+        "finds",
         "lag",
         "close",
         "closed",

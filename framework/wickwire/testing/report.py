@@ -6,8 +6,9 @@ from typing import Any
 
 from wickwire.testing.checks import Level
 from wickwire.testing.running import Outcome, Report, State
+from wickwire.testing.score import Score
 
-__all__ = ["failure_text", "reached", "report_json", "summary"]
+__all__ = ["failure_text", "reached", "report_json", "score_line", "summary"]
 
 
 def report_json(report: Report) -> dict[str, Any]:
@@ -42,6 +43,31 @@ def report_json(report: Report) -> dict[str, Any]:
             }
             for one in report.branches
         ],
+        "mutation": _score_json(report.score),
+    }
+
+
+def _score_json(score: Score) -> dict[str, Any]:
+    return {
+        "why_not": score.why_not,
+        "asked": score.asked,
+        "possible": score.possible,
+        "tried": len(score.fates),
+        "found": score.found,
+        "score": None if score.share is None else round(score.share, 4),
+        "effort": score.effort,
+        "checks": [check.id for check in score.checks],
+        "levels": [{"level": level.value, "found": found} for level, found in score.by_level.items()],
+        "survivors": [
+            {
+                "file": one.place,
+                "line": one.change.line,
+                "operator": one.change.operator,
+                "before": one.change.before,
+                "after": one.change.after,
+            }
+            for one in score.survivors
+        ],
     }
 
 
@@ -60,6 +86,17 @@ def summary(report: Report) -> str:
     counts = ", ".join(f"{report.count(state)} {state.value}" for state in State if report.count(state))
     return (
         f"{report.adapter}, profile {report.profile}, seed {report.seed}: {counts or 'nothing was checked'}"
+    )
+
+
+def score_line(score: Score) -> str:
+    """Return how many changes were found, or why none was tried."""
+    if score.share is None:
+        return f"Mutation score: {score.why_not}."
+    tried = "the 1 change" if len(score.fates) == 1 else f"{len(score.fates)} changes"
+    return (
+        f"Mutation score: {100 * score.share:.0f} %. Of {tried} of its code, drawn from {score.possible}, "
+        f"{score.found} {'was' if score.found == 1 else 'were'} found by {len(score.checks)} checks."
     )
 
 

@@ -27,6 +27,7 @@ from wickwire.testing.paging import PAGING
 from wickwire.testing.parsing import PARSING
 from wickwire.testing.ranges import RANGES
 from wickwire.testing.replies import REPLIES
+from wickwire.testing.score import UNASKED, Score
 from wickwire.testing.search import blamed
 from wickwire.testing.static import STATIC
 from wickwire.testing.system import SYSTEM
@@ -117,6 +118,7 @@ class Report:
         effort: Examples for each check.
         outcomes: One for each check, in order.
         branches: Which branches the samples take, by file; empty where nobody looked, or there are none.
+        score: How many changes of the adapter's code the checks find.
     """
 
     adapter: str
@@ -126,6 +128,7 @@ class Report:
     effort: int = DEFAULT_EFFORT
     outcomes: Sequence[Outcome] = ()
     branches: Sequence[Taken] = ()
+    score: Score = UNASKED
 
     @property
     def failed(self) -> Sequence[Outcome]:
