@@ -195,7 +195,8 @@ class CandleWalk:
         asking = _Asking(self.series, self.backoff, self.rng, self.check_running)
         history, timeframe = self.history(asking.asker), self.series.timeframe
         size_ns = timeframe.nominal_ns
-        cursor_ns, presents = self._first_from(max(since_ns, self._reach_ns())), 0
+        now_ns = history.clocks.at_venue_ns(self.clock.now_ns(), loop_s())
+        cursor_ns, presents = self._first_from(max(since_ns, self._reach_ns(now_ns))), 0
         while True:
             now_ns = history.clocks.at_venue_ns(self.clock.now_ns(), loop_s())
             end_ns = min(until_ns, now_ns + size_ns)
@@ -224,9 +225,9 @@ class CandleWalk:
             if told.last:
                 return
 
-    def _reach_ns(self) -> int:
+    def _reach_ns(self, now_ns: int) -> int:
         """Return how far back history reaches: no page need be asked for before."""
-        support, now_ns = self.support, self.clock.now_ns()
+        support = self.support
         depths = [
             support.depth_rows and support.depth_rows * self.series.timeframe.nominal_ns,
             support.depth_s and round(support.depth_s * SECOND_NS),
