@@ -217,6 +217,32 @@ SOURCE = dedent("""\
     """)
 
 
+DOTTED = """import json
+
+try:
+    MOST = json.loads("2")
+except json.JSONDecodeError:
+    MOST = "3"
+except (json.JSONDecodeError, OSError):
+    MOST = 1
+except KeyError:
+    MOST = "4"
+"""
+
+
+def test_a_change_that_cannot_be_made_is_no_change(tmp_path: Path) -> None:
+    """cosmic-ray finds an exception with a dot in its name, and then does not know what to put there."""
+    pytest.importorskip("cosmic_ray", reason="needs cosmic-ray: the extra mutation brings it")
+    file = tmp_path / "rows.py"
+    file.write_text(DOTTED)
+
+    possible, every = drawn([file], 50, 1)
+
+    assert possible > len(every) > 1
+    tried = {change.before for change in every}
+    assert {"MOST = 1", "except KeyError:", "except (json.JSONDecodeError, OSError):"} == tried
+
+
 def test_changes_are_drawn_by_a_seed_of_what_runs_and_is_not_simulated(tmp_path: Path) -> None:
     pytest.importorskip("cosmic_ray", reason="needs cosmic-ray: the extra mutation brings it")
     file = tmp_path / "rows.py"
