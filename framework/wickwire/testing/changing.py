@@ -122,9 +122,11 @@ def _sample(possible: Sequence[_Possible], most: int) -> Sequence[dict[str, Any]
         if text is None or text == source or _GLUED.search(text):
             continue
         try:
-            ast.parse(text, str(one.file))
+            changed = ast.parse(text, str(one.file))
         except SyntaxError:
             continue
+        if "_Mul_" in one.operator and _products(changed) == _products(ast.parse(source)):
+            continue  # the star in a signature is no product
         before, after = _differing(source, text)
         chosen.append(
             {
@@ -137,6 +139,10 @@ def _sample(possible: Sequence[_Possible], most: int) -> Sequence[dict[str, Any]
             }
         )
     return chosen
+
+
+def _products(tree: ast.AST) -> int:
+    return sum(isinstance(node, ast.Mult) for node in ast.walk(tree))
 
 
 def _differing(source: str, text: str) -> tuple[str, str]:

@@ -219,6 +219,8 @@ SOURCE = dedent("""\
 
 DOTTED = """import json
 
+def read(text, *, most="1"): pass
+
 try:
     MOST = json.loads("2")
 except json.JSONDecodeError:
@@ -231,7 +233,7 @@ except KeyError:
 
 
 def test_a_change_that_cannot_be_made_is_no_change(tmp_path: Path) -> None:
-    """cosmic-ray finds an exception with a dot in its name, and then does not know what to put there."""
+    """Of an exception with a dot in its name cosmic-ray makes nonsense, and not each star is a product."""
     pytest.importorskip("cosmic_ray", reason="needs cosmic-ray: the extra mutation brings it")
     file = tmp_path / "rows.py"
     file.write_text(DOTTED)
