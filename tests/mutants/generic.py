@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import resource
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -32,7 +33,8 @@ __all__ = ["ENOUGH", "Fate", "fate", "main", "mutant_of", "report", "sampled", "
 ENOUGH: Final = 0.85
 LONG: Final = ("collected", "many_products", "routes", "candles")
 NAMES: Final = ("alpaca", "coinbase", "dxlink", "kraken", "yahoo")
-LONGEST_S: Final = 600
+LONGEST_S: Final = 300
+MOST_BYTES: Final = 6 * 2**30
 
 
 @attrs.frozen
@@ -86,10 +88,16 @@ def _fails(adapter: str, change: Change) -> bool:
                 capture_output=True,
                 timeout=LONGEST_S,
                 check=False,
+                preexec_fn=_limit_memory,
             )
         except subprocess.TimeoutExpired:
             return True
     return ended.returncode != 0
+
+
+def _limit_memory() -> None:
+    """A loop that does not end fills what there is."""
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
 
 
 def _is_long(file: Path) -> bool:

@@ -117,6 +117,7 @@ def test_the_split_week_is_one_running_candle():
     assert (running.open, running.high, running.low, running.close) == tuple(
         map(Decimal, ("216.54", "222.71", "213.92", "220.69"))
     )
+    assert running.volume == 104776000 + 59894900
     assert (before.finality, running.finality) == (Finality.CLOSED, Finality.FORMING)
 
 

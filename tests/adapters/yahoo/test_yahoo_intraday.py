@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.adapters.yahoo.talk import NEW_YORK, at, bars, body, days, opens, page, query, tick, wire
+from tests.adapters.yahoo.talk import NEW_YORK, Bar, at, bars, body, days, opens, page, query, tick, wire
 from wickwire import SECOND_NS, Candle, FaultKind, Finality, Page, Stopped, VenueError
 
 OPEN, END = at("2026-11-20 09:30"), at("2026-11-20 16:00")
@@ -127,6 +127,18 @@ def test_the_live_row_never_makes_a_closed_candle():
 
     assert (opens(found), finalities(found)) == ([OPEN, OPEN + 300], "CF")
     assert found.covered[1] == (OPEN + 300) * SECOND_NS
+
+
+@pytest.mark.parametrize(
+    "again",
+    [(OPEN, 101.0, 101.0, 101.0, 101.0, 7), *bars(OPEN, price=101.0, volume=0)],
+    ids=["flat", "empty"],
+)
+def test_a_bar_of_one_price_or_without_volume_is_no_live_row(again: Bar):
+    """In a thin market all of a bar may be one price, in currencies none has a volume: the last row counts."""
+    found = page(query(OPEN, OPEN + 400), body([*bars(OPEN), again], regularMarketTime=OPEN + 399, **TODAY))
+
+    assert [Decimal("101.0")] == [candle.open for candle in found.candles]
 
 
 def test_a_row_at_the_last_price_waits_while_yahoo_lags():
