@@ -135,7 +135,7 @@ def test_the_live_row_never_makes_a_closed_candle():
     ids=["flat", "empty"],
 )
 def test_a_bar_of_one_price_or_without_volume_is_no_live_row(again: Bar):
-    """In a thin market all of a bar may be one price, in currencies none has a volume: the last row counts."""
+    """In thin markets all of a bar may be one price, in currencies none has a volume: the last row counts."""
     found = page(query(OPEN, OPEN + 400), body([*bars(OPEN), again], regularMarketTime=OPEN + 399, **TODAY))
 
     assert [Decimal("101.0")] == [candle.open for candle in found.candles]
