@@ -44,9 +44,9 @@ def test_what_was_recorded_is_collected_exactly(recorded, shell):
 
     told, again = values(recorded.told), values(lines)
     assert again <= told, "nothing was invented"
-    # The first minute is collected whole only by who was there when it began; at this speed that is luck.
-    assert told - again <= {min(told, key=itemgetter(1))}
-    assert len(again) >= 2
+    # A minute is collected whole only by who was there when it began: at this speed a busy machine comes late.
+    first = min(again, key=itemgetter(1))
+    assert all(one[1] < first[1] for one in told - again), "from the first candle on nothing is missing"
 
 
 def test_a_replay_prints_the_command_that_collects_from_it(recorded, shell):
