@@ -44,7 +44,7 @@ def test_what_was_recorded_is_collected_exactly(recorded, shell):
 
     told, again = values(recorded.told), values(lines)
     assert again <= told, "nothing was invented"
-    # A minute is collected whole only by who was there when it began: at this speed a busy machine comes late.
+    # A minute is collected whole only by who was there when it began; at this speed a busy machine is late.
     first = min(again, key=itemgetter(1))
     assert all(one[1] < first[1] for one in told - again), "from the first candle on nothing is missing"
 
