@@ -49,11 +49,11 @@ class Accounts(Mapping[str, Account]):
                 answer: object = self._resolver(venue)
                 if inspect.isawaitable(answer):
                     answer = await answer
-            except Exception as exc:  # whatever a host's code raises; its text may hold what it found
+            except Exception as exc:  # noqa: BLE001 - whatever a host's code raises; it may hold what it found
                 raise ConfigError(
                     f"{venue}: the function given as accounts raised {type(exc).__name__}; "
                     "return Account() where there are no credentials"
-                ) from exc
+                ) from None
             if not isinstance(answer, Account):
                 kind = type(answer).__name__
                 raise ConfigError(f"{venue}: the function given as accounts returned {kind}, not an Account")

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from wickwire.binding import Binding, code_of, described, identify, kind_of, listed, with_article
+from wickwire.binding import Binding, code_of, identify, kind_of, listed, with_article
 from wickwire.description import Account, Description, OhlcvSupport
 from wickwire.endpoint import Endpoint, Lane, Topic
 from wickwire.errors import PluginError, VenueError, WickwireError
+from wickwire.foreign import described
 from wickwire.hookspecs import STREAM_HOOKS
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ import pluggy
 
 from wickwire import hookspecs
 from wickwire.errors import PluginError, WickwireError
+from wickwire.foreign import described
 from wickwire.hookspecs import (
     ADAPTER_HOOKS,
     API_LEVEL,
@@ -31,7 +32,6 @@ __all__ = [
     "Binding",
     "Function",
     "code_of",
-    "described",
     "identify",
     "kind_of",
     "listed",
@@ -48,7 +48,7 @@ _PARAMETERS: Final = {
 _CONVERSATIONS: Final = ("fetch_ohlcv", "fetch_trades", "list_instruments")
 _MAY_CONVERSE: Final = ("connect", *_CONVERSATIONS)
 _LONGEST: Final = 300
-"""Most characters of a foreign exception that a message repeats."""
+"""Most characters of a foreign value that a message repeats."""
 Function = Callable[..., Any]
 
 
@@ -295,11 +295,6 @@ def _positional(function: Function, order: tuple[int, ...], arguments: int) -> F
             return lambda *given: function(given[first], given[second], given[third])
         case _:
             raise AssertionError(f"no hook takes {len(order)} arguments")
-
-
-def described(exc: BaseException) -> str:
-    """Return type and text of a foreign exception, cut to a bearable length."""
-    return f"{type(exc).__name__}: {exc}".removesuffix(": ")[:_LONGEST]
 
 
 def kind_of(value: object) -> str:

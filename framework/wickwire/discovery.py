@@ -16,8 +16,9 @@ from typing import Final, final
 
 import attrs
 
-from wickwire.binding import described, identify
+from wickwire.binding import identify
 from wickwire.errors import PluginError
+from wickwire.foreign import described
 
 __all__ = ["Found", "Kind", "MissingExtraError", "files", "imported", "installed"]
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from wickwire.adapter import MISFITS, Adapter
-from wickwire.binding import described, kind_of, with_article
+from wickwire.binding import kind_of, with_article
 from wickwire.breaker import Asker, Attempt, Breaker
 from wickwire.budget import FIRST, Budget, Call, Place, Priority, Rank, pause_s
 from wickwire.clock import CLOCKS_AGREE_S, Clock, Comparison, loop_s
@@ -32,6 +32,7 @@ from wickwire.conversation import (
 from wickwire.description import Account
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, RestAway, TransportError, VenueError, WickwireError
+from wickwire.foreign import described
 from wickwire.model import SECOND_NS, Candle, Finality, wrong_unit
 from wickwire.retry import asked_s
 from wickwire.transport import Transport

@@ -18,10 +18,11 @@ import pluggy
 
 from wickwire import hookspecs
 from wickwire.adapter import Adapter, bind
-from wickwire.binding import described, kind_of, listed, marked_hooks, not_served, suggestion
+from wickwire.binding import kind_of, listed, marked_hooks, not_served, suggestion
 from wickwire.cache import Cache
 from wickwire.discovery import Found, Kind, MissingExtraError, files, imported, installed
 from wickwire.errors import ConfigError, PluginError, UsageError, WickwireError
+from wickwire.foreign import described
 from wickwire.hookspecs import PLUGIN_HOOKS, PROJECT
 from wickwire.memory_store import MemoryStore
 from wickwire.shared import SharedBudget

@@ -18,7 +18,6 @@ from typing import Final, final
 import attrs
 
 from wickwire.adapter import MISFITS, Adapter
-from wickwire.binding import described
 from wickwire.budget import Priority
 from wickwire.clock import Clock, loop_s
 from wickwire.control import Control
@@ -26,6 +25,7 @@ from wickwire.description import Account
 from wickwire.endpoint import Endpoint, Readiness, Send, Topic
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError, WireError
 from wickwire.events import Ready
+from wickwire.foreign import described
 from wickwire.history import History
 from wickwire.limits import effective_limits
 from wickwire.model import SECOND_NS, Candle, Quote, Trade

@@ -11,17 +11,16 @@ import hashlib
 import logging
 import math
 import random
-import traceback
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Final, final
 
 from wickwire.clock import Clock, loop_s
 from wickwire.description import Account
 from wickwire.driven import Driven
 from wickwire.errors import BudgetError
+from wickwire.foreign import placed
 from wickwire.gates import Gate
 from wickwire.news import BudgetChanged, Tell
 from wickwire.retry import Backoff
@@ -154,7 +153,7 @@ class Sharing:
                 else shown_store(str(exc) or type(exc).__name__)
             )
         except Exception as exc:  # noqa: BLE001 - whatever a plugin raises is told, and collection goes on
-            why = shown_store(f"it has a bug: {type(exc).__name__}: {exc} ({_place(exc)})")
+            why = shown_store(f"it has a bug: {placed(exc)}")
         else:
             if not report.is_forgotten_by(ruling):
                 self._answered()
@@ -210,8 +209,3 @@ class Sharing:
                     await asyncio.sleep(FLUSH_S)
         if self._failures:
             await asyncio.sleep(_BACKOFF.wait_s(self._failures, self._rng))
-
-
-def _place(exc: BaseException) -> str:
-    frames = traceback.extract_tb(exc.__traceback__)
-    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Awaitable, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
-from wickwire.binding import described
 from wickwire.driven import Driven
 from wickwire.errors import SinkError, StoreError
+from wickwire.foreign import described, placed
 from wickwire.model import Quote, Series, SeriesCandle
 from wickwire.sink import Follower, Poisoned, QuoteSink, Sink
 from wickwire.store import Store, shown_store
@@ -140,9 +138,7 @@ class SinkCalls:
             why = f"no answer within {limit_s:g} s" if limit.expired() else described(exc)
             raise SinkError(self.said(why)) from exc
         except Exception as exc:
-            frames = traceback.extract_tb(exc.__traceback__)
-            place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-            raise SinkBug(clean(f"{described(exc)}{place}")) from exc
+            raise SinkBug(clean(placed(exc))) from exc
 
 
 def clean(why: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, Protocol, TypeVar, final
 
 import attrs
 
@@ -14,17 +14,21 @@ from wickwire.clock import Clock, loop_s
 from wickwire.closer import Closer
 from wickwire.errors import SinkError
 from wickwire.fanout import AnyFeedRoute
+from wickwire.foreign import placed
 from wickwire.health import SeriesHealth, condition_of, of_closer, of_feed
 from wickwire.holes import WORK
 from wickwire.model import Feed, Hole, Series, iso
 from wickwire.news import Condition
 from wickwire.retry import Backoff, Retries
 from wickwire.series import Word
+from wickwire.sink_calls import clean
 from wickwire.venue import Venue
 
 __all__ = ["Status", "StatusReports", "StatusSink", "status_of"]
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LOOK_S: Final = 1.0
 """How often it is looked whether something changed."""
@@ -143,11 +147,11 @@ class StatusReports:
             wait_s = LOOK_S
             try:
                 await self._look()
-            except Exception as exc:  # a host's code must not end the collector
+            except SinkError as exc:
                 self.errors += 1
-                wait_s = self._retries.failed(SinkError("status"))
+                wait_s = self._retries.failed(exc)
                 if self._retries.attempt == 1:
-                    log.warning("status sink failed", extra={"why": type(exc).__name__}, exc_info=True)
+                    log.warning("status sink failed", extra={"why": str(exc)})
             else:
                 self._retries.succeeded()
             await asyncio.sleep(wait_s)
@@ -158,9 +162,9 @@ class StatusReports:
             async with asyncio.timeout(END_S):
                 for process in self._processes.values():
                     await self._update(process, Status.STOPPED, None)
-        except Exception as exc:  # noqa: BLE001 - a host's code must not keep a collector from ending
+        except (SinkError, TimeoutError) as exc:
             self.errors += 1
-            log.warning("not told that it stopped", extra={"why": type(exc).__name__})
+            log.warning("not told that it stopped", extra={"why": str(exc) or type(exc).__name__})
         self._processes.clear()
 
     async def _look(self) -> None:
@@ -182,8 +186,7 @@ class StatusReports:
         if process is None:
             what = series.what.value if isinstance(series.what, Feed) else str(series.what)
             params = {"venue": series.scope, "symbol": series.symbol, "what": what}
-            async with asyncio.timeout(CALL_S):
-                handle = await self._sink.register(str(series), params)
+            handle = await _told(lambda: self._sink.register(str(series), params))
             process = self._processes[series] = _Process(series, handle)
             await self._update(process, Status.STARTING, None)
         if isinstance(one, Closer):
@@ -201,6 +204,14 @@ class StatusReports:
         process.seen = seen
 
     async def _update(self, process: _Process, status: Status, message: str | None) -> None:
-        async with asyncio.timeout(CALL_S):
-            await self._sink.update(process.handle, status, message)
+        await _told(lambda: self._sink.update(process.handle, status, message))
         process.status, process.told_s = status, loop_s()
+
+
+async def _told(call: Callable[[], Awaitable[T]]) -> T:
+    """Return what a call of the sink does; raises SinkError, whatever it raises itself."""
+    try:
+        async with asyncio.timeout(CALL_S):
+            return await call()
+    except Exception as exc:  # noqa: BLE001 - a host's code must not end the collector
+        raise SinkError(clean(placed(exc))) from None

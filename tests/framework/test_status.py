@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Coroutine, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -27,8 +28,14 @@ class Register:
     told: list[tuple[float, str, Status, str | None]] = attrs.field(factory=list)
     broken: bool = False
     hangs: bool = False
+    plain: bool = False
 
-    async def register(self, component: str, params: Mapping[str, str]) -> str:
+    def register(self, component: str, params: Mapping[str, str]) -> Coroutine[Any, Any, str]:
+        if self.plain:
+            raise ConnectionError("raised by a plain function")
+        return self._registered(component, params)
+
+    async def _registered(self, component: str, params: Mapping[str, str]) -> str:
         self._fail()
         self.params[component] = params
         return f"process of {component}"
@@ -99,7 +106,7 @@ def test_a_lost_venue_is_an_error_that_says_why_and_ends() -> None:
     simulate(play, KRAKEN, status=register)
 
 
-@pytest.mark.parametrize("trouble", ["broken", "hangs"])
+@pytest.mark.parametrize("trouble", ["broken", "hangs", "plain"])
 def test_a_register_that_fails_is_told_later_and_harms_nobody(trouble: str, caplog: Any) -> None:
     register = Register()
 
@@ -118,6 +125,7 @@ def test_a_register_that_fails_is_told_later_and_harms_nobody(trouble: str, capl
     simulate(play, KRAKEN, status=register)
     lines = [record for record in caplog.records if record.message == "status sink failed"]
     assert len(lines) == 1
+    assert "hunter2" not in "".join(map(logging.Formatter().format, lines)) + lines[0].__dict__["why"]
 
 
 def test_a_register_that_hangs_does_not_keep_a_collector_from_ending() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from typing import Any
 
 import pytest
@@ -118,7 +119,7 @@ def test_accounts_that_cannot_be_had_are_asked_for_again_and_never_shown(answer:
         async with Collector(accounts=vault) as collector:
             with pytest.raises(ConfigError, match=match) as refused:
                 await collector.add("yahoo:AAPL@1d")
-            assert "hunter2" not in str(refused.value)
+            assert "hunter2" not in "".join(traceback.format_exception(refused.value))
             await collector.add("yahoo:AAPL@1d")
 
     run_virtual(main())

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from wickwire.binding import described
 from wickwire.clock import SystemClock
 from wickwire.conversation import HttpReply, HttpRequest, OhlcvQuery, Page
 from wickwire.description import Account
 from wickwire.errors import ConfigError, UsageError, WickwireError, WireError
 from wickwire.events import Event
+from wickwire.foreign import described
 from wickwire.model import DAY_NS, SECOND_NS, Candle, Feed, Finality, Quote, Series, Trade
 from wickwire.store import REAL
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import TYPE_CHECKING, TypeVar
 
-from wickwire.binding import described
+from wickwire.foreign import described
 from wickwire.testing.checks import Broken, Skipped
 
 if TYPE_CHECKING:
