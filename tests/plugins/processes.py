@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import socket
 import sys
+from typing import NoReturn
+
+import pytest
 
 
 def die_with_parent() -> None:
@@ -19,3 +23,10 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def lacking(server: str) -> NoReturn:
+    """Skip a test that lacks a server, or fail it where WICKWIRE_SERVERS is "required", as in `.ci/run`."""
+    if os.environ.get("WICKWIRE_SERVERS") == "required":
+        pytest.fail(server, pytrace=False)
+    pytest.skip(server)

