@@ -23,6 +23,7 @@ from wickwire.errors import FaultKind, RestAway, VenueError, WickwireError
 from wickwire.folding import SeriesHistory
 from wickwire.history import FetchedPage
 from wickwire.holes import WORK
+from wickwire.knowledge import Kept
 from wickwire.ledger import Ledger, PageOutcome, Want
 from wickwire.model import SECOND_NS, Candle, Rung, Series
 from wickwire.news import Condition, Switch, Tell
@@ -189,19 +190,28 @@ class Closer:
         behind had the past asked for, which nobody wanted; the loop's time may have stood still while the
         machine slept, so that counts only while our clock is seen to be behind.
         """
-        ledger = self.ledger
+        ledger, now = self.ledger, self._now()
         if not ledger.is_blank:
+            self._reach_as_kept(now)
             return
-        now, wall_ns = self._now(), self._clock.now_ns()
         ago_ns = round((now.s - self._started_s) * SECOND_NS)
         begun_ns, proven_ns = now.ns - ago_ns, self._clocks.venue_ns(now.s) or 0
-        is_ahead = ledger.origin_ns > begun_ns + _AGREE_NS
-        is_behind = ledger.is_new and proven_ns > wall_ns + _AGREE_NS
+        self._past_ns = min(self._past_ns, begun_ns)
+        wanted_ns = begun_ns if ledger.kept is None else ledger.kept.first_ns(now.ns)
+        is_ahead = ledger.origin_ns > wanted_ns + _AGREE_NS
+        is_behind = ledger.is_new and proven_ns > self._clock.now_ns() + _AGREE_NS
         if is_behind:
-            begun_ns = proven_ns - ago_ns
-        if is_ahead or (is_behind and ledger.buckets.running(begun_ns) > ledger.origin_ns):
-            ledger.begin(begun_ns)
+            wanted_ns = proven_ns - ago_ns
+        if is_ahead or (is_behind and ledger.buckets.running(wanted_ns) > ledger.origin_ns):
+            ledger.begin(wanted_ns)
             self._notice()
+
+    def _reach_as_kept(self, now: Moment) -> None:
+        """Reach back as far as is kept by the venue's clock, once that is known; ours may have said less."""
+        kept = self.ledger.kept
+        if kept is not None and self._clocks.venue_ns(now.s) is not None:
+            self.reach_back(kept.first_ns(now.ns))
+            self.ledger.kept = None
 
     async def _ask_for(self, want: Want) -> None:
         """Ask for one page, and take what it says."""
@@ -300,8 +310,9 @@ class Closer:
 
     # ------------------------------------------------------------------------------------------- for others
 
-    def reach_back(self, since_ns: int) -> None:
-        """Also collect everything from *since_ns* on."""
+    def reach_back(self, since_ns: int, kept: Kept | None = None) -> None:
+        """Also collect everything from *since_ns* on, which is what our clock makes of *kept*."""
+        self.ledger.kept = kept or self.ledger.kept
         self._past_ns = max(self._past_ns, self.ledger.origin_ns)
         self.ledger.reach_back(since_ns)
         if self.ledger.dirty:

@@ -22,10 +22,27 @@ from wickwire.patience import Patience
 from wickwire.rescaling import Rescaling
 from wickwire.store import TAIL, Change, Forgotten, SeriesState, Verdict
 
-__all__ = ["Knowledge"]
+__all__ = ["Kept", "Knowledge"]
 
 MOST_HOLES: Final = 10_000
 """Of one series; beyond that the oldest become one, and what lies between them is asked for with them."""
+
+
+@attrs.frozen
+class Kept:
+    """From when on a series is wanted of which only the last is kept.
+
+    Attributes:
+        since_ns: What was asked for.
+        age_ns: How old the first candle may be.
+    """
+
+    since_ns: int
+    age_ns: int
+
+    def first_ns(self, now_ns: int) -> int:
+        """Return from when on it is wanted, should it be *now_ns*."""
+        return max(self.since_ns, now_ns - self.age_ns)
 
 
 @attrs.define(eq=False)
@@ -51,6 +68,7 @@ class Knowledge:
         forgotten: What the store has forgotten of it, as far as that is known here.
         buckets: Where its buckets open and end, as far as that is known.
         is_new: Nobody knew the series before, or said since when: it begins as our clock had it.
+        kept: From when on it is wanted, where only our clock has said yet what that comes to.
     """
 
     series: Series
@@ -70,6 +88,7 @@ class Knowledge:
     dirty: bool = False
     forgotten: Forgotten | None = None
     is_new: bool = False
+    kept: Kept | None = None
     buckets: Buckets = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:

@@ -26,6 +26,7 @@ from wickwire.fallback import FallBack, RestRoom, fall_back
 from wickwire.folding import Fold, SeriesHistory
 from wickwire.forgetting import first_kept
 from wickwire.hot import HotMemory
+from wickwire.knowledge import Kept
 from wickwire.ledger import Ledger
 from wickwire.model import Feed, Rung, Series, iso
 from wickwire.places import Places
@@ -279,10 +280,12 @@ class Roster:
         """Collect by *plan*, unless it is collected already: then only what is missing since then counts."""
         name = plan.series
         venue = self._venues.of(name)
-        since_ns = self._kept_since(name, since_ns)
+        kept = self._kept(name, since_ns)
+        if kept is not None:
+            since_ns = kept.first_ns(self._clock.now_ns())
         if name in venue.plans:
             if since_ns is not None and name in venue.closers:
-                await self._reach_back(venue.closers[name], since_ns)
+                await self._reach_back(venue.closers[name], since_ns, kept)
             return
         if isinstance(name.what, Feed):
             self._audience.connect(venue.add_feed(plan))
@@ -300,28 +303,29 @@ class Roster:
         if name not in venue.plans:  # somebody else may have added it while the store was asked
             assert plan.support is not None
             ledger = Ledger.start(name, plan.support, loaded, origin_ns)
-            ledger.is_new = loaded is None and since_ns is None
+            ledger.is_new, ledger.kept = loaded is None and since_ns is None, kept
             ledger.buckets.calendar = calendar
             if self._hot is not None:
                 self._hot.begin(name)
             venue.add_candles(plan, ledger, past_ns)
 
-    def _kept_since(self, name: Series, since_ns: int | None) -> int | None:
-        """Return from when on to collect: what would be forgotten at once is not asked for."""
-        before_ns = self._retention.candles_before(self._clock.now_ns())
+    def _kept(self, name: Series, since_ns: int | None) -> Kept | None:
+        """Return from when on to collect where more is asked for than is kept; the rest would go at once."""
+        now_ns = self._clock.now_ns()
+        before_ns = self._retention.candles_before(now_ns)
         if before_ns is None or since_ns is None or since_ns >= (kept_ns := first_kept(name, before_ns)):
-            return since_ns
+            return None
         told = {"series": str(name), "since": iso(since_ns), "kept": f"{self._retention.candles}"}
         log.warning("older than what is kept is not asked for", extra=told)
-        return kept_ns
+        return Kept(since_ns, now_ns - kept_ns)
 
-    async def _reach_back(self, closer: Closer, since_ns: int) -> None:
+    async def _reach_back(self, closer: Closer, since_ns: int, kept: Kept | None) -> None:
         """Also collect from *since_ns* on, once it is known what was forgotten: else that would go, too."""
         assert self._store is not None
         loaded = await self._store.load(closer.series)
         if loaded is not None and loaded.state.forgotten is not None:
             closer.forget(loaded.state.forgotten)
-        closer.reach_back(since_ns)
+        closer.reach_back(since_ns, kept)
 
     async def _calendar_of(self, plan: Plan) -> Calendar | None:
         """Return when a series is traded, as far as that is known; a simulated world keeps no holidays."""

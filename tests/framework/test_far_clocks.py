@@ -16,9 +16,14 @@ import pytest
 from tests.framework.scripted import MINUTE_NS, SERIES, Scripted
 from tests.framework.test_collector import World
 from wickwire import Change, Conversation, OhlcvQuery, Page, SeriesState, Stopped, hookimpl
+from wickwire.budget import Place, Priority
+from wickwire.closer import Closer
 from wickwire.collector import Collector
+from wickwire.history import FetchedPage
 from wickwire.instants import DAY_NS, HOUR_NS
+from wickwire.ledger import Want
 from wickwire.registry import Registry
+from wickwire.retention import Retention
 from wickwire.simulate.loops import VIRTUAL_START_NS, run_virtual, running_clock
 
 YEAR_NS = 365 * DAY_NS
@@ -97,6 +102,57 @@ def test_a_series_that_nobody_knew_begins_when_it_was_added_by_the_venues_clock(
 
     market = Market(plugin=Scripted(stream=stream), clock=SetClock(off_ns))
     play(market, test)
+
+
+@pytest.mark.parametrize("off_ns", [DAY_NS, YEAR_NS])
+@pytest.mark.parametrize("known", [False, True], ids=["nobody knew it", "it is collected already"])
+def test_what_is_kept_counts_from_the_venues_clock_when_the_past_is_asked_for(
+    off_ns: int, *, known: bool
+) -> None:
+    """The store holds nothing yet, so it cannot tell that our clock is ahead."""
+    wanted_ns = VIRTUAL_START_NS - VIRTUAL_START_NS % DAY_NS - 2 * DAY_NS
+    market = Market(clock=SetClock(off_ns))
+
+    async def main() -> None:
+        await asyncio.sleep(10)
+        market.truth |= dict.fromkeys(range(wanted_ns // MINUTE_NS, market.minute), 7)
+        async with market.collector(retention=Retention(candles="2d")) as collector:
+            if known:
+                await collector.add(SERIES)
+                await market.minutes(2)
+            await collector.add(SERIES, since=wanted_ns)
+            await market.minutes(5)
+            await market.holds_all_since(wanted_ns // MINUTE_NS)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("off_ns", [0, YEAR_NS])
+def test_what_just_ended_goes_before_the_past_however_far_ahead_our_clock_is(
+    off_ns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Priority] = []
+
+    async def fetch(closer: Closer, want: Want, priority: Priority, place: Place | None) -> FetchedPage:
+        asked.append(priority)
+        return await real(closer, want, priority, place)
+
+    async def main() -> None:
+        await asyncio.sleep(10)
+        market.truth |= {market.minute - ago: 7 for ago in range(1, 10)}
+        async with market.collector() as collector:
+            await collector.add(SERIES, since=running_clock().now_ns() - 9 * MINUTE_NS)
+            await market.minutes(5)
+
+    real = Closer.fetch
+    monkeypatch.setattr(Closer, "fetch", fetch)
+    market = Market(plugin=Scripted(stream=False), clock=SetClock(off_ns))
+    run_virtual(main())
+
+    past, *later = asked
+    assert past is Priority.BACKFILL
+    assert Priority.LIVE in later
+    assert Priority.BACKFILL not in later
 
 
 def test_a_clock_that_is_set_right_is_gone_by_though_the_venue_told_no_time() -> None:
