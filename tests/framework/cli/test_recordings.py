@@ -10,6 +10,7 @@ import pytest
 from tests.framework.cli.conftest import FAST, FIVE_MINUTES, Shell, interrupt
 
 SPEED = ("--speed", FAST)
+SLOWLY = ("--speed", FAST // 4)
 
 
 def values(lines):
@@ -40,11 +41,11 @@ def test_a_recording_never_overwrites(recorded):
 
 def test_what_was_recorded_is_collected_exactly(recorded, shell):
     """The series are told by the recording, the clock is set to its time."""
-    lines = shell.lines("collect", "--replay", recorded.folder / "k.jsonl", *SPEED, "--store", "memory:")
+    lines = shell.lines("collect", "--replay", recorded.folder / "k.jsonl", *SLOWLY, "--store", "memory:")
 
     told, again = values(recorded.told), values(lines)
     assert again <= told, "nothing was invented"
-    # A minute is collected whole only by who was there when it began; at this speed a busy machine is late.
+    # A minute is collected whole only by who was there when it began; a busy machine may be late.
     first = min(again, key=itemgetter(1))
     assert all(one[1] < first[1] for one in told - again), "from the first candle on nothing is missing"
     assert len(again) >= 2
