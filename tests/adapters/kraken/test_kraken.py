@@ -8,9 +8,12 @@ import pytest
 import wickwire_kraken
 from wickwire import (
     Account,
+    Counting,
     FaultKind,
     Feed,
     Lane,
+    Limits,
+    Rate,
     Readiness,
     Timeframe,
     Topic,
@@ -38,12 +41,23 @@ def test_it_knows_nine_timeframes_and_needs_no_key():
     assert told.feeds == (Feed.TRADES, Feed.QUOTES)
 
 
+def test_it_keeps_to_what_public_clients_keep_to():
+    """Kraken publishes none of these."""
+    assert wickwire_kraken.describe().limits == Limits(
+        topics_per_connection=250,
+        connects=Rate(150, 600.0, 10),
+        messages=Rate(20, 1.0, 10, Counting.BUCKET),
+        rest=Rate(10, 10.0, 3, Counting.BUCKET),
+    )
+
+
 @pytest.mark.parametrize("text", NINE)
 def test_every_interval_is_streamed_and_served_720_buckets_back(text):
     support = wickwire_kraken.supports_ohlcv("BTC/USD", Timeframe.parse(text))
 
     assert (True, True, True) == (support.stream, support.trades, support.rest)
     assert (720, 720) == (support.depth_rows, support.page_rows)
+    assert (5.0, 3.0) == (support.settle_s, support.grace_s)
     assert not support.marks_closed
     assert not support.why_not
 
@@ -107,7 +121,7 @@ def test_an_idle_connection_hears_two_pongs_before_it_would_count_as_dead():
 
     assert endpoint.keepalive is not None
     assert endpoint.keepalive.frame == '{"method":"ping"}'
-    assert 2 * endpoint.keepalive.every_s < endpoint.silence_limit_s
+    assert 2 * endpoint.keepalive.every_s < endpoint.silence_limit_s == 10.0
 
 
 def test_the_beta_environment_has_a_stream_of_its_own():

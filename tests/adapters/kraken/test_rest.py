@@ -280,6 +280,14 @@ def test_a_row_that_does_not_say_its_time_stands_where_its_neighbours_say(bad, p
     assert page.covered == (OPEN_NS - 3 * MINUTE_NS, OPEN_NS)
 
 
+def test_a_bad_row_of_another_time_than_was_asked_for_is_nobodys_business():
+    reply = altered([*row(-4)[:-1], "many"], row(-3), row(-2), row(-1), [*row(0)[:-1], "many"], row(1))
+    _, page = candles(reply, since_ns=OPEN_NS - 3 * MINUTE_NS, until_ns=OPEN_NS - MINUTE_NS)
+
+    assert page.bad_rows == []
+    assert [OPEN_NS - 3 * MINUTE_NS, OPEN_NS - 2 * MINUTE_NS] == [one.open_ns for one in page.candles]
+
+
 def test_a_running_row_that_is_bad_is_still_the_running_one():
     _, page = candles(altered(row(-2), row(-1), [*row(0)[:-1], "many"]), since_ns=OPEN_NS - 2 * MINUTE_NS)
 
@@ -397,6 +405,17 @@ def test_instruments_are_listed_by_their_canonical_names():
     assert symbols == ["BTC/USD", "BTC/USDT", "DOGE/USD", "ETH/BTC"]
 
 
+def test_what_may_not_be_traded_hides_nothing_that_stands_behind_it():
+    pairs = {
+        "XBTUSD.d": {"altname": "XBTUSD.d"},
+        "OLDUSD": {"altname": "OLDUSD", "wsname": "OLD/USD", "status": "delisted"},
+        "XXBTZUSD": {"altname": "XBTUSD", "wsname": "XBT/USD", "status": "online"},
+    }
+    body = msgspec.json.encode({"error": [], "result": pairs})
+
+    assert instruments("", body)[1] == ["BTC/USD"]
+
+
 @pytest.mark.parametrize("query", ["doge", "XDG", "xdgusd", "DOGE/USD"])
 def test_instruments_are_found_by_any_of_their_names(query):
     assert instruments(query)[1] == ["DOGE/USD"]
@@ -488,8 +507,9 @@ def test_a_kraken_error_counts_more_than_its_status():
     assert failing(HttpReply(status=500, body=b'{"error":["EService:Busy"]}')) == (FaultKind.OUTAGE, None)
 
 
-def test_an_unknown_path_is_our_fault():
-    assert failing(HttpReply(status=404, body=b"not found")) == (FaultKind.REQUEST, None)
+@pytest.mark.parametrize("status", [400, 404, 405, 414])
+def test_what_http_says_of_a_request_is_our_fault(status):
+    assert failing(HttpReply(status=status, body=b"not found")) == (FaultKind.REQUEST, None)
 
 
 @pytest.mark.parametrize(
