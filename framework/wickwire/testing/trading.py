@@ -37,19 +37,25 @@ STATUSES: Final = (200, 400, 403, 404, *KINDS)
 
 
 @attrs.frozen(eq=False)
-class _Told:
-    """One query for trades, what was said, and what came of it."""
+class _Asked:
+    """One query for trades, and what was said."""
 
     query: TradeQuery
     account: Account
     exchanges: Sequence[Exchange]
-    page: TradePage
 
     @property
     def reply(self) -> bytes:
         """The last body that came."""
         bodies = [one.reply.body for one in self.exchanges if isinstance(one.reply, HttpReply)]
         return bodies[-1] if bodies else b""
+
+
+@attrs.frozen(eq=False)
+class _Told(_Asked):
+    """The same, and what came of it."""
+
+    page: TradePage
 
 
 @TRADING(
@@ -89,29 +95,29 @@ def true_trades_of_the_past(material: Material) -> None:
     Need.SERVED,
 )
 def trade_page_or_error(material: Material) -> None:
-    told = [
+    asked = [
         one
         for symbol, account in _traded(material)
-        for one in [*_pages(material, _recent(material, symbol), account)][:1]
+        for one in [_asked(material, _recent(material, symbol), account)[0]]
         if one.exchanges
     ]
-    if not told:
+    if not asked:
         raise Skipped("no trade was asked for over HTTP")
-    for one in told:
+    for one in asked:
         for status, kind in KINDS.items():
             error = outcome_of(partial(_answered, material, one, 0, status, b""))[1]
             fits = isinstance(error, VenueError) and error.kind is kind
             require(fits, f"a {status} became {error!r:.200}", shown=repr(one.query))
             material.count()
 
-    def look(case: tuple[_Told, int, int, bytes]) -> None:
+    def look(case: tuple[_Asked, int, int, bytes]) -> None:
         try:
             page: object = _answered(material, *case)
         except (VenueError, WireError, TransportError):
             return
         require(isinstance(page, TradePage), f"fetch_trades() returned {page!r:.80}, not a TradePage")
 
-    search(material, _cases(told), look, show=_shown)
+    search(material, _cases(asked), look, show=_shown)
 
 
 # ------------------------------------------------------------------------------------------- what is asked
@@ -159,11 +165,19 @@ def _pages(material: Material, query: TradeQuery, account: Account) -> Iterator[
             require(one.page.stopped is not Stopped.UNTIL, why, shown=repr(one.query))
 
 
-def _page(material: Material, query: TradeQuery, account: Account) -> _Told:
+def _asked(
+    material: Material, query: TradeQuery, account: Account
+) -> tuple[_Asked, object, BaseException | None]:
+    """Ask for *query*; return what was said, and what came of it."""
     assert material.adapter.fetch_trades is not None
     server, kept = material.playing.another_server(), list[Exchange]()
     talk = material.adapter.fetch_trades(query, account)
     page, error = outcome_of(lambda: conversed(talk, lambda one: replied(one, server, query.now_ns), kept))
+    return _Asked(query, account, tuple(kept)), page, error
+
+
+def _page(material: Material, query: TradeQuery, account: Account) -> _Told:
+    asked, page, error = _asked(material, query, account)
     if error is not None:
         raise Broken(blamed(error, material.code), shown=repr(query))
     require(isinstance(page, TradePage), f"fetch_trades() returned {page!r:.80}, not a TradePage")
@@ -181,28 +195,28 @@ def _page(material: Material, query: TradeQuery, account: Account) -> _Told:
     require(len(ids) == len({*ids}), "a trade is there twice", shown=repr(query))
     other = [one for one in page.trades if one.symbol != query.symbol]
     require(not other, f"{query.symbol} was asked for, and there is {other[:1]}", shown=repr(query))
-    return _Told(query, account, tuple(kept), page)
+    return _Told(query, account, asked.exchanges, page)
 
 
 # ---------------------------------------------------------------------------------------- what is answered
 
 
-def _answered(material: Material, told: _Told, at: int, status: int, body: bytes) -> TradePage:
+def _answered(material: Material, asked: _Asked, at: int, status: int, body: bytes) -> TradePage:
     """Ask the same again, and let one answer be another."""
     assert material.adapter.fetch_trades is not None
-    answers: list[object] = [one.reply for one in told.exchanges]
-    reply = told.exchanges[at].reply
+    answers: list[object] = [one.reply for one in asked.exchanges]
+    reply = asked.exchanges[at].reply
     assert isinstance(reply, HttpReply)
     answers[at] = attrs.evolve(reply, status=status, body=body)
-    return replayed(material.adapter.fetch_trades(told.query, told.account), answers)
+    return replayed(material.adapter.fetch_trades(asked.query, asked.account), answers)
 
 
-def _cases(told: Sequence[_Told]) -> SearchStrategy[tuple[_Told, int, int, bytes]]:
+def _cases(asked: Sequence[_Asked]) -> SearchStrategy[tuple[_Asked, int, int, bytes]]:
     from hypothesis import strategies as st  # noqa: PLC0415 - an extra
 
     @st.composite
-    def drawn(draw: st.DrawFn) -> tuple[_Told, int, int, bytes]:
-        one = draw(st.sampled_from(told))
+    def drawn(draw: st.DrawFn) -> tuple[_Asked, int, int, bytes]:
+        one = draw(st.sampled_from(asked))
         at = draw(st.integers(0, len(one.exchanges) - 1))
         reply = one.exchanges[at].reply
         assert isinstance(reply, HttpReply)
@@ -212,6 +226,6 @@ def _cases(told: Sequence[_Told]) -> SearchStrategy[tuple[_Told, int, int, bytes
     return drawn()
 
 
-def _shown(case: tuple[_Told, int, int, bytes]) -> str:
-    told, at, status, body = case
-    return f"reply {at + 1} of {len(told.exchanges)}: status {status}, body {body!r:.1500}\nto {told.query}"
+def _shown(case: tuple[_Asked, int, int, bytes]) -> str:
+    asked, at, status, body = case
+    return f"reply {at + 1} of {len(asked.exchanges)}: status {status}, body {body!r:.1500}\nto {asked.query}"
