@@ -65,13 +65,13 @@ class AuditSchedule:
         self._rng = rng
         self._every_s = AUDIT_S if streamed else AUDIT_POLLED_S
         self.due_s = now.s + self._every_s * 0.5 * rng.random()
-        size_ns = ledger.buckets.size_ns
-        # where nobody was away for long it is known how far the one before had come, whatever our clock says
-        is_recent = now.ns - ledger.frontier_ns <= FIRST_AUDIT_BUCKETS * size_ns
-        self._read_ns = self._begin_ns = (ledger.frontier_ns if is_recent else now.ns) - max(
+        self._back_ns = max(
             round(1.5 * self._every_s * SECOND_NS),
-            min(FIRST_AUDIT_BUCKETS, ledger.support.page_rows) * size_ns,
+            min(FIRST_AUDIT_BUCKETS, ledger.support.page_rows) * ledger.buckets.size_ns,
         )
+        self._read_ns = self._begin_ns = ledger.frontier_ns - self._back_ns
+        self._known_ns: int | None = ledger.frontier_ns  # where what is known from before ends
+        self._started = now
         self._unread: list[int] = []  # open times of rows that this audit, or the one that ended, found bad
         self._ended = False
         self._asked: Want | None = None
@@ -105,6 +105,10 @@ class AuditSchedule:
             self._begin_ns = min([self._begin_ns, *self._unread])
             self._unread.clear()
         want = known_from(ledger, due_ns, self._begin_ns)
+        if self._known_ns is not None and want is not None and want.since_ns >= self._known_ns:
+            # what was missed while nobody ran came from history since: of that the newest is enough
+            self._known_ns, self._begin_ns = None, max(want.since_ns, self._started_ns(now) - self._back_ns)
+            want = known_from(ledger, due_ns, self._begin_ns)
         if want is not None and want.until_ns < ledger.buckets.over_by(due_ns, ledger.frontier_ns):
             self._begin_ns = want.until_ns
             return want
@@ -114,8 +118,13 @@ class AuditSchedule:
         self._begin_ns = compared_ns - max(buckets, REREAD_BUCKETS) * ledger.buckets.size_ns
         self._read_ns = min([due_ns - round(LATE_S * SECOND_NS), *self._unread])
         self.due_s = now.s + self._every_s * (0.5 + self._rng.random())
-        self._ended = True
+        self._ended, self._known_ns = True, None
         return want
+
+    def _started_ns(self, now: Moment) -> int:
+        """Return when this process began, at the latest: our clock may have been ahead then."""
+        ago_ns = round((now.s - self._started.s) * SECOND_NS)
+        return min(self._started.ns, now.ns - ago_ns)
 
     def answered(self, want: Want, unreadable: Iterable[int], now: Moment) -> None:
         """Note the open times of those rows of the page that *want* got which could not be compared."""

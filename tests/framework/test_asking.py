@@ -266,6 +266,22 @@ def test_the_first_audit_reads_what_was_known_also_by_a_clock_that_is_an_hour_ah
     assert compared(made) >= set(range(-10, 0))
 
 
+@pytest.mark.parametrize("off_s", [0, 8_000_000])
+def test_the_first_audit_reads_what_was_known_however_long_nobody_ran(off_s: int) -> None:
+    """What was closed last, before the process ended, may never have been compared (seed 2128)."""
+    before = case(polled=False, origin=-10_000, page_rows=10)
+    before.ledger.frontier_ns = T0 - 3_000 * MINUTE_NS
+    asking = Asking(before.ledger, ahead(0, off_s), random.Random(1), backoff=Backoff(), streamed=True)
+    made = Case(asking, before.ledger)
+    made.run(0, 1)
+    healed, made.asked[:] = len(made.asked), []
+    assert healed >= 300
+    made.ledger.subscribed(1, T0)
+    streamed(made, range(30))
+    assert compared(made) >= {*range(-3_020, -3_000), *range(-20, 10)}
+    assert len(made.asked) < 20, "what came from history a moment ago is not read again"
+
+
 def test_an_audit_by_a_clock_that_is_an_hour_ahead_leaves_nothing_to_no_audit() -> None:
     made = case(polled=False, page_rows=10)
     made.ledger.subscribed(1, T0)
