@@ -160,8 +160,7 @@ class CandleRoute:
         now_ns, now_s = self._clock.now_ns(), loop_s()
         self.row_s = self.aged_row_s(now_ns, now_s)
         self.subscribed_s = now_s
-        begun_ns = self._clocks.at_venue_ns(now_ns, now_s) + round(BEGUN_S * SECOND_NS)
-        self.ledger.subscribed(self.ledger.epoch_count + 1, begun_ns)
+        self.ledger.subscribed(self.ledger.epoch_count + 1, self._begun_ns())
         if self.ledger.dirty:
             self._notice()  # that it is collected, and from when on, outlives a crash too
         if self.ledger.support.over_stream and self._asking.back():
@@ -170,6 +169,11 @@ class CandleRoute:
     def moved(self, session: Session) -> None:
         """Go on over another connection; the epoch goes on with it."""
         self._session = session
+        self.ledger.moved(self._begun_ns())
+
+    def _begun_ns(self) -> int:
+        """Return what time it is for the venue, for what begins just now."""
+        return self._clocks.at_venue_ns(self._clock.now_ns(), loop_s()) + round(BEGUN_S * SECOND_NS)
 
     def caught_up(self, *, truncated: bool) -> None:
         """Nothing to do: the rows of a snapshot say themselves that they are."""

@@ -184,7 +184,7 @@ class Ledger(Knowledge):
             self._restated(candle)
         else:
             self.forming = candle
-            if self._witness.came_after(candle):
+            if self._witness.came_after(candle) or self._witness.is_recalled(candle):
                 self._lone = candle
 
     def _succeeded(self, forming: Candle, candle: Candle) -> None:
@@ -196,6 +196,8 @@ class Ledger(Knowledge):
             evidence = Evidence.SNAPSHOT if candle.snapshot else Evidence.SUCCESSOR
             self.close(forming, Evidence.BUILT if self.rung is Rung.BUILD else evidence, self.rung)
         self.forming = candle
+        if not candle.snapshot and self._witness.is_recalled(candle):
+            self._lone = candle
 
     def _restated(self, candle: Candle) -> None:
         """A row of a bucket that was over already: only history can say what became of it."""
@@ -251,6 +253,10 @@ class Ledger(Knowledge):
         self.doubt()
         self.epoch = self.epoch_count = epoch
         self._witness.begin(now_ns)
+
+    def moved(self, now_ns: int) -> None:
+        """Another connection carries it, subscribed by *now_ns*: it may recall what was over as it was once."""
+        self._witness.moved(now_ns)
 
     def began(self, begun_ns: int) -> None:
         """The subscription was confirmed at *begun_ns*, as the venue's clock turns out to say."""

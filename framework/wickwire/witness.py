@@ -28,12 +28,18 @@ class Witness:
     begun_ns: int | None = None
     contradicted_ns: int = 0
     _agreed_ns: int = -1
+    _moved_ns: int = 0
     _rows: dict[int, Candle] = attrs.field(factory=dict)
 
     def begin(self, now_ns: int) -> None:
         """A subscription is confirmed: whatever opens from *now_ns* on should come."""
         self.since_ns = self.begun_ns = now_ns
+        self._moved_ns = 0
         self._rows.clear()
+
+    def moved(self, now_ns: int) -> None:
+        """It goes on over another connection, which was subscribed by *now_ns*."""
+        self._moved_ns = now_ns
 
     def began(self, begun_ns: int) -> None:
         """The subscription was confirmed at *begun_ns* by the venue's clock: ours may have been wrong."""
@@ -60,6 +66,10 @@ class Witness:
     def came_after(self, row: Candle) -> bool:
         """Say whether the bucket of *row* was over before the subscription began."""
         return self.begun_ns is not None and row.close_ns <= self.begun_ns
+
+    def is_recalled(self, row: Candle) -> bool:
+        """Say whether the bucket of *row* was over before the connection that it goes on over was subscribed."""
+        return row.close_ns <= self._moved_ns
 
     def saw(self, row: Candle) -> None:
         """Keep the row that ended a bucket."""

@@ -235,6 +235,36 @@ def test_a_row_of_a_bucket_that_was_over_is_a_question_also_when_it_comes_twice(
     assert made.doubtful.keys() == {at(0)}
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["nothing formed", "an older one formed"])
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_what_a_connection_recalls_that_it_goes_on_over_is_a_question(
+    *, before: bool, snapshot: bool
+) -> None:
+    """Some venues begin with the bar before, as it was in its middle (seed 2173)."""
+    made = ledger()
+    if before:
+        made.row(row(0, 98))
+    made.moved(at(2) + SECOND_NS)
+
+    made.row(row(1, 99, snapshot=snapshot))
+    made.row(row(2))
+
+    first = [(0, Evidence.SNAPSHOT if snapshot else Evidence.SUCCESSOR)] if before else []
+    assert closed(made) == first + ([(1, Evidence.SUCCESSOR)] if snapshot else [])
+    assert made.doubtful.keys() == (set() if snapshot else {at(1)})
+
+
+def test_what_a_connection_recalls_is_no_question_once_it_is_subscribed_anew() -> None:
+    made = ledger()
+    made.moved(at(9))
+    made.subscribed(2, at(0))
+
+    made.row(row(0, 99))
+    made.row(row(1))
+
+    assert [(0, Evidence.SUCCESSOR)] == closed(made)
+
+
 def test_a_flood_of_what_was_over_before_the_subscription_is_closed() -> None:
     """All of it is late, and goes on where it began: history may not reach so far back."""
     made = ledger(subscribed=False)
