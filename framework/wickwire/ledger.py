@@ -255,7 +255,7 @@ class Ledger(Knowledge):
         self._witness.begin(now_ns)
 
     def moved(self, now_ns: int) -> None:
-        """Another connection carries it, subscribed by *now_ns*: it may recall what was over as it was once."""
+        """Another connection carries it, subscribed by *now_ns*: it may recall what was over as it was."""
         self._witness.moved(now_ns)
 
     def began(self, begun_ns: int) -> None:
