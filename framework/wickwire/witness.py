@@ -68,7 +68,7 @@ class Witness:
         return self.begun_ns is not None and row.close_ns <= self.begun_ns
 
     def is_recalled(self, row: Candle) -> bool:
-        """Say whether the bucket of *row* was over before the connection that carries it now was subscribed."""
+        """Say whether the bucket of *row* was over before the connection that carries it was subscribed."""
         return row.close_ns <= self._moved_ns
 
     def saw(self, row: Candle) -> None:
