@@ -92,11 +92,12 @@ def judge(run: Run) -> list[str]:
     """Return what is broken, each line beginning with the number of an invariant."""
     lines: list[str] = []
     for name, series in run["series"].items():
-        delivered = _told_once(series, [one for one in run["delivered"] if one[2] == name])
+        told = [one for one in run["delivered"] if one[2] == name]
+        delivered = _told_once(series, told)
         lines += _complete(name, series)
         lines += _once(name, series, delivered)
         lines += _exact(name, series, delivered)
-        lines += _monotone(name, series, delivered)
+        lines += _monotone(name, series, delivered, told)
         lines += sunk(name, series)
         lines += _newest(name, [one for one in run["latest"] if one[1] == name], delivered)
         lines += recovered(name, series, run)
@@ -200,8 +201,8 @@ def _exact(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
     return lines + few(early, lambda one: f"I3 {name}: {one[3][0]} was closed at {one[0]}, before its end")
 
 
-def _monotone(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
-    """I4: what is newer never gives way to what is older."""
+def _monotone(name: str, series: Run, delivered: Sequence[Row], told: Sequence[Row]) -> list[str]:
+    """I4: what is newer never gives way to what is older; the last that was *told* is what is stored."""
     lines: list[str] = []
     newest: dict[int, Row] = {}
     for one in delivered:
@@ -209,10 +210,11 @@ def _monotone(name: str, series: Run, delivered: Sequence[Row]) -> list[str]:
         if before is not None and (one[4] <= before[4] or one[5] <= before[5]):
             lines.append(f"I4 {name}: revision {one[4]} of {one[3][0]} came after revision {before[4]}")
         newest[one[3][0]] = one
+    lasts = {one[3][0]: one[3] for one in told}
     for row in series["stored"]:
-        last = newest.get(row[0])
-        if last is not None and not _same(last[3], row):
-            lines.append(f"I4 {name}: {row[0]} was delivered last as {last[3]}, stored is {row}")
+        last = lasts.get(row[0])
+        if last is not None and not _same(last, row):
+            lines.append(f"I4 {name}: {row[0]} was delivered last as {last}, stored is {row}")
     return lines[:MOST_NAMED]
 
 

@@ -27,7 +27,7 @@ from tests.simulation.life import SECRETS
 from tests.simulation.script import AUDITED_S
 from tests.simulation.stage import Stage
 from tests.simulation.ways import Way
-from wickwire import SECOND_NS, Account, Candle, Rate, Series, SeriesCandle, Timeframe
+from wickwire import DAY_NS, SECOND_NS, Account, Candle, Rate, Series, SeriesCandle, Timeframe
 from wickwire.description import OhlcvSupport
 from wickwire_sqlite.store import SqliteStore
 
@@ -237,7 +237,11 @@ async def evidence(stage: Stage) -> dict[str, Any]:
         },
         "asked": {f"{host} in life {life}": times for (host, life), times in stage.books.requests.items()},
         "connects": _by_venue(stage, stage.books.connects),
-        "requests": _by_venue(stage, stage.books.requests),
+        "requests": {
+            who: times
+            for who, times in _by_venue(stage, stage.books.requests).items()
+            if not _is_backdated(stage, who.split()[0])
+        },
         "left": stage.left,
         "open_at_last": stage.open_at_last,
         "tries": stage.books.tries,
@@ -315,6 +319,14 @@ def _reads(stage: Stage) -> list[dict[str, Any]]:
             truth = [candle.open_ns for candle in stage.venues.truth(name, since_ns, until_ns)]
             found.append({"series": name, "at_ns": ended_ns, "truth": truth, "opens": list(opens)})
     return found
+
+
+def _is_backdated(stage: Stage, venue: str) -> bool:
+    """Say whether months of the past may be wanted, by a clock so far behind, of who tells no time."""
+    set_back = (
+        act for act in stage.script.acts if act.trouble.place == "clock" and act.number in stage.spans
+    )
+    return venue == "harbour" and any(act.trouble.details["by_s"] * SECOND_NS < -DAY_NS for act in set_back)
 
 
 def _by_venue(stage: Stage, times: Mapping[tuple[str, int], list[float]]) -> dict[str, list[float]]:

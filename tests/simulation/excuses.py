@@ -183,19 +183,19 @@ def lost_in_time(stage: Stage) -> list[list[int]]:
 
     Where both are as long no time seems to be gone at all.
     """
-    set_by = [act for act in stage.script.acts if act.trouble.place == "clock" and act.number in stage.spans]
+    set_by = [
+        moment
+        for act in stage.script.acts
+        if act.trouble.place == "clock" and act.number in stage.spans
+        for moment in zip(stage.spans[act.number], (act.trouble.details["by_s"], 0.0), strict=True)
+    ]
     found: list[list[int]] = []
     for act in stage.script.acts:
         if act.trouble.name != "asleep" or act.number not in stage.spans:
             continue
         fell_ns = stage.spans[act.number][0]
         woke_ns = fell_ns + round(act.trouble.details["for_s"] * SECOND_NS)
-        off_s = sum(
-            each.trouble.details["by_s"]
-            for each in set_by
-            if stage.spans[each.number][0] <= fell_ns <= stage.spans[each.number][1]
-        )
-        if off_s < 0:
+        if max([(0, 0.0), *(one for one in set_by if one[0] <= fell_ns)])[1] < 0:  # it is set, not moved
             found.append([fell_ns, woke_ns + round(WAKING_S * SECOND_NS)])
     return found
 

@@ -528,6 +528,21 @@ def test_what_was_forgotten_may_be_gone_or_be_told_again_and_what_is_newer_may_n
     assert f"I2 {NAME}: {OPENS[4]}, revision 0, was delivered twice" in broken
 
 
+def test_what_was_forgotten_may_be_another_when_it_is_told_again() -> None:
+    """The venue changed it, or an audit would have found out that it had."""
+    run = whole()
+    series = _series(run)
+    series["forgotten_ns"] = OPENS[3]
+    _wrong_digit(run)
+    [wrong] = [one for one in series["stored"] if one not in series["truth"]]
+    again = [OPENS[-1] + 2 * MINUTE, 2, NAME, wrong, 0, len(OPENS) + 1]
+    assert [line for line in checker.judge(run) if line.startswith("I4")]
+
+    series["forgotten_ns"] = wrong[0] + MINUTE
+    run["delivered"].append(again)
+    assert not [line for line in checker.judge(run) if line.startswith("I4")]
+
+
 def test_what_the_venue_changed_without_a_word_waits_for_an_audit() -> None:
     run = whole()
     _wrong_digit(run)
