@@ -168,7 +168,8 @@ def _bad_row(stamp_ns: int, why: str, told: Told, window: _Window) -> Iterator[B
     elif told.is_outside(stamp_ns):
         return
     else:
-        open_ns = _bucket(stamp_ns, told)
+        is_anywhere = isinstance(told.place.grid, Session) and told.session_at(stamp_ns) is None
+        open_ns = stamp_ns if is_anywhere else _bucket(stamp_ns, told)  # rows are stamped with their begin
         close_ns = close_of(open_ns, told)
     if window.since_ns <= open_ns < window.until_ns:
         yield BadRow(open_ns, close_ns, why)

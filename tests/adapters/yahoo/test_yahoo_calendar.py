@@ -88,6 +88,15 @@ def test_a_tick_does_not_replace_a_day_without_volume_either():
     assert page(asked, body(rows, **meta)).candles[0].open == Decimal("100.0")
 
 
+def test_a_tick_follows_a_day_that_is_one_price_as_any_row_does():
+    """A day on which one price was paid looks like a tick itself, so the later of both counts."""
+    rows = [tick(FRIDAY + 34_200, price=100.0), tick(FRIDAY + 40_000, price=101.0)]
+    content = body(rows, regularMarketTime=FRIDAY + 40_000)
+    [running] = page(query(FRIDAY, NEXT, timeframe="1d", now=FRIDAY + 40_000), content).candles
+
+    assert (running.open, running.close) == (Decimal("101.0"), Decimal("101.0"))
+
+
 def test_a_day_stamped_in_the_evening_is_the_next_day():
     """Around clock changes some zones show days at 22:00 or 23:00 of the day before."""
     for hours in (1, 2):

@@ -199,6 +199,29 @@ def test_a_time_zone_that_yahoo_never_names_is_refused(zone: str):
         page(ASKED, body(bars(1_795_185_000), exchangeTimezoneName=zone))
 
 
+@pytest.mark.parametrize(
+    ("symbol", "spelling", "zone"),
+    [
+        ("EUR/USD", "EURUSD=X", "UTC"),
+        ("EUR/USD", "EURUSD=X", "Asia/Tokyo"),
+        ("BTC/USD", "BTC-USD", "Asia/Tokyo"),
+    ],
+)
+def test_a_market_that_is_everywhere_has_one_time_zone(symbol: str, spelling: str, zone: str):
+    """Yahoo counts days of currencies in London, and those of coins in UTC."""
+    with pytest.raises(WireError, match="time zone"):
+        page(query(OPEN, END, symbol=symbol), body(bars(OPEN), symbol=spelling, exchangeTimezoneName=zone))
+
+
+@pytest.mark.parametrize(("digits", "kept"), [(60, 1), (61, 0)])
+def test_a_number_has_sixty_digits_at_most(digits: int, kept: int):
+    """More are no price: who counts with them waits for ever."""
+    content = body(bars(OPEN, OPEN + 300)).replace(b"98.0", b"0." + b"9" * digits, 1)
+    found = page(query(OPEN, OPEN + 900), content)
+
+    assert (1 + kept, 1 - kept) == (len(found.candles), len(found.bad_rows))
+
+
 def test_a_split_is_told_with_the_page():
     told = {"1795185000": {"date": OPEN, "numerator": 4.0, "denominator": 1.0, "splitRatio": "4:1"}}
     found = page(query(OPEN, OPEN + 900), body(bars(OPEN), events={"splits": told}))

@@ -32,6 +32,15 @@ def test_every_interval_worth_having_is_served(text: str):
     assert (support.rest, support.stream, support.trades, support.marks_closed) == (True, False, False, False)
 
 
+@pytest.mark.parametrize(
+    ("symbol", "said"), [("7203.T", ["closed 20 min late: Yahoo delays most exchanges"]), ("BTC/USD", [])]
+)
+def test_how_late_an_exchange_is_told_stands_with_the_plan(symbol: str, said: list[str]):
+    notes = wickwire_yahoo.supports_ohlcv(symbol, Timeframe.parse("1m")).notes
+
+    assert said == [note for note in notes if "late" in note]
+
+
 def test_five_days_are_refused_with_the_reason():
     assert "no stable meaning" in wickwire_yahoo.supports_ohlcv("AAPL", Timeframe.parse("5d")).why_not
 
