@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -17,6 +18,7 @@ from wickwire.errors import VenueError, WickwireError
 from wickwire.hookspecs import API_LEVEL
 from wickwire.model import Feed, Timeframe, Unit, Utc, Zone
 from wickwire.testing.checks import Checks, Level, Need, Skipped, require
+from wickwire.testing.foreign import outcome_of
 from wickwire.testing.material import Material
 from wickwire.testing.playing import is_had
 from wickwire.testing.questions import first_words, is_offered, offered, texts
@@ -39,6 +41,8 @@ USUAL: Final = tuple(
     }.items()
     for n in counts
 )
+PAIRS: Final = ("BTC/USDT", "ETH/USDC", "DOGE/USDT", "SHIB/EUR", "1INCH/USD")
+"""Bases and quotes of three letters alone hide who cuts names by their length."""
 SHARES: Final = ("AAPL", "BRK.B", "BRK-B", "BRK/B", "VOD.L", "7203.T")
 """Shares as they are written in one place or another."""
 IMPORT_S: Final = 120.0
@@ -86,6 +90,11 @@ def maps_symbols(material: Material) -> None:
         require(
             adapter.from_venue(symbol) == symbol, f"from_venue({symbol!r}) is {adapter.from_venue(symbol)!r}"
         )
+    for pair in PAIRS:
+        told, _ = outcome_of(partial(adapter.from_venue, pair))
+        if isinstance(told, str) and is_offered(material, told):
+            kept = told.partition("/")[0] == pair.partition("/")[0]
+            require(kept, f"from_venue({pair!r}) is {told!r}: that is another base")
     natives: dict[str, str] = {}
 
     def look(text: str) -> None:

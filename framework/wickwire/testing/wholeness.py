@@ -81,7 +81,7 @@ def _unwell(world: World, health: SeriesHealth) -> Iterator[str]:
         yield f"{health.series} is {health.condition} in the end: {health.trouble or health.why}"
     planned = world.planned.get(str(health.series), health.rung)
     if planned is not health.rung and planned is not Rung.POLL:
-        yield f"{health.series} was collected by {planned}, and is by {health.rung} in the end: {health.why}"
+        yield f"{health.series} is planned by {planned}, and by {health.rung} in the end: {health.why}"
 
 
 def _series(

@@ -172,7 +172,7 @@ class World:
         errors: What was logged as an error.
         broken: Which promises a script saw broken meanwhile.
         lines: The way of each life to the venue; the last is the present one's.
-        planned: How each series was collected when all was well.
+        planned: How each series is collected where all is well, as `wickwire plan` says.
     """
 
     def __init__(self, material: Material, seed: int, off_s: float) -> None:
@@ -207,9 +207,10 @@ class World:
         await asyncio.sleep(count * 60)
 
     async def well(self) -> None:
-        """Let all begin, and remember how each series is collected then."""
+        """Let all begin, and note how each series is to be collected, whether it is or not."""
+        assert self._collector is not None
         await self.minutes(4)
-        self.planned = {str(one.series): one.rung for one in self.health()}
+        self.planned = {str(plan.series): plan.rung for plan in self._collector.plan(*self.series)}
 
     def refuse(self, *, refused: bool = True) -> None:
         """Let nothing open a stream any more, or again; what is open ends."""

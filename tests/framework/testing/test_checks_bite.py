@@ -153,6 +153,13 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
             'return symbol.replace("/", "-").lower()[:8]',
         ),
     ),
+    "names that are cut by their length": (
+        "S03",
+        (
+            'return text.replace("-", "/").upper()',
+            'name = text.replace("-", "").replace("/", "").upper()\n    return f"{name[:-3]}/{name[-3:]}"',
+        ),
+    ),
     "a text that supports_ohlcv() cannot read": (
         "S03 S04",
         ('if symbol.count("/") != 1:', 'base, quote = symbol.split("/")\n    if False:'),

@@ -33,6 +33,24 @@ def test_what_is_wrong_with_an_adapter_shows_in_whole_runs(ids, name):
 
 
 @pytest.mark.parametrize(
+    "venue",
+    [
+        (
+            "        for candle in market.candles(LAMPS[self.native]",
+            "        for candle in [][0] or market.candles(LAMPS[self.native]",
+        ),
+        ("        return _Wire(self, now_ns)\n", '        return Answer(status=403, body=b"not you")\n'),
+    ],
+    ids=["its simulated venue has a bug", "no stream is ever opened"],
+)
+def test_a_stream_that_never_works_is_no_whole_run_though_polls_make_up_for_it(venue):
+    found = found_in(edited(simulator=(venue,)), "W01 W02 W06")
+
+    assert "W01 W02 W06" == failed(found), found
+    assert "planned by stream" in found["W01"].shown
+
+
+@pytest.mark.parametrize(
     ("refused", "state"),
     [
         ('"on" in details', State.PASSED),
