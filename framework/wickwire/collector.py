@@ -22,7 +22,7 @@ from wickwire.errors import PlanError, UsageError
 from wickwire.fallback import FallBack
 from wickwire.health import Health, of_closer, of_consumer, of_feed, of_sink, of_venue
 from wickwire.hot import HotMemory, SeriesReader
-from wickwire.instants import instant_of
+from wickwire.instants import duration_ns, instant_of, is_duration
 from wickwire.lifetime import Given, Lifetime
 from wickwire.model import Feed, Quote, Rung, Series, SeriesCandle, Trade
 from wickwire.news import News, Rotation
@@ -210,7 +210,8 @@ class Collector(Outlet):
 
         Args:
             series: `venue[.variant]:symbol@what`; native spellings of the symbol are accepted.
-            since: Also everything from this instant on (text, aware datetime, or nanoseconds).
+            since: Also everything from this instant on: text, aware datetime, nanoseconds, or how long ago
+                it was, such as "90m", "12h", "3d". So wherever an instant is asked for here.
             route: Pin how it is collected: "stream", "resample" (from streamed smaller candles), "build"
                 (from streamed trades) or "poll" (over REST).
             priority: As `prioritise`; None leaves it as it is, which is not, at first.
@@ -301,7 +302,10 @@ class Collector(Outlet):
         return self._roster.fall_back(series)
 
     def _instant(self, moment: str | datetime | int) -> int:
-        return instant_of(moment, self._clock.now_ns())
+        now_ns = self._clock.now_ns()
+        if isinstance(moment, str) and is_duration(moment):
+            return now_ns - duration_ns(moment)
+        return instant_of(moment, now_ns)
 
     # ------------------------------------------------------------------------------------------- asking
 

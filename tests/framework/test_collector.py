@@ -424,6 +424,21 @@ def test_a_restart_goes_on_where_the_store_ended_and_fills_what_was_missed() -> 
     run_virtual(main())
 
 
+def test_since_may_be_how_long_ago() -> None:
+    world = World()
+
+    async def test(world: World, collector: Collector) -> None:
+        first = world.first_minute
+        world.truth |= {first - minute: 100 for minute in range(1, 36)}
+        await collector.add("scripted:BTC/USD@1m", since="30m")
+        await collector.history_is_whole(SERIES)
+        assert 29 <= len(await world.stored()) <= 30
+        with pytest.raises(UsageError, match="not an instant: '30 minutes'"):
+            await collector.add("scripted:BTC/USD@1m", since="30 minutes")
+
+    play(test, world)
+
+
 def test_since_reaches_back_page_by_page() -> None:
     world = World(plugin=Scripted(support={"page_rows": 10}))
 

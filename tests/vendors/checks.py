@@ -43,6 +43,10 @@ class Truth:
         """Return the simulated present."""
         return int(self._asked("/now"))
 
+    def step(self, seconds: float) -> None:
+        """Let time pass where it stands still, as by sleeping."""
+        self._asked("/step", ns=round(seconds * 10**9))
+
     def inject(self, fault: str, **details: object) -> None:
         """Switch a fault of the venue on or off."""
         self._asked("/inject", fault=fault, details=json.dumps(details))

@@ -34,7 +34,8 @@ DEADLINE_S = 280
 class Vendor:
     """An SDK: its name here, its distribution, the simulated venue that it meets, and where it lives.
 
-    One for Node is pinned by the package files in a folder of its own.
+    One for Node is pinned by the package files in a folder of its own. At a venue that is *stepped* time
+    passes when a check says so.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Vendor:
     venue: str
     shared: str = ""
     node: bool = False
+    stepped: bool = False
 
     @property
     def folder(self) -> Path:
@@ -77,6 +79,8 @@ VENDORS = (
     Vendor("ccxt_alpaca", "ccxt", "alpaca", shared="ccxt"),
     Vendor("dxlink", "tastytrade", "dxlink"),
     Vendor("dxlink_js", "@dxfeed/dxlink-api", "dxlink", node=True),
+    Vendor("migration_ccxt", "ccxt", "kraken", shared="ccxt", stepped=True),
+    Vendor("migration_ccxt_quiet", "ccxt", "coinbase", shared="ccxt", stepped=True),
 )
 
 
@@ -187,7 +191,7 @@ def run(vendor: Vendor) -> list[Outcome]:
     """Run the checks of one SDK against a server of its own."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PYTHONNOUSERSITE": "1"}
-    with served(vendor.venue) as places:
+    with served(vendor) as places:
         try:
             done = subprocess.run(
                 vendor.command(places),
@@ -209,14 +213,14 @@ def run(vendor: Vendor) -> list[Outcome]:
 
 
 @contextmanager
-def served(venue: str) -> Iterator[str]:
+def served(vendor: Vendor) -> Iterator[str]:
     """Own a simulated venue in a process of this environment; the addresses are its first line."""
-    command = [sys.executable, str(HERE / "serve.py"), venue]
+    command = [sys.executable, str(HERE / "serve.py"), vendor.venue, *(["--stepped"] if vendor.stepped else [])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         try:
             places = server.stdout.readline() if server.stdout is not None else ""
             if not places:
-                raise RuntimeError(f"the simulated {venue} did not start; see above")
+                raise RuntimeError(f"the simulated {vendor.venue} did not start; see above")
             yield places
         finally:
             if server.stdin is not None:

@@ -1,9 +1,10 @@
 """Serves one simulated venue and the truth behind it on loopback, until its input ends.
 
-    python tests/vendors/serve.py kraken|yahoo|coinbase|alpaca|dxlink
+    python tests/vendors/serve.py kraken|yahoo|coinbase|alpaca|dxlink [--stepped]
 
 Runs in the project's environment and prints one line of JSON: the addresses. Every run plays the same hours
-of the same market, so that the checks hold on any day and at any time of day.
+of the same market, so that the checks hold on any day and at any time of day. With `--stepped` time stands
+still there until a check lets it pass: for programs that poll and sleep, and are given that to sleep with.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from wickwire import SECOND_NS, Session, Timeframe, Utc, parse_instant
-from wickwire.clock import LoopClock
+from wickwire.clock import Clock, LoopClock
 from wickwire.simulate.listings import Listing
 from wickwire.simulate.loopback import serve
 from wickwire.simulate.market import SeededMarket
@@ -67,20 +68,47 @@ LIVELY = (
         size=Decimal("0.8"),
         trades_per_session=259_200,
     ),
+    Listing(
+        symbol="OXT/USD",
+        price_decimals=4,
+        size_decimals=8,
+        level=Decimal("0.06"),
+        size=Decimal(900),
+        trades_per_session=4,
+    ),
 )
-"""Some six and three trades a second: a check need not wait for news."""
+"""Some six and three trades a second: a check need not wait for news. And one that rests for hours."""
+
+
+class SteppedClock:
+    """A `Clock` that says the same until time is let pass."""
+
+    def __init__(self, start_ns: int) -> None:
+        self._now_ns = start_ns
+
+    def now_ns(self) -> int:
+        """Return the present."""
+        return self._now_ns
+
+    def step(self, ns: int) -> None:
+        """Let time pass."""
+        self._now_ns += ns
 
 
 class Truth:
-    """Answers for the market: `/now`, `/candles`, `/trades`, `/quotes`; `/inject` goes to the venue."""
+    """Answers for the market: `/now`, `/candles`, `/trades`, `/quotes`.
+
+    `/inject` goes to the venue, `/step` to its clock.
+    """
 
     stream_origins = ("ws://truth",)
     rest_origins = ("http://truth",)
     faults: Mapping[str, str] = {}
 
-    def __init__(self, market: SeededMarket, venue: VenueServer) -> None:
+    def __init__(self, market: SeededMarket, venue: VenueServer, clock: Clock) -> None:
         self._market = market
         self._venue = venue
+        self._clock = clock
 
     def accept(self, incoming: Incoming, now_ns: int) -> Connection | Answer:
         """Refuse."""
@@ -103,6 +131,9 @@ class Truth:
         if path == "/inject":
             self._venue.inject(query["fault"], **json.loads(query["details"]))
             return True
+        if path == "/step" and isinstance(self._clock, SteppedClock):
+            self._clock.step(int(query["ns"]))
+            return self._clock.now_ns()
         symbol, since_ns, until_ns = query["symbol"], int(query["since_ns"]), int(query["until_ns"])
         if path == "/candles":
             timeframe = Timeframe.parse(query["timeframe"])
@@ -127,15 +158,16 @@ class Truth:
         return [[quote.bid, quote.bid_size, quote.ask, quote.ask_size] for quote in quotes]
 
 
-async def main(venue: str) -> None:
+async def main(venue: str, *, stepped: bool) -> None:
     """Serve until standard input is closed, which also happens when whoever started this dies."""
     market = SeededMarket(SEED, parse_instant(MARKET_STARTS[venue]), LIVELY)
     server: VenueServer = SERVERS[venue](market)
     if venue in RATES:
         server.inject("rest_rate", **RATES[venue])
     loop = asyncio.get_running_loop()
-    clock = LoopClock(loop, parse_instant(OPENS[venue]) // SECOND_NS * SECOND_NS, loop.time())
-    async with serve([server, Truth(market, server)], clock) as loopback:
+    opens_ns = parse_instant(OPENS[venue]) // SECOND_NS * SECOND_NS
+    clock = SteppedClock(opens_ns) if stepped else LoopClock(loop, opens_ns, loop.time())
+    async with serve([server, Truth(market, server, clock)], clock) as loopback:
         places = {
             "truth": loopback.redirects["http://truth"],
             "rest": loopback.redirects[server.rest_origins[0]],
@@ -146,4 +178,4 @@ async def main(venue: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1], stepped="--stepped" in sys.argv[2:]))

@@ -1,0 +1,187 @@
+"""Where both sides of a guide live: the old program on loopback and scaled time, the new one in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import random
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import attrs
+
+from wickwire import MINUTE_NS, SECOND_NS, Candle, Collector, SeriesCandle, Timeframe, Utc
+from wickwire.simulate.listings import Listing
+from wickwire.simulate.loopback import Loopback, serve
+from wickwire.simulate.loops import VIRTUAL_START_NS, run_scaled, run_virtual, running_clock
+from wickwire.simulate.market import SeededMarket
+from wickwire.simulate.memory import MemoryTransport
+from wickwire.simulate.server import VenueServer
+
+FOLDER = Path(__file__).parents[2] / "docs" / "migration"
+START_NS = VIRTUAL_START_NS + 40 * SECOND_NS
+"""Twenty seconds before a minute ends."""
+SPEED = 200
+MINUTE = Timeframe.parse("1m")
+
+
+def _pair(symbol: str, level: str, decimals: int, size: str, per_second: int) -> Listing:
+    return Listing(
+        symbol=symbol,
+        price_decimals=decimals,
+        size_decimals=8,
+        level=Decimal(level),
+        size=Decimal(size),
+        trades_per_session=per_second * 86_400,
+    )
+
+
+LIVELY = (
+    _pair("BTC/USD", "95000", 1, "0.05", 4),
+    _pair("ETH/USD", "3500", 2, "0.8", 2),
+    _pair("SOL/USD", "180", 2, "12", 2),
+)
+"""A snapshot of fifty trades reaches back for half a minute at most, as at the real venue, or less."""
+
+Row = tuple[str, ...]
+
+
+@attrs.frozen
+class Trouble:
+    """What a venue does at some instant of a scene."""
+
+    after_s: float
+    fault: str
+    details: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Scene:
+    """A venue's life for a while; the old and the new side see the same.
+
+    Attributes:
+        make: Makes the venue.
+        troubles: What befalls it.
+        lasts_s: How long it is watched.
+        listings: What is traded there.
+        history_ns: How much of the past there is.
+    """
+
+    make: Callable[[SeededMarket], VenueServer]
+    troubles: Sequence[Trouble] = ()
+    lasts_s: float = 250
+    listings: Sequence[Listing] = LIVELY
+    history_ns: int = 30 * MINUTE_NS
+
+    def market(self) -> SeededMarket:
+        return SeededMarket(5, VIRTUAL_START_NS - self.history_ns, self.listings)
+
+    def whole_minutes(self) -> tuple[int, int]:
+        """From the first minute that begins in it to the last that ends in it."""
+        end_ns = START_NS + round(self.lasts_s * SECOND_NS)
+        return -(-START_NS // MINUTE_NS) * MINUTE_NS, (end_ns - 10 * SECOND_NS) // MINUTE_NS * MINUTE_NS
+
+    def truth(self, symbol: str) -> dict[int, Row]:
+        """What the market's minutes are, by open time in seconds."""
+        since_ns, until_ns = self.whole_minutes()
+        return by_time(self.market().candles(symbol, MINUTE, since_ns, until_ns, grid=Utc()))
+
+    async def _befall(self, venue: VenueServer) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for trouble in self.troubles:
+            await asyncio.sleep(began + trouble.after_s - loop.time())
+            venue.inject(trouble.fault, **trouble.details)
+
+
+def by_time(candles: Sequence[Candle]) -> dict[int, Row]:
+    return {
+        row.open_ns // SECOND_NS: tuple(
+            str(number.normalize()) for number in (row.open, row.high, row.low, row.close, row.volume)
+        )
+        for row in candles
+    }
+
+
+def plain(*numbers: object) -> Row:
+    """Numbers that a program wrote, as they are compared."""
+    return tuple(str(Decimal(str(number)).normalize()) for number in numbers)
+
+
+def loaded(name: str) -> ModuleType:
+    """Return a program of the guides."""
+    spec = importlib.util.spec_from_file_location(f"migration_{name}", FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there for the types of their fields
+    spec.loader.exec_module(module)
+    return module
+
+
+def lived_by_hand(scene: Scene, program: Callable[[Loopback], Awaitable[None]]) -> None:
+    """Let an old program meet real sockets, as long as the scene lasts."""
+
+    async def main() -> None:
+        clock = running_clock()
+        venue = scene.make(scene.market())
+        async with serve([venue], clock) as loopback:
+            try:
+                async with asyncio.timeout(scene.lasts_s), asyncio.TaskGroup() as tasks:
+                    tasks.create_task(scene._befall(venue))
+                    await program(loopback)
+            except TimeoutError:
+                pass  # as it runs until somebody stops it
+
+    run_scaled(main(), SPEED, start_ns=START_NS)
+
+
+@attrs.define
+class Kept:
+    """A `wickwire.Sink` that keeps what it is given, of each candle the last version."""
+
+    candles: dict[tuple[str, int], SeriesCandle] = attrs.field(factory=dict)
+
+    async def open(self) -> None:
+        """Nothing has to be made."""
+
+    async def aclose(self) -> None:
+        """Nothing stays open."""
+
+    async def put(self, candles: Sequence[SeriesCandle]) -> None:
+        """Take candles."""
+        for candle in candles:
+            self.candles[candle.symbol, candle.open_ns] = candle
+
+
+def collected(
+    scene: Scene, program: Callable[[Collector], Awaitable[None]], **more: Any
+) -> dict[str, dict[int, Row]]:
+    """Let the new program live through a scene; return what came to a sink, by symbol, of whole minutes."""
+    kept = Kept()
+
+    async def main() -> None:
+        clock = running_clock()
+        venue = scene.make(scene.market())
+        transport = MemoryTransport([venue], clock, latency_s=0.02)
+        collector = Collector(
+            transport=transport, clock=clock, world="simulated", sinks={"kept": kept}, rng=random.Random(3), **more
+        )
+        try:
+            async with asyncio.timeout(scene.lasts_s), asyncio.TaskGroup() as tasks:
+                tasks.create_task(scene._befall(venue))
+                await program(collector)
+        except TimeoutError:
+            pass
+
+    run_virtual(main(), seed=3, start_ns=START_NS)
+    since_ns, until_ns = scene.whole_minutes()
+    found: dict[str, list[SeriesCandle]] = {}
+    for (symbol, open_ns), candle in sorted(kept.candles.items()):
+        if since_ns <= open_ns < until_ns:
+            found.setdefault(symbol, []).append(candle)
+    return {symbol: by_time(candles) for symbol, candles in found.items()}
