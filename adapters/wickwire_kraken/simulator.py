@@ -1,4 +1,4 @@
-"""The simulated Kraken: WebSocket v2 and public REST over a seeded market, as a pure state machine.
+"""The simulated Kraken: WebSocket v2 and v1, and public REST, over a seeded market, as a pure state machine.
 
 Written from Kraken's documents and from frames that public projects captured, not from this adapter; what is
 not established, such as the words for a wrong depth, is noted where it stands. Requests are read in
@@ -14,6 +14,7 @@ from wickwire.simulate.server import Answer, Connection, Incoming, Market
 from wickwire_kraken.simulator_exchange import Exchange
 from wickwire_kraken.simulator_rest import answer
 from wickwire_kraken.simulator_stream import KrakenConnection
+from wickwire_kraken.simulator_v1 import KrakenV1Connection
 
 __all__ = ["KrakenServer"]
 
@@ -22,7 +23,7 @@ class KrakenServer:
     """A `VenueServer` that speaks Kraken spot.
 
     Attributes:
-        stream_origins: Origins of WebSocket v2, production and beta; the path is `/v2`.
+        stream_origins: Origins of WebSocket, production and beta; the path is `/v2`, of v1 there is none.
         rest_origins: Origins of REST; paths begin with `/0/public/`.
     """
 
@@ -35,13 +36,15 @@ class KrakenServer:
         self._accepted = 0
 
     def accept(self, incoming: Incoming, now_ns: int) -> Connection | Answer:
-        """Open a stream on `/v2`; too many of them end in a ban, other paths are not served."""
+        """Open a stream, v1 where there is no path; too many end in a ban, other paths are not served."""
         refusal = self._exchange.refusal_of(incoming, now_ns)
         if refusal is not None:
             status, reason = refusal
             page = f"<html><head><title>{reason}</title></head></html>".encode()
             return Answer(status=status, body=page, content_type="text/html")
         self._accepted += 1
+        if not incoming.path.strip("/"):
+            return KrakenV1Connection(self._exchange, self._accepted, now_ns)
         return KrakenConnection(self._exchange, self._accepted, now_ns)
 
     def answer(self, incoming: Incoming, now_ns: int) -> Answer:

@@ -195,7 +195,7 @@ class Exchange:
         refused = self.faults.on("refuse_connections")
         if refused is not None:
             return int(refused.get("status", 503)), "Service Unavailable"
-        if incoming.path.rstrip("/") != "/v2":
+        if incoming.path.rstrip("/") not in ("/v2", ""):
             return 404, "Not Found"
         if now_ns < self.banned_until_ns:
             return 429, "Error 1015: you are being rate limited"

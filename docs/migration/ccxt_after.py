@@ -1,4 +1,4 @@
-"""Minutes of one symbol, streamed where the venue streams them and polled where not: `python ccxt_after.py`."""
+"""Minutes of one symbol, streamed where they are and polled where not: `python ccxt_after.py`."""
 
 from __future__ import annotations
 

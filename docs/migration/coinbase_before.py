@@ -1,4 +1,4 @@
-"""Minutes of many Coinbase products, built by hand from trades on several sockets: `python coinbase_before.py`."""
+"""Minutes of many Coinbase products, built by hand from trades: `python coinbase_before.py`."""
 
 from __future__ import annotations
 
@@ -102,7 +102,10 @@ class Connections:
         while True:
             try:
                 async with websockets.connect(self._url) as socket:
-                    for wish in ({"channel": "heartbeats"}, {"channel": "market_trades", "product_ids": products}):
+                    for wish in (
+                        {"channel": "heartbeats"},
+                        {"channel": "market_trades", "product_ids": products},
+                    ):
                         await socket.send(json.dumps({"type": "subscribe", **wish}))
                     delay_s = 1.0
                     await self._read(socket)

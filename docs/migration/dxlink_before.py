@@ -1,4 +1,4 @@
-"""Minutes of dxFeed, by way of tastytrade, over a DXLink connection kept by hand: `python dxlink_before.py`."""
+"""Minutes of dxFeed, by way of tastytrade, over DXLink by hand: `python dxlink_before.py`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ class Tokens:
             body = {"grant_type": "refresh_token", **self._secrets}
             login = (await self._http.post("/oauth/token", json=body)).raise_for_status().json()
             headers = {"Authorization": f"Bearer {login['access_token']}"}
-            granted = (await self._http.get("/api-quote-tokens", headers=headers)).raise_for_status().json()["data"]
+            granted = (
+                (await self._http.get("/api-quote-tokens", headers=headers)).raise_for_status().json()["data"]
+            )
             self._kept = granted["dxlink-url"], granted["token"]
             self._until_s = now_s + TOKEN_LASTS_S
         return self._kept
@@ -173,7 +175,9 @@ class Connection:
     async def _answer(self, socket: websockets.ClientConnection, said: dict[str, Any], token: str) -> None:
         match said["type"]:
             case "AUTH_STATE" if said["state"] == "AUTHORIZED":
-                await _send(socket, "CHANNEL_REQUEST", CHANNEL, service="FEED", parameters={"contract": "AUTO"})
+                await _send(
+                    socket, "CHANNEL_REQUEST", CHANNEL, service="FEED", parameters={"contract": "AUTO"}
+                )
             case "AUTH_STATE" if self._asked:
                 raise Refused
             case "AUTH_STATE":
@@ -195,6 +199,8 @@ class Connection:
                     self._candles.take(row)
             case "ERROR":
                 log.error("DXLink says: %s %s", said["error"], said["message"])
+            case _:
+                pass  # SETUP, KEEPALIVE
 
     def _rows(self, data: list[Any]) -> Iterator[Row]:
         """Yield the rows of a frame in COMPACT form: type, values, type, values, ..."""

@@ -33,7 +33,8 @@ def by_hand(scene: Scene) -> Tables:
 
 
 def with_wickwire(scene: Scene) -> Tables:
-    return collected(scene, loaded("coinbase_after").run)
+    found = collected(scene, loaded("coinbase_after").run)
+    return {symbol: found[f"coinbase:{symbol}@1m"] for symbol in SYMBOLS}
 
 
 def truth(scene: Scene) -> Tables:
@@ -45,14 +46,14 @@ def volume(row: Row) -> Decimal:
 
 
 def test_where_nothing_goes_wrong_both_have_what_happened() -> None:
-    scene = Scene(CoinbaseServer)
+    scene = Scene([CoinbaseServer])
 
     assert by_hand(scene) == with_wickwire(scene) == truth(scene)
 
 
 def test_a_message_that_is_lost_costs_neither_anything() -> None:
     """The gap in the numbers ends the connection, and the snapshot of the next one has the trades."""
-    scene = Scene(CoinbaseServer, [Trouble(60, "lose_messages", {"count": 3})])
+    scene = Scene([CoinbaseServer], [Trouble(60, "lose_messages", {"count": 3})])
 
     assert by_hand(scene) == with_wickwire(scene) == truth(scene)
 
@@ -64,7 +65,7 @@ def test_when_the_connection_is_away_for_two_minutes_ends_a_minute_is_missing_an
         Trouble(60, "hangup"),
         Trouble(150, "refuse_connections", {"on": False}),
     ]
-    scene = Scene(CoinbaseServer, away, lasts_s=370)
+    scene = Scene([CoinbaseServer], away, lasts_s=370)
     true, told = truth(scene), by_hand(scene)
 
     assert with_wickwire(scene) == true
@@ -78,7 +79,7 @@ def test_when_the_connection_is_away_for_two_minutes_ends_a_minute_is_missing_an
 
 def test_what_a_silent_channel_did_not_bring_is_missing_by_hand(caplog: pytest.LogCaptureFixture) -> None:
     """Heartbeats go on, and the numbers of the messages too, so that nothing looks wrong."""
-    scene = Scene(CoinbaseServer, [Trouble(60, "mute"), Trouble(200, "mute", {"on": False})], lasts_s=370)
+    scene = Scene([CoinbaseServer], [Trouble(60, "mute"), Trouble(200, "mute", {"on": False})], lasts_s=370)
     true, told = truth(scene), by_hand(scene)
 
     assert not [line for line in caplog.messages if "again in" in line]

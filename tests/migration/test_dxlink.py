@@ -45,14 +45,12 @@ def by_hand(scene: Scene) -> dict[int, Row]:
 
 
 def with_wickwire(scene: Scene) -> dict[int, Row]:
-    found = collected(
-        scene, loaded("dxlink_after").run, accounts={"dxlink": Account(secrets=SECRETS)}
-    )
-    return found["BTC/USD"]
+    found = collected(scene, loaded("dxlink_after").run, accounts={"dxlink": Account(secrets=SECRETS)})
+    return found["dxlink:BTC/USD@1m"]
 
 
 def test_where_nothing_goes_wrong_both_have_what_happened() -> None:
-    scene = Scene(DXLinkServer)
+    scene = Scene([DXLinkServer])
 
     assert by_hand(scene) == with_wickwire(scene) == scene.truth("BTC/USD")
 
@@ -64,7 +62,7 @@ def test_when_the_connection_is_away_over_a_minutes_end_that_minute_is_stored_as
         Trouble(60, "hangup"),
         Trouble(150, "refuse_connections", {"on": False}),
     ]
-    scene = Scene(DXLinkServer, away, lasts_s=370)
+    scene = Scene([DXLinkServer], away, lasts_s=370)
     true, told = scene.truth("BTC/USD"), by_hand(scene)
 
     assert with_wickwire(scene) == true
@@ -75,7 +73,7 @@ def test_when_the_connection_is_away_over_a_minutes_end_that_minute_is_stored_as
 
 def test_what_a_silent_channel_did_not_bring_is_missing_by_hand(caplog: pytest.LogCaptureFixture) -> None:
     """Life signs go on, so that nothing looks wrong."""
-    scene = Scene(DXLinkServer, [Trouble(60, "mute"), Trouble(190, "mute", {"on": False})], lasts_s=370)
+    scene = Scene([DXLinkServer], [Trouble(60, "mute"), Trouble(190, "mute", {"on": False})], lasts_s=370)
     true, told = scene.truth("BTC/USD"), by_hand(scene)
 
     assert not caplog.messages
@@ -88,7 +86,7 @@ def test_what_a_silent_channel_did_not_bring_is_missing_by_hand(caplog: pytest.L
 
 def test_a_token_that_ends_sooner_costs_an_attempt_by_hand(caplog: pytest.LogCaptureFixture) -> None:
     """Failed logins are said to lock an address out for hours."""
-    scene = Scene(DXLinkServer, [Trouble(0, "short_tokens", {"seconds": 60}), Trouble(75, "hangup")])
+    scene = Scene([DXLinkServer], [Trouble(0, "short_tokens", {"seconds": 60}), Trouble(75, "hangup")])
     told = by_hand(scene)
 
     assert len([line for line in caplog.messages if line.startswith("the token was refused")]) == 1

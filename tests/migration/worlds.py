@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from wickwire import MINUTE_NS, SECOND_NS, Candle, Collector, SeriesCandle, Timeframe, Utc
+from wickwire import MINUTE_NS, SECOND_NS, Candle, Collector, Series, SeriesCandle, Timeframe, Utc
 from wickwire.simulate.listings import Listing
 from wickwire.simulate.loopback import Loopback, serve
 from wickwire.simulate.loops import VIRTUAL_START_NS, run_scaled, run_virtual, running_clock
@@ -64,14 +64,14 @@ class Scene:
     """A venue's life for a while; the old and the new side see the same.
 
     Attributes:
-        make: Makes the venue.
-        troubles: What befalls it.
+        makes: Make the venues.
+        troubles: What befalls all of them that know such a trouble.
         lasts_s: How long it is watched.
         listings: What is traded there.
         history_ns: How much of the past there is.
     """
 
-    make: Callable[[SeededMarket], VenueServer]
+    makes: Sequence[Callable[[SeededMarket], VenueServer]]
     troubles: Sequence[Trouble] = ()
     lasts_s: float = 250
     listings: Sequence[Listing] = LIVELY
@@ -90,15 +90,21 @@ class Scene:
         since_ns, until_ns = self.whole_minutes()
         return by_time(self.market().candles(symbol, MINUTE, since_ns, until_ns, grid=Utc()))
 
-    async def _befall(self, venue: VenueServer) -> None:
+    def venues(self) -> Sequence[VenueServer]:
+        market = self.market()
+        return [make(market) for make in self.makes]
+
+    async def befall(self, venues: Sequence[VenueServer]) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         for trouble in self.troubles:
             await asyncio.sleep(began + trouble.after_s - loop.time())
-            venue.inject(trouble.fault, **trouble.details)
+            for venue in venues:
+                if trouble.fault in venue.faults:
+                    venue.inject(trouble.fault, **trouble.details)
 
 
-def by_time(candles: Sequence[Candle]) -> dict[int, Row]:
+def by_time(candles: Sequence[Candle] | Sequence[SeriesCandle]) -> dict[int, Row]:
     return {
         row.open_ns // SECOND_NS: tuple(
             str(number.normalize()) for number in (row.open, row.high, row.low, row.close, row.volume)
@@ -128,11 +134,11 @@ def lived_by_hand(scene: Scene, program: Callable[[Loopback], Awaitable[None]]) 
 
     async def main() -> None:
         clock = running_clock()
-        venue = scene.make(scene.market())
-        async with serve([venue], clock) as loopback:
+        venues = scene.venues()
+        async with serve(venues, clock) as loopback:
             try:
                 async with asyncio.timeout(scene.lasts_s), asyncio.TaskGroup() as tasks:
-                    tasks.create_task(scene._befall(venue))
+                    tasks.create_task(scene.befall(venues))
                     await program(loopback)
             except TimeoutError:
                 pass  # as it runs until somebody stops it
@@ -144,7 +150,7 @@ def lived_by_hand(scene: Scene, program: Callable[[Loopback], Awaitable[None]]) 
 class Kept:
     """A `wickwire.Sink` that keeps what it is given, of each candle the last version."""
 
-    candles: dict[tuple[str, int], SeriesCandle] = attrs.field(factory=dict)
+    candles: dict[tuple[Series, int], SeriesCandle] = attrs.field(factory=dict)
 
     async def open(self) -> None:
         """Nothing has to be made."""
@@ -155,25 +161,30 @@ class Kept:
     async def put(self, candles: Sequence[SeriesCandle]) -> None:
         """Take candles."""
         for candle in candles:
-            self.candles[candle.symbol, candle.open_ns] = candle
+            self.candles[candle.series, candle.open_ns] = candle
 
 
 def collected(
     scene: Scene, program: Callable[[Collector], Awaitable[None]], **more: Any
 ) -> dict[str, dict[int, Row]]:
-    """Let the new program live through a scene; return what came to a sink, by symbol, of whole minutes."""
+    """Let the new program live through a scene; return what came to a sink, in whole minutes."""
     kept = Kept()
 
     async def main() -> None:
         clock = running_clock()
-        venue = scene.make(scene.market())
-        transport = MemoryTransport([venue], clock, latency_s=0.02)
+        venues = scene.venues()
+        transport = MemoryTransport(venues, clock, latency_s=0.02)
         collector = Collector(
-            transport=transport, clock=clock, world="simulated", sinks={"kept": kept}, rng=random.Random(3), **more
+            transport=transport,
+            clock=clock,
+            world="simulated",
+            sinks={"kept": kept},
+            rng=random.Random(3),
+            **more,
         )
         try:
             async with asyncio.timeout(scene.lasts_s), asyncio.TaskGroup() as tasks:
-                tasks.create_task(scene._befall(venue))
+                tasks.create_task(scene.befall(venues))
                 await program(collector)
         except TimeoutError:
             pass
@@ -181,7 +192,7 @@ def collected(
     run_virtual(main(), seed=3, start_ns=START_NS)
     since_ns, until_ns = scene.whole_minutes()
     found: dict[str, list[SeriesCandle]] = {}
-    for (symbol, open_ns), candle in sorted(kept.candles.items()):
+    for (series, open_ns), candle in kept.candles.items():
         if since_ns <= open_ns < until_ns:
-            found.setdefault(symbol, []).append(candle)
-    return {symbol: by_time(candles) for symbol, candles in found.items()}
+            found.setdefault(str(series), []).append(candle)
+    return {series: by_time(candles) for series, candles in found.items()}

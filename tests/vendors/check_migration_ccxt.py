@@ -11,7 +11,9 @@ from migration_checks import MINUTE_MS, Enough, loaded, minute_of, table
 before = loaded("ccxt_before")
 
 
-def polled(truth: Truth, minutes: int, befall: Callable[[int], None] = lambda number: None) -> dict[int, list[float]]:
+def polled(
+    truth: Truth, minutes: int, befall: Callable[[int], None] = lambda number: None
+) -> dict[int, list[float]]:
     """Run the loop for so many polls from ten minutes ago on; *befall* is told the number of each."""
     exchange = ccxt.kraken({"enableRateLimit": False})
     exchange.urls["api"]["public"] = truth.rest

@@ -1,6 +1,7 @@
-"""The polling loop of docs/migration/ccxt.md against the simulated Coinbase, where a symbol rests for hours."""
+"""The polling loop of docs/migration/ccxt.md against the simulated Coinbase: a symbol rests for hours."""
 
 import sqlite3
+from itertools import pairwise
 
 import ccxt
 from ccxt_checks import true_rows
@@ -43,7 +44,7 @@ def calm(truth: Truth) -> None:
 def quiet(truth: Truth) -> None:
     now_ms = minute_of(truth)
     opens = sorted(true_rows(truth, QUIET, "1m", now_ms - 48 * 60 * MINUTE_MS, now_ms))
-    last = next(one for one, other in zip(opens, opens[1:], strict=False) if other - one > WINDOW_MS + MINUTE_MS)
+    last = next(one for one, other in pairwise(opens) if other - one > WINDOW_MS + MINUTE_MS)
 
     told = polled(truth, QUIET, 8, last + MINUTE_MS)
 

@@ -34,8 +34,8 @@ DEADLINE_S = 280
 class Vendor:
     """An SDK: its name here, its distribution, the simulated venue that it meets, and where it lives.
 
-    One for Node is pinned by the package files in a folder of its own. At a venue that is *stepped* time
-    passes when a check says so.
+    One for Node is pinned by the package files in a folder of its own. *time* says how time passes at the
+    venue, where it does otherwise than here, as `serve.py` has it.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Vendor:
     venue: str
     shared: str = ""
     node: bool = False
-    stepped: bool = False
+    time: str = ""
 
     @property
     def folder(self) -> Path:
@@ -79,8 +79,10 @@ VENDORS = (
     Vendor("ccxt_alpaca", "ccxt", "alpaca", shared="ccxt"),
     Vendor("dxlink", "tastytrade", "dxlink"),
     Vendor("dxlink_js", "@dxfeed/dxlink-api", "dxlink", node=True),
-    Vendor("migration_ccxt", "ccxt", "kraken", shared="ccxt", stepped=True),
-    Vendor("migration_ccxt_quiet", "ccxt", "coinbase", shared="ccxt", stepped=True),
+    Vendor("migration_ccxt", "ccxt", "kraken", shared="ccxt", time="--stepped"),
+    Vendor("migration_ccxt_quiet", "ccxt", "coinbase", shared="ccxt", time="--stepped"),
+    Vendor("migration_cryptofeed", "cryptofeed", "kraken", shared="cryptofeed", time="--speed=10"),
+    Vendor("migration_cryptofeed_trades", "cryptofeed", "coinbase", shared="cryptofeed", time="--speed=10"),
 )
 
 
@@ -215,7 +217,7 @@ def run(vendor: Vendor) -> list[Outcome]:
 @contextmanager
 def served(vendor: Vendor) -> Iterator[str]:
     """Own a simulated venue in a process of this environment; the addresses are its first line."""
-    command = [sys.executable, str(HERE / "serve.py"), vendor.venue, *(["--stepped"] if vendor.stepped else [])]
+    command = [sys.executable, str(HERE / "serve.py"), vendor.venue, *filter(None, [vendor.time])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         try:
             places = server.stdout.readline() if server.stdout is not None else ""

@@ -1,10 +1,11 @@
 """Serves one simulated venue and the truth behind it on loopback, until its input ends.
 
-    python tests/vendors/serve.py kraken|yahoo|coinbase|alpaca|dxlink [--stepped]
+    python tests/vendors/serve.py kraken|yahoo|coinbase|alpaca|dxlink [--stepped | --speed=N]
 
 Runs in the project's environment and prints one line of JSON: the addresses. Every run plays the same hours
 of the same market, so that the checks hold on any day and at any time of day. With `--stepped` time stands
 still there until a check lets it pass: for programs that poll and sleep, and are given that to sleep with.
+With `--speed` it passes so many times as fast: for programs that only listen.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from wickwire import SECOND_NS, Session, Timeframe, Utc, parse_instant
 from wickwire.clock import Clock, LoopClock
 from wickwire.simulate.listings import Listing
 from wickwire.simulate.loopback import serve
+from wickwire.simulate.loops import run_scaled
 from wickwire.simulate.market import SeededMarket
 from wickwire.simulate.server import Answer, Connection, Incoming, VenueServer
 from wickwire.simulate.server import Truth as TrueCandles
@@ -178,4 +180,6 @@ async def main(venue: str, *, stepped: bool) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], stepped="--stepped" in sys.argv[2:]))
+    how = sys.argv[2] if len(sys.argv) > 2 else ""
+    started = main(sys.argv[1], stepped=how == "--stepped")
+    run_scaled(started, float(how.partition("=")[2])) if how.startswith("--speed") else asyncio.run(started)
