@@ -23,6 +23,7 @@ PAGES = (
     *("README.md", "docs/python.md", "docs/simulation.md", "docs/hooks.md", "docs/adapters.md"),
     *("docs/first-adapter.md", "docs/conformance.md", "docs/sinks.md", "docs/redis.md", "docs/stores.md"),
     "docs/fullon.md",
+    *(f"docs/migration/{name}.md" for name in ("ccxt", "cryptofeed", "dxlink", "coinbase")),
 )
 ELSEWHERE = {
     "docs/hooks.md": "tests/framework/test_hookspecs.py",
@@ -32,6 +33,10 @@ ELSEWHERE = {
     "docs/sinks.md": "tests/framework/cli/test_sinks.py",
     "docs/redis.md": "tests/plugins/redis/test_page.py",
     "docs/fullon.md": "tests/plugins/fullon/test_page.py",
+    **{
+        f"docs/migration/{name}.md": "tests/migration/test_pages.py"
+        for name in ("ccxt", "cryptofeed", "dxlink", "coinbase")
+    },
 }
 """Pages whose Python is taken apart by a test of its own."""
 

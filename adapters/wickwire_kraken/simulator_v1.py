@@ -144,7 +144,7 @@ class KrakenV1Connection:
             trouble = str(refused.get("text", "Currency pair not supported"))
         elif channel not in CHANNELS:
             trouble = "Subscription name invalid"
-        elif interval is not None and interval not in INTERVALS:
+        elif channel == "ohlc" and not (isinstance(interval, int) and interval in INTERVALS):
             trouble = "Subscription ohlc interval not supported"
         if trouble is not None or pair is None:
             return [_error(trouble or "", **about, **echo)]

@@ -21,8 +21,8 @@ MARKET = SeededMarket(7, START)
 class Client:
     """A client of one connection, whose clock stands until it is told to run."""
 
-    def __init__(self, server: KrakenServer, now_ns: int = NOW) -> None:
-        connection = server.accept(opening("/v2"), now_ns)
+    def __init__(self, server: KrakenServer, now_ns: int = NOW, *, path: str = "/v2") -> None:
+        connection = server.accept(opening(path), now_ns)
         assert not isinstance(connection, Answer)
         self.connection: Connection = connection
         self.now_ns = now_ns

@@ -44,8 +44,8 @@ def test_the_status_comes_first_with_an_id_beyond_63_bits(client: Client) -> Non
     assert frame["data"][0]["connection_id"] > 2**63
 
 
-def test_only_v2_is_served(server: KrakenServer) -> None:
-    refusal = server.accept(opening("/"), NOW)
+def test_only_the_two_protocols_are_served(server: KrakenServer) -> None:
+    refusal = server.accept(opening("/v3"), NOW)
 
     assert isinstance(refusal, Answer)
     assert refusal.status == 404
