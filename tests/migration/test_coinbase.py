@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.migration.worlds import Row, Scene, Trouble, collected, lived_by_hand, loaded, plain
+from tests.migration.worlds import Row, Scene, Trouble, collected, lived_by_hand, loaded, plain, query_of
 from wickwire.simulate.loopback import Loopback
 from wickwire_coinbase.simulator import CoinbaseServer
 
@@ -28,6 +28,8 @@ def by_hand(scene: Scene) -> Tables:
     found: Tables = {symbol: {} for symbol in SYMBOLS}
     for product, open_s, *numbers in database.execute("select * from candles order by open_s"):
         found[product.replace("-", "/")][open_s] = plain(*numbers)
+    told = database.execute(query_of("coinbase.md")).fetchall()
+    assert found["BTC/USD"] == {open_s: plain(*numbers) for open_s, *numbers in told}
     database.close()
     return found
 

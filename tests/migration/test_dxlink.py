@@ -9,7 +9,7 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from tests.migration.worlds import Row, Scene, Trouble, collected, lived_by_hand, loaded, plain
+from tests.migration.worlds import Row, Scene, Trouble, collected, lived_by_hand, loaded, plain, query_of
 from wickwire import Account
 from wickwire.simulate.loopback import Loopback
 from wickwire.simulate.loops import running_clock
@@ -34,12 +34,12 @@ def by_hand(scene: Scene) -> dict[int, Row]:
             await asyncio.gather(connection.run(), connection.close_candles())
 
     lived_by_hand(scene, program)
-    rows = database.execute("select * from candles order by open_ms").fetchall()
+    rows = database.execute(query_of("dxlink.md")).fetchall()
     database.close()
     since_ns, until_ns = scene.whole_minutes()
     return {
         open_ms // 1000: plain(*numbers)
-        for _, open_ms, *numbers in rows
+        for open_ms, *numbers in rows
         if since_ns <= open_ms * 10**6 < until_ns
     }
 

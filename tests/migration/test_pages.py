@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import shlex
 import sqlite3
 from contextlib import closing
 from decimal import Decimal
@@ -15,6 +14,7 @@ import pytest
 
 from scripts.migration_pages import FOLDER, rendered
 from tests.framework.cli.conftest import Shell
+from tests.migration.worlds import commands
 from wickwire import parse_instant
 
 PAGES = ("ccxt.md", "cryptofeed.md", "dxlink.md", "coinbase.md")
@@ -36,11 +36,6 @@ def test_each_program_is_shown_and_each_page_is_listed() -> None:
 
     assert {path.name for path in FOLDER.glob("*.py")} == shown
     assert [*PAGES] == re.findall(r"\]\((\w+\.md)\) \|", (FOLDER / "index.md").read_text())
-
-
-def commands(page: str) -> list[list[str]]:
-    [block] = re.findall(r"^```console\n(.*?)^```", (FOLDER / page).read_text(), re.MULTILINE | re.DOTALL)
-    return [shlex.split(line.removeprefix("$ ").partition(" > ")[0]) for line in block.splitlines()]
 
 
 def written_by_the_loop(table: Path, rows: list[dict[str, Any]]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import random
+import re
+import shlex
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
@@ -127,6 +129,19 @@ def loaded(name: str) -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses look there for the types of their fields
     spec.loader.exec_module(module)
     return module
+
+
+def commands(page: str) -> list[list[str]]:
+    """Return the commands of a page, in words, without what they write to."""
+    [block] = re.findall(r"^```console\n(.*?)^```", (FOLDER / page).read_text(), re.MULTILINE | re.DOTALL)
+    lines = re.split(r"^\$ ", block.replace("\\\n", " "), flags=re.MULTILINE)[1:]
+    return [shlex.split(line.partition(" > ")[0]) for line in lines]
+
+
+def query_of(page: str) -> str:
+    """Return what a page reads the old table with."""
+    [*_, query] = commands(page)[0]
+    return query
 
 
 def lived_by_hand(scene: Scene, program: Callable[[Loopback], Awaitable[None]]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import ccxt
 from ccxt_checks import true_rows
 from checks import Truth, check, main, same
-from migration_checks import MINUTE_MS, Enough, loaded, minute_of, table
+from migration_checks import MINUTE_MS, Enough, loaded, minute_of, read_as
 
 before = loaded("ccxt_before")
 
@@ -32,7 +32,7 @@ def polled(
     try:
         before.collect(exchange, database, "BTC/USD", since_ms, lambda: truth.now_ns() / 10**9, wait)
     except Enough:
-        return table(database)
+        return read_as("index", database)
 
 
 def truly(truth: Truth, told: dict[int, list[float]]) -> dict[int, list[float]]:

@@ -1,11 +1,12 @@
 """The callbacks of docs/migration/cryptofeed.md against the simulated Kraken: candles, trades and quotes."""
 
 import sqlite3
+from decimal import Decimal
 
 from checks import Truth, check, main, same
 from cryptofeed.exchanges import Kraken
-from cryptofeed_checks import listened, redirected, table, true_rows
-from migration_checks import loaded
+from cryptofeed_checks import listened, redirected, true_rows
+from migration_checks import loaded, read_as
 
 before = loaded("cryptofeed_before")
 
@@ -20,7 +21,8 @@ async def candles(truth: Truth) -> None:
 
     began_s = await listened(truth, before.kraken(minutes), cut_s=165, back_s=245, until_s=380)
 
-    told, true = table(database), true_rows(truth, began_s, began_s + 360)
+    told = {opened: list(map(Decimal, row)) for opened, row in read_as("cryptofeed", database).items()}
+    true = true_rows(truth, began_s, began_s + 360)
     calm = [began_s + 60 * number for number in range(2)]
     same({one: told.get(one) for one in calm}, {one: true[one] for one in calm}, "before the cut")
     forming = began_s + 120

@@ -1,10 +1,11 @@
 """The callbacks of docs/migration/cryptofeed.md against the simulated Coinbase: candles built from trades."""
 
 import sqlite3
+from decimal import Decimal
 
 from checks import Truth, check, main, same
 from cryptofeed.exchanges import Coinbase
-from cryptofeed_checks import listened, redirected, table, true_rows
+from cryptofeed_checks import listened, redirected, true_rows
 from migration_checks import loaded
 
 before = loaded("cryptofeed_before")
@@ -20,7 +21,9 @@ async def candles(truth: Truth) -> None:
         truth, before.coinbase(before.Minutes(database)), cut_s=165, back_s=245, until_s=440
     )
 
-    told, true = table(database), true_rows(truth, began_s + 60, began_s + 420)
+    rows = database.execute("select open_s, open, high, low, close, volume from candles")
+    told = {opened: list(map(Decimal, row)) for opened, *row in rows}
+    true = true_rows(truth, began_s + 60, began_s + 420)
     same(told[began_s + 60], true[began_s + 60], "before the cut")
     wanting = [one for one in true if one not in told or told[one][4] < true[one][4]]
     same(

@@ -1,7 +1,6 @@
 """What the checks of cryptofeed share: a program of the guides, run while its venue cuts the connection."""
 
 import asyncio
-import sqlite3
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -54,12 +53,6 @@ async def listened(truth: Truth, feed: Any, cut_s: int, back_s: int, until_s: in
     await at(truth, until_s, began_ns)
     await handler.stop_async(asyncio.get_running_loop())
     return began_ns // SECOND_NS
-
-
-def table(database: sqlite3.Connection) -> dict[int, list[Decimal]]:
-    """Return what the program wrote, by open time in seconds."""
-    rows = database.execute("select open_s, open, high, low, close, volume from candles order by open_s")
-    return {opened: list(map(Decimal, numbers)) for opened, *numbers in rows}
 
 
 def true_rows(truth: Truth, since_s: int, until_s: int) -> dict[int, list[Decimal]]:

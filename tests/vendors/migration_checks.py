@@ -1,6 +1,7 @@
 """What the checks of the migration guides share: the guides' own programs, and their tables."""
 
 import importlib.util
+import re
 import sqlite3
 import sys
 from pathlib import Path
@@ -27,10 +28,10 @@ def loaded(name: str) -> ModuleType:
     return module
 
 
-def table(database: sqlite3.Connection) -> dict[int, list[float]]:
-    """Return what a program wrote, by open time in milliseconds."""
-    rows = database.execute("select open_ms, open, high, low, close, volume from candles order by open_ms")
-    return {opened: numbers for opened, *numbers in rows}
+def read_as(page: str, database: sqlite3.Connection) -> dict[int, list[float | str]]:
+    """Return what a program wrote, by open time in its unit, with the query of a page."""
+    [query] = re.findall(r'candles.db "\s*(select [^"]+)"', (FOLDER / f"{page}.md").read_text())
+    return {opened: numbers for opened, *numbers in database.execute(query)}
 
 
 def minute_of(truth: Truth) -> int:
