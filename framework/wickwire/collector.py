@@ -22,7 +22,7 @@ from wickwire.errors import PlanError, UsageError
 from wickwire.fallback import FallBack
 from wickwire.health import Health, of_closer, of_consumer, of_feed, of_sink, of_venue
 from wickwire.hot import HotMemory, SeriesReader
-from wickwire.instants import duration_ns, instant_of, is_duration
+from wickwire.instants import instant_of
 from wickwire.lifetime import Given, Lifetime
 from wickwire.model import Feed, Quote, Rung, Series, SeriesCandle, Trade
 from wickwire.news import News, Rotation
@@ -302,10 +302,7 @@ class Collector(Outlet):
         return self._roster.fall_back(series)
 
     def _instant(self, moment: str | datetime | int) -> int:
-        now_ns = self._clock.now_ns()
-        if isinstance(moment, str) and is_duration(moment):
-            return now_ns - duration_ns(moment)
-        return instant_of(moment, now_ns)
+        return instant_of(moment, self._clock.now_ns(), ago=True)
 
     # ------------------------------------------------------------------------------------------- asking
 

@@ -77,7 +77,7 @@ class SeriesReader:
         Of each the newest revision; *evidence* may be what it was when the candle was last news.
 
         Args:
-            since: Text, aware datetime, or nanoseconds.
+            since: Text, aware datetime, or nanoseconds; text may be how long ago it was, such as "12h".
             until: The same; None for all there is.
 
         Raises:
@@ -85,8 +85,8 @@ class SeriesReader:
             StoreError: The store was needed, and cannot be read.
         """
         now_ns = self._clock.now_ns()
-        since_ns = instant_of(since, now_ns)
-        until_ns = LAST_NS if until is None else instant_of(until, now_ns)
+        since_ns = instant_of(since, now_ns, ago=True)
+        until_ns = LAST_NS if until is None else instant_of(until, now_ns, ago=True)
         held = None if self._hot is None else await self._hot.held(self.series, since_ns, until_ns)
         if held is None:
             return await self._stored(since_ns, until_ns)

@@ -123,15 +123,20 @@ def wrong_unit(time_ns: int, since_ns: int) -> bool:
     return 0 < time_ns < 30 * DAY_NS and since_ns > 365 * DAY_NS
 
 
-def instant_of(moment: str | datetime | int, now_ns: int) -> int:
+def instant_of(moment: str | datetime | int, now_ns: int, *, ago: bool = False) -> int:
     """Return the nanoseconds of an instant that somebody may give as text, aware datetime or nanoseconds.
+
+    Args:
+        moment: What was given.
+        now_ns: The present.
+        ago: Whether text may also say how long ago it was: `90m`, `12h`, `3d`.
 
     Raises:
         UsageError: It is none of these, or, beside *now_ns*, must be a number of seconds or the like.
     """
     given: object = moment  # type checkers do not see every caller
     if isinstance(given, str):
-        return parse_instant(given)
+        return now_ns - duration_ns(given) if ago and is_duration(given) else parse_instant(given)
     if isinstance(given, datetime):
         if given.utcoffset() is None:
             raise UsageError(f"not an instant: {given!r} has no time zone; use an aware datetime")

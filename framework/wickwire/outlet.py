@@ -244,7 +244,8 @@ class Outlet:
 
     def _span(self, since: str | datetime | int, until: str | datetime | int | None) -> tuple[int, int]:
         now_ns = self._clock.now_ns()
-        return instant_of(since, now_ns), LAST_NS if until is None else instant_of(until, now_ns)
+        until_ns = LAST_NS if until is None else instant_of(until, now_ns, ago=True)
+        return instant_of(since, now_ns, ago=True), until_ns
 
     def trades(
         self,

@@ -433,6 +433,9 @@ def test_since_may_be_how_long_ago() -> None:
         await collector.add("scripted:BTC/USD@1m", since="30m")
         await collector.history_is_whole(SERIES)
         assert 29 <= len(await world.stored()) <= 30
+        assert 29 <= len(await collector.reader(SERIES).range("30m")) <= 30
+        assert 9 <= sum([len(page) async for page in collector.history(SERIES, "20m", "10m")]) <= 10
+        assert 29 <= sum([len(page.candles) async for page in collector.walk(SERIES, "30m")]) <= 30
         with pytest.raises(UsageError, match="not an instant: '30 minutes'"):
             await collector.add("scripted:BTC/USD@1m", since="30 minutes")
 

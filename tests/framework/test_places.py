@@ -200,6 +200,14 @@ def test_a_datetime_of_any_offset_is_an_instant() -> None:
     assert instant_of(moment, 0) == parse_instant("2026-11-21T15:06:28.000001Z")
 
 
+def test_an_instant_may_be_how_long_ago_where_the_present_is_known() -> None:
+    now_ns = parse_instant("2026-11-21T15:00:00Z")
+
+    assert instant_of("1.5h", now_ns, ago=True) == parse_instant("2026-11-21T13:30:00Z")
+    with pytest.raises(UsageError, match="not an instant: '12h'"):
+        instant_of("12h", now_ns)
+
+
 def test_after_the_end_iterators_end_and_nothing_more_can_be_asked() -> None:
     world = World()
 
