@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.examples.loading import FOLDER, loaded
 from wickwire import DAY_NS, Collector, MemoryStore, Registry, Status
 from wickwire.simulate import SeededMarket
 from wickwire.simulate.loops import VIRTUAL_START_NS, run_scaled, run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
-
-FOLDER = Path(__file__).parents[2] / "docs" / "examples"
-
-
-def loaded(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"examples_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def simulated(**more: Any) -> Collector:
@@ -49,10 +37,13 @@ def on_virtual_time(run: Callable[[], Awaitable[None]]) -> None:
 
 
 def test_every_example_is_on_the_page_and_tried_here() -> None:
-    names = {path.name for path in FOLDER.glob("*.py")}
+    files = {str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.is_file()}
+    there = {name for name in files if not name.endswith(".pyc")}
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
 
-    assert names == set(re.findall(r"\(examples/(\w+\.py)\)", (FOLDER.parent / "examples.md").read_text()))
-    assert all(f'loaded("{Path(name).stem}")' in Path(__file__).read_text() for name in names)
+    page = (FOLDER.parent / "examples.md").read_text()
+    assert there == set(re.findall(r"\(examples/([\w./]+)\)", page))
+    assert all(Path(name).stem in tests for name in there)
 
 
 def test_the_plain_script_prints_candles_of_both_venues(capsys: pytest.CaptureFixture[str]) -> None:

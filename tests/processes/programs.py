@@ -58,9 +58,12 @@ class Program:
     """A running command; killed at the latest when the block ends.
 
     Attributes:
+        command: What is run, where it is started anew.
         lines: What it has written to stdout so far, whole lines only.
         errors: The same for stderr.
     """
+
+    command: Sequence[str] = (str(_SCRIPT),)
 
     def __init__(
         self, *words: object, cwd: Path, prefix: Sequence[str] = (), listen: bool = True, anew: bool = False
@@ -82,7 +85,7 @@ class Program:
             self.process = forked.start([*map(str, words)], folder=cwd, environment=_environment())
         else:
             self.process = subprocess.Popen(
-                [*prefix, str(_SCRIPT), *map(str, words)],
+                [*prefix, *self.command, *map(str, words)],
                 cwd=cwd,
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
