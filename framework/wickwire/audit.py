@@ -209,11 +209,13 @@ class Audit:
             else:
                 self._disputed.append(open_ns)
                 agreed.add(open_ns)
-        bad = {row.open_ns for row in fetched.page.bad_rows}
-        self._unconfirmed += [open_ns for open_ns in stored if open_ns not in rows and open_ns not in bad]
+        told = {*(row.open_ns for row in fetched.page.candles), *(row.open_ns for row in fetched.page.bad_rows)}
+        self._unconfirmed += [
+            open_ns for open_ns, row in stored.items() if open_ns not in told and row.close_ns <= settled_ns
+        ]
         self._candles += len(rows)
-        told = [row for row in fetched.page.candles if row.open_ns not in agreed]  # the others are no news
-        self.closer.take(want, attrs.evolve(fetched, page=attrs.evolve(fetched.page, candles=told)))
+        news = [row for row in fetched.page.candles if row.open_ns not in agreed]
+        self.closer.take(want, attrs.evolve(fetched, page=attrs.evolve(fetched.page, candles=news)))
 
     def _is_revised(self, known: SeriesCandle, row: Candle) -> bool:
         return judge(known, row, self.closer.ledger.evidence_of(row)) is Verdict.REVISE

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import wickwire_kraken
 from tests.framework.scripted import MINUTE_NS, SERIES, Scripted
 from tests.framework.test_collector import play
 from tests.framework.test_runtime_history import Venue, filled, passes
 from wickwire import (
     DAY_NS,
+    HOUR_NS,
     Audited,
     Conversation,
     Evidence,
@@ -33,7 +35,11 @@ from wickwire import (
     hookimpl,
 )
 from wickwire.collector import Collector
+from wickwire.simulate import SeededMarket
+from wickwire.simulate.loops import VIRTUAL_START_NS, run_virtual, running_clock
+from wickwire.simulate.memory import MemoryTransport
 
+BITCOIN = "kraken:BTC/USD@1m"
 PAGED: dict[str, Any] = {"stream": False, "support": {"page_rows": 50}}
 
 
@@ -325,3 +331,23 @@ def test_what_history_does_not_reach_is_left_and_what_never_was_is_not(
 
     store = Fragile()
     play(test, Venue(plugin=plugin, store=store))
+
+
+def test_what_history_shows_as_running_still_is_not_called_unproven() -> None:
+    """Kraken's last row is forming until a trade begins the next one; the stream closed it before."""
+
+    async def main() -> Audited:
+        clock = running_clock()
+        market = SeededMarket(1, VIRTUAL_START_NS - DAY_NS)
+        transport = MemoryTransport([wickwire_kraken.simulate(market)], clock, latency_s=0.05)
+        async with Collector(transport=transport, clock=clock, world="simulated") as collector:
+            await collector.add(BITCOIN, since=VIRTUAL_START_NS - HOUR_NS)
+            candles = collector.candles(BITCOIN)
+            while (await anext(candles)).open_ns < VIRTUAL_START_NS + 2 * MINUTE_NS:
+                pass
+            return await collector.audit(BITCOIN, VIRTUAL_START_NS - HOUR_NS)
+
+    found = run_virtual(main())
+
+    assert found.candles > 20
+    assert ([], []) == (found.unconfirmed, found.left)
