@@ -209,7 +209,10 @@ class Audit:
             else:
                 self._disputed.append(open_ns)
                 agreed.add(open_ns)
-        told = {*(row.open_ns for row in fetched.page.candles), *(row.open_ns for row in fetched.page.bad_rows)}
+        told = {
+            *(row.open_ns for row in fetched.page.candles),
+            *(row.open_ns for row in fetched.page.bad_rows),
+        }
         self._unconfirmed += [
             open_ns for open_ns, row in stored.items() if open_ns not in told and row.close_ns <= settled_ns
         ]

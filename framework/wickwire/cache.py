@@ -43,7 +43,7 @@ class CacheReader(Hot, Protocol):
         ...
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         """Do what `aclose` does."""
         ...

@@ -63,6 +63,14 @@ class Counting(enum.Enum):
     comes in, so one window may see more than *amount*."""
 
 
+def _whole_amount(rate: Rate) -> int:
+    return rate.amount
+
+
+def _usual_counting(rate: Rate) -> Counting:
+    return Counting.BUCKET if rate.burst > rate.amount else Counting.WINDOW
+
+
 @attrs.frozen
 class Rate:
     """At most *amount* in *per_s* seconds, of which *burst* at once (all of them by default).
@@ -77,17 +85,12 @@ class Rate:
 
     amount: int = attrs.field(validator=shapes.COUNT)
     per_s: float = attrs.field(default=1.0, validator=shapes.ABOVE_ZERO)
-    burst: int = attrs.field(validator=shapes.COUNT)
-    counting: Counting = attrs.field(validator=instance_of(Counting))
+    # pyright knows a default that is named here, and none that is added by a decorator
+    burst: int = attrs.field(default=attrs.Factory(_whole_amount, takes_self=True), validator=shapes.COUNT)
+    counting: Counting = attrs.field(
+        default=attrs.Factory(_usual_counting, takes_self=True), validator=instance_of(Counting)
+    )
     also: tuple[Rate, ...] = attrs.field(default=(), validator=deep_iterable(_is_rate, instance_of(tuple)))
-
-    @burst.default
-    def _burst(self) -> int:
-        return self.amount
-
-    @counting.default
-    def _counting(self) -> Counting:
-        return Counting.BUCKET if self.burst > self.amount else Counting.WINDOW
 
     def __attrs_post_init__(self) -> None:
         """Refuse a burst that no window could hold."""

@@ -68,7 +68,7 @@ DEEP = """market.candles(
             timeframe,
             max(since_ns, timeframe.open_at(now_ns, GRID) - 30 * timeframe.nominal_ns),"""
 SWALLOWED = "        if reply.status >= SERVER_ERROR and candles:\n            break\n"
-BARS = "        lines = []\n        for candle in market"
+BARS = "        lines: list[str] = []\n        for candle in market"
 DARK = '        if self.seconds == "300":\n            return []\n'
 LATE = "min(whole_ns, now_ns - 30 * SECOND_NS)"
 DOUBLED = "        for row in rows:\n            row.volume *= 2\n"
@@ -342,7 +342,7 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     ),
     "prices in another order": (
         "D09",
-        ("(open_, high, low, close, volume)", "(close, high, low, open_, volume)"),
+        ("open_, high, low, close, volume = map", "close, high, low, open_, volume = map"),
     ),
     "a venue that may be silent for three seconds": ("D10", ("silence_limit_s=15.0", "silence_limit_s=3.0")),
     "a gap that is none": ("D13", ("lost = number - last - 1", "lost = number - last")),

@@ -209,14 +209,19 @@ def _ticks(lamp: str, number: int, said: Sequence[str], memory: dict[str, Any]) 
 def _candle(
     symbol: str, timeframe: Timeframe, numbers: Sequence[str], flag: str, *, snapshot: bool = False
 ) -> Candle:
-    opens, open_, high, low, close, volume, count = numbers
+    opens, *prices, count = numbers
+    open_, high, low, close, volume = map(_number, prices)
     open_ns = int(opens) * SECOND_NS
     return Candle(
         symbol,
         timeframe,
         open_ns,
         open_ns + SECONDS[timeframe] * SECOND_NS,
-        *(_number(text) for text in (open_, high, low, close, volume)),
+        open_,
+        high,
+        low,
+        close,
+        volume,
         trade_count=int(count),
         finality=FLAGS[flag],
         snapshot=snapshot,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final, cast
 
 import attrs
 
@@ -61,7 +61,7 @@ class LanternServer:
     ) -> Sequence[Candle]:
         """Tell the truth, by the lamp's own name: this makes the server a `Truth`."""
         true = self.market.candles(_known(symbol), timeframe, since_ns, until_ns, grid=grid)
-        return [attrs.evolve(one, symbol=symbol) for one in true]
+        return [attrs.evolve(cast("Any", one), symbol=symbol) for one in true]
 
     def trades(self, symbol: str, since_ns: int, until_ns: int) -> Sequence[MarketTrade]:
         """Tell the truth of trades."""
@@ -112,7 +112,7 @@ class _Lamp:
         self.said = ""
 
     def news(self, market: Market, now_ns: int, mark: str = "") -> list[str]:
-        lines = []
+        lines: list[str] = []
         for candle in market.candles(LAMPS[self.native], self.timeframe, self.open_ns, now_ns, grid=GRID):
             line = "|".join(("BAR", self.native, self.seconds, *_fields(candle, now_ns)))
             if line != self.said:
@@ -129,7 +129,7 @@ class _Ticks:
         self.native, self.told_ns, self.lost = native, now_ns, lost
 
     def news(self, server: LanternServer, now_ns: int) -> list[str]:
-        lines = []
+        lines: list[str] = []
         for trade in server.market.trades(LAMPS[self.native], self.told_ns, now_ns):
             if self.lost < server.lost:
                 self.lost += 1
