@@ -78,6 +78,7 @@ docs: venv ## the manual, in docs/_build/html; a warning is an error
 pages: venv ## write the parts of the manual that are made from the code
 	$(BIN)/python -m scripts.hooks_page
 	$(BIN)/python -m scripts.migration_pages
+	$(BIN)/python -m scripts.face_page
 
 vendors: venv ## the venues' own SDKs against our simulated venues
 	$(BIN)/python tests/vendors/run.py $(ARGS)

@@ -1,16 +1,11 @@
 """wickwire: market data where every exchange is a plugin and no closed candle is missing or doubled.
 
-This is the face: what is neither here nor in `wickwire.simulate` or `wickwire.frames` may change without
-notice. Who embeds the framework begins at `Collector`, which takes and gives the rest; who writes an
-adapter, at `hookimpl` and docs/hooks.md. A store of one's own needs `Store`, `Change`, `Closing`, `Loaded`,
-`SeriesState`, `Verdict`, `TAIL`, `REAL`, `judge`, `settled`, `confirmed`, `series_key`, `series_of_key`,
-`changed_holes`, `other_world` and `shown_store`, to forget `Forgotten`, `first_kept`, `once_forgotten`,
-`reconciled` and `FORGET_ROWS`, and nobody else does: docs/stores.md; one that keeps trades too, `TradeStore`,
-`TradeBatch`, `Stretch`, `StoredTrade`, `joined_stretches` and `remembered_stretches`; one that writes candles
-out, `LineStore`, `LINE` and `line_of`. A sink needs `Sink` or `QuoteSink`, `SinkError`, `Poisoned` and
-`Lost`: docs/sinks.md. A shared budget needs `SharedBudget`, `Report`, `Ruling`, `Claim`, `Spent`, `Hint`,
-`LEASE_S`, `SILENT_S` and `BudgetError`: docs/hooks.md. `Session` is a kind of grid, as `Utc`, `Zone` and
-`Unknown` are.
+This is the face, with `wickwire.config`, `wickwire.frames`, `wickwire.testing`, and `wickwire.simulate`
+with its `loops`, `memory`, `loopback`, `server` and `faults`. docs/face.md lists every name by who needs
+it; what is not there may change without notice, and docs/decisions/0138 says how what is there may. Who
+embeds the framework begins at `Collector`, which takes and gives the rest; who writes an adapter, at
+`hookimpl` and docs/hooks.md; a store, at docs/stores.md; a sink, at docs/sinks.md. `Session` is a kind of
+grid, as `Utc`, `Zone` and `Unknown` are.
 """
 
 from __future__ import annotations

@@ -133,3 +133,4 @@ Event = (
     | Fault
     | Send
 )
+"""What `parse` may say that a frame means."""

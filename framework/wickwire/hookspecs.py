@@ -44,6 +44,7 @@ __all__ = [
 PROJECT = "wickwire"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a function as the implementation of the hook of its name: `@hookimpl`."""
 
 API_LEVEL = 1
 """The API level of these hooks. A plugin writes the one that it was written for as `API_LEVEL = 1` beside its

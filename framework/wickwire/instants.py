@@ -28,9 +28,13 @@ __all__ = [
 ]
 
 SECOND_NS: Final = 1_000_000_000
+"""A second in nanoseconds."""
 MINUTE_NS: Final = 60 * SECOND_NS
+"""A minute in nanoseconds."""
 HOUR_NS: Final = 60 * MINUTE_NS
+"""An hour in nanoseconds."""
 DAY_NS: Final = 24 * HOUR_NS
+"""24 hours in nanoseconds."""
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_NS: Final = -(2**63)

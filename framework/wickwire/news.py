@@ -491,6 +491,7 @@ News = (
     | ConsumerLoses
     | BudgetChanged
 )
+"""Whatever `Collector.events` tells. Others may come."""
 
 Tell = Callable[[News], None]
 """How the runtime reports what happens, at once; whoever takes it is quick and never raises."""

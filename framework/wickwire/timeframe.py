@@ -67,6 +67,7 @@ class Unknown:
 
 
 Grid = Utc | Zone | Session | Unknown
+"""Where the buckets of a series open."""
 
 
 # ------------------------------------------------------------------------------------------- timeframes

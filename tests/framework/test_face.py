@@ -15,65 +15,24 @@ import attrs
 import pytest
 
 import wickwire
+from scripts.face_names import GROUPS
 
 FACE = Path(wickwire.__file__)
 STORES = (Path(__file__).resolve().parents[2] / "docs" / "stores.md").read_text()
 
 
-def named(text: str) -> list[str]:
-    return text.split()
-
-
-HOST = named("""
-    AccountResolver Cache CacheReader Standing
-    Adapter Audited Backoff Bound CandleReader Clock Collector Condition ConnectionHealth ConsumerHealth Cost
-    EventListener EventReader FallBack FeedReader Health Held Hold Hot HotMemory HungHook Listener News
-    PastCandles PastTrades Plan Policy Registry Rotation SeriesHealth SeriesReader SinkHealth Status
-    StatusSink Stream SubscriptionHealth Switch
-    SystemClock Transport VenueHealth Watchdog load_adapter rebuilt MemoryStore Retention RangeAudit
-    CandleFault FaultyCandle audit_range
-""")
-EVENTS = named("""
-    BudgetChanged CandleParked ConditionChanged ConnectionChanged ConnectionLost ConsumerLoses Doubted
-    FrameRefused HistoryFailed HoleFound HoleHealed PauseChanged Rescaled RestChanged RowRefused SinkChanged
-    StatusChanged StoreChanged SubscriptionRefused VenueFailed
-""")
-VALUES = named("""
-    Candle CandleState DAY_NS Evidence Feed Finality Grid HOUR_NS Hole HoleKind MINUTE_NS
-    Quote Rung SECOND_NS Series SeriesCandle Session Side Timeframe Trade TradeAction Unit Unknown Utc
-    Zone broken_law iso parse_instant when
-""")
-ERRORS = named("""
-    BudgetError ConfigError FaultKind GivenUp PlanError PluginError RestAway SinkError StoreError StreamClosed
-    TransportError UsageError VenueError WickwireError WireError
-""")
-BORDER = named("""
-    Accepted Account Ask BadRow Conversation Counting Description Endpoint Event Fault Heartbeat HttpReply
-    Hours HttpRequest Keepalive Lane Limits OhlcvQuery OhlcvSupport Page Rate Readiness Ready Refused Released
-    Removed Send SnapshotDone Split Stopped StreamHistory StreamRequest Topic TradePage TradeQuery
-    VenueStatus hookimpl retry_after_s
-""")
-STORE_AUTHORS = named("""
-    Change Closing Cursor FORGET_ROWS Forgotten Loaded Parked REAL SeriesState Store StoredTrade Stretch
-    TAIL TradeBatch TradeStore Verdict changed_holes confirmed first_kept joined_stretches judge
-    once_forgotten other_world reconciled remembered_stretches series_key series_of_key settled shown_store
-""")
-
-LINE_WRITERS = named("LINE LineStore line_of")
-SINK_AUTHORS = named("Follower Lost Poisoned QuoteSink Sink")
-BUDGET_AUTHORS = named("Claim Hint LEASE_S Report Ruling SILENT_S SharedBudget Spent")
-
-
-def test_the_face_is_this():
+def test_the_face_is_in_groups_by_who_needs_it():
     """A name more or less is a change that others see."""
-    authors = [*STORE_AUTHORS, *LINE_WRITERS, *SINK_AUTHORS, *BUDGET_AUTHORS]
-    assert sorted([*HOST, *EVENTS, *VALUES, *ERRORS, *BORDER, *authors]) == sorted(wickwire.__all__)
+    grouped = [name for group in GROUPS if group.module == "wickwire" for name in group.names]
+
+    assert sorted(wickwire.__all__) == sorted(grouped)
 
 
 def test_what_store_authors_need_is_on_their_page():
     page = STORES[STORES.index("## Another store") :]
+    [stores] = [group.names for group in GROUPS if group.title == "Stores"]
 
-    assert {*STORE_AUTHORS, *LINE_WRITERS} == set(re.findall(r"`(\w+)`", page)) & set(wickwire.__all__)
+    assert {*stores} == set(re.findall(r"`(\w+)`", page)) & set(wickwire.__all__)
 
 
 def test_type_checkers_see_what_is_loaded_late():
@@ -88,7 +47,6 @@ def test_type_checkers_see_what_is_loaded_late():
     }
 
     assert seen == wickwire._LATE
-    assert sorted(seen) == sorted([*HOST, *EVENTS, *LINE_WRITERS, *BUDGET_AUTHORS])
     for name, module in wickwire._LATE.items():
         assert getattr(wickwire, name) is getattr(import_module(module), name)
 

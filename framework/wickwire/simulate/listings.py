@@ -104,6 +104,7 @@ DEFAULT_LISTINGS: Final[Sequence[Listing]] = (
     # hardly ever traded
     _share("DUSK", "12", 40, 30),
 )
+"""What is traded on a simulated market where nobody says otherwise."""
 
 
 def synthetic(count: int) -> Sequence[Listing]:

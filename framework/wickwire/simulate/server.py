@@ -161,6 +161,7 @@ class Hangup:
 
 
 Outgoing = str | bytes | Hangup
+"""What a simulated venue does: it sends text, sends bytes, or hangs up."""
 
 
 class Connection(Protocol):
