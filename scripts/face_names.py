@@ -27,12 +27,14 @@ class Group:
     """Names that the same people need.
 
     Attributes:
+        whom: These people.
         title: Who, or what for.
         about: One or two sentences, as Markdown.
         module: Where they are imported from.
         names: The names, in order; all of the module's where there are none.
     """
 
+    whom: str
     title: str
     about: str
     module: str
@@ -124,6 +126,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 GROUPS: Final = (
     Group(
+        "programs",
         "The collector",
         "What a program of its own makes, gives to it, and gets from it. [How](python.md)",
         "wickwire",
@@ -135,6 +138,7 @@ GROUPS: Final = (
         """),
     ),
     Group(
+        "programs",
         "How it is doing",
         "What `health()` tells.",
         "wickwire",
@@ -144,6 +148,7 @@ GROUPS: Final = (
         """),
     ),
     Group(
+        "programs",
         "What happens",
         "What `events()` and `on_event` tell. Others may come: a `match` needs a case for the rest.",
         "wickwire",
@@ -154,6 +159,7 @@ GROUPS: Final = (
         """),
     ),
     Group(
+        "programs",
         "Values",
         "Series, candles, trades, quotes, and the time they live in.",
         "wickwire",
@@ -164,6 +170,7 @@ GROUPS: Final = (
         """),
     ),
     Group(
+        "programs",
         "Errors",
         "All are `WickwireError`, cut by what the one who catches them does next.",
         "wickwire",
@@ -173,6 +180,7 @@ GROUPS: Final = (
         """),
     ),
     Group(
+        "programs",
         "Reading what is stored",
         "Also in a process that collects nothing. [How](python.md#reading-what-is-stored)",
         "wickwire",
@@ -181,19 +189,27 @@ GROUPS: Final = (
             rebuilt
         """),
     ),
-    Group("As Arrow and pandas", "`wickwire.frames`. [How](stores.md#arrow-and-pandas)", "wickwire.frames"),
     Group(
+        "programs",
+        "As Arrow and pandas",
+        "`wickwire.frames`. [How](stores.md#arrow-and-pandas)",
+        "wickwire.frames",
+    ),
+    Group(
+        "programs",
         "The config",
         "`wickwire.config`, for a program with the same file or variables as the command line.",
         "wickwire.config",
     ),
     Group(
+        "adapters",
         "Adapters: the hooks",
         "What an adapter implements. [Their contracts](hooks.md)",
         hookspecs.__name__,
         hookspecs.ADAPTER_HOOKS,
     ),
     Group(
+        "adapters",
         "Adapters: what crosses the border",
         "What hooks take and return. [How](adapters.md)",
         "wickwire",
@@ -205,17 +221,20 @@ GROUPS: Final = (
         """),
     ),
     Group(
+        "adapters",
         "Adapters: the conformance kit",
         "`wickwire.testing`. [How](conformance.md)",
         "wickwire.testing",
     ),
     Group(
+        "plugins",
         "Plugins: the hooks",
         "What stores, sinks, caches, budgets and others implement. [Their contracts](hooks.md)",
         hookspecs.__name__,
         hookspecs.PLUGIN_HOOKS,
     ),
     Group(
+        "plugins",
         "Stores",
         "For whoever writes one. [How](stores.md#another-store)",
         "wickwire",
@@ -228,34 +247,48 @@ GROUPS: Final = (
         """),
     ),
     Group(
+        "plugins",
         "Sinks",
         "For whoever writes one. [How](sinks.md)",
         "wickwire",
         _words("Sink QuoteSink Follower Poisoned Lost"),
     ),
     Group(
+        "plugins",
         "Caches",
         "For whoever keeps the newest candles where other processes read them. [How](hooks.md)",
         "wickwire",
         _words("Cache CacheReader Standing"),
     ),
     Group(
+        "plugins",
         "Budgets",
         "For whoever counts limits over several processes. [How](hooks.md)",
         "wickwire",
         _words("SharedBudget Report Ruling Claim Spent Hint LEASE_S SILENT_S"),
     ),
-    Group("Simulated markets", "`wickwire.simulate`. [How](simulation.md)", "wickwire.simulate"),
-    Group("Simulated time", "`wickwire.simulate.loops`.", "wickwire.simulate.loops"),
-    Group("Simulated venues in memory", "`wickwire.simulate.memory`.", "wickwire.simulate.memory"),
-    Group("Simulated venues on loopback", "`wickwire.simulate.loopback`.", "wickwire.simulate.loopback"),
     Group(
+        "simulation", "Simulated markets", "`wickwire.simulate`. [How](simulation.md)", "wickwire.simulate"
+    ),
+    Group("simulation", "Simulated time", "`wickwire.simulate.loops`.", "wickwire.simulate.loops"),
+    Group(
+        "simulation", "Simulated venues in memory", "`wickwire.simulate.memory`.", "wickwire.simulate.memory"
+    ),
+    Group(
+        "simulation",
+        "Simulated venues on loopback",
+        "`wickwire.simulate.loopback`.",
+        "wickwire.simulate.loopback",
+    ),
+    Group(
+        "adapters",
         "Writing a simulator",
         "`wickwire.simulate.server`, beside the above. [How](simulation.md#writing-a-simulator)",
         "wickwire.simulate.server",
         ("Truth", "TradeTruth"),
     ),
     Group(
+        "adapters",
         "Faults of a simulator",
         "`wickwire.simulate.faults`: what is switched on by name.",
         "wickwire.simulate.faults",

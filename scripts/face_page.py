@@ -12,13 +12,22 @@ from typing import Any, Final
 
 import attrs
 
-from scripts.face import STARS, default_of, kind_of, maker_of, members_of, shown
+from scripts.face import STARS, default_of, kind_of, maker_of, members_of, shown, type_of
 from scripts.face_names import GROUPS, Group, Name
 
 __all__ = ["PAGE", "page"]
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "face.md"
-WIDTH: Final = 100
+WIDTH: Final = 84
+WORDS: Final = {
+    **dict.fromkeys(("__aexit__", "__exit__", "__aiter__", "__iter__"), ""),
+    "__aenter__": "async with it",
+    "__enter__": "with it",
+    "__anext__": "async for one in it",
+    "__len__": "len(it)",
+}
+"""How the language's own methods are written where they are used; some go without saying."""
+
 INTRODUCTION: Final = """\
 # The public face
 
@@ -33,8 +42,11 @@ Names come from `wickwire` itself unless a section says otherwise. Who embeds th
 
 def page() -> str:
     """Return the whole page."""
-    contents = "\n".join(f"* [{one.title}](#{_anchor(one.title)})" for one in GROUPS)
-    return "\n".join([INTRODUCTION, contents, "", *(_group(one) for one in GROUPS)])
+    contents: dict[str, list[str]] = {}
+    for one in GROUPS:
+        contents.setdefault(one.whom, []).append(f"[{one.title}](#{_anchor(one.title)})")
+    lines = [f"* For {whom}: {', '.join(links)}" for whom, links in contents.items()]
+    return "\n".join([INTRODUCTION, *lines, "", *(_group(one) for one in GROUPS)])
 
 
 def _anchor(title: str) -> str:
@@ -96,7 +108,7 @@ def _fields(cls: type) -> list[str]:
         if field.kw_only and not keywords:
             keywords = True
             found.append("*")
-        found.append(f"{field.alias}: {field.type}{default_of(field)}")
+        found.append(f"{field.alias}: {type_of(cls, field)}{default_of(field)}")
     return found
 
 
@@ -106,6 +118,10 @@ def _member(name: str, member: Any) -> Iterator[str]:
         yield f".{name}: {inspect.signature(read).return_annotation}"
         return
     function = member.__func__ if isinstance(member, classmethod | staticmethod) else member
+    if name in WORDS:
+        if WORDS[name]:
+            yield f"{WORDS[name]} -> {inspect.signature(function).return_annotation}"
+        return
     yield from _call(f".{name}", function)
 
 
