@@ -18,8 +18,8 @@ FEW_CONNECTS: Final = 24
 guest one more; while one of them lives the others try by schedules of their own, some 15 times when all of it
 is in vain. Where there are few a guest counts for less."""
 MOST_REQUESTS: Final = 60
-"""The same of requests for each series, two at least, and one more for guests, who ask for depths; one that goes
-before others is asked for its running bucket too, and counts twice, also above."""
+"""The same of requests for each series, two at least, and once more for guests, who ask for depths; one that
+goes before others is asked for its running bucket too, and counts twice, also above."""
 PEACE_S: Final = 10.0
 """So long nothing is asked after an answer that there were too many requests, whatever the venue says."""
 UNDER_WAY_S: Final = 0.5
