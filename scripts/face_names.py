@@ -139,6 +139,15 @@ GROUPS: Final = (
     ),
     Group(
         "programs",
+        "Without an event loop",
+        "A collector in a thread of its own, and what it gives. [How](python.md#without-an-event-loop)",
+        "wickwire",
+        _words("""
+            BlockingCollector BlockingReader BlockingPages BlockingSeriesReader
+        """),
+    ),
+    Group(
+        "programs",
         "How it is doing",
         "What `health()` tells.",
         "wickwire",

@@ -77,7 +77,7 @@ def test_the_snippets_about_simulation_run_as_they_stand(code, tmp_path):
 
 
 def test_the_program_of_the_python_page_runs_as_it_stands(tmp_path):
-    [code, _] = blocks("docs/python.md", "python")
+    [code, _, _] = blocks("docs/python.md", "python")
 
     done = python(code, tmp_path)
 
@@ -87,6 +87,18 @@ def test_the_program_of_the_python_page_runs_as_it_stands(tmp_path):
     assert re.search(r"^forming \d+\.\d+$", done.stdout, re.MULTILINE)
     assert sum(map(int, re.findall(r"^(\d+) candles from ", done.stdout, re.MULTILINE))) > 100
     assert "coinbase:BTC/USD@1m live build 0 holes" in done.stdout
+
+
+def test_the_program_without_a_loop_runs_as_it_stands(tmp_path):
+    [_, code, _] = blocks("docs/python.md", "python")
+
+    done = python(code, tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(re.findall(r"^2027-01-15 08:0[01]:00\+00:00 \d+\.\d+ \w+$", done.stdout, re.MULTILINE)) == 2
+    assert re.search(r"^\d+\.\d+ is what the function was called with first$", done.stdout, re.MULTILINE)
+    assert re.search(r"^\d{2,3} candles of the past$", done.stdout, re.MULTILINE)
+    assert re.search(r"^(?:forming|closed) \w+$", done.stdout, re.MULTILINE)
 
 
 def test_the_program_that_reads_a_store_as_arrow_runs_as_it_stands(tmp_path):
@@ -102,7 +114,7 @@ def test_the_program_that_reads_a_store_as_arrow_runs_as_it_stands(tmp_path):
 
 
 def test_the_program_that_listens_to_events_runs_as_it_stands(tmp_path):
-    [_, code] = blocks("docs/python.md", "python")
+    [_, _, code] = blocks("docs/python.md", "python")
 
     done = python(code, tmp_path)
 

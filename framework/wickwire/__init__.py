@@ -119,6 +119,8 @@ if TYPE_CHECKING:
     from wickwire.adapter import Adapter
     from wickwire.audience import EventListener, EventReader, Listener
     from wickwire.audit import Audited
+    from wickwire.blocking import BlockingCollector
+    from wickwire.blocking_readers import BlockingPages, BlockingReader, BlockingSeriesReader
     from wickwire.cache import Cache, CacheReader, Standing
     from wickwire.clock import Clock, SystemClock
     from wickwire.collector import Collector
@@ -195,6 +197,10 @@ __all__ = [
     "Audited",
     "Backoff",
     "BadRow",
+    "BlockingCollector",
+    "BlockingPages",
+    "BlockingReader",
+    "BlockingSeriesReader",
     "Bound",
     "BudgetChanged",
     "BudgetError",
@@ -390,6 +396,10 @@ _LATE = {
     "Audited": "wickwire.audit",
     "Clock": "wickwire.clock",
     "SystemClock": "wickwire.clock",
+    "BlockingCollector": "wickwire.blocking",
+    "BlockingPages": "wickwire.blocking_readers",
+    "BlockingReader": "wickwire.blocking_readers",
+    "BlockingSeriesReader": "wickwire.blocking_readers",
     "Collector": "wickwire.collector",
     "CandleReader": "wickwire.fanout",
     "FallBack": "wickwire.fallback",

@@ -358,6 +358,11 @@ class Closer:
         self._settled.set()
 
     @property
+    def stopped(self) -> bool:
+        """Whether nobody drives this any more: nothing more is asked for."""
+        return self._stopped
+
+    @property
     def is_torn(self) -> bool:
         """Whether its stream is away, or brought something that history has to complete still."""
         ledger = self.ledger

@@ -349,7 +349,7 @@ class Collector(Outlet):
 
         Raises:
             UsageError: *since* or *until* is not an instant, *series* carries no candles, or the collector
-                is not running.
+                is not running; or it was stopped, or the series removed, before its history was there.
             PlanError: The venue serves no history for it and the series is not collected.
             VenueError: The venue refuses, and asking again will not help.
         """
@@ -361,6 +361,8 @@ class Collector(Outlet):
             await self.history_is_whole(name)
             if closer.hopeless is not None:
                 raise closer.hopeless
+            if closer.stopped:
+                raise UsageError(f"{name}: removed, or the collector stopped, before its history was there")
             pages = stored_candles(self._life.store, name, since_ns, until_ns, rows=PAGE_ROWS)
             async with aclosing(pages):  # who stops listening in the middle leaves nothing half read
                 async for rows in pages:

@@ -133,6 +133,10 @@ class Reader(AsyncIterator[T], Generic[T]):
             await self._more.wait()
         return self._take()
 
+    def take_ready(self) -> list[T]:
+        """Take all that the iteration would give without waiting, oldest first."""
+        return [self._take() for _ in range(len(self._queue))]
+
     def _take(self) -> T:
         item = self._queue.take()
         if self._loses and not self._queue:
@@ -220,6 +224,10 @@ class CandleReader(Reader[SeriesCandle]):
         """Let the iteration stop at once; what waits is forgotten, and nothing is taken any more."""
         super().stop()
         self._behind, self.unread = False, 0
+
+    def take_ready(self) -> list[SeriesCandle]:
+        """Take all that the iteration would give without waiting, oldest first."""
+        return super().take_ready() if self._loses_none or not self._behind else []
 
     def _wants(self, candle: SeriesCandle) -> bool:
         return self._series is None or candle.series in self._series

@@ -6,15 +6,16 @@ import re
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.examples.loading import FOLDER, loaded
-from wickwire import DAY_NS, Collector, MemoryStore, Registry, Status
+from wickwire import DAY_NS, BlockingCollector, Collector, MemoryStore, Registry, Status
 from wickwire.simulate import SeededMarket
-from wickwire.simulate.loops import VIRTUAL_START_NS, run_scaled, run_virtual, running_clock
+from wickwire.simulate.loops import VIRTUAL_START_NS, ScaledLoop, run_scaled, run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
 
 
@@ -66,6 +67,18 @@ def test_three_hours_become_a_frame_of_hours(capsys: pytest.CaptureFixture[str])
     printed = capsys.readouterr().out
     assert 170 < sum(map(int, re.findall(r"^(\d+) candles from", printed, re.MULTILINE))) <= 180
     assert len(re.findall(r"^2027-01-15 0[567]:00:00\+00:00( +\d+\.\d+){4}$", printed, re.MULTILINE)) == 3
+
+
+def test_a_program_without_a_loop_prints_stores_and_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    """On scaled time, as it waits in threads."""
+    example = loaded("without_a_loop")
+    quick = partial(ScaledLoop, 200, start_ns=VIRTUAL_START_NS)
+    example.run(BlockingCollector(simulated, loop_factory=quick))
+
+    printed = capsys.readouterr().out
+    assert len(re.findall(r"^2027-\S+ \S+ \d+\.\d+ \w+$", printed, re.MULTILINE)) == 3
+    assert "was stored in wickwire on_candle 1" in printed
+    assert "3 before that" in printed
 
 
 @pytest.mark.slow

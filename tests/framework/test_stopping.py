@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.simulation.world import World, simulate
-from wickwire import Account, Collector, ConfigError, SeriesCandle, UsageError
-from wickwire.simulate.loops import run_virtual
+from wickwire import DAY_NS, Account, Collector, ConfigError, SeriesCandle, UsageError
+from wickwire.simulate.loops import run_virtual, running_clock
 
 KRAKEN = "kraken:BTC/USD@1m"
 
@@ -77,6 +77,27 @@ def test_what_does_not_end_in_time_is_left(caplog: Any) -> None:
 
     simulate(play, KRAKEN)
     assert "stopped before everything was stored and delivered" in caplog.text
+
+
+def test_history_that_was_cut_short_does_not_look_like_its_end() -> None:
+    async def play(world: World) -> None:
+        async def read() -> None:
+            since_ns = running_clock().now_ns() - DAY_NS
+            with pytest.raises(UsageError, match="before its history was there"):
+                _ = [page async for page in world.collector.history("kraken:ETH/USD@1m", since_ns)]
+
+        for origin in world.servers["kraken"].rest_origins:
+            world.transport.mute(origin)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(read())
+            await asyncio.sleep(1)
+            await world.collector.remove("kraken:ETH/USD@1m")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(read())
+            await asyncio.sleep(1)
+            await world.collector.stop()
+
+    simulate(play, KRAKEN)
 
 
 def test_accounts_are_asked_for_once_when_a_venue_is_needed() -> None:
