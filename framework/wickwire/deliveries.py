@@ -17,6 +17,7 @@ from wickwire.fanout import QuoteReader
 from wickwire.model import SeriesCandle
 from wickwire.news import SinkChanged, Tell
 from wickwire.retry import Backoff, Retries
+from wickwire.scope import closed
 from wickwire.sink import Follower, Sink
 from wickwire.sink_calls import CLOSE_S, LEAVE_S, SinkBug, SinkCalls
 from wickwire.store import Store
@@ -111,7 +112,7 @@ class Deliveries:
             StoreError: The same.
         """
         self.all, self.quotes, self._calls, self._tasks = [], {}, {}, []
-        stack.push_async_callback(self._close)
+        stack.push_async_callback(closed, self._close)
         for name, sink in sinks.items():
             if not _NAME.fullmatch(name):
                 raise ConfigError(

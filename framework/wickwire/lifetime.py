@@ -26,7 +26,7 @@ from wickwire.newsroom import Newsroom
 from wickwire.registry import Registry
 from wickwire.retention import Forgetter, Retention
 from wickwire.roster import DRAIN_S, Roster
-from wickwire.scope import unwrapped
+from wickwire.scope import closed, unwrapped
 from wickwire.shared import SharedBudget
 from wickwire.sharing import Sharing
 from wickwire.sink import Follower, Sink
@@ -169,7 +169,7 @@ class Lifetime:
                 stack.enter_context(self._watchdog.watching())
             self._store = self._open_store()
             await self._store.open()
-            stack.push_async_callback(self._store.aclose)
+            stack.push_async_callback(closed, self._store.aclose)
             held = await self._store.world()
             if held not in {"", self._given.world}:
                 raise ConfigError(other_world(str(self._given.store), held, self._given.world))
@@ -185,7 +185,7 @@ class Lifetime:
             self.sharing = await self._open_budget(stack)
             self._transport = self._given.transport or self._open_transport()
             if self._given.transport is None:
-                stack.push_async_callback(self._transport.aclose)
+                stack.push_async_callback(closed, self._transport.aclose)
             news = self._newsroom
             self._writer = Writer(self._store, self._hand_on, self._child_rng(), news.store_troubled)
             stack.enter_context(unwrapped())
@@ -335,7 +335,7 @@ class Lifetime:
             raise ConfigError(f"sink {HOT!r}: what feeds the hot layer is called so; name the sink otherwise")
         cache = self._registry.open_cache(given) if isinstance(given, str) else given
         reader = cache.reader(store)
-        stack.push_async_callback(reader.aclose)
+        stack.push_async_callback(closed, reader.aclose)
         self.hot = reader
         return {HOT: cache.follower()}
 
@@ -346,7 +346,7 @@ class Lifetime:
             return None
         shared = self._registry.open_budget(given) if isinstance(given, str) else given
         sharing = Sharing(shared, self._clock, self._child_rng(), self._newsroom.tell, self._given.world)
-        stack.push_async_callback(sharing.close)
+        stack.push_async_callback(closed, sharing.close)
         await sharing.open()
         return sharing
 

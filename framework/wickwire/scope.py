@@ -1,14 +1,21 @@
-"""Owning tasks: a group of failures comes out as the one that says what to do."""
+"""Owning tasks: a group of failures comes out as the one that says what to do, and what is open is closed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
 from wickwire.errors import WickwireError
 
-__all__ = ["failures", "unwrapped"]
+__all__ = ["closed", "failures", "unwrapped"]
+
+log = logging.getLogger(__name__)
+
+CLOSE_S: Final = 5.0
+"""So long a task that is cancelled while it closes something still waits for that."""
 
 
 @contextmanager
@@ -39,6 +46,35 @@ def _is_cancelled() -> bool:
     except RuntimeError:
         return False
     return task is not None and task.cancelling() > 0
+
+
+async def closed(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run *close* to its end though this task is cancelled meanwhile, however often; then be cancelled.
+
+    Who is cancelled in the middle of closing would leave a file or a socket open: nobody closes it again.
+    What takes longer than `CLOSE_S` from then on is cancelled too.
+    """
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(close(), name="closing")  # a group would cancel it together with this one
+    cancelled: asyncio.CancelledError | None = None
+    until_s: float | None = None
+    while not task.done():
+        try:
+            async with asyncio.timeout_at(until_s):
+                await asyncio.wait([task])
+        except TimeoutError:
+            until_s = None
+            log.warning(
+                "not closed",
+                extra={"what": getattr(close, "__qualname__", ""), "why": f"it took over {CLOSE_S:g} s"},
+            )
+            task.cancel()
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+            until_s = until_s or loop.time() + CLOSE_S
+    if cancelled is not None:
+        raise cancelled from (None if task.cancelled() else task.exception())
+    await task
 
 
 def failures(error: BaseException) -> Iterator[BaseException]:

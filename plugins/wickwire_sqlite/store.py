@@ -135,7 +135,7 @@ class SqliteStore:
         """Close the file; what was committed is in it. Safe to repeat."""
         if self._connection is not None:
             await self._in_executor(self._close)
-        self._release_executor()
+        self._release_executor(wait=True)  # it has nothing else to do
 
     async def world(self) -> str:
         """Return whose candles these are; nothing where it knows of no series."""
@@ -273,11 +273,11 @@ class SqliteStore:
         executor = self._executor or self._own_executor
         if executor is not None:
             executor.submit(self._close)
-        self._release_executor()
+        self._release_executor(wait=False)
 
-    def _release_executor(self) -> None:
+    def _release_executor(self, *, wait: bool) -> None:
         if self._own_executor is not None:
-            self._own_executor.shutdown(wait=False)
+            self._own_executor.shutdown(wait=wait)
             self._own_executor = None
 
     def _open(self) -> None:
