@@ -9,7 +9,16 @@ from typing import Final, Protocol
 
 import attrs
 
-__all__ = ["CLOCKS_AGREE_S", "Clock", "Comparison", "LoopClock", "Moment", "SystemClock", "loop_s"]
+__all__ = [
+    "CLOCKS_AGREE_S",
+    "Clock",
+    "Comparison",
+    "LoopClock",
+    "Moment",
+    "SystemClock",
+    "loop_s",
+    "running_loop",
+]
 
 CLOCKS_AGREE_S: Final = 180.0
 """A venue's clock and ours may differ by so much; more is no delay, one of them is wrong."""
@@ -71,6 +80,14 @@ class Moment:
 
     ns: int
     s: float
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop of this thread; None where none runs."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def loop_s() -> float:

@@ -157,9 +157,10 @@ class Collector(Outlet):
     # ------------------------------------------------------------------------------------------ lifetime
 
     async def __aenter__(self) -> Self:
-        """Open the store and start.
+        """Open the store and start; once.
 
         Raises:
+            UsageError: It was entered before, or the store that it was given is that of another one.
             ConfigError: The URL of the store, a sink, the hot layer or the budget is wrong, or the store
                 holds candles of another world.
             StoreError: The store cannot be opened.
@@ -230,6 +231,7 @@ class Collector(Outlet):
         since_ns = None if since is None else self._instant(since)
         pin = None if route is None else pinned(route)
         name = self._roster.canonical(series)
+        self._life.check_running()
         await self._accounts.learn(name.venue)
         collected = await self._roster.add(name, since_ns, pin, priority=priority)
         self._newsroom.wake()
@@ -245,10 +247,12 @@ class Collector(Outlet):
         Raises:
             UsageError: It is not collected, or the venue is not known.
         """
+        self._life.check_loop()
         self._roster.prioritise(self._roster.canonical(series), on=on)
 
     async def remove(self, series: str | Series) -> None:
         """Stop collecting *series*; what is stored stays. Nothing happens when it is not collected."""
+        self._life.check_loop()
         self._roster.remove(self._roster.canonical(series))
 
     async def rotate(self, venue: str, *, number: int | None = None) -> Sequence[Rotation]:
@@ -285,6 +289,7 @@ class Collector(Outlet):
             UsageError: Not a series, the venue is not known, or there is no such *route*.
             PluginError: The venue's adapter is broken.
         """
+        self._life.check_loop()
         if not series:
             return self._roster.plans()
         return self._roster.planned(series, None if route is None else pinned(route))
@@ -395,6 +400,7 @@ class Collector(Outlet):
         Raises:
             UsageError: The series is not collected here, or carries no candles.
         """
+        self._life.check_loop()
         writer = self._life.writer
         await self.closer(series).whole()
         await writer.drain()
@@ -445,7 +451,12 @@ class Collector(Outlet):
         return closer
 
     def health(self) -> Health:
-        """Say how everything is doing, at this moment."""
+        """Say how everything is doing, at this moment.
+
+        Raises:
+            UsageError: The collector was never entered, or runs in another event loop.
+        """
+        self._life.check_loop()
         writer, alarm, keeper = self._life.writer, self._watchdog.alarm, self._life.keeper
         sharing = self._life.sharing
         venues, now_s = self._venues.scopes, loop_s()

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequenc
 from typing import Any, Final, Generic, Self, TypeVar, cast
 from weakref import ReferenceType, ref
 
-from wickwire.clock import loop_s
+from wickwire.clock import loop_s, running_loop
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, StoreError, UsageError
 from wickwire.model import Candle, Quote, Series, SeriesCandle, Trade
@@ -75,6 +75,7 @@ class Reader(AsyncIterator[T], Generic[T]):
         conflates = policy is Policy.CONFLATE
         self._queue: Newest[T] | Latest[T] = Latest(self.bound) if conflates else Newest(self.bound)
         self._more = asyncio.Event()
+        self._loop = running_loop()
         self._ended = False
         self._stopped = False
         self._loses = False
@@ -129,9 +130,18 @@ class Reader(AsyncIterator[T], Generic[T]):
         while not self._queue:
             if self._ended:
                 raise StopAsyncIteration
-            self._more.clear()
-            await self._more.wait()
+            await self._news()
         return self._take()
+
+    async def _news(self) -> None:
+        """Wait until something is put, or the end."""
+        self._check_loop()
+        self._more.clear()
+        await self._more.wait()
+
+    def _check_loop(self) -> None:
+        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+            raise UsageError(f"{self.name}: read in another event loop than that of its collector")
 
     def take_ready(self) -> list[T]:
         """Take all that the iteration would give without waiting, oldest first."""
@@ -241,11 +251,11 @@ class CandleReader(Reader[SeriesCandle]):
             elif self._ended:
                 raise StopAsyncIteration
             else:
-                self._more.clear()
-                await self._more.wait()
+                await self._news()
 
     async def _catch_up(self) -> None:
         """Read the next piece back from the store; what is committed meanwhile only sets `_more`."""
+        self._check_loop()
         self._more.clear()
         try:
             rows = await self._store.committed(self._seq, limit=PAGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -15,9 +16,10 @@ import attrs
 from wickwire.audience import Audience
 from wickwire.binding import kind_of
 from wickwire.cache import Cache
-from wickwire.clock import Clock
+from wickwire.clock import Clock, running_loop
 from wickwire.deliveries import Deliveries
 from wickwire.errors import ConfigError, GivenUp, UsageError
+from wickwire.held_stores import held
 from wickwire.hot import Hot, HotMemory
 from wickwire.logs import speak
 from wickwire.memory_store import MemoryStore
@@ -35,7 +37,7 @@ from wickwire.store import Store, other_world
 from wickwire.tape import Keeper
 from wickwire.trade_store import TradeStore
 from wickwire.transport import Transport
-from wickwire.venues import NOT_RUNNING, Venues
+from wickwire.venues import ELSEWHERE, NOT_RUNNING, Venues
 from wickwire.watchdog import Watchdog
 from wickwire.writer import Writer
 
@@ -130,13 +132,26 @@ class Lifetime:
         self._ending = asyncio.Event()
         self._stopped = False
         self._stack = AsyncExitStack()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __del__(self) -> None:
+        if self._tasks is not None:  # its loop has gone, and nobody can end it any more
+            log.warning("collector was never left", extra={"why": "its block did not end; use `async with`"})
+            what = "a Collector was entered and never left; use `async with`"
+            warnings.warn(what, ResourceWarning, stacklevel=2, source=self)
 
     # ------------------------------------------------------------------------------------------ what there is
 
     def check_running(self) -> None:
-        """Raise UsageError unless it runs: between `begin` and `end`."""
+        """Raise UsageError unless it runs, between `begin` and `end`, and in the loop that asks."""
         if self._tasks is None:
             raise UsageError(NOT_RUNNING)
+        self.check_loop()
+
+    def check_loop(self) -> None:
+        """Raise UsageError where it runs in another loop than the one that asks, or where none asks."""
+        if self._loop is not None and self._loop is not running_loop():
+            raise UsageError(ELSEWHERE)
 
     @property
     def tasks(self) -> asyncio.TaskGroup:
@@ -163,16 +178,27 @@ class Lifetime:
 
     async def begin(self) -> None:
         """Open the store and start; raises as `async with Collector(...)` does."""
+        if self._loop is not None:
+            raise UsageError("a collector runs once, and this one was entered already; make another")
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._begin()
+        except BaseException:  # nothing runs, so that it may be tried again
+            self._loop = None
+            raise
+
+    async def _begin(self) -> None:
         speak()
         async with AsyncExitStack() as stack:
-            if not getattr(asyncio.get_running_loop(), "virtual", False):
+            if not getattr(self._loop, "virtual", False):
                 stack.enter_context(self._watchdog.watching())
             self._store = self._open_store()
+            stack.enter_context(held(self._store))
             await self._store.open()
             stack.push_async_callback(closed, self._store.aclose)
-            held = await self._store.world()
-            if held not in {"", self._given.world}:
-                raise ConfigError(other_world(str(self._given.store), held, self._given.world))
+            world = await self._store.world()
+            if world not in {"", self._given.world}:
+                raise ConfigError(other_world(str(self._given.store), world, self._given.world))
             await self._store.claim(self._given.world)
             if self._given.keep_trades and not isinstance(self._store, TradeStore):
                 raise ConfigError(f"{kind_of(self._store)} keeps no trades; name another store")
@@ -244,6 +270,7 @@ class Lifetime:
 
     async def stop(self, drain_s: float) -> None:
         """Stop before the block ends, and let nothing be asked for any more."""
+        self.check_loop()
         if self._tasks is None:
             return
         self._tasks = None

@@ -29,11 +29,15 @@ from wickwire.sharing import Sharing
 from wickwire.transport import Transport
 from wickwire.venue import Access, Venue
 
-__all__ = ["NOT_RUNNING", "Venues"]
+__all__ = ["ELSEWHERE", "NOT_RUNNING", "Venues"]
 
 log = logging.getLogger(__name__)
 
 NOT_RUNNING: Final = "the collector is not running; use it inside `async with Collector(...)`"
+ELSEWHERE: Final = (
+    "the collector runs in another event loop than the one that calls it; call it there, or take a "
+    "BlockingCollector, which any thread may call"
+)
 _BUG_BACKOFF: Final = Backoff(first_s=1.0, cap_s=60.0)
 
 
