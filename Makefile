@@ -24,7 +24,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test simulate planted mutants generic-mutants nightly lint format bench bench-hot bench-stores docs pages vendors wheel lock clean
+.PHONY: help venv demo test simulate planted mutants generic-mutants nightly lint format bench bench-hosts bench-hot bench-stores docs pages vendors wheel lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target what; do printf '%-15s %s\n' "$$target" "$$what"; done
@@ -65,6 +65,9 @@ format: venv ## put the code into the house's form
 
 bench: venv ## what an event costs, against the bare transport, in one run
 	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
+
+bench-hosts: venv ## what a host with many symbols costs, by the facade of fullon and by a Collector
+	$(BIN)/python -m tests.benchmarks.hosts $(ARGS)
 
 bench-hot: venv ## what a read costs from memory, from Redis and from SQLite, in one run
 	$(BIN)/python -m tests.benchmarks.layers

@@ -46,7 +46,9 @@ class Audience:
         """Start with nobody; *tell* is told when a consumer begins to lose, *clock* stamps that."""
         self._clock = clock
         self._tell = tell
-        self._candles: WeakKeyDictionary[CandleReader, None] = WeakKeyDictionary()
+        self._candles: WeakKeyDictionary[CandleReader, int] = WeakKeyDictionary()
+        self._seats = 0
+        self._wanting: dict[Series | None, WeakKeyDictionary[CandleReader, int]] = {}
         self._feeds: WeakKeyDictionary[AnyFeedReader, tuple[Feed, Container[Series] | None]]
         self._feeds = WeakKeyDictionary()
         self._events: WeakKeyDictionary[EventReader, None] = WeakKeyDictionary()
@@ -76,11 +78,17 @@ class Audience:
     def seat(self, reader: CandleReader) -> None:
         """Let *reader* have what is committed from now on."""
         reader.loses = self._loses
-        self._candles[reader] = None
+        self._seats += 1
+        self._candles[reader] = self._seats
+        for series in (None,) if reader.series is None else reader.series:
+            self._wanting.setdefault(series, WeakKeyDictionary())[reader] = self._seats
 
     def deliver(self, news: Sequence[SeriesCandle]) -> None:
-        """Pass on what was just committed."""
-        for reader in list(self._candles):
+        """Pass on what was just committed to those who want it, in the order in which they came."""
+        wanting = self._wanting
+        held = [wanting.get(series) for series in (None, *{candle.series: None for candle in news})]
+        seats = {reader: seat for some in held if some for reader, seat in some.items()}
+        for reader in sorted(seats, key=seats.__getitem__):
             reader.deliver(news)
 
     def attach(
@@ -155,6 +163,8 @@ class Audience:
         """Drop what somebody may still hold, though it takes nothing any more."""
         if isinstance(reader, CandleReader):
             self._candles.pop(reader, None)
+            for series in (None,) if reader.series is None else reader.series:
+                self._wanting[series].pop(reader, None)
         elif isinstance(reader, EventReader):
             self._events.pop(reader, None)
 

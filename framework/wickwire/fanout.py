@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Generic, Self, TypeVar, cast
 from weakref import ReferenceType, ref
 
@@ -163,12 +163,15 @@ class CandleReader(Reader[SeriesCandle]):
 
     It holds at most `bound` candles in memory. What does not fit is read back from the store (`SPILL`), or
     all is, piece by piece as it is taken (`WAIT`); else it is lost (`CONFLATE`, `DROP_OLDEST`).
+
+    Attributes:
+        series: Those whose candles it wants; None where it wants all.
     """
 
     def __init__(
         self,
         store: Store,
-        series: Container[Series] | None,
+        series: Collection[Series] | None,
         after_seq: int,
         *,
         policy: Policy = Policy.SPILL,
@@ -178,7 +181,7 @@ class CandleReader(Reader[SeriesCandle]):
         """Read candles of *series* (None: all) that are committed after *after_seq*."""
         super().__init__(policy, bound, name)
         self._store = store
-        self._series = series
+        self.series = series
         self._seq = after_seq  # all before is in the queue, was taken, or is not wanted
         self._loses_none = policy in {Policy.SPILL, Policy.WAIT}
         self._behind = True  # something may have been committed since
@@ -190,9 +193,11 @@ class CandleReader(Reader[SeriesCandle]):
         """Take what was just committed; never blocks."""
         if self._stopped:
             return
-        self._more.set()
         wanted = [candle for candle in news if candle.seq > self._seq and self._wants(candle)]
-        if wanted and not self.waiting and not self.unread:
+        if not wanted:  # a host may have hundreds of readers, and none is woken for what it does not want
+            return
+        self._more.set()
+        if not self.waiting and not self.unread:
             self._waits_since_s = loop_s()
         if self.policy is Policy.WAIT:
             self._behind = True
@@ -210,9 +215,8 @@ class CandleReader(Reader[SeriesCandle]):
 
     def _leave_unread(self, wanted: Sequence[SeriesCandle]) -> None:
         """Count what was committed for it and stays in the store."""
-        if wanted:
-            self._told = wanted[0].seq if self._told is None else self._told[0], wanted[-1].seq
-            self.unread += len(wanted)
+        self._told = wanted[0].seq if self._told is None else self._told[0], wanted[-1].seq
+        self.unread += len(wanted)
 
     def _note_read(self, row: SeriesCandle) -> None:
         """Count what is in the store for it no more, now that it went on to *row*."""
@@ -240,7 +244,7 @@ class CandleReader(Reader[SeriesCandle]):
         return super().take_ready() if self._loses_none or not self._behind else []
 
     def _wants(self, candle: SeriesCandle) -> bool:
-        return self._series is None or candle.series in self._series
+        return self.series is None or candle.series in self.series
 
     async def __anext__(self) -> SeriesCandle:
         while True:

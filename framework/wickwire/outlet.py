@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Callable, Container, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
@@ -93,7 +93,7 @@ class Outlet:
         self, series: Sequence[str | Series], after_seq: int | None, policy: Policy, bound: int, name: str
     ) -> CandleReader:
         self._life.check_running()
-        only: Container[Series] | None = {self._roster.candles_of(text) for text in series} or None
+        only = {self._roster.candles_of(text) for text in series} or None
         start = self._life.start_seq if after_seq is None else after_seq
         reader = CandleReader(self._life.store, only, start, policy=policy, bound=bound, name=name)
         self._audience.seat(reader)

@@ -14,15 +14,17 @@ from typing import Final
 
 import attrs
 
-from wickwire import SECOND_NS, CandleReader, Clock, HoleKind, Loaded, MemoryStore, Series, SeriesCandle, iso
+from wickwire import SECOND_NS, CandleReader, Clock, HoleKind, Loaded, Series, SeriesCandle, iso
 from wickwire_fullon.calling import HostCall
+from wickwire_fullon.told_store import ToldStore
 
 __all__ = ["CandleCalls"]
 
 log = logging.getLogger(__name__)
 
-LOOK_S: Final = 1.0
-"""How often it is looked whether what is waited for is there."""
+LOOK_S: Final = 30.0
+"""So long a candle that is held up waits at most until it is looked whether it still has to: a change of its
+series is told at once, that time has passed is not."""
 
 REMEMBERED: Final = 4_096
 """So many candles that were called back are known: a venue may bring one late that was proven never to be."""
@@ -48,7 +50,7 @@ class CandleCalls:
 
     call: HostCall
     series: Series
-    store: MemoryStore
+    store: ToldStore
     reader: CandleReader
     clock: Clock
     since_ns: int
@@ -56,6 +58,8 @@ class CandleCalls:
     _cursor_ns: int = attrs.field(init=False)
     _called: OrderedDict[int, None] = attrs.field(factory=OrderedDict)
     _held_since_ns: int | None = None
+    _changed: bool = False
+    _wait: asyncio.Timeout | None = None
 
     def __attrs_post_init__(self) -> None:
         """Begin with the bucket that may end first after *since_ns*."""
@@ -68,10 +72,20 @@ class CandleCalls:
 
     async def run(self) -> None:
         """Call back until somebody ends it."""
+        self.store.tell(self.series, self._note_change)
+        try:
+            await self._run()
+        finally:
+            self.store.forget_about(self.series, self._note_change)
+
+    async def _run(self) -> None:
         while not self.call.ended:
+            self._changed = False
             await self._advance()
+            if self._changed and self._held_since_ns is not None:
+                continue
             try:
-                async with asyncio.timeout(None if self._held_since_ns is None else LOOK_S):
+                async with asyncio.timeout(self._wait_s()) as self._wait:
                     candle = await anext(self.reader)
             except TimeoutError:
                 pass
@@ -80,6 +94,21 @@ class CandleCalls:
             else:
                 if candle.open_ns < self._cursor_ns and candle.open_ns not in self._called:
                     await self._give(candle)
+            finally:
+                self._wait = None
+
+    def _note_change(self) -> None:
+        """Look at once whether a candle that is held up still has to wait."""
+        self._changed = True
+        if self._wait is not None and self._held_since_ns is not None and not self._wait.expired():
+            self._wait.reschedule(asyncio.get_running_loop().time())
+
+    def _wait_s(self) -> float | None:
+        """Return for how many seconds to wait for a candle; None where nothing is held up."""
+        if self._held_since_ns is None:
+            return None
+        held_s = (self.clock.now_ns() - self._held_since_ns) / SECOND_NS
+        return min(max(self.patience_s - held_s, 0.0), LOOK_S)
 
     async def _advance(self) -> None:
         """Call back what nothing older is missing of."""

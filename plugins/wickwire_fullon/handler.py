@@ -8,24 +8,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from wickwire import (
-    SECOND_NS,
-    Adapter,
-    Collector,
-    ConfigError,
-    Feed,
-    Health,
-    MemoryStore,
-    Series,
-    Timeframe,
-    UsageError,
-)
+from wickwire import SECOND_NS, Adapter, Collector, ConfigError, Feed, Health, Series, Timeframe, UsageError
 from wickwire_fullon.exchanges import Exchange, Spelling
 from wickwire_fullon.life import Life
 from wickwire_fullon.past import Past
 from wickwire_fullon.settings import Settings
 from wickwire_fullon.shapes import as_dict, row_of
 from wickwire_fullon.subscriptions import Callback, Subscriptions
+from wickwire_fullon.told_store import ToldStore
 
 __all__ = ["FullonHandler"]
 
@@ -52,7 +42,7 @@ class FullonHandler:
         exchange: Exchange,
         adapter: Adapter,
         collector: Collector,
-        store: MemoryStore,
+        store: ToldStore,
         life: Life,
         settings: Settings,
         spelling: Spelling,

@@ -15,7 +15,6 @@ from wickwire import (
     Collector,
     ConfigError,
     Health,
-    MemoryStore,
     Registry,
     Retention,
     StatusSink,
@@ -29,6 +28,7 @@ from wickwire_fullon.life import Life
 from wickwire_fullon.processes import HostProcesses
 from wickwire_fullon.settings import Settings
 from wickwire_fullon.shapes import FullonTick, FullonTrade
+from wickwire_fullon.told_store import ToldStore
 
 __all__ = ["FullonQueue"]
 
@@ -233,7 +233,7 @@ class FullonQueue:
                 account = await account_of(exchange, given, description, provider or self._credentials)
             except ConfigError as exc:  # told by whatever is asked of the handler: others are to start
                 account, problem = public, str(exc)
-            store, spelling = MemoryStore(), Spelling()
+            store, spelling = ToldStore(), Spelling()
             status = None if self._status is None else HostProcesses(self._status, exchange.name, spelling.of)
             collector = self._make(
                 store=store,

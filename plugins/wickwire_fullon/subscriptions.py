@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from wickwire import SECOND_NS, Collector, Feed, MemoryStore, PlanError, Rung, Series, UsageError
+from wickwire import SECOND_NS, Collector, Feed, PlanError, Rung, Series, UsageError
 from wickwire_fullon.calling import HostCall
 from wickwire_fullon.candle_calls import CandleCalls
 from wickwire_fullon.feed_calls import TickCalls, TradeCalls
@@ -18,6 +18,7 @@ from wickwire_fullon.life import Life
 from wickwire_fullon.past import Past
 from wickwire_fullon.settings import Settings
 from wickwire_fullon.shapes import trade_of
+from wickwire_fullon.told_store import ToldStore
 
 __all__ = ["Callback", "Subscriptions"]
 
@@ -59,7 +60,7 @@ class Subscriptions:
     """All functions of the host that one handler calls. The same one for the same thing is called once."""
 
     def __init__(
-        self, name: str, collector: Collector, store: MemoryStore, past: Past, life: Life, settings: Settings
+        self, name: str, collector: Collector, store: ToldStore, past: Past, life: Life, settings: Settings
     ) -> None:
         """Begin with none.
 

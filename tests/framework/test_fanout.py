@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.framework.scripted import MINUTE_NS
+from tests.framework.stepping import Stepped
 from wickwire import CandleState, Evidence, Policy, Quote, Series, SeriesCandle, StoreError, Trade, UsageError
+from wickwire.audience import Audience
 from wickwire.fanout import PAGE, CandleReader, FeedReader, Reader
 from wickwire.memory_store import MemoryStore
 from wickwire.queues import Latest, Newest
-from wickwire.simulate.loops import run_virtual
+from wickwire.simulate.loops import run_virtual, running_clock
 
 SERIES = [Series.parse(f"scripted:{base}/USD@1m") for base in "ABC"]
 WANTED = SERIES[:2]
@@ -335,3 +337,55 @@ def test_that_a_consumer_begins_to_lose_is_told_once_and_again_after_it_had_caug
 def test_what_a_feed_cannot_do_is_refused_with_what_to_use(policy: Policy, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         FeedReader[Trade](policy)
+
+
+def test_nobody_is_woken_for_candles_that_others_want() -> None:
+    """A host with hundreds of readers would wake them all for each candle."""
+
+    async def main() -> None:
+        store, audience = Log(), Audience(running_clock(), lambda _: None)
+        readers = [CandleReader(store, {series}, 0, name=str(series)) for series in SERIES]
+        everything = CandleReader(store, None, 0, name="everything")
+        for one in (*readers, everything):
+            audience.seat(one)
+        woken = [Stepped(_read(one)) for one in (*readers, everything)]
+        async with asyncio.TaskGroup() as tasks:
+            reading = [tasks.create_task(_driven(one), name="reads") for one in woken]
+            await asyncio.sleep(1)
+            begun = [one.steps for one in woken]
+            for _ in range(10):
+                audience.deliver(store.add(SERIES[0]))
+                await asyncio.sleep(1)
+            assert [10, 0, 0, 10] == [one.steps - before for one, before in zip(woken, begun, strict=True)]
+            for task in reading:
+                task.cancel()
+
+    run_virtual(main())
+
+
+async def _read(reader: CandleReader) -> None:
+    async for _ in reader:
+        pass
+
+
+async def _driven(stepped: Stepped[None]) -> None:
+    await stepped
+
+
+def test_those_who_want_a_candle_get_it_in_the_order_in_which_they_came() -> None:
+    class Told(CandleReader):
+        def deliver(self, news: Sequence[SeriesCandle]) -> None:
+            order.append(self.name)
+
+    order: list[str] = []
+
+    async def main() -> None:
+        store, audience = Log(), Audience(running_clock(), lambda _: None)
+        wants = [{SERIES[1]}, None, {SERIES[0]}, {*SERIES[:2]}, {SERIES[2]}, None]
+        readers = [Told(store, series, 0, name=f"{place}") for place, series in enumerate(wants)]
+        for one in readers:
+            audience.seat(one)
+        audience.deliver(store.add(SERIES[0], SERIES[1]))
+
+    run_virtual(main())
+    assert [*"01235"] == order

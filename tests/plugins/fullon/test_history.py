@@ -15,8 +15,9 @@ from tests.plugins.fullon.host import (
     Symbol,
 )
 from tests.plugins.fullon.scene import EXCHANGES, Scene, played
-from wickwire import DAY_NS, HOUR_NS, SECOND_NS, PlanError, TransportError, VenueError
-from wickwire.simulate.loops import running_clock
+from wickwire import DAY_NS, HOUR_NS, SECOND_NS, Collector, PlanError, TransportError, UsageError, VenueError
+from wickwire.simulate.loops import run_virtual, running_clock
+from wickwire_fullon.past import Past
 
 
 def historic(scene: Scene) -> HistoricOHLCVCollector:
@@ -204,3 +205,44 @@ def test_who_waits_for_a_turn_among_many_is_not_told_that_nobody_answers() -> No
         assert asyncio.get_running_loop().time() - begun_s > 70
 
     played(play)
+
+
+def test_a_shutdown_waits_for_who_reads_the_past_and_tells_them() -> None:
+    async def play(scene: Scene) -> None:
+        handler = await scene.queue.get_rest_handler(scene.exchange("kraken"))
+        past, ended = handler._past, list[str]()
+        for origin in scene.servers["kraken"].rest_origins:
+            scene.transport.mute(origin)
+
+        async def read() -> None:
+            try:
+                with pytest.raises(
+                    UsageError, match="the facade was shut down meanwhile; get a handler again"
+                ):
+                    await handler.get_ohlcv("BTC/USD", since=(scene.now.timestamp() - 600) * 1_000)
+            finally:
+                ended.append("read")
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(2):
+                tasks.create_task(read())
+            await asyncio.sleep(1)
+            past.stop()
+            await past.stopped()
+            assert 0 == len(past._waits), "nobody asks the venue any more"
+            await scene.queue.shutdown_factory()
+        assert ["read", "read"] == ended
+        with pytest.raises(UsageError, match="kraken is shut down"):
+            await handler.get_ohlcv("BTC/USD")
+
+    played(play)
+
+
+def test_a_shutdown_waits_for_nobody_where_nobody_reads() -> None:
+    async def main() -> None:
+        past = Past(Collector(), running_clock(), 60.0)
+        async with asyncio.timeout(1):
+            past.stop()
+            await past.stopped()
+
+    run_virtual(main())
