@@ -143,8 +143,9 @@ class CollectorThread:
 
     def _release(self, source: Source[Any]) -> None:
         """Take nothing any more from *source*; called from any thread, at any time."""
-        if source.asked is not None:
-            source.asked.cancel()
+        asked = source.asked  # a thread that waits may clear it meanwhile
+        if asked is not None:
+            asked.cancel()
         self.portal.spawn(partial(self._dismiss, source), f"close {source.name}")
 
     async def _dismiss(self, source: Source[Any]) -> None:
