@@ -14,7 +14,7 @@ import functools
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -152,12 +152,14 @@ def members_of(cls: type) -> Mapping[str, Any]:
     return found
 
 
-def _attributes(cls: type) -> Iterator[str]:
-    """Yield the attributes that the docstrings of a class and its bases name."""
+def _attributes(cls: type) -> Iterable[str]:
+    """Return the attributes that the docstrings of a class and its bases name, each once."""
+    found: dict[str, None] = {}
     for base in reversed(cls.__mro__):
         if base.__module__.startswith("wickwire"):
             _, _, told = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")
-            yield from re.findall(r"^    (\w+): ", told, re.MULTILINE)
+            found |= dict.fromkeys(re.findall(r"^    (\w+): ", told, re.MULTILINE))
+    return found
 
 
 def _fields(where: str, cls: type) -> Iterator[str]:

@@ -16,13 +16,13 @@ import pytest
 
 import wickwire_kraken
 from scripts.face_names import GROUPS
-from wickwire import DAY_NS, HungHook, Series, UsageError
+from wickwire import DAY_NS, Collector, HungHook, Series, UsageError
 from wickwire.simulate import SeededMarket
-from wickwire.simulate.loops import VIRTUAL_START_NS, run_virtual, running_clock
+from wickwire.simulate.loops import VIRTUAL_START_NS, ScaledLoop, run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
 
 HERE = Path(__file__).parent / "theirs"
-FILES = ("host", "keeping", "going_out", "telling", "tables")
+FILES = ("host", "keeping", "going_out", "telling", "tables", "waiting")
 FOR_AUTHORS_OF_ADAPTERS = ("Adapters", "Plugins", "Simulated", "Writing a simulator", "Faults of")
 """Groups of which a stranger's adapter shows what it needs: tests/third_party/lantern."""
 
@@ -59,6 +59,25 @@ def test_the_host_gets_all_that_it_asks_for(theirs: dict[str, Any]) -> None:
     assert host.store.asked["commit"] > 0
     assert host.store.asked["put_trades"] > 0
     assert {status.value for _, status in host.processes.said} >= {"running", "stopped"}
+
+
+def test_a_script_without_a_loop_waits_for_what_comes(theirs: dict[str, Any]) -> None:
+    def make() -> Collector:
+        clock = running_clock()
+        market = SeededMarket(1, VIRTUAL_START_NS - DAY_NS)
+        transport = MemoryTransport([wickwire_kraken.simulate(market)], clock, latency_s=0.05)
+        return Collector(transport=transport, clock=clock, world="simulated venues, seed 1")
+
+    script = theirs["waiting"].Script(
+        make, "kraken:BTC/USD@1m", lambda: ScaledLoop(200, start_ns=VIRTUAL_START_NS)
+    )
+    health = script.run(3)
+
+    assert len(script.closes) == 3
+    assert script.closes == [str(one.close) for one in script.heard[:3]]
+    assert script.past >= 30
+    assert len(script.kept) >= 3
+    assert [str(one.series) for one in health.series] == ["kraken:BTC/USD@1m"]
 
 
 def test_what_the_host_is_told_can_be_said(theirs: dict[str, Any]) -> None:

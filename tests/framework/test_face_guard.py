@@ -86,6 +86,9 @@ SPELLED = {
     "Look",
     "LoopbackVenue",
     "Origin",
+    "Portal",
+    "ReaderSource",
+    "Source",
     "What",
 }
 """What signatures of the face spell and others have no need to name; decision 138 promises nothing of it."""
