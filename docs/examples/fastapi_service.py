@@ -74,8 +74,11 @@ def the_collector(request: Request) -> Collector:
 Running = Annotated[Collector, Depends(the_collector)]
 
 
-def collected(request: Request, collector: Running, series: str) -> Series:
-    """Return the series that a path means, in the venue's spelling too; 404 says why there is none."""
+async def collected(request: Request, collector: Running, series: str) -> Series:
+    """Return the series that a path means, in the venue's spelling too; 404 says why there is none.
+
+    FastAPI calls plain functions in threads, where a collector must not be used: so it is async.
+    """
     try:
         name = collector.reader(series).series
     except UsageError as exc:

@@ -111,8 +111,7 @@ class BlockingCollector:
         `on_event` it does not wait for that one.
 
         Args:
-            drain: How many seconds delivering may take at most; what is not stored by then is completed by
-            the
+            drain: How many seconds delivering may take at most; what is not stored by then is completed by the
                 next start.
 
         Raises:
@@ -261,8 +260,7 @@ class BlockingCollector:
             what: What it is called in messages.
 
         Raises:
-            UsageError: The collector is not running, or this is the thread of its event loop, or a process
-            that
+            UsageError: The collector is not running, or this is the thread of its event loop, or a process that
                 was forked off since.
             TimeoutError: It took longer than *timeout*, and was cancelled.
         """
