@@ -111,8 +111,8 @@ class BlockingCollector:
         `on_event` it does not wait for that one.
 
         Args:
-            drain: How many seconds delivering may take at most; what is not stored by then is completed by the
-                next start.
+            drain: How many seconds delivering may take at most; what is not stored by then is completed by
+                the next start.
 
         Raises:
             UsageError: This is the thread of the event loop.
@@ -260,8 +260,8 @@ class BlockingCollector:
             what: What it is called in messages.
 
         Raises:
-            UsageError: The collector is not running, or this is the thread of its event loop, or a process that
-                was forked off since.
+            UsageError: The collector is not running, or this is the thread of its event loop, or a process
+                that was forked off since.
             TimeoutError: It took longer than *timeout*, and was cancelled.
         """
         life = self._life
