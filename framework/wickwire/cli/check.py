@@ -69,6 +69,7 @@ MOST_EFFORT: Final = 100_000
     metavar="FILE",
     help="Promises that are not kept yet.",
 )
+@click.option("--hide-passed", is_flag=True, help="Show what failed, was skipped or is excused alone.")
 @click.option(
     "--html",
     "page",
@@ -89,6 +90,7 @@ def check(
     effort: int,
     mutants: int | None,
     deviations: Path,
+    hide_passed: bool,
     page: Path | None,
     config_file: str | None,
     as_json: bool,
@@ -104,7 +106,7 @@ def check(
     from wickwire.testing.deviations import read_deviations
     from wickwire.testing.mutants import need_cosmic_ray
     from wickwire.testing.report import failure_text, report_json, summary
-    from wickwire.testing.running import CHECKS, Report, chosen, material_of, run
+    from wickwire.testing.running import CHECKS, Report, State, chosen, material_of, run
     from wickwire.testing.score import UNASKED
 
     if mutants is not None:
@@ -132,7 +134,9 @@ def check(
     if as_json:
         echo_json(report_json(made), indent=2)
     else:
-        show(check_table(outcomes))
+        shown = [one for one in outcomes if not (hide_passed and one.state is State.PASSED)]
+        if shown:
+            show(check_table(shown))
         for outcome in made.failed:
             echo("")
             for line in failure_text(outcome).splitlines():

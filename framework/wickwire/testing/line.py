@@ -152,12 +152,14 @@ def refusals_are_told(material: Material) -> None:
             sitting = _connected(material, dialogue, server)
             named = dialogue.topics[0]
             topic = named if fault == REFUSES else Topic(NOBODY, named.what)
+            before = len(sitting.told)
             sitting.subscribe([Ask(topic)])
             sitting.until(sitting.now_ns + GREETING_NS, most=MOST_FRAMES)
-            kinds = [type(one).__name__ for one in sitting.told]
+            kinds = [type(one).__name__ for one in sitting.told[before:]]
+            came = ", ".join(dict.fromkeys(kinds)) or "nothing"
             phase = phases(sitting).get(topic)
             why = f"{dialogue.source}, with {fault}: {topic} is {phase.value if phase else 'not there'}"
-            require(phase is Phase.REFUSED, f"{why}; there came {', '.join(dict.fromkeys(kinds))}")
+            require(phase is Phase.REFUSED, f"{why}; there came {came}")
 
 
 def _refused(material: Material, dialogue: Dialogue, server: VenueServer) -> Iterator[FaultKind]:

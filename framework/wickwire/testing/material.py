@@ -31,6 +31,8 @@ __all__ = ["Material", "secrets_of"]
 
 MOST_FRAMES: Final = 48
 MOST_ACCOUNTS: Final = 12
+SAMPLED: Final = (Need.FRAMES, Need.PAGES, Need.REPLIES)
+"""What samples can bring, too."""
 CANARY: Final = "canary-{}-5f1d0c7e9b"
 
 
@@ -308,18 +310,25 @@ class Material:
     def _advice(self, need: Need) -> str:
         if need in {Need.STREAM, Need.HISTORY, Need.DISTRIBUTION, Need.SECRETS}:
             return ""
-        if (
-            need is not Need.SYMBOLS
-            and not self.symbols
-            and self.adapter.simulate is not None
-            and not self.given
-        ):
-            return "; its simulated venue knows no symbol that was tried: name one with --symbol"
-        if need is Need.REPLIES and self.fetched:
-            return "; its history comes over a stream"
         if need is Need.SYMBOLS:
             return "; name one with --symbol"
-        return "; give --samples DIR, or implement simulate()"
+        if need is Need.REPLIES and self.fetched:
+            return "; its history comes over a stream"
+        if self.adapter.simulate is not None:
+            return self._advice_on_simulated()
+        return "; give --samples DIR, or implement simulate()" if need in SAMPLED else ""
+
+    def _advice_on_simulated(self) -> str:
+        """Return why nothing came of the simulated venue, as far as that is known."""
+        if not any(map(self.playing.known, self.playing.accounts)):
+            if not self.given:
+                return "; its simulated venue knows no symbol that was tried: name one with --symbol"
+            return (
+                f"; its simulated venue brings nothing of {', '.join(self.given)}: name another with --symbol"
+            )
+        if any(_is_unwritten(one.error) for one in self.playing.dialogues):
+            return "; its simulated venue is still to be written, see S12"
+        return "".join(f"; {trouble}" for trouble in self.playing.troubles[:1])
 
 
 def _written(dialogues: Sequence[Dialogue]) -> Sequence[Dialogue]:

@@ -269,7 +269,7 @@ def carries_feeds(material: Material) -> None:
             answered = dialogue.simulated and topic not in dialogue.unanswered
             require(len(sends) or answered, f"subscribe() asks for nothing where {topic} is wanted")
     if not tried:
-        raise Skipped("it names no feeds, or no connection is there to ask on")
+        raise Skipped(_why_no_feed_was_asked_for(material))
 
 
 @STATIC("S13", "It says which API level of the hooks it was written for.")
@@ -290,6 +290,15 @@ def _told(asked: object) -> str:
         fields.pop("memory", None)
         return repr(fields)
     return repr(asked)
+
+
+def _why_no_feed_was_asked_for(material: Material) -> str:
+    if all(material.described(account).feeds == () for account in material.accounts):
+        return "describe() names no feed"
+    lacking = material.lacking(Need.FRAMES)
+    if lacking:
+        return f"no connection is there to ask on: {lacking}"
+    return "no feed was asked for on any connection"
 
 
 def _check_address(url: str, schemes: tuple[str, ...], who: str) -> None:

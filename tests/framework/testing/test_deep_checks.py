@@ -117,6 +117,42 @@ def test_what_the_simulated_venue_cannot_do_is_skipped_with_the_reason(check, fa
     assert why in found.why
 
 
+def test_a_refusal_of_which_nothing_comes_says_so():
+    first = '            case ["SUB", number, native, seconds] if'
+    silent = f'            case ["SUB", *_] if self.server.muted:\n                return []\n{first}'
+
+    found = outcome("D15", edited(simulator=(('    "mute":', '    "refuse":'), (first, silent))))
+
+    assert State.FAILED is found.state
+    assert found.why.endswith("there came nothing")
+
+
+def test_a_symbol_that_the_simulated_venue_does_not_know_is_what_lacks():
+    """Who has `simulate` is not told to implement it."""
+    material = Material(edited(), symbols=["NOSUCH/USD"], effort=5)
+
+    found = {one: run_one(material, BY_ID[one]).why for one in ("P09", "P15", "D01", "H01", "W01")}
+
+    assert all("brings nothing of NOSUCH/USD: name another with --symbol" in why for why in found.values())
+    assert not any("implement" in why for why in found.values())
+
+
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        (
+            ("@hookimpl\ndef simulate", "def simulated"),
+            "no connection is there to ask on: needs frames; give --samples DIR, or implement simulate()",
+        ),
+        (("feeds=(Feed.TRADES,)", "feeds=()"), "describe() names no feed"),
+    ],
+)
+def test_a_feed_that_is_not_asked_for_is_skipped_with_what_lacks(edit, why):
+    found = outcome("S11", edited(edit))
+
+    assert (State.SKIPPED, why) == (found.state, found.why)
+
+
 def test_an_adapter_without_a_simulated_venue_skips_all_that_is_deep():
     adapter = edited(("@hookimpl\ndef simulate", "def simulated"))
 

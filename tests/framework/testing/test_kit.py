@@ -309,6 +309,15 @@ def test_the_command_fails_and_says_how_to_see_it_again(wire, beacon_config):
     assert first.stdout.partition("\n\n")[2] == again.stdout.partition("\n\n")[2]
 
 
+def test_what_passed_can_be_left_out(beacon_config):
+    words = ("beacon", "--config", "w.toml", "--only", "S01", "--only", "P01")
+
+    done = command(beacon_config, *words, "--hide-passed")
+
+    assert [True, False] == [name in done.stdout for name in ("P01 ", "S01 ")]
+    assert "1 passed, 1 skipped" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
