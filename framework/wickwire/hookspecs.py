@@ -85,7 +85,8 @@ def supports_ohlcv(symbol: str, timeframe: Timeframe, account: Account) -> Ohlcv
 
     Returns:
         What is possible. For an unknown timeframe or a symbol of the wrong form: `OhlcvSupport(why_not=...)`
-        that names what would be possible. A well-formed symbol that may not exist is answered as if it did;
+        that names what would be possible, or `OhlcvSupport(trades=True, grid=...)` where such candles may be
+        built from streamed trades. A well-formed symbol that may not exist is answered as if it did;
         the venue will refuse it. Promising `stream` without the three stream hooks, or `rest` without
         `fetch_ohlcv`, is a `PluginError`.
 
