@@ -135,6 +135,7 @@ GROUPS: Final = (
             Plan Cost FallBack Rotation Audited PastCandles PastTrades
             Account AccountResolver Backoff Retention Status StatusSink
             Registry load_adapter Adapter Clock SystemClock Transport Stream Watchdog HungHook Hold
+            LogFormatter
         """),
     ),
     Group(

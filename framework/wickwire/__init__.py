@@ -138,6 +138,7 @@ if TYPE_CHECKING:
     from wickwire.hot import Bound, Held, Hot, HotMemory, SeriesReader
     from wickwire.ladder import Cost
     from wickwire.lines import LINE, LineStore, line_of
+    from wickwire.logs import LogFormatter
     from wickwire.memory_store import MemoryStore
     from wickwire.news import (
         BudgetChanged,
@@ -269,6 +270,7 @@ __all__ = [
     "LineStore",
     "Listener",
     "Loaded",
+    "LogFormatter",
     "Lost",
     "MemoryStore",
     "News",
@@ -452,6 +454,7 @@ _LATE = {
     "Rotation": "wickwire.news",
     "CandleFault": "wickwire.range_audit",
     "FaultyCandle": "wickwire.range_audit",
+    "LogFormatter": "wickwire.logs",
     "MemoryStore": "wickwire.memory_store",
     "RangeAudit": "wickwire.range_audit",
     "audit_range": "wickwire.range_audit",

@@ -35,7 +35,7 @@ def how_to_set(venue: str, names: Sequence[str]) -> str:
     variables = " and ".join(secret_variable(venue, name) for name in names)
     return (
         f"{' and '.join(names)}: set {variables}, or name other environment variables under "
-        f"[venues.{venue}.secrets] in the config"
+        f"[venues.{venue}.secrets] in the config, or give the Collector of a program accounts"
     )
 
 

@@ -6,6 +6,8 @@ Its types are looked at where wickwire is a wheel, by mypy and by pyright: tests
 from __future__ import annotations
 
 import ast
+import io
+import logging
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -78,6 +80,17 @@ def test_a_script_without_a_loop_waits_for_what_comes(theirs: dict[str, Any]) ->
     assert script.past >= 30
     assert len(script.kept) >= 3
     assert [str(one.series) for one in health.series] == ["kraken:BTC/USD@1m"]
+
+
+def test_what_a_script_logs_says_of_whom(theirs: dict[str, Any]) -> None:
+    stream = io.StringIO()
+    handler = theirs["waiting"].log_to(stream)
+    try:
+        logging.getLogger("wickwire.pool").warning("stream ended", extra={"venue": "kraken", "why": "cut"})
+    finally:
+        logging.getLogger("wickwire").removeHandler(handler)
+
+    assert stream.getvalue() == "WARNING wickwire.pool: stream ended venue=kraken why=cut\n"
 
 
 def test_what_the_host_is_told_can_be_said(theirs: dict[str, Any]) -> None:

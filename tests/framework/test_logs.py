@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 
+from wickwire import LogFormatter
 from wickwire.logs import told
 
 PROGRAM = """
@@ -38,3 +39,24 @@ def test_a_line_stays_a_line_whatever_a_venue_says():
     record = logging.makeLogRecord({"levelname": "WARNING", "msg": "refused", "why": "no\n\x1b[2J", "of": ""})
 
     assert told(record) == "warning: refused why=no \\x1b[2J"
+
+
+def test_a_hosts_own_format_has_the_fields_behind_the_message():
+    """Python's own formatter leaves them out: `stream ended`, and not of whom, and not why."""
+    known = {"name": "wickwire.pool", "levelname": "WARNING", "msg": "refused %s", "args": ("twice",)}
+    record = logging.makeLogRecord({**known, "venue": "kraken", "why": "no\n\x1b[2J", "of": ""})
+
+    line = LogFormatter("%(levelname)s %(name)s: %(message)s").format(record)
+
+    assert line == "WARNING wickwire.pool: refused twice venue=kraken why=no \\x1b[2J"
+
+
+def test_an_exception_stands_below_its_line():
+    try:
+        raise ValueError("no oil")
+    except ValueError:
+        record = logging.makeLogRecord({"msg": "listener failed", "exc_info": sys.exc_info()})
+
+    first, *_, last = LogFormatter().format(record).splitlines()
+
+    assert (first, last) == ("listener failed", "ValueError: no oil")

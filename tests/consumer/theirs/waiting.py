@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
-from typing import assert_type
+from typing import TextIO, assert_type
 
 from wickwire import (
     BlockingCollector,
@@ -13,10 +14,19 @@ from wickwire import (
     BlockingSeriesReader,
     Collector,
     Health,
+    LogFormatter,
     PastCandles,
     Series,
     SeriesCandle,
 )
+
+
+def log_to(stream: TextIO) -> logging.Handler:
+    """Return what writes warnings of wickwire to *stream*, with all that they say."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LogFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.getLogger("wickwire").addHandler(handler)
+    return handler
 
 
 class Script:
