@@ -218,7 +218,8 @@ def test_a_rung_can_be_pinned(made, rung, why):
             {"secrets": {"key": ""}},
             (
                 "Lantern needs key and secret: set WICKWIRE_LANTERN_KEY and WICKWIRE_LANTERN_SECRET, or name "
-                "other environment variables under [venues.lantern.secrets] in the config, or give the Collector of a program accounts; without them "
+                "other environment variables under [venues.lantern.secrets] in the config, "
+                "or give the Collector of a program accounts; without them "
                 "its weather is told"
             ),
         ),
@@ -240,7 +241,8 @@ NEEDY = attrs.evolve(LANTERN, credentials=("key",), without_credentials="candles
 def test_what_works_without_the_missing_secrets_is_said():
     assert planned("lantern:GLOW/USD@1m", lantern(description=NEEDY)).why == (
         "Lantern needs key: set WICKWIRE_LANTERN_KEY, or name other environment variables under "
-        "[venues.lantern.secrets] in the config, or give the Collector of a program accounts; without them candles of last year are there"
+        "[venues.lantern.secrets] in the config, "
+        "or give the Collector of a program accounts; without them candles of last year are there"
     )
 
 

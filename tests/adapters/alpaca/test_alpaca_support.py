@@ -220,7 +220,8 @@ def test_the_plan_says_what_keys_would_change():
     assert (crypto.rung, stock.rung) == (Rung.POLL, Rung.REFUSE)
     assert stock.why == (
         "Alpaca needs key and secret: set WICKWIRE_ALPACA_KEY and WICKWIRE_ALPACA_SECRET, or name other "
-        "environment variables under [venues.alpaca.secrets] in the config, or give the Collector of a program accounts; without them crypto candles, "
+        "environment variables under [venues.alpaca.secrets] in the config, "
+        "or give the Collector of a program accounts; without them crypto candles, "
         "such as alpaca:BTC/USD@1m, still come by REST"
     )
 
