@@ -158,13 +158,13 @@ def _complete(name: str, series: Run) -> list[str]:
 
 def _told_once(series: Run, delivered: Sequence[Row]) -> list[Row]:
     """Leave out what was told again because it was forgotten, and then asked for once more."""
-    told: set[tuple[int, int]] = set()
+    told: dict[int, int] = {}
     kept = []
     for one in delivered:
-        key = one[3][0], one[4]
-        if one[3][0] >= series["forgotten_ns"] or key not in told:
+        open_ns, revision = one[3][0], one[4]
+        if open_ns >= series["forgotten_ns"] or revision > told.get(open_ns, -1):
             kept.append(one)
-        told.add(key)
+        told[open_ns] = max(told.get(open_ns, -1), revision)
     return kept
 
 
