@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import suppress
@@ -24,7 +25,7 @@ __all__ = ["BlockingPages", "BlockingReader", "BlockingSeriesReader", "PageSourc
 T = TypeVar("T")
 
 
-class Source(Generic[T]):
+class Source(ABC, Generic[T]):
     """An iterator on the loop's side, and what was taken from it for other threads.
 
     Attributes:
@@ -39,17 +40,17 @@ class Source(Generic[T]):
         self.taken: deque[T] = deque()
         self.asked: Answer[bool] | None = None
 
+    @abstractmethod
     async def fill(self) -> bool:
         """Take at least one, and say so; or say that there will be no more."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def close(self) -> None:
         """Take nothing any more."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def leave(self) -> None:
         """Take what can be had while the collector ends."""
-        raise NotImplementedError
 
 
 @final
@@ -179,12 +180,12 @@ class _Blocking(Iterator[T], Generic[T]):
             if asked.is_there:
                 source.asked = None
 
+    @abstractmethod
     def _rest(self, deadline: Deadline, ended: Ended | None) -> bool:
         """Say whether anything is left when there will be no more, or raise what ended it.
 
         *ended* is why nobody says that the end was reached.
         """
-        raise NotImplementedError
 
     def _late(self) -> TimeoutError:
         return TimeoutError(
