@@ -81,7 +81,7 @@ class Dialing:
         self._flowing: dict[Attempt, None] = {}
         self._trying: Attempt | None = None
         self._failing = False
-        self.flowed_s = self._closed_until_s = self._failed_s = float("-inf")
+        self.flowed_s = self._told_until_s = self._closed_until_s = self._failed_s = float("-inf")
         self._healthy_s = 0.0
         self._moved = asyncio.Event()
 
@@ -128,17 +128,22 @@ class Dialing:
             self._trying, self._failing = None, self._failing and not trying.ready()
         elif trying is not None:
             return trying.began_s + TRIAL_S - now_s
-        return max(self._closed_until_s - now_s, 0.0)
+        return max(max(self._told_until_s, self._closed_until_s) - now_s, 0.0)
 
     def _stir(self) -> None:
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
     def flows(self, attempt: Attempt) -> None:
-        """Note that data came on a connection: the venue is there."""
+        """Note that data came on a connection: the venue is there.
+
+        What it asked us to wait holds still. What we decided for all does not: a connection may have outlived
+        that decision without data, as where its market was quiet.
+        """
         self._flowing[attempt] = None
         self.flowed_s = loop_s()
         self._failing, self._trying = False, None
+        self._closed_until_s = float("-inf")
         self._stir()
 
     def was_healthy(self, healthy_s: float) -> None:
@@ -155,7 +160,7 @@ class Dialing:
         now_s = loop_s()
         self.was_healthy(healthy_s)
         if advise(error) is Advice.WAIT or asked_s(error):  # that is said to the account, whatever else flows
-            self._closed_until_s = max(self._closed_until_s, now_s + wait_s)
+            self._told_until_s = max(self._told_until_s, now_s + wait_s)
         if self._flowing or attempt.began_s < self._failed_s:  # its own trouble, or known already
             return
         ours_s = self._retries.failed(error, self._healthy_s)

@@ -240,6 +240,32 @@ def test_when_to_come_back_is_said_to_all_of_them() -> None:
     dialled(test)
 
 
+def test_data_on_a_connection_that_lived_on_ends_the_wait_of_all() -> None:
+    """What failed in a quiet market looked like an outage."""
+
+    async def test(dialing: Dialing) -> None:
+        async with dialing.turn() as quiet, dialing.turn() as other:
+            other.failed(TransportError("cut"), 0.0, 60.0, 1)
+            await asyncio.sleep(5)
+            quiet.flows()
+            async with dialing.turn() as third:
+                assert 5.0 == third.began_s
+
+    dialled(test)
+
+
+def test_data_end_no_wait_that_the_venue_asked_for() -> None:
+    async def test(dialing: Dialing) -> None:
+        async with dialing.turn() as quiet, dialing.turn() as other:
+            other.failed(VenueError(FaultKind.OUTAGE, "HTTP 503", retry_after_s=45.0), 0.0, 45.0, 1)
+            await asyncio.sleep(5)
+            quiet.flows()
+            async with dialing.turn() as third:
+                assert 45.0 == third.began_s
+
+    dialled(test)
+
+
 @pytest.mark.parametrize("kind", [FaultKind.SYMBOL, FaultKind.REQUEST, FaultKind.ENTITLEMENT])
 def test_what_is_about_one_topic_concerns_no_other_connection(kind: FaultKind) -> None:
     async def test(dialing: Dialing) -> None:

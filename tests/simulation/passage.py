@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -38,6 +39,8 @@ KNOCK_S: Final = 0.1
 """How long it takes until a no is heard at the door."""
 LINK: Final = "link "
 """How the tasks are called that keep connections open."""
+SUSTAINED_S: Final = 30.0
+"""A connection that ends before data flowed for so long has failed, as the schedules of reconnects count."""
 CONFIRMED: Final = " confirmed"
 """What a venue confirms is counted from then on, before anything of it came."""
 
@@ -55,6 +58,7 @@ class Ledgers:
         requests: When a request was sent, by host and life: a process that comes back counts anew.
         sent: Times of messages, by host and stream.
         ends: When a stream ended that nobody here had closed, by host and life, in the loop's seconds.
+        barren: Those of *ends* before data had flowed for long enough to count as health.
         failed: When an attempt to open a stream failed, by host and life, in the loop's seconds.
         there_s: When a stream was open last, by host and life, in the loop's seconds.
         forlorn: Those of *failed* while for long no stream had been open there.
@@ -80,6 +84,7 @@ class Ledgers:
     requests: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
     sent: list[tuple[str, list[float]]] = attrs.field(factory=list)
     ends: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
+    barren: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
     failed: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
     there_s: dict[tuple[str, int], float] = attrs.field(factory=dict)
     forlorn: dict[tuple[str, int], list[float]] = attrs.field(factory=dict)
@@ -155,8 +160,9 @@ class Ledgers:
         """Note that REST of a venue answered."""
         self.seen_ns[f"rest {self.venue_of.get(host, host)}"] = self.now_ns()
 
-    def look(self, venue: str, frame: bytes) -> None:
-        """Note of what a frame brings data."""
+    def look(self, venue: str, frame: bytes) -> bool:
+        """Note of what a frame brings data; return whether it brings any."""
+        brings = False
         for first, looks in self._sorted.get(venue, {}).items():
             if first not in frame:  # most frames are no data, and hold none of a few first pieces
                 continue
@@ -167,8 +173,10 @@ class Ledgers:
                 else:
                     now_ns = self.seen_ns[what] = self.now_ns()
                     if is_data:
+                        brings = True
                         self.data_ns[what] = now_ns
                         self.first_ns.setdefault(venue, now_ns)
+        return brings
 
 
 @attrs.define(eq=False)
@@ -278,12 +286,14 @@ class PassedStream:
         inner: The stream itself.
         frames: How many were handed over.
         sent: When something was sent, keepalives left out.
+        flows_s: Since when data came, in the loop's seconds.
     """
 
     passage: Passage
     host: str
     inner: Stream
     frames: int = 0
+    flows_s: float = math.inf
     sent: list[float] = attrs.field(factory=list)
     venue: str = attrs.field()
 
@@ -300,6 +310,8 @@ class PassedStream:
                 books, where = self.passage.books, (self.host, self.passage.life)
                 books.there_s[where] = _now_s()
                 books.ends.setdefault(where, []).append(_now_s())
+                if _now_s() - self.flows_s < SUSTAINED_S:
+                    books.barren.setdefault(where, []).append(_now_s())
                 if isinstance(exc, StreamClosed) and exc.code in SENT_AWAY:
                     books.sent_away.setdefault(where, []).append((_now_s(), SENT_AWAY[exc.code]))
             await self.passage._hang()
@@ -307,7 +319,8 @@ class PassedStream:
         if self.passage.dead:  # asked here, as a coroutine for every frame costs
             await self.passage._hang()
         self.frames += 1
-        self.passage.books.look(self.venue, frame)
+        if self.passage.books.look(self.venue, frame):
+            self.flows_s = min(self.flows_s, _now_s())
         return frame
 
     async def send(self, frame: str | bytes, *, secret: bool = False) -> None:

@@ -27,6 +27,9 @@ ALONE: Final = 9
 FORGIVEN_S: Final = 420.0
 """So long after a failure its own schedule may keep a connection away: six minutes where a person has to mend
 something first."""
+LONGEST_OWN_S: Final = 190.0
+"""For so long a connection may wait that ended before it brought data for a while: the longest wait of the
+schedule, and a moment."""
 MOST_TRIES: Final = 7
 """After so many attempts in that time, all by one connection, its waits are still shorter than that."""
 POLICY: Final = 1008
@@ -160,8 +163,11 @@ class Roll:
                 before, self._tried[venue] = self._tried.get(venue, 0), tried
                 lately = _since(stage, stage.books.connects, venue, now_s - FORGIVEN_S)
                 failed = _since(stage, stage.books.failed, venue, now_s - FORGIVEN_S)
+                barren = _since(stage, stage.books.barren, venue, now_s - LONGEST_OWN_S)
+                missing = told.wanted_connections - there[venue]
                 is_barred = self._barred_s.get(venue, -math.inf) >= now_s - FORGIVEN_S
-                if before == tried and lately <= MOST_TRIES and not failed and not is_barred:
+                waits = failed or is_barred or barren >= missing
+                if before == tried and lately <= MOST_TRIES and not waits:
                     short[venue] = told.wanted_connections
         self._missing = _longer(self._missing, [*short])
         self.apart += [

@@ -45,15 +45,20 @@ class Sight:
         self.roll, self.now_s = Roll(), 1_000.0
         self.connects: list[float] = [0.0]
         self.failed: list[float] = []
+        self.barren: list[float] = []
         self.tries: list[tuple[int, bool, bool]] = []
         self.away_since_ns: int | None = None
         self.streams = list(streams)
         self.wanted_connections = wanted_connections
 
     def look(self, times: int) -> None:
-        where = {("ws.kraken.com", 1): self.connects}, {("ws.kraken.com", 1): self.failed}
+        connects, failed, barren = (
+            {("ws.kraken.com", 1): times} for times in (self.connects, self.failed, self.barren)
+        )
         tries = {self.venue: self.tries}
-        books = SimpleNamespace(venue_of={HOST: "kraken"}, connects=where[0], failed=where[1], tries=tries)
+        books = SimpleNamespace(
+            venue_of={HOST: "kraken"}, connects=connects, failed=failed, barren=barren, tries=tries
+        )
         line = SimpleNamespace(open_streams=self.streams)
         stage = SimpleNamespace(line=line, books=books, lives=1)
         venue = SimpleNamespace(
@@ -140,6 +145,24 @@ def test_who_was_tried_or_failed_a_while_ago_may_still_wait(what: str) -> None:
         getattr(sight, what).append(sight.now_s)
         sight.look(ALONE - 1)
     assert [] == sight.roll.apart
+
+
+def test_who_ended_before_data_flowed_may_wait_as_long_as_the_schedule_says() -> None:
+    sight = Sight(stream(BITCOIN), wanted_connections=2)
+    sight.look(1)
+    sight.barren.append(sight.now_s)
+    sight.look(ALONE)
+    assert [] == sight.roll.apart
+    sight.look(2 * ALONE)
+    assert sight.roll.apart
+
+
+def test_one_that_waits_excuses_no_other() -> None:
+    sight = Sight(stream(BITCOIN), wanted_connections=3)
+    sight.look(1)
+    sight.barren.append(sight.now_s)
+    sight.look(ALONE)
+    assert sight.roll.apart
 
 
 def test_who_was_sent_away_until_something_is_mended_may_wait_for_long() -> None:
