@@ -46,7 +46,8 @@ What is compared:
   `turned_away`: `[at_s, asked_s]` of refusals with the wish for so much peace, `sent_away` of streams that
   ended with it; `own_failures`: by who keeps a connection, when its attempts failed, each series of them
   until one went well.
-* `reads`: `{series, at_ns, truth, opens}`, what a venue has of a range that was read by then, and what came.
+* `reads`: `{series, at_ns, truth, opens, forgotten_ns}`, what a venue has of a range that was read by then,
+  what came, and what was forgotten meanwhile: what opened before.
 * `rotated`: `[at_ns, venue, replaced, broken, trouble]` of connections that were replaced while all was well.
 * `dawdled`: trades that there were for one who reads a feed too slowly, and those that it took, has yet to
   take, or is said to have lost; None where nobody read one.
@@ -254,7 +255,8 @@ def _read(run: Run) -> list[str]:
     lines: list[str] = []
     for reading in run["reads"]:
         came = set(reading["opens"])
-        lost = [open_ns for open_ns in reading["truth"] if open_ns not in came]
+        kept = [open_ns for open_ns in reading["truth"] if open_ns >= reading["forgotten_ns"]]
+        lost = [open_ns for open_ns in kept if open_ns not in came]
         if lost:
             name, at_ns = reading["series"], reading["at_ns"]
             lines.append(

@@ -103,7 +103,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "sunk": [_row(candle) for (held, _), candle in stage.basin.held.items() if held == one],
             "called_empty": stage.claims.empty.get(one, []),
             "denied": stage.claims.denied.get(one, []),
-            "forgotten_ns": stage.forgotten_ns,
+            "forgotten_ns": max((before_ns for _, before_ns in stage.forgotten), default=0),
             "origin_ns": state.origin_ns,
             "frontier_ns": state.frontier_ns,
             "holes": [[hole.since_ns, hole.until_ns, hole.kind.value] for hole in state.holes],
@@ -317,7 +317,9 @@ def _reads(stage: Stage) -> list[dict[str, Any]]:
         if not disturbed:
             until_ns = called_ns - round(READ_S * SECOND_NS)
             truth = [candle.open_ns for candle in stage.venues.truth(name, since_ns, until_ns)]
-            found.append({"series": name, "at_ns": ended_ns, "truth": truth, "opens": list(opens)})
+            meanwhile = [before_ns for at_ns, before_ns in stage.forgotten if called_ns < at_ns <= ended_ns]
+            reading = {"series": name, "at_ns": ended_ns, "truth": truth, "opens": list(opens)}
+            found.append({**reading, "forgotten_ns": max(meanwhile, default=0)})
     return found
 
 

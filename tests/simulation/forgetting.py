@@ -38,5 +38,5 @@ async def forget(stage: Stage, lot: int) -> None:
         gone = await store.forget(before_ns)
     finally:
         await store.aclose()
-    stage.forgotten_ns = max(stage.forgotten_ns, before_ns)
+    stage.forgotten.append((stage.true.now_ns(), before_ns))
     stage.journal.note("forgot", before_ns, gone)

@@ -90,7 +90,7 @@ class Stage:
         gone: Which series was not wanted any more, for a while, and since when.
         rotated: What came of each replacement while all was well: when, where, whether it was done, how many
             topics were interrupted, and why.
-        forgotten_ns: What opened before this may have been forgotten, on purpose.
+        forgotten: When something was forgotten on purpose, and before when it had opened.
         dawdled: Trades that there were for one who reads too slowly, and those that it took or knows it lost.
         waiting: Who waits to hear that connections were replaced: since when, and of which venue.
         replacing: When somebody wanted connections replaced, and of which venue.
@@ -127,7 +127,7 @@ class Stage:
     reads: list[tuple[str, int, int, int, Sequence[int]]] = attrs.field(factory=list)
     gone: list[tuple[str, int]] = attrs.field(factory=list)
     rotated: list[tuple[int, str, bool, int, str]] = attrs.field(factory=list)
-    forgotten_ns: int = 0
+    forgotten: list[tuple[int, int]] = attrs.field(factory=list)
     dawdled: tuple[int, int] | None = None
     waiting: list[tuple[int, str]] = attrs.field(factory=list)
     replacing: list[tuple[int, str]] = attrs.field(factory=list)

@@ -45,7 +45,9 @@ def _carries_too_much(run: dict[str, Any]) -> None:
 
 
 def _reads_a_part(run: dict[str, Any]) -> None:
-    run["reads"] = [{"series": NAME, "at_ns": OPENS[-1], "truth": OPENS, "opens": OPENS[3:]}]
+    run["reads"] = [
+        {"series": NAME, "at_ns": OPENS[-1], "truth": OPENS, "opens": OPENS[3:], "forgotten_ns": OPENS[2]}
+    ]
 
 
 def _is_not_replaced(run: dict[str, Any]) -> None:
@@ -104,9 +106,16 @@ def _tries_ever_more_rarely(run: dict[str, Any]) -> None:
     run["own_failures"] = {"link kraken 2 in life 1": [[2.0**number for number in range(8)], [300.0] * 9]}
 
 
+def _reads_what_was_not_forgotten_meanwhile(run: dict[str, Any]) -> None:
+    run["reads"] = [
+        {"series": NAME, "at_ns": OPENS[-1], "truth": OPENS, "opens": OPENS[3:], "forgotten_ns": OPENS[3]}
+    ]
+
+
 @pytest.mark.parametrize(
     "behave",
     [
+        _reads_what_was_not_forgotten_meanwhile,
         _comes_back_when_told,
         _was_under_way,
         _had_been_let_through_before_all_were_sent_away,
