@@ -12,36 +12,22 @@ from hypothesis import strategies as st
 
 import wickwire_alpaca
 from tests.adapters.alpaca.talk import CRYPTO, D1, ENCODINGS, IEX, M1, NOW, WIRE, frame, memory, query
-from wickwire import Ask, Event, Feed, HttpReply, Page, Topic, TradePage, TradeQuery, VenueError, WireError
+from tests.adapters.junk import changed, damaged, finished, values
+from wickwire import Ask, Event, Feed, Page, Topic, TradePage, TradeQuery, VenueError, WireError
 
 NAMES: Final = tuple(sorted(path.stem for path in WIRE.glob("*.json") if not path.stem.startswith("rest_")))
 FRAMES: Final = {f"{name}.{way}": frame(name, way) for name in NAMES for way in ENCODINGS}
 REPLIES: Final = {path.stem: path.read_bytes() for path in sorted(WIRE.glob("rest_*.json"))}
 
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**64 - 1)
-    | st.floats()
-    | st.text(max_size=20)
-    | st.sampled_from(["NaN", "sNaN", "-Infinity", "1e999999", "", "t", "b", "error", "AAPL", "connected"])
-    | st.sampled_from(["2026-11-20T14:31:00Z", "2026-13-20T14:31:00Z", "9999-12-31T23:59:59.9Z"])
-)
-values = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
-    max_leaves=12,
+INSTANTS: Final = ("2026-11-20T14:31:00Z", "2026-13-20T14:31:00Z", "9999-12-31T23:59:59.9Z")
+
+anything = values(
+    ["t", "b", "error", "AAPL", "connected", *INSTANTS], st.integers(-(2**63), 2**64 - 1) | st.floats()
 )
 keys = st.sampled_from([*"TSiptsohlcvnqx", "bp", "bs", "ap", "as", "vw", "code", "msg", "bars", "trades"])
-rows = st.dictionaries(keys, values | st.sampled_from([*"tqbudcxslio", "error", "subscription"]), max_size=9)
-
-
-def places(value: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-    """Return the path of every part of a message."""
-    children = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
-    return [path, *(place for key, child in children for place in places(child, (*path, key)))]
+rows = st.dictionaries(
+    keys, anything | st.sampled_from([*"tqbudcxslio", "error", "subscription"]), max_size=9
+)
 
 
 def as_json(value: object) -> bytes:
@@ -55,47 +41,17 @@ def as_msgpack(value: object) -> bytes:
         return b"\x80"
 
 
-@st.composite
-def changed(draw, originals):
-    """A real message with one part replaced by something else, removed, or repeated."""
-    name = draw(st.sampled_from(sorted(originals)))
-    packed = name.endswith(".msgpack")
-    decode = msgspec.msgpack.decode if packed else json.loads
-    message = decode(originals[name])
-    *upper, key = draw(st.sampled_from(places(message)[1:]))
-    inside = message
-    for step in upper:
-        inside = inside[step]
-    match draw(st.sampled_from(["replace", "remove", "repeat"])):
-        case "replace":
-            inside[key] = draw(values)
-        case "remove":
-            del inside[key]
-        case _ if isinstance(inside, list):
-            inside.insert(key, inside[key])
-        case _:
-            inside[f"{key}_"] = inside[key]
-    return as_msgpack(message) if packed else as_json(message)
-
-
-@st.composite
-def damaged(draw, originals):
-    """A real message with some of its bytes changed or cut out."""
-    message = bytearray(draw(st.sampled_from(sorted(originals.values()))))
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(message)))
-        message[start : start + draw(st.integers(0, 6))] = draw(st.binary(max_size=4))
-    return bytes(message)
-
-
 def junk(originals):
-    anything = values | st.lists(rows, max_size=3)
+    packed = [msgspec.msgpack.decode(one) for name, one in originals.items() if name.endswith(".msgpack")]
+    plain = [json.loads(one) for name, one in originals.items() if not name.endswith(".msgpack")]
+    messages = anything | st.lists(rows, max_size=3)
     return st.one_of(
         st.binary(max_size=60),
-        anything.map(as_json),
-        anything.map(as_msgpack),
-        changed(originals),
-        damaged(originals),
+        messages.map(as_json),
+        messages.map(as_msgpack),
+        changed(plain, anything).map(as_json),
+        *([changed(packed, anything).map(as_msgpack)] if packed else []),
+        damaged([*originals.values()]),
     )
 
 
@@ -147,18 +103,6 @@ def test_a_batch_means_what_its_rows_mean_one_by_one(names):
     assert list(together) == alone
 
 
-def finished(conversation, body, status):
-    next(conversation)
-    try:
-        for _ in range(60):
-            conversation.send(HttpReply(status=status, body=body))
-    except StopIteration as stop:
-        return stop.value
-    except (VenueError, WireError) as exc:
-        return exc
-    raise AssertionError("it goes on and on")
-
-
 @pytest.mark.parametrize("status", [200, 503])
 @given(body=junk(REPLIES))
 def test_a_reply_is_a_page_or_a_typed_error(status, body):
@@ -166,9 +110,9 @@ def test_a_reply_is_a_page_or_a_typed_error(status, body):
     wanted = TradeQuery(symbol="AAPL", since_ns=asked.since_ns, until_ns=asked.until_ns, now_ns=NOW)
     days = query("AAPL", D1, "2026-11-19T05:00:00Z", "2026-11-20T05:00:00Z")
 
-    page = finished(wickwire_alpaca.fetch_ohlcv(asked, IEX), body, status)
-    trades = finished(wickwire_alpaca.fetch_trades(wanted, IEX), body, status)
-    daily = finished(wickwire_alpaca.fetch_ohlcv(days, IEX), body, status)
+    page = finished(wickwire_alpaca.fetch_ohlcv(asked, IEX), body, status, most=60)
+    trades = finished(wickwire_alpaca.fetch_trades(wanted, IEX), body, status, most=60)
+    daily = finished(wickwire_alpaca.fetch_ohlcv(days, IEX), body, status, most=60)
 
     assert isinstance(page, Page | VenueError | WireError)
     assert isinstance(trades, TradePage | VenueError | WireError)

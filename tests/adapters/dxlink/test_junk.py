@@ -10,92 +10,34 @@ from hypothesis import strategies as st
 
 import wickwire_dxlink
 from tests.adapters.dxlink.talk import MINUTE, NOW_NS, WIRE, hear, lines, opened
-from wickwire import Account, Ask, Endpoint, Event, Feed, HttpReply, Topic, VenueError, WireError
+from tests.adapters.junk import finished, junk, values
+from wickwire import Account, Ask, Endpoint, Event, Feed, Topic, VenueError, WireError
 
 FRAMES: Final = [
     frame for path in sorted(WIRE.glob("*.txt")) for side in "CS" for frame in lines(path.name, side)
 ]
 
-scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(-(10**30), 10**30)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=20)
-    | st.sampled_from(
-        ["NaN", "sNaN", "-Infinity", "1e999999", "", "AUTHORIZED", "Quote", "AAPL{=m}", "Candle"]
-    )
-)
-values = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
-    max_leaves=12,
-)
+anything = values(["AUTHORIZED", "Quote", "AAPL{=m}", "Candle"])
 kinds = st.sampled_from(
     ["FEED_DATA", "FEED_CONFIG", "AUTH_STATE", "ERROR", "CHANNEL_OPENED", "SETUP", "KEEPALIVE"]
 )
 keys = st.sampled_from(["data", "state", "error", "message", "eventFields", "dataFormat", "service"])
 messages = st.builds(
     lambda kind, channel, rest: {"type": kind, "channel": channel, **rest},
-    kinds | values,
-    st.integers(-2, 9) | values,
-    st.dictionaries(keys, values, max_size=4),
+    kinds | anything,
+    st.integers(-2, 9) | anything,
+    st.dictionaries(keys, anything, max_size=4),
 )
 
 
-def places(value: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-    """Return the path of every part of a JSON value."""
-    children = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
-    return [path, *(place for key, child in children for place in places(child, (*path, key)))]
+frames = junk(FRAMES, anything, messages)
 
 
-@st.composite
-def changed(draw):
-    """A real message with one part replaced by something else, removed, or repeated."""
-    message = json.loads(draw(st.sampled_from(FRAMES)))
-    *upper, key = draw(st.sampled_from(places(message)[1:]))
-    inside = message
-    for step in upper:
-        inside = inside[step]
-    match draw(st.sampled_from(["replace", "remove", "repeat"])):
-        case "replace":
-            inside[key] = draw(values)
-        case "remove":
-            del inside[key]
-        case _ if isinstance(inside, list):
-            inside.insert(key, inside[key])
-        case _:
-            inside[f"{key}_"] = inside[key]
-    return json.dumps(message).encode()
-
-
-@st.composite
-def damaged(draw):
-    """A real message with some of its bytes changed or cut out."""
-    message = bytearray(draw(st.sampled_from(FRAMES)))
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(message)))
-        message[start : start + draw(st.integers(0, 6))] = draw(st.binary(max_size=4))
-    return bytes(message)
-
-
-junk = st.one_of(
-    st.binary(max_size=60),
-    values.map(msgspec.json.encode),
-    messages.map(msgspec.json.encode),
-    changed(),
-    damaged(),
-)
-
-
-def heard(*frames):
-    """What a connection with subscriptions makes of *frames*: events, and the texts of WireErrors."""
+def heard(*said):
+    """What a connection with subscriptions makes of *said*: events, and the texts of WireErrors."""
     memory = opened(*(Topic("AAPL", what) for what in (MINUTE, *Feed)), feed="rth")
     told: list[object] = []
-    for frame in frames:
+    for frame in said:
         try:
             told += wickwire_dxlink.parse(frame, memory)
         except WireError as exc:
@@ -103,7 +45,7 @@ def heard(*frames):
     return told
 
 
-@given(junk)
+@given(frames)
 @example(b'{"type":"FEED_DATA","channel":1,"data":["Candle",["\\ud800"]]}')
 @example(b'{"type":"KEEPALIVE","type":"FEED_DATA","channel":1,"data":null}')
 @example(b'{"type":"FEED_DATA","channel":1,"data":[1e999999999999999999999]}')
@@ -113,15 +55,15 @@ def test_a_frame_is_events_or_a_wire_error(frame):
     assert all(isinstance(event, (str, *get_args(Event))) for event in heard(frame))
 
 
-@given(junk, junk)
+@given(frames, frames)
 def test_frames_mean_the_same_each_time(one, other):
     assert repr(heard(one, other)) == repr(heard(one, other))
 
 
-@given(st.lists(st.sampled_from(FRAMES) | junk, max_size=8))
-def test_junk_never_stops_a_connection(frames):
+@given(st.lists(st.sampled_from(FRAMES) | frames, max_size=8))
+def test_junk_never_stops_a_connection(heard_before):
     memory = opened(Topic("AAPL", MINUTE))
-    for frame in frames:
+    for frame in heard_before:
         with suppress(WireError):
             wickwire_dxlink.parse(frame, memory)
     topic = Topic("MSFT", MINUTE)
@@ -142,19 +84,10 @@ def test_junk_never_stops_a_connection(frames):
     assert ("MSFT", NOW_NS) == (candle.symbol, candle.open_ns)
 
 
-@given(st.binary(max_size=60) | values.map(msgspec.json.encode), st.sampled_from([200, 401, 403, 429, 500]))
+@given(st.binary(max_size=60) | anything.map(msgspec.json.encode), st.sampled_from([200, 401, 403, 429, 500]))
 def test_a_reply_is_a_token_or_a_typed_error(body, status):
     account = Account(secrets={"client_secret": "shh-1", "refresh_token": "shh-2"})
     talk = wickwire_dxlink.connect(account, (), NOW_NS)
     assert not isinstance(talk, Endpoint)
-    next(talk)
-    told: object = None
-    try:
-        for _ in range(2):
-            talk.send(HttpReply(status=status, body=body))
-    except StopIteration as stop:
-        told = stop.value
-    except (VenueError, WireError) as exc:
-        told = exc
 
-    assert isinstance(told, Endpoint | VenueError | WireError)
+    assert isinstance(finished(talk, body, status, most=2), Endpoint | VenueError | WireError)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.adapters.junk import changed, damaged, values
 from tests.adapters.yahoo.talk import query, wire
 from wickwire import SECOND_NS, Finality, HttpReply, OhlcvQuery, Page, VenueError, WireError
 from wickwire_yahoo import fetch_ohlcv
@@ -26,13 +27,7 @@ DATES = st.none() | st.just(0) | st.integers(-(2**62), 2**62)
 numbers = (
     st.integers() | st.floats() | st.sampled_from([0, -1, 10**30, 253_402_300_800, 1e300, 1_795_186_200])
 )
-scalars = (
-    st.none() | st.booleans() | numbers | st.text(max_size=20) | st.sampled_from(["UTC", "1d", "1wk", "NaN"])
-)
-documents = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-)
+documents = values(["UTC", "1d", "1wk"], numbers)
 
 
 def judge(asked: OhlcvQuery, reply: HttpReply) -> None:
@@ -60,29 +55,14 @@ def lawful(asked: OhlcvQuery, found: Page) -> None:
             assert found.covered[1] <= max(candle.open_ns, found.covered[0])
 
 
-def paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return where every value of a document is."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [here, *(path for key, inner in items for path in paths(inner, (*here, key)))]
-
-
 @st.composite
 def mutants(draw: st.DrawFn) -> tuple[OhlcvQuery, bytes]:
-    """A real body with one value changed, or taken away, or one byte changed."""
+    """A real body with one part changed, or taken away, or repeated, or some of its bytes changed."""
     name = draw(st.sampled_from(sorted(QUERIES)))
+    body = wire(name)
     if draw(st.integers(0, 4)) == 0:
-        raw = bytearray(wire(name))
-        raw[draw(st.integers(0, len(raw) - 1))] = draw(st.integers(0, 255))
-        return QUERIES[name], bytes(raw)
-    document = json.loads(wire(name))
-    path = draw(st.sampled_from(paths(document)[1:]))
-    parent = document
-    for key in path[:-1]:
-        parent = parent[key]
-    if draw(st.booleans()):
-        parent[path[-1]] = draw(documents)
-    else:
-        del parent[path[-1]]
+        return QUERIES[name], draw(damaged([body]))
+    document = draw(changed([json.loads(body)], documents))
     return QUERIES[name], json.dumps(document).encode("utf-8", "replace")
 
 
