@@ -121,11 +121,17 @@ class Budget:
             GaveWay: As `Turnstile.enter`.
         """
         await self._rest.enter(cost, priority, rank, place)
-        call = Call(self._rest, cost, self._headers)
+        call, is_answered = Call(self._rest, cost, self._headers), True
         try:
             yield call
+        except asyncio.CancelledError:
+            is_answered = False
+            raise
         finally:
-            (self._rest.leave if call.is_sent else self._rest.give_back)(cost)
+            if call.is_sent:
+                self._rest.leave(cost, is_answered=is_answered)
+            else:
+                self._rest.give_back(cost)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[None]:

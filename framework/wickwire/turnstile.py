@@ -181,13 +181,16 @@ class Turnstile:
             self._admit()
             raise
 
-    def leave(self, cost: int) -> None:
-        """Count *cost* from now on: its reply is there, or will never be."""
+    def leave(self, cost: int, *, is_answered: bool = True) -> None:
+        """Count *cost* from now on: its reply is there, or will never be.
+
+        Where nobody waited for the answer, as a caller who was canceled, the next one goes alone as well.
+        """
         now_s = loop_s()
         self._meter.count(cost, now_s)
         if self._gate is not None:
             self._gate.left(cost)
-        self._probes = self._probes and now_s < self._closed_until_s
+        self._probes = self._probes and (not is_answered or now_s < self._closed_until_s)
         self._left_s = now_s
         self._admit()
 
@@ -205,10 +208,14 @@ class Turnstile:
     async def through(self, cost: int, priority: Priority, rank: Rank = FIRST) -> AsyncIterator[None]:
         """Wait for the turn of *cost*, which is under way for as long as the block runs."""
         await self.enter(cost, priority, rank)
+        is_answered = True
         try:
             yield
+        except asyncio.CancelledError:
+            is_answered = False
+            raise
         finally:
-            self.leave(cost)
+            self.leave(cost, is_answered=is_answered)
 
     async def send(self, priority: Priority) -> None:
         """Wait for the turn of one frame, to which there is no reply."""

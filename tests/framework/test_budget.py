@@ -420,6 +420,35 @@ def test_after_too_many_one_request_goes_alone() -> None:
     assert [30.0, 32.0, 32.0] == began_s
 
 
+def test_who_is_canceled_before_the_answer_leaves_the_others_to_go_alone_too() -> None:
+    """It found out nothing: a connection that was opened for a handover, and not in time."""
+    began_s: list[float] = []
+
+    async def go(budget: Budget, *, connects: bool) -> None:
+        async with budget.connect() if connects else budget.rest(1, Priority.LIVE):
+            began_s.append(now_s())
+            await asyncio.sleep(2.0)
+
+    async def test(budget: Budget) -> None:
+        for connects in (True, False):
+            began_s.clear()
+            with suppress(VenueError):
+                async with budget.connect():
+                    raise VenueError(FaultKind.OUTAGE, "503", retry_after_s=30.0)
+            budget.pause_rest(30.0)
+            start_s = now_s()
+            async with asyncio.TaskGroup() as tasks:
+                first = tasks.create_task(go(budget, connects=connects))
+                await asyncio.sleep(0.1)
+                for _ in range(3):
+                    tasks.create_task(go(budget, connects=connects))
+                await asyncio.sleep(30.9)
+                first.cancel()
+            assert [30.0, 31.0, 33.0, 33.0] == pytest.approx([at_s - start_s for at_s in began_s])
+
+    spending(test)
+
+
 def test_frames_of_all_streams_share_one_limit_and_what_is_owed_goes_first() -> None:
     said: list[tuple[str, float]] = []
 

@@ -29,6 +29,8 @@ MISLED_BEFORE_S: Final = 120.0
 MISLED_AFTER_S: Final = 240.0
 WAKING_S: Final = 120.0
 """How long a machine that slept may take until a venue tells it what time it is."""
+NOTICED_S: Final = 2.0
+"""A clock that is set so soon after waking hides the sleep: nobody has looked at it meanwhile."""
 HIDDEN_S: Final = 30.0
 """So long after a silence began a bucket may begin of which a first row still came."""
 OVERTAKEN_S: Final = 30.0
@@ -181,7 +183,8 @@ def _is_lied_about(stage: Stage, name: str, since_ns: int, until_ns: int) -> boo
 def lost_in_time(stage: Stage) -> list[list[int]]:
     """Return when the machine had just woken while its clock was set back: nobody knows how long it slept.
 
-    Where both are as long no time seems to be gone at all.
+    Where both are as long no time seems to be gone at all. It may also be set back in the moment of waking,
+    before anybody noticed.
     """
     set_by = [
         moment
@@ -195,7 +198,10 @@ def lost_in_time(stage: Stage) -> list[list[int]]:
             continue
         fell_ns = stage.spans[act.number][0]
         woke_ns = fell_ns + round(act.trouble.details["for_s"] * SECOND_NS)
-        if max([(0, 0.0), *(one for one in set_by if one[0] <= fell_ns)])[1] < 0:  # it is set, not moved
+        noticed_ns = woke_ns + round(NOTICED_S * SECOND_NS)
+        before = max([(0, 0.0), *(one for one in set_by if one[0] <= fell_ns)])  # it is set, not moved
+        meanwhile = [one for one in set_by if fell_ns < one[0] <= noticed_ns]
+        if any(by_s < 0 for _, by_s in [before, *meanwhile]):
             found.append([fell_ns, woke_ns + round(WAKING_S * SECOND_NS)])
     return found
 
