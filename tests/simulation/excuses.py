@@ -227,6 +227,7 @@ def breaks_feed(stage: Stage, act: Act, one: Series) -> bool:
 
 def around(stage: Stage, act: Act, since_ns: int, until_ns: int) -> list[int]:
     """Return between when trades may be lost, or come twice, because of an act."""
+    lost_ns = since_ns
     if act.trouble.place == "process":  # whoever begins asks the store first what it knows
         loading = [each for each in stage.script.acts if each.trouble.name == "load_fails"]
         spans = [stage.spans[each.number] for each in loading if each.number in stage.spans]
@@ -234,6 +235,10 @@ def around(stage: Stage, act: Act, since_ns: int, until_ns: int) -> list[int]:
         until_ns = max([until_ns, *healed])
     if act.trouble.name == "duplicate_trades":  # it repeats what was long before
         since_ns = 0
+    if act.trouble.name == "lose_trades":  # the next so many, however long they take
+        for _ in range(act.trouble.details["count"]):
+            lost_ns = stage.venues.market.next_trade_ns(act.trouble.details["symbol"], lost_ns)
+        until_ns = max(until_ns, lost_ns)
     if act.trouble.name == "refuse" and act.trouble.place != "line":
         until_ns += round(QUARANTINE_S * SECOND_NS)
     return [since_ns - round(FEED_BEGINS_S * SECOND_NS), until_ns + round(BACK_S * SECOND_NS)]
