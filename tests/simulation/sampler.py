@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from wickwire import SECOND_NS, Feed, Rung, Series, SeriesCandle, StoreError, Timeframe, UsageError
+from wickwire import Feed, Rung, Series, SeriesCandle, StoreError, Timeframe, UsageError
 from wickwire.health import Health, SeriesHealth
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Sampler:
     _asked: int = 0
     _sights: dict[tuple[Series, Rung], str] = attrs.field(factory=dict)
     _names: dict[Series, str] = attrs.field(factory=dict)
+    _added: dict[str, tuple[int, float]] = attrs.field(factory=dict)
     _without: Counter[tuple[int, str]] = attrs.field(factory=Counter)
 
     async def run(self, stage: Stage) -> None:
@@ -79,13 +80,15 @@ class Sampler:
         if life is None or not life.begun.is_set() or life.task is None or life.task.done():
             return
         health, seen = life.collector.health(), stage.books.seen_ns
-        at_ns = stage.true.now_ns()
-        stage.roll.call(stage, health, asyncio.get_running_loop().time())
+        at_ns, now_s = stage.true.now_ns(), asyncio.get_running_loop().time()
+        stage.roll.call(stage, health, now_s)
         self._look_for_streams(life, {one.series.venue for one in health.series})
         for one in health.series:
             name = self._name(one.series)
             added_ns = seen.get(f"added {name}", 0)
-            young = at_ns - added_ns < FIRST_S * SECOND_NS
+            if self._added.get(name, (None, now_s))[0] != added_ns:
+                self._added[name] = added_ns, now_s
+            young = now_s - self._added[name][1] < FIRST_S  # who sleeps does not wait
             bare = self._without[life.number, one.series.venue] > BARE_SAMPLES
             if one.rung is Rung.STREAM and bare and not young:
                 self.bare.append((at_ns, name))
