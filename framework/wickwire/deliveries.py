@@ -17,7 +17,7 @@ from wickwire.fanout import QuoteReader
 from wickwire.model import SeriesCandle
 from wickwire.news import SinkChanged, Tell
 from wickwire.retry import Backoff, Retries
-from wickwire.scope import closed
+from wickwire.scope import children, closed
 from wickwire.sink import Follower, Sink
 from wickwire.sink_calls import CLOSE_S, LEAVE_S, SinkBug, SinkCalls
 from wickwire.store import Store
@@ -154,7 +154,7 @@ class Deliveries:
     async def _close(self) -> None:
         """Close all together, in the time there is."""
         try:
-            async with asyncio.timeout(CLOSE_S), asyncio.TaskGroup() as tasks:
+            async with asyncio.timeout(CLOSE_S), children() as tasks:
                 for one in self.all:
                     tasks.create_task(one.close(), name=f"close sink {one.name}")
         except TimeoutError:

@@ -21,7 +21,7 @@ from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
 from wickwire.model import Candle, Quote, Trade
 from wickwire.retry import Backoff, Retries, concerns_venue
-from wickwire.scope import unwrapped
+from wickwire.scope import children, unwrapped
 from wickwire.session import Session
 
 __all__ = ["IDLE_S", "HistoryStream"]
@@ -230,7 +230,7 @@ class HistoryStream:
             session.want(topic, collecting, collecting.since_ns)
         self._session = session
         self._left_s.clear()
-        async with asyncio.TaskGroup() as tasks:
+        async with children() as tasks:
             running = tasks.create_task(session.run(), name="history connection")
             while self._session is session and await self._is_needed():
                 pass

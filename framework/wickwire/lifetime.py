@@ -28,7 +28,7 @@ from wickwire.newsroom import Newsroom
 from wickwire.registry import Registry
 from wickwire.retention import Forgetter, Retention
 from wickwire.roster import DRAIN_S, Roster
-from wickwire.scope import closed, unwrapped
+from wickwire.scope import children, closed, unwrapped
 from wickwire.shared import SharedBudget
 from wickwire.sharing import Sharing
 from wickwire.sink import Follower, Sink
@@ -215,7 +215,7 @@ class Lifetime:
             news = self._newsroom
             self._writer = Writer(self._store, self._hand_on, self._child_rng(), news.store_troubled)
             stack.enter_context(unwrapped())
-            self._tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            self._tasks = await stack.enter_async_context(children())
             self._writing = self._tasks.create_task(self._writer.run(), name="writer")
             self._venues.start(
                 self._transport,

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, TypeVar, final
 
 from wickwire.errors import UsageError
+from wickwire.scope import children
 from wickwire.threads import frames_of, innermost, line_of, stack_of
 
 __all__ = ["Answer", "Deadline", "Ended", "LoopFactory", "Portal"]
@@ -215,7 +216,7 @@ class Portal:
             self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
             if self.stopping:
                 raise self._ended("start")
-        async with self._block(), asyncio.TaskGroup() as calls:
+        async with self._block(), children() as calls:
             self._calls = calls
             self._opened.set_result(None)
             try:

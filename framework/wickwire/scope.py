@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from wickwire.errors import WickwireError
 
-__all__ = ["closed", "failures", "unwrapped"]
+__all__ = ["children", "closed", "failures", "unwrapped"]
 
 log = logging.getLogger(__name__)
 
 CLOSE_S: Final = 5.0
 """So long a task that is cancelled while it closes something still waits for that."""
+
+
+@asynccontextmanager
+async def children() -> AsyncIterator[asyncio.TaskGroup]:
+    """Own tasks as an `asyncio.TaskGroup` does; the block ends with the last of them.
+
+    A group cancels its own task to end the block, and takes that back when the block ends. Before Python 3.13
+    it does not where a child fails after that (gh-116720): then the task counts as cancelled for good, and
+    the next group or `unwrapped` in it ends it, though nobody wants that.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        yield tasks
+        while left := tasks._tasks:  # noqa: SLF001 - all Pythons have it, and nothing public tells who is left
+            await asyncio.wait(left)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from wickwire.limits import effective_limits
 from wickwire.model import SECOND_NS, Candle, Quote, Trade
 from wickwire.news import Doubted, FrameRefused, Tell
 from wickwire.outbox import Outbox
-from wickwire.scope import unwrapped
+from wickwire.scope import children, unwrapped
 from wickwire.series import scope_of
 from wickwire.subscriptions import Subscriptions, TopicPhase
 from wickwire.topic_route import Route
@@ -252,7 +252,7 @@ class Session:
         try:
             outbox = await self._open()
             with unwrapped():
-                async with asyncio.TaskGroup() as tasks:
+                async with children() as tasks:
                     tasks.create_task(self._watch(), name="watch")
                     tasks.create_task(self._keep_alive(outbox), name="keepalive")
                     tasks.create_task(outbox.change(self._ready, self._changed), name="change")

@@ -34,7 +34,7 @@ from wickwire.retry import Backoff
 from wickwire.room import Move
 from wickwire.rotation import Rotator
 from wickwire.routes import MadeRoute
-from wickwire.scope import unwrapped
+from wickwire.scope import children, unwrapped
 from wickwire.series import scope_of
 from wickwire.session import Session
 from wickwire.topic_route import Route
@@ -163,7 +163,7 @@ class Venue:
         """Run until `stop`; whatever was added before starts now."""
         try:
             with unwrapped():
-                async with asyncio.TaskGroup() as tasks:
+                async with children() as tasks:
                     self._tasks = tasks
                     streamed = tasks.create_task(self._streamed.run(), name=f"history {self.adapter.name}")
                     for closer in self.closers.values():

@@ -41,6 +41,7 @@ from wickwire.clock import loop_s
 from wickwire.errors import TransportError, UsageError
 from wickwire.ledger import Ledger
 from wickwire.model import SECOND_NS, HoleKind, Series, Session, Unknown, iso
+from wickwire.scope import children
 
 if TYPE_CHECKING:
     from wickwire.clock import Clock
@@ -222,7 +223,7 @@ async def _filling(job: Job, world: World, span: _Span, patience_s: float, filli
             for name in dict.fromkeys(one.closer.series.venue for one in fillings)
         ]
         with _progress(fillings) as show:
-            async with asyncio.TaskGroup() as tasks:
+            async with children() as tasks:
                 for one in fillings:
                     one.task = tasks.create_task(one.run(collector))
                 while any(one.busy for one in fillings):

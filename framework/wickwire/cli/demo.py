@@ -31,6 +31,7 @@ from wickwire.instants import iso_second
 from wickwire.model import MINUTE_NS, Rung, Series
 from wickwire.news import Switch
 from wickwire.pages import stored_candles
+from wickwire.scope import children
 from wickwire.store import shown_store
 
 __all__ = ["demo"]
@@ -206,7 +207,7 @@ async def _showing(job: Job, world: World, stop: Stop, view: View, lasts_s: floa
     switches: list[Switch] = []
     began_ns = world.clock.now_ns()
     async with view.shown():
-        async with collector, asyncio.TaskGroup() as tasks:
+        async with collector, children() as tasks:
             view.watch(collector)
             collector.on_switch(switches.append)
             for one in job.series:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, final
 
 from wickwire.cli.door import ExitCode
-from wickwire.scope import unwrapped
+from wickwire.scope import children, unwrapped
 
 __all__ = ["Ending", "Stop", "run"]
 
@@ -62,7 +62,7 @@ class Stop:
 
     async def unless(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Return what *work* returns, or None when the end comes first; *work* is cancelled then."""
-        async with asyncio.TaskGroup() as tasks:
+        async with children() as tasks:
             working = tasks.create_task(work)
             waiting = tasks.create_task(self._event.wait())
             await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)

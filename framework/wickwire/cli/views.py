@@ -25,6 +25,7 @@ from wickwire.collector import Collector
 from wickwire.fanout import AnyFeedReader
 from wickwire.model import Feed, Quote, Series, SeriesCandle, Trade
 from wickwire.news import Switch
+from wickwire.scope import children
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -67,7 +68,7 @@ class View:
         if self._note:
             self.say(self._note)
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with children() as tasks:
                 self._tasks = tasks
                 yield
         finally:

@@ -11,6 +11,7 @@ from aiohttp import ClientConnectionError, WSMsgType, web
 from wickwire.clock import Clock
 from wickwire.endpoint import MEBIBYTE
 from wickwire.errors import PluginError
+from wickwire.scope import children
 from wickwire.simulate.driver import Driver, asked, http_date, incoming
 from wickwire.simulate.server import Answer, Connection, Hangup, Incoming, Outgoing, VenueServer
 
@@ -155,7 +156,7 @@ class _Link:
     async def run(self, clock: Clock) -> None:
         """Serve the client until either side ends it."""
         self._driver = driver = Driver(self._connection, clock, emit=self._emit, broke=self._broke)
-        async with asyncio.TaskGroup() as tasks:
+        async with children() as tasks:
             writer = tasks.create_task(self._write(driver), name="simulated venue's writer")
             driver.start()
             try:

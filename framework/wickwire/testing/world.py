@@ -26,6 +26,7 @@ from wickwire.logs import told
 from wickwire.memory_store import MemoryStore
 from wickwire.model import SECOND_NS, Feed, Rung, Series, SeriesCandle
 from wickwire.registry import Registry
+from wickwire.scope import children
 from wickwire.simulate.loops import run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
 from wickwire.simulate.server import VenueServer
@@ -246,7 +247,7 @@ class World:
             world="a conformance run",
         )
         self._collector = await self._lives.enter_async_context(collector)
-        tasks = await self._lives.enter_async_context(asyncio.TaskGroup())
+        tasks = await self._lives.enter_async_context(children())
         listening = tasks.create_task(self._listen(collector), name="listener of trades")
         self._lives.callback(listening.cancel)
         collector.on_candle(self._heard)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import ssl
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from wickwire.clock import Clock
 from wickwire.conversation import HttpReply, HttpRequest
 from wickwire.endpoint import MEBIBYTE, Endpoint
 from wickwire.errors import ConfigError, PluginError, TransportError
+from wickwire.scope import children
 from wickwire.transport.failures import unreachable
 from wickwire.transport.origins import (
     HTTP_SCHEMES,
@@ -139,7 +139,7 @@ class NetTransport:
         if not self._closed:
             self._tell_unused()
         self._closed = True
-        async with asyncio.TaskGroup() as tasks:
+        async with children() as tasks:
             for stream in list(self._streams):
                 tasks.create_task(stream.aclose())
             if "_http" in self.__dict__:
