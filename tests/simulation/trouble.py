@@ -78,9 +78,12 @@ class Trouble:
 
     @property
     def leaves_history(self) -> bool:
-        """It concerns streams, and history answers meanwhile; at DXLink history comes over a stream too."""
+        """It concerns streams, and history answers meanwhile.
+
+        At DXLink history comes over a stream too, and Yahoo has nothing but history.
+        """
         if self.fault is not None:
-            return self.name in _STREAMS_ALONE and self.place != "dxlink"
+            return self.name in _STREAMS_ALONE and self.place not in {"dxlink", "yahoo"}
         besides = {"cut", "rotate", "prioritise", "raises", "lost_answer"}
         return self.place in {"pool", "calm", "guest"} or self.name in besides
 
