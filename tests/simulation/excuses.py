@@ -109,7 +109,10 @@ def excused(act: Act, venue: str, since_ns: int, until_ns: int) -> list[int | fl
 
 
 def is_compared(stage: Stage, act: Act, name: str) -> bool:
-    """Say whether any process lived long enough to compare with history what an act changed of a series."""
+    """Say whether any process lived long enough to compare with history what an act changed of a series.
+
+    What cannot be read then waits for the next audit, of the same process.
+    """
     every_s = 3_600.0 if stage.planned[name] == "poll" else 900.0
     ago_s = float(act.trouble.details["ago_s"])
     length_s = Series.parse(name).timeframe.nominal_ns / SECOND_NS
@@ -125,11 +128,20 @@ def is_compared(stage: Stage, act: Act, name: str) -> bool:
         )
         for start_s in starts_s
     }
+    unread = [
+        each
+        for each in stage.script.acts
+        if each.trouble.name == "bad_rows" and each.trouble.place == act.trouble.place
+    ]
     return any(
         end_s - start_s > 0.5 * every_s + WAKING_S
         and start_s + slept_s[start_s] - (act.since_s - ago_s) < reach_s
+        and all(end_s - one.until_s > 1.5 * every_s + WAKING_S for one in unread if one.until_s > start_s)
         if start_s > act.since_s
-        else end_s - act.since_s > 1.5 * every_s + WAKING_S
+        else all(
+            end_s - since_s > 1.5 * every_s + WAKING_S
+            for since_s in (act.since_s, *(one.until_s for one in unread if one.until_s > act.since_s))
+        )
         for start_s, end_s in zip(starts_s, ends_s, strict=True)
     )
 
