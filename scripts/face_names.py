@@ -18,7 +18,7 @@ __all__ = ["GROUPS", "INSIDE", "Group", "Name", "names"]
 INSIDE: Final = {
     name: {"__init__", "put", "deliver", "leave", "behind_s"}
     for name in ("CandleReader", "FeedReader", "EventReader")
-}
+} | {name: {"of"} for name in ("SeriesTrade", "SeriesQuote")}
 """What only a collector calls of what it hands out."""
 
 
@@ -175,7 +175,7 @@ GROUPS: Final = (
         "wickwire",
         _words("""
             Series Timeframe Unit Feed SeriesCandle Candle CandleState Evidence Finality Rung Hole HoleKind
-            Trade TradeAction Side Quote Grid Utc Zone Session Unknown
+            SeriesTrade Trade TradeAction Side SeriesQuote Quote Grid Utc Zone Session Unknown
             SECOND_NS MINUTE_NS HOUR_NS DAY_NS parse_instant iso when broken_law
         """),
     ),

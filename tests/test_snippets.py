@@ -124,7 +124,7 @@ def test_the_program_that_listens_to_events_runs_as_it_stands(tmp_path):
     assert any(line.startswith("kraken is lost: ") for line in lines)
     assert any(line.startswith("kraken:BTC/USD@1m goes on by poll since the stream is not") for line in lines)
     assert any(line.startswith("kraken:BTC/USD@1m goes on by stream since stream and") for line in lines)
-    assert len(re.findall(r"^BTC/USD \d+\.\d+ \d+\.\d+$", done.stdout, re.MULTILINE)) == 3
+    assert len(re.findall(r"^kraken:BTC/USD@quotes \d+\.\d+ \d+\.\d+$", done.stdout, re.MULTILINE)) == 3
     assert re.search(r"^screen conflate [01] wait, 0 dropped, \d{2,} conflated$", done.stdout, re.MULTILINE)
     assert "'Switch': 2" in lines[-1]
 

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from wickwire.clock import Clock
 from wickwire.errors import StoreError
-from wickwire.fanout import AnyFeedReader, AnyFeedRoute, CandleReader, Reader
+from wickwire.fanout import AnyFeedReader, AnyFeedRoute, CandleReader, FeedReader, Reader
 from wickwire.model import Feed, Series, SeriesCandle
 from wickwire.news import ConsumerLoses, News, Switch, Tell
 from wickwire.retry import Backoff, Retries
@@ -165,6 +165,8 @@ class Audience:
             self._candles.pop(reader, None)
             for series in (None,) if reader.series is None else reader.series:
                 self._wanting[series].pop(reader, None)
+        elif isinstance(reader, FeedReader):
+            self._feeds.pop(reader, None)
         elif isinstance(reader, EventReader):
             self._events.pop(reader, None)
 

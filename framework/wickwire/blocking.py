@@ -16,7 +16,7 @@ from wickwire.fallback import FallBack
 from wickwire.fanout import Reader
 from wickwire.health import Health
 from wickwire.listening import checked_listener
-from wickwire.model import Quote, Rung, Series, SeriesCandle, Trade
+from wickwire.model import Rung, Series, SeriesCandle, SeriesQuote, SeriesTrade
 from wickwire.news import News, Rotation
 from wickwire.planner import Plan
 from wickwire.portal import LoopFactory
@@ -170,7 +170,7 @@ class BlockingCollector:
 
     def latest(
         self, series: str | Series, *, timeout: float | None = None
-    ) -> SeriesCandle | Trade | Quote | None:
+    ) -> SeriesCandle | SeriesTrade | SeriesQuote | None:
         """Return the newest that is known of a series, forming or closed; see `Collector.latest`."""
         return self.run(lambda it: it.latest(series), timeout=timeout, what=f"latest of {series}")
 
@@ -295,7 +295,7 @@ class BlockingCollector:
         bound: int = BOUND,
         name: str = "",
         timeout: float | None = None,
-    ) -> BlockingReader[Trade]:
+    ) -> BlockingReader[SeriesTrade]:
         """Return an iterator over trades as they come: `Collector.trades`; *timeout* as in `candles`."""
         return self._reader(
             lambda it: it.trades(*series, policy=policy, bound=bound, name=name), timeout, "trades"
@@ -308,7 +308,7 @@ class BlockingCollector:
         bound: int = BOUND,
         name: str = "",
         timeout: float | None = None,
-    ) -> BlockingReader[Quote]:
+    ) -> BlockingReader[SeriesQuote]:
         """Return an iterator over quotes as they come: `Collector.quotes`; *timeout* as in `candles`."""
         return self._reader(
             lambda it: it.quotes(*series, policy=policy, bound=bound, name=name), timeout, "quotes"
@@ -340,25 +340,54 @@ class BlockingCollector:
         Raises:
             UsageError: *listener* is async; or as `candles`.
         """
-        checked_listener(listener)
-        called = self._life.listeners.name("on_candle", name)
-        reader = self._reader(
-            lambda it: it.candles(*series, policy=policy, bound=bound, name=called), math.inf, called
+        return self._call(
+            "on_candle",
+            name,
+            listener,
+            lambda it, name: it.candles(*series, policy=policy, bound=bound, name=name),
         )
-        return self._life.listeners.call(listener, reader)
+
+    def on_trade(
+        self,
+        listener: Callable[[SeriesTrade], object],
+        *series: str | Series,
+        policy: Policy = Policy.DROP_OLDEST,
+        bound: int = BOUND,
+        name: str = "",
+    ) -> Callable[[], None]:
+        """Call *listener* with every trade as it comes: `trades`, and a thread of its own as `on_candle`."""
+        return self._call(
+            "on_trade",
+            name,
+            listener,
+            lambda it, name: it.trades(*series, policy=policy, bound=bound, name=name),
+        )
+
+    def on_quote(
+        self,
+        listener: Callable[[SeriesQuote], object],
+        *series: str | Series,
+        policy: Policy = Policy.DROP_OLDEST,
+        bound: int = BOUND,
+        name: str = "",
+    ) -> Callable[[], None]:
+        """Call *listener* with every quote as it comes: `quotes`, and a thread of its own as `on_candle`."""
+        return self._call(
+            "on_quote",
+            name,
+            listener,
+            lambda it, name: it.quotes(*series, policy=policy, bound=bound, name=name),
+        )
 
     def on_event(
         self, listener: Callable[[News], object], *, bound: int = BOUND, name: str = ""
     ) -> Callable[[], None]:
         """Call *listener* with everything that `events` tells, one at a time; as `on_candle`."""
-        checked_listener(listener)
-        called = self._life.listeners.name("on_event", name)
-        reader = self._reader(lambda it: it.events(bound=bound, name=called), math.inf, called)
-        return self._life.listeners.call(listener, reader)
+        return self._call("on_event", name, listener, lambda it, name: it.events(bound=bound, name=name))
 
     @property
     def listener_errors(self) -> int:
-        """How often a function that was given to `on_candle` or `on_event` raised."""
+        """How often a function that was given to `on_candle`, `on_trade` and so on raised."""
         return self._life.listeners.errors
 
     # -------------------------------------------------------------------------------------------- within
@@ -371,6 +400,19 @@ class BlockingCollector:
             return function(collector)
 
         return self.run(doing, timeout=timeout, what=what)
+
+    def _call(
+        self,
+        kind: str,
+        name: str,
+        listener: Callable[[T], object],
+        make: Callable[[Collector, str], Reader[T]],
+    ) -> Callable[[], None]:
+        """Call *listener* with what the reader brings that *make* makes under a name."""
+        checked_listener(listener)
+        called = self._life.listeners.name(kind, name)
+        reader = self._reader(lambda it: make(it, called), math.inf, called)
+        return self._life.listeners.call(listener, reader)
 
     def _reader(
         self, make: Callable[[Collector], Reader[T]], timeout: float | None, what: str

@@ -20,11 +20,12 @@ from wickwire.deliveries import Deliveries
 from wickwire.description import Account
 from wickwire.errors import PlanError, UsageError
 from wickwire.fallback import FallBack
+from wickwire.fanout import named
 from wickwire.health import Health, of_closer, of_consumer, of_feed, of_sink, of_venue
 from wickwire.hot import HotMemory, SeriesReader
 from wickwire.instants import instant_of
 from wickwire.lifetime import Given, Lifetime
-from wickwire.model import Feed, Quote, Rung, Series, SeriesCandle, Trade
+from wickwire.model import Feed, Rung, Series, SeriesCandle, SeriesQuote, SeriesTrade
 from wickwire.news import News, Rotation
 from wickwire.newsroom import Newsroom
 from wickwire.outlet import Outlet
@@ -311,7 +312,7 @@ class Collector(Outlet):
 
     # ------------------------------------------------------------------------------------------- asking
 
-    async def latest(self, series: str | Series) -> SeriesCandle | Trade | Quote | None:
+    async def latest(self, series: str | Series) -> SeriesCandle | SeriesTrade | SeriesQuote | None:
         """Return the newest that is known of a series; None where that is nothing.
 
         Of candles it is the forming one, as far as it is known, else the last closed, which may be stored
@@ -322,7 +323,7 @@ class Collector(Outlet):
         if isinstance(name.what, Feed):
             venue = self._venues.holding(name)
             route = None if venue is None else venue.feeds.get(name)
-            return None if route is None else route.latest
+            return None if route is None or route.latest is None else named(name, route.latest)
         closer = self._venues.closer(name)
         if closer is not None and closer.forming is not None:
             return forming(name, closer.forming, closer.rung)

@@ -16,7 +16,7 @@ from weakref import ReferenceType, ref
 from wickwire.clock import loop_s, running_loop
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, StoreError, UsageError
-from wickwire.model import Candle, Quote, Series, SeriesCandle, Trade
+from wickwire.model import Candle, Quote, Series, SeriesCandle, SeriesQuote, SeriesTrade, Trade
 from wickwire.queues import BOUND, Latest, Newest, Policy, checked_bound
 from wickwire.session import Session
 from wickwire.store import Store
@@ -30,6 +30,7 @@ __all__ = [
     "Loses",
     "QuoteReader",
     "Reader",
+    "named",
 ]
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ MOST_SERIES: Final = 100_000
 """Of so many series a quote waits for a sink at most."""
 
 T = TypeVar("T")
-E = TypeVar("E", Trade, Quote)
+E = TypeVar("E", bound=Trade | Quote)
 
 
 class Reader(AsyncIterator[T], Generic[T]):
@@ -300,6 +301,11 @@ class FeedReader(Reader[E], Generic[E]):
         if policy is Policy.SPILL:
             raise UsageError(f"trades and quotes are not stored: there is nothing to read on from; {instead}")
 
+    def put(self, key: object, item: Trade | Quote) -> bool:
+        """Take one item of the series *key*; it is given that name."""
+        assert isinstance(key, Series)
+        return super().put(key, cast("E", named(key, item)))
+
     def broken(self, series: Series) -> None:
         """Take that something of *series* may be missing between what came and what comes."""
 
@@ -311,6 +317,10 @@ class QuoteReader(FeedReader[Quote]):
         """Start empty, for *sink*."""
         super().__init__(Policy.CONFLATE, MOST_SERIES, f"quotes of sink {sink}")
         self._queue = self._latest = Latest[Quote](MOST_SERIES)
+
+    def put(self, key: object, item: Trade | Quote) -> bool:
+        """Take one quote as it is: a sink has it by its series."""
+        return Reader.put(self, key, cast("Quote", item))
 
     async def gather(self) -> Mapping[Series, Quote]:
         """Return the latest quote of each series of which one came since the last time, once there is one."""
@@ -326,6 +336,11 @@ class QuoteReader(FeedReader[Quote]):
             self.put(series, newer.pop(series, quote))
         for key, quote in newer.items():
             self.put(key, quote)
+
+
+def named(series: Series, item: Trade | Quote) -> SeriesTrade | SeriesQuote:
+    """Return a trade or quote with the series that it belongs to."""
+    return SeriesTrade.of(series, item) if isinstance(item, Trade) else SeriesQuote.of(series, item)
 
 
 def _shown(policy: Policy) -> str:
@@ -385,7 +400,7 @@ class FeedRoute(Generic[E]):
             self.heard_s = session.frame_s
         for held in self.readers:
             reader = held()
-            if reader is not None and not reader.put(self.series, data):  # type: ignore[arg-type]  # the same
+            if reader is not None and not reader.put(self.series, cast("E", data)):
                 self.dropped += 1
 
     def attach(self, reader: AnyFeedReader) -> None:
@@ -452,5 +467,5 @@ class FeedRoute(Generic[E]):
         self.refusal = self.why
 
 
-AnyFeedReader = FeedReader[Trade] | FeedReader[Quote]
+AnyFeedReader = FeedReader[Any]
 AnyFeedRoute = FeedRoute[Trade] | FeedRoute[Quote]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar, dataclass_transform, final
+from typing import Self, TypeVar, dataclass_transform, final
 
 import attrs
 
@@ -35,6 +35,8 @@ __all__ = [
     "Rung",
     "Series",
     "SeriesCandle",
+    "SeriesQuote",
+    "SeriesTrade",
     "Session",
     "Side",
     "Timeframe",
@@ -344,6 +346,68 @@ class Quote:
     ask_size: Decimal | None
     time_ns: int | None = None
     snapshot: bool = False
+
+
+@event
+class SeriesTrade(Trade):
+    """A trade with the series that it belongs to: what every consumer receives.
+
+    Attributes:
+        series: Which series of trades. The other attributes are those of `Trade`.
+    """
+
+    series: Series = attrs.field(kw_only=True)
+
+    @classmethod
+    def of(cls, series: Series, trade: Trade) -> Self:
+        """Return *trade* as one of *series*."""
+        return cls(
+            trade.symbol,
+            trade.id,
+            trade.price,
+            trade.size,
+            trade.side,
+            trade.time_ns,
+            trade.action,
+            trade.replaces,
+            trade.snapshot,
+            series=series,
+        )
+
+    @property
+    def venue(self) -> str:
+        """The venue of the series."""
+        return self.series.venue
+
+
+@event
+class SeriesQuote(Quote):
+    """A quote with the series that it belongs to: what every consumer receives.
+
+    Attributes:
+        series: Which series of quotes. The other attributes are those of `Quote`.
+    """
+
+    series: Series = attrs.field(kw_only=True)
+
+    @classmethod
+    def of(cls, series: Series, quote: Quote) -> Self:
+        """Return *quote* as one of *series*."""
+        return cls(
+            quote.symbol,
+            quote.bid,
+            quote.bid_size,
+            quote.ask,
+            quote.ask_size,
+            quote.time_ns,
+            quote.snapshot,
+            series=series,
+        )
+
+    @property
+    def venue(self) -> str:
+        """The venue of the series."""
+        return self.series.venue
 
 
 # ------------------------------------------------------------------------------------------------- holes

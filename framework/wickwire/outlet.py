@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from wickwire.clock import Clock
 from wickwire.fanout import AnyFeedReader, CandleReader, FeedReader
 from wickwire.instants import LAST_NS, instant_of
 from wickwire.lifetime import Lifetime
-from wickwire.model import Feed, Quote, Series, Trade
+from wickwire.model import Feed, Series, SeriesQuote, SeriesTrade
 from wickwire.news import Switch
 from wickwire.newsroom import Newsroom
 from wickwire.queues import BOUND, Policy
@@ -172,7 +172,7 @@ class Outlet:
 
     @property
     def listener_errors(self) -> int:
-        """How often a function that was given to `on_candle`, `on_event` or `on_switch` raised."""
+        """How often a function that was given to `on_candle`, `on_trade` and so on raised."""
         return self._audience.errors
 
     def walk(
@@ -253,8 +253,8 @@ class Outlet:
         policy: Policy = Policy.DROP_OLDEST,
         bound: int = BOUND,
         name: str = "",
-    ) -> FeedReader[Trade]:
-        """Return an iterator over the trades of the trade series, as they come.
+    ) -> FeedReader[SeriesTrade]:
+        """Return an iterator over the trades of the trade series, as they come; each names its series.
 
         Args:
             series: Only these; all when none is named.
@@ -268,9 +268,22 @@ class Outlet:
             UsageError: The collector is not running, one of *series* carries no trades, *policy* is none for
                 trades, or nothing fits *bound*.
         """
-        reader = FeedReader[Trade](policy, bound, self._audience.name("trades", name))
+        reader = FeedReader[SeriesTrade](policy, bound, self._audience.name("trades", name))
         self._attach(reader, Feed.TRADES, series)
         return reader
+
+    def on_trade(
+        self,
+        listener: Callable[[SeriesTrade], Awaitable[None] | None],
+        *series: str | Series,
+        policy: Policy = Policy.DROP_OLDEST,
+        bound: int = BOUND,
+        name: str = "",
+    ) -> Callable[[], None]:
+        """Call *listener* with every trade as it comes; as `on_candle`, and for the rest as `trades`."""
+        reader = FeedReader[SeriesTrade](policy, bound, self._audience.name("on_trade", name))
+        self._attach(reader, Feed.TRADES, series)
+        return self._audience.call(listener, reader, self._life.tasks, self._child_rng())
 
     def quotes(
         self,
@@ -278,8 +291,8 @@ class Outlet:
         policy: Policy = Policy.DROP_OLDEST,
         bound: int = BOUND,
         name: str = "",
-    ) -> FeedReader[Quote]:
-        """Return an iterator over the quotes of the quote series, as they come.
+    ) -> FeedReader[SeriesQuote]:
+        """Return an iterator over the quotes of the quote series, as they come; each names its series.
 
         Args:
             series: Only these; all when none is named.
@@ -293,9 +306,22 @@ class Outlet:
             UsageError: The collector is not running, one of *series* carries no quotes, *policy* is none for
                 quotes, or nothing fits *bound*.
         """
-        reader = FeedReader[Quote](policy, bound, self._audience.name("quotes", name))
+        reader = FeedReader[SeriesQuote](policy, bound, self._audience.name("quotes", name))
         self._attach(reader, Feed.QUOTES, series)
         return reader
+
+    def on_quote(
+        self,
+        listener: Callable[[SeriesQuote], Awaitable[None] | None],
+        *series: str | Series,
+        policy: Policy = Policy.DROP_OLDEST,
+        bound: int = BOUND,
+        name: str = "",
+    ) -> Callable[[], None]:
+        """Call *listener* with every quote as it comes; as `on_candle`, and for the rest as `quotes`."""
+        reader = FeedReader[SeriesQuote](policy, bound, self._audience.name("on_quote", name))
+        self._attach(reader, Feed.QUOTES, series)
+        return self._audience.call(listener, reader, self._life.tasks, self._child_rng())
 
     def _attach(self, reader: AnyFeedReader, feed: Feed, series: Sequence[str | Series]) -> None:
         self._life.check_running()

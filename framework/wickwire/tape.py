@@ -18,7 +18,7 @@ import attrs
 from wickwire.builder import Late, Restated, TradeMaker
 from wickwire.errors import StoreError
 from wickwire.fanout import FeedReader
-from wickwire.model import Candle, Grid, Series, Timeframe, Trade
+from wickwire.model import Candle, Grid, Quote, Series, Timeframe, Trade
 from wickwire.queues import Policy
 from wickwire.retry import Backoff, Retries
 from wickwire.trade_store import Stretch, TradeBatch, TradeStore
@@ -79,9 +79,10 @@ class Keeper(FeedReader[Trade]):
         """How many were lost because the store was too slow."""
         return self._dropped
 
-    def put(self, key: object, item: Trade) -> bool:
-        """Take one trade; say whether that was possible without losing another."""
+    def put(self, key: object, item: Trade | Quote) -> bool:
+        """Take one trade as it is; say whether that was possible without losing another."""
         assert isinstance(key, Series)
+        assert isinstance(item, Trade)
         self._noted.append(_Noted(key, self._runs.get(key, 0), item))
         if len(self._noted) >= FLUSH_ROWS:
             self._full.set()

@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from wickwire import Clock, FeedReader, Quote, Trade, TradeAction
+from wickwire import Clock, FeedReader, Quote, SeriesQuote, SeriesTrade, Trade, TradeAction
 from wickwire_fullon.calling import HostCall
 from wickwire_fullon.shapes import tick_of
 
@@ -29,7 +29,7 @@ class TradeCalls:
     """
 
     call: HostCall
-    reader: FeedReader[Trade]
+    reader: FeedReader[SeriesTrade]
     since_ns: int
     _known: OrderedDict[str, None] = attrs.field(factory=OrderedDict)
 
@@ -71,8 +71,8 @@ class TickCalls:
     """
 
     call: HostCall
-    quotes: FeedReader[Quote] | None
-    trades: FeedReader[Trade] | None
+    quotes: FeedReader[SeriesQuote] | None
+    trades: FeedReader[SeriesTrade] | None
     exchange: str
     symbol: str
     clock: Clock

@@ -70,6 +70,8 @@ RUNNING: dict[str, Use] = {
     "latest": lambda it: it.latest(MINUTES),
     "on_candle": lambda it: it.on_candle(print),
     "on_event": lambda it: it.on_event(print),
+    "on_quote": lambda it: it.on_quote(print),
+    "on_trade": lambda it: it.on_trade(print),
     "past": lambda it: it.past(MINUTES, 0),
     "quotes": lambda it: it.quotes(),
     "reader": lambda it: it.reader(MINUTES),

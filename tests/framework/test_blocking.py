@@ -25,7 +25,7 @@ from wickwire import (
     Policy,
     Series,
     SeriesCandle,
-    Trade,
+    SeriesTrade,
 )
 from wickwire.simulate.loops import VIRTUAL_START_NS
 
@@ -234,7 +234,7 @@ def consumer(collector: BlockingCollector) -> None:
     """Never called: the type checker runs it, strictly, as it would a host's code."""
     assert_type(collector.add("lantern:BTC/USD@1m"), Series)
     assert_type(collector.candles(), BlockingReader[SeriesCandle])
-    assert_type(next(collector.trades()), Trade)
+    assert_type(next(collector.trades()), SeriesTrade)
     assert_type(collector.history("lantern:BTC/USD@1m", 0), BlockingPages[Sequence[SeriesCandle]])
 
     async def count(it: Collector) -> int:

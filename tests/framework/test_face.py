@@ -106,8 +106,8 @@ async def consumer(collector: wickwire.Collector) -> None:
     assert_type(collector.plan(), Sequence[wickwire.Plan])
     assert_type(collector.health(), wickwire.Health)
     assert_type(collector.candles(), wickwire.CandleReader)
-    assert_type(collector.trades(), wickwire.FeedReader[wickwire.Trade])
-    assert_type(collector.quotes(policy=wickwire.Policy.CONFLATE), wickwire.FeedReader[wickwire.Quote])
+    assert_type(collector.trades(), wickwire.FeedReader[wickwire.SeriesTrade])
+    assert_type(collector.quotes(policy=wickwire.Policy.CONFLATE), wickwire.FeedReader[wickwire.SeriesQuote])
     async for event in collector.events():
         match event:
             case wickwire.HoleFound():

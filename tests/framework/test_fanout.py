@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 
 from tests.framework.scripted import MINUTE_NS
 from tests.framework.stepping import Stepped
-from wickwire import CandleState, Evidence, Policy, Quote, Series, SeriesCandle, StoreError, Trade, UsageError
+from wickwire import (
+    CandleState,
+    Evidence,
+    Policy,
+    Quote,
+    Series,
+    SeriesCandle,
+    SeriesQuote,
+    SeriesTrade,
+    StoreError,
+    Trade,
+    UsageError,
+)
 from wickwire.audience import Audience
 from wickwire.fanout import PAGE, CandleReader, FeedReader, Reader
 from wickwire.memory_store import MemoryStore
@@ -288,16 +300,20 @@ def test_a_store_that_is_closed_ends_the_iteration_of_who_was_told_so(policy: Po
 # ------------------------------------------------------------------------------------- trades and quotes
 
 
+TRADES = Series.parse("scripted:BTC/USD@trades")
+
+
 def trade(number: int, symbol: str = "BTC/USD") -> Trade:
     return Trade(symbol, str(number), Decimal(number), Decimal(1), None, number)
 
 
 def test_of_quotes_that_are_conflated_the_latest_of_each_series_comes() -> None:
     async def main() -> None:
-        quotes = FeedReader[Quote](Policy.CONFLATE)
+        quotes = FeedReader[SeriesQuote](Policy.CONFLATE)
         for at in range(100):
             for symbol in ("BTC/USD", "ETH/USD"):
-                quotes.put(symbol, Quote(symbol, Decimal(at), Decimal(1), Decimal(at), Decimal(1), at))
+                key = Series.parse(f"scripted:{symbol}@quotes")
+                quotes.put(key, Quote(symbol, Decimal(at), Decimal(1), Decimal(at), Decimal(1), at))
         quotes.end()
         assert [("BTC/USD", 99), ("ETH/USD", 99)] == [(one.symbol, one.time_ns) async for one in quotes]
         assert (198, 0) == (quotes.conflated, quotes.dropped)
@@ -308,19 +324,19 @@ def test_of_quotes_that_are_conflated_the_latest_of_each_series_comes() -> None:
 def test_that_a_consumer_begins_to_lose_is_told_once_and_again_after_it_had_caught_up() -> None:
     async def main() -> None:
         told: list[int] = []
-        trades = FeedReader[Trade](bound=3)
+        trades = FeedReader[SeriesTrade](bound=3)
         trades.loses = lambda consumer: told.append(consumer.dropped)
         for number in range(10):
-            trades.put("BTC/USD", trade(number))
+            trades.put(TRADES, trade(number))
         assert [1] == told
         assert "7" == (await anext(trades)).id
         for number in range(10, 13):
-            trades.put("BTC/USD", trade(number))
+            trades.put(TRADES, trade(number))
         assert [1] == told, "it never caught up"
         for _ in range(3):
             await anext(trades)
         for number in range(4):
-            trades.put("BTC/USD", trade(number))
+            trades.put(TRADES, trade(number))
         assert 2 == len(told)
 
     run_virtual(main())
@@ -336,7 +352,7 @@ def test_that_a_consumer_begins_to_lose_is_told_once_and_again_after_it_had_caug
 )
 def test_what_a_feed_cannot_do_is_refused_with_what_to_use(policy: Policy, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        FeedReader[Trade](policy)
+        FeedReader[SeriesTrade](policy)
 
 
 def test_nobody_is_woken_for_candles_that_others_want() -> None:

@@ -9,7 +9,7 @@ import attrs
 
 from tests.framework.scripted import Scripted
 from tests.framework.test_collector import World, play
-from wickwire import ConsumerHealth, ConsumerLoses, Policy, SeriesCandle, Trade
+from wickwire import ConsumerHealth, ConsumerLoses, Policy, SeriesCandle, SeriesTrade
 from wickwire.collector import Collector
 from wickwire.fanout import FeedReader, Reader
 
@@ -36,11 +36,11 @@ def now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-def flood(crowd: Callable[[Collector, asyncio.TaskGroup], list[Reader[Trade]]]) -> Seen:
+def flood(crowd: Callable[[Collector, asyncio.TaskGroup], list[Reader[SeriesTrade]]]) -> Seen:
     """Let trades and candles come for some minutes, read by the quick ones and by *crowd*."""
     seen = Seen()
 
-    async def quick(trades: FeedReader[Trade]) -> None:
+    async def quick(trades: FeedReader[SeriesTrade]) -> None:
         async for trade in trades:
             seen.trades.append((trade.id, now_s()))
 
@@ -78,13 +78,13 @@ def flood(crowd: Callable[[Collector, asyncio.TaskGroup], list[Reader[Trade]]]) 
     return seen
 
 
-def crowd(collector: Collector, tasks: asyncio.TaskGroup) -> list[Reader[Trade]]:
+def crowd(collector: Collector, tasks: asyncio.TaskGroup) -> list[Reader[SeriesTrade]]:
     """One that takes a second for each, one that never comes back, one that never begins."""
     slow = collector.trades(bound=BOUND, name="slow")
     latest = collector.trades(policy=Policy.CONFLATE, bound=BOUND, name="latest")
     stuck = collector.trades(bound=BOUND, name="stuck")
 
-    async def read(trades: FeedReader[Trade], pause_s: float) -> None:
+    async def read(trades: FeedReader[SeriesTrade], pause_s: float) -> None:
         async for _ in trades:
             await asyncio.sleep(pause_s)
 

@@ -39,18 +39,18 @@ from wickwire import (
     Plan,
     PlanError,
     Policy,
-    Quote,
     RangeAudit,
     Registry,
     Retention,
     Rotation,
     Series,
     SeriesCandle,
+    SeriesQuote,
     SeriesReader,
+    SeriesTrade,
     Stream,
     SystemClock,
     Timeframe,
-    Trade,
     Transport,
     Utc,
     Watchdog,
@@ -124,8 +124,8 @@ class Host:
             stop_candles, stop_events = collector.on_candle(on_candle), collector.on_event(on_event)
             collector.on_switch(lambda switch: self.told.append(switch.why))
             reader: CandleReader = collector.candles(BITCOIN, policy=Policy.WAIT)
-            trades: FeedReader[Trade] = collector.trades()
-            quotes: FeedReader[Quote] = collector.quotes(policy=Policy.CONFLATE)
+            trades: FeedReader[SeriesTrade] = collector.trades()
+            quotes: FeedReader[SeriesQuote] = collector.quotes(policy=Policy.CONFLATE)
             events: EventReader = collector.events()
             for _ in range(candles):
                 self.told.append(str((await anext(reader)).close))
@@ -141,7 +141,7 @@ class Host:
         self.told += [*report(collector.health())]
         holds: Sequence[Hold] = collector.health().holds
         self.told.append(f"{len(holds)} holds, {collector.listener_errors} errors")
-        assert_type(await collector.latest(BITCOIN), SeriesCandle | Trade | Quote | None)
+        assert_type(await collector.latest(BITCOIN), SeriesCandle | SeriesTrade | SeriesQuote | None)
         collector.prioritise(BITCOIN)
         could: FallBack = collector.could_fall_back()
         self.told += [str(one) for one in could.fits]
