@@ -14,7 +14,7 @@ from wickwire.collector import Collector
 from wickwire.collector_thread import CollectorThread
 from wickwire.fallback import FallBack
 from wickwire.fanout import Reader
-from wickwire.health import Health
+from wickwire.health import Health, SeriesHealth
 from wickwire.listening import checked_listener
 from wickwire.model import Rung, Series, SeriesCandle, SeriesQuote, SeriesTrade
 from wickwire.news import News, Rotation
@@ -141,6 +141,10 @@ class BlockingCollector:
             timeout=timeout,
             what=f"add {series}",
         )
+
+    def settled(self, *series: str | Series, timeout: float | None = None) -> Sequence[SeriesHealth]:
+        """Return how *series* are doing once each is collected, or refused; see `Collector.settled`."""
+        return self.run(lambda it: it.settled(*series), timeout=timeout, what="settled")
 
     def remove(self, series: str | Series, *, timeout: float | None = None) -> None:
         """Stop collecting *series*; see `Collector.remove`."""

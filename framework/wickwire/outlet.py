@@ -12,6 +12,7 @@ from wickwire.audience import Audience, EventListener, EventReader, Listener
 from wickwire.budget import Priority
 from wickwire.clock import Clock
 from wickwire.fanout import AnyFeedReader, CandleReader, FeedReader
+from wickwire.health import SeriesHealth
 from wickwire.instants import LAST_NS, instant_of
 from wickwire.lifetime import Lifetime
 from wickwire.model import Feed, Series, SeriesQuote, SeriesTrade
@@ -19,6 +20,7 @@ from wickwire.news import Switch
 from wickwire.newsroom import Newsroom
 from wickwire.queues import BOUND, Policy
 from wickwire.roster import Roster
+from wickwire.settling import settled
 from wickwire.venues import Venues
 from wickwire.walk import PastCandles, PastTrades
 
@@ -119,6 +121,29 @@ class Outlet:
         self._life.check_running()
         reader = self._candle_reader(series, None, policy, bound, self._audience.name("on_candle", name))
         return self._audience.call(listener, reader, self._life.tasks, self._child_rng())
+
+    async def settled(self, *series: str | Series) -> Sequence[SeriesHealth]:
+        """Return how series are doing once each of them is collected, or refused.
+
+        A `condition` is `LIVE`, `QUIET` or `POLLED`, or it is `REFUSED` and `trouble` says why. A stream that
+        is refused settles nothing as long as history may have the same. While a venue is away it waits: best
+        put it under `asyncio.timeout`; `health` says what it waits for. So does a venue that confirms
+        nothing before the first event.
+
+        Args:
+            series: These; all that are collected when none is named.
+
+        Returns:
+            One for each, in the order in which they were named, or added.
+
+        Raises:
+            UsageError: One of them is not collected here, or was removed meanwhile; or the collector is not
+                running, or was stopped meanwhile.
+        """
+        self._life.check_running()
+        names = [self._roster.canonical(one) for one in series]
+        names = names or [plan.series for plan in self._roster.plans()]
+        return await settled(names, self._venues, self._clock, self._life.check_running)
 
     def on_switch(self, listener: Callable[[Switch], None]) -> Callable[[], None]:
         """Call *listener* whenever a series changes its route, at that very moment; it must be quick.

@@ -76,6 +76,7 @@ RUNNING: dict[str, Use] = {
     "quotes": lambda it: it.quotes(),
     "reader": lambda it: it.reader(MINUTES),
     "rotate": lambda it: it.rotate("kraken"),
+    "settled": lambda it: it.settled(MINUTES),
     "trades": lambda it: it.trades(),
     "walk": lambda it: it.walk(MINUTES, 0),
     "walk_trades": lambda it: it.walk_trades("kraken:BTC/USD@trades", 0),
