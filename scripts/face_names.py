@@ -17,8 +17,8 @@ __all__ = ["GROUPS", "INSIDE", "Group", "Name", "names"]
 
 INSIDE: Final = {
     name: {"__init__", "put", "deliver", "leave", "behind_s"}
-    for name in ("CandleReader", "FeedReader", "EventReader")
-} | {name: {"of"} for name in ("SeriesTrade", "SeriesQuote")}
+    for name in ("CandleReader", "FeedReader", "EventReader", "HistoryReader")
+} | {"SeriesTrade": {"of"}, "SeriesQuote": {"of"}, "BlockingHistoryReader": {"__init__"}}
 """What only a collector calls of what it hands out."""
 
 
@@ -131,7 +131,7 @@ GROUPS: Final = (
         "What a program of its own makes, gives to it, and gets from it. [How](python.md)",
         "wickwire",
         _words("""
-            Collector Policy CandleReader FeedReader EventReader Listener EventListener
+            Collector Policy CandleReader FeedReader EventReader HistoryReader Listener EventListener
             Plan Cost FallBack Rotation Audited PastCandles PastTrades
             Account AccountResolver Backoff Retention Status StatusSink
             Registry load_adapter Adapter Clock SystemClock Transport Stream Watchdog HungHook Hold
@@ -144,7 +144,7 @@ GROUPS: Final = (
         "A collector in a thread of its own, and what it gives. [How](python.md#without-an-event-loop)",
         "wickwire",
         _words("""
-            BlockingCollector BlockingReader BlockingPages BlockingSeriesReader
+            BlockingCollector BlockingReader BlockingPages BlockingHistoryReader BlockingSeriesReader
         """),
     ),
     Group(

@@ -122,7 +122,12 @@ if TYPE_CHECKING:
     from wickwire.audience import EventListener, EventReader, Listener
     from wickwire.audit import Audited
     from wickwire.blocking import BlockingCollector
-    from wickwire.blocking_readers import BlockingPages, BlockingReader, BlockingSeriesReader
+    from wickwire.blocking_readers import (
+        BlockingHistoryReader,
+        BlockingPages,
+        BlockingReader,
+        BlockingSeriesReader,
+    )
     from wickwire.cache import Cache, CacheReader, Standing
     from wickwire.clock import Clock, SystemClock
     from wickwire.collector import Collector
@@ -137,6 +142,7 @@ if TYPE_CHECKING:
         SubscriptionHealth,
         VenueHealth,
     )
+    from wickwire.history_reader import HistoryReader
     from wickwire.hot import Bound, Held, Hot, HotMemory, SeriesReader
     from wickwire.ladder import Cost
     from wickwire.lines import LINE, LineStore, line_of
@@ -201,6 +207,7 @@ __all__ = [
     "Backoff",
     "BadRow",
     "BlockingCollector",
+    "BlockingHistoryReader",
     "BlockingPages",
     "BlockingReader",
     "BlockingSeriesReader",
@@ -255,6 +262,7 @@ __all__ = [
     "Held",
     "Hint",
     "HistoryFailed",
+    "HistoryReader",
     "Hold",
     "Hole",
     "HoleFound",
@@ -403,6 +411,7 @@ _LATE = {
     "Clock": "wickwire.clock",
     "SystemClock": "wickwire.clock",
     "BlockingCollector": "wickwire.blocking",
+    "BlockingHistoryReader": "wickwire.blocking_readers",
     "BlockingPages": "wickwire.blocking_readers",
     "BlockingReader": "wickwire.blocking_readers",
     "BlockingSeriesReader": "wickwire.blocking_readers",
@@ -423,6 +432,7 @@ _LATE = {
     "CacheReader": "wickwire.cache",
     "Standing": "wickwire.cache",
     "Held": "wickwire.hot",
+    "HistoryReader": "wickwire.history_reader",
     "Hot": "wickwire.hot",
     "HotMemory": "wickwire.hot",
     "SeriesReader": "wickwire.hot",

@@ -6,10 +6,15 @@ import math
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 from wickwire.audit import Audited
-from wickwire.blocking_readers import BlockingPages, BlockingReader, BlockingSeriesReader
+from wickwire.blocking_readers import (
+    BlockingHistoryReader,
+    BlockingPages,
+    BlockingReader,
+    BlockingSeriesReader,
+)
 from wickwire.collector import Collector
 from wickwire.collector_thread import CollectorThread
 from wickwire.fallback import FallBack
@@ -195,17 +200,13 @@ class BlockingCollector:
         until: str | datetime | int | None = None,
         *,
         timeout: float | None = None,
-    ) -> BlockingPages[Sequence[SeriesCandle]]:
+    ) -> BlockingHistoryReader:
         """Return pages of closed candles of the past, fetched where the store lacks them.
 
-        Arguments and errors are those of `Collector.history`; errors are raised by the iterator, and
-        *timeout* is for each page.
+        Arguments and errors are those of `Collector.history`, and *timeout* is for each page.
         """
-        return self._pages(
-            lambda it: cast("AsyncGenerator[Sequence[SeriesCandle]]", it.history(series, since, until)),
-            timeout,
-            f"history of {series}",
-        )
+        most_s, what = self._most(timeout), f"history of {series}"
+        return self._life.history(lambda it: it.history(series, since, until), most_s, self.timeout, what)
 
     def walk(
         self,

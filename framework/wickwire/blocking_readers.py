@@ -6,23 +6,34 @@ import asyncio
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, final
+from typing import Any, Generic, Protocol, Self, TypeVar, final
 from weakref import finalize
 
 from wickwire.fanout import Reader
+from wickwire.history_reader import HistoryReader
 from wickwire.hot import SeriesReader
-from wickwire.model import Series, SeriesCandle
+from wickwire.model import Hole, Series, SeriesCandle
 from wickwire.portal import Answer, Deadline, Ended, Portal
 from wickwire.queues import Policy
 
-__all__ = ["BlockingPages", "BlockingReader", "BlockingSeriesReader", "PageSource", "ReaderSource", "Source"]
+__all__ = [
+    "BlockingHistoryReader",
+    "BlockingPages",
+    "BlockingReader",
+    "BlockingSeriesReader",
+    "PageSource",
+    "Pages",
+    "ReaderSource",
+    "Source",
+]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Source(ABC, Generic[T]):
@@ -81,11 +92,23 @@ class ReaderSource(Source[T]):
         self.taken.extend(self.reader.take_ready())
 
 
+class Pages(Protocol[T_co]):
+    """Pages that can be left in the middle."""
+
+    async def __anext__(self) -> T_co:
+        """Return the next one."""
+        ...
+
+    async def aclose(self) -> None:
+        """Leave the rest where it is."""
+        ...
+
+
 @final
 class PageSource(Source[T]):
     """Pages, each asked for when it is wanted."""
 
-    def __init__(self, name: str, pages: AsyncGenerator[T]) -> None:
+    def __init__(self, name: str, pages: Pages[T]) -> None:
         """Take from *pages*."""
         super().__init__(name)
         self._pages = pages
@@ -95,7 +118,7 @@ class PageSource(Source[T]):
         """Take one."""
         async with self._turn:
             try:
-                self.taken.append(await anext(self._pages))
+                self.taken.append(await self._pages.__anext__())
             except StopAsyncIteration:
                 return False
             return True
@@ -257,7 +280,6 @@ class BlockingReader(_Blocking[T]):
         return False
 
 
-@final
 class BlockingPages(_Blocking[T]):
     """An iterator over pages of the past, for threads without a loop; the end is the end.
 
@@ -274,6 +296,38 @@ class BlockingPages(_Blocking[T]):
         if not self._portal.finished.wait(deadline.left_s):
             raise self._late()
         raise self._portal.why() or ended
+
+
+@final
+class BlockingHistoryReader(BlockingPages[Sequence[SeriesCandle]]):
+    """An iterator over pages of closed candles, which says how it ended, as `HistoryReader` does."""
+
+    def __init__(
+        self,
+        portal: Portal,
+        source: PageSource[Sequence[SeriesCandle]],
+        release: Callable[[Source[Any]], None],
+        timeout: float | None,
+        reader: HistoryReader,
+    ) -> None:
+        """Take the pages of *reader* from *source* through *portal*."""
+        super().__init__(portal, source, release, timeout)
+        self._reader = reader
+
+    @property
+    def since_ns(self) -> int:
+        """From when on it tells; see `HistoryReader`."""
+        return self._reader.since_ns
+
+    @property
+    def until_ns(self) -> int:
+        """Up to when it tells; see `HistoryReader`."""
+        return self._reader.until_ns
+
+    @property
+    def holes(self) -> Sequence[Hole] | None:
+        """Where candles may lack, and why; None before the first page, or the end. See `HistoryReader`."""
+        return self._reader.holes
 
 
 @final

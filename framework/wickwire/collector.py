@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -22,6 +23,7 @@ from wickwire.errors import PlanError, UsageError
 from wickwire.fallback import FallBack
 from wickwire.fanout import named
 from wickwire.health import Health, of_closer, of_consumer, of_feed, of_sink, of_venue
+from wickwire.history_reader import Covered, HistoryReader
 from wickwire.hot import HotMemory, SeriesReader
 from wickwire.instants import instant_of
 from wickwire.lifetime import Given, Lifetime
@@ -342,33 +344,41 @@ class Collector(Outlet):
         self._life.check_running()
         return SeriesReader(name, self._life.store, self._life.hot, clock=self._clock)
 
-    async def history(
+    def history(
         self,
         series: str | Series,
         since: str | datetime | int,
         until: str | datetime | int | None = None,
-    ) -> AsyncIterator[Sequence[SeriesCandle]]:
-        """Yield pages of closed candles that open in `[since, until)`, oldest first; the end is the end.
+    ) -> HistoryReader:
+        """Return pages of closed candles that open in `[since, until)`, oldest first; the end is the end.
 
-        What the store lacks is fetched from the venue first, paged and within its limits, and stored. A
-        series that was not collected before is not collected afterwards.
+        What the store lacks is fetched from the venue first, paged and within its limits, and stored. What
+        lacks afterwards is in `holes` of what is returned, and why. A series that was not collected before
+        is not collected afterwards.
 
         Raises:
             UsageError: *since* or *until* is not an instant, *series* carries no candles, or the collector
-                is not running; or it was stopped, or the series removed, before its history was there.
-            PlanError: The venue serves no history for it and the series is not collected.
-            VenueError: The venue refuses, and asking again will not help.
+                is not running. From the iterator: it was stopped, or the series removed, before its history
+                was there.
+            PlanError: From the iterator: the venue serves no history for it and the series is not collected.
+            VenueError: The same: the venue refuses, and asking again will not help.
         """
         self._life.check_running()
         since_ns = self._instant(since)
         until_ns = self._clock.now_ns() if until is None else self._instant(until)
         name = self._roster.candles_of(series)
+        return HistoryReader(since_ns, until_ns, partial(self._past_pages, name, since_ns, until_ns))
+
+    async def _past_pages(
+        self, name: Series, since_ns: int, until_ns: int, covered: Covered
+    ) -> AsyncGenerator[Sequence[SeriesCandle]]:
         async with self.past(name, since_ns) as closer:
             await self.history_is_whole(name)
             if closer.hopeless is not None:
                 raise closer.hopeless
             if closer.stopped:
                 raise UsageError(f"{name}: removed, or the collector stopped, before its history was there")
+            covered.learn(closer.ledger)
             pages = stored_candles(self._life.store, name, since_ns, until_ns, rows=PAGE_ROWS)
             async with aclosing(pages):  # who stops listening in the middle leaves nothing half read
                 async for rows in pages:

@@ -11,9 +11,18 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeVar, final
 
-from wickwire.blocking_readers import BlockingPages, BlockingReader, PageSource, ReaderSource, Source
+from wickwire.blocking_readers import (
+    BlockingHistoryReader,
+    BlockingPages,
+    BlockingReader,
+    Pages,
+    PageSource,
+    ReaderSource,
+    Source,
+)
 from wickwire.collector import Collector
 from wickwire.fanout import Reader
+from wickwire.history_reader import HistoryReader
 from wickwire.listening import Listeners
 from wickwire.portal import Deadline, Ended, LoopFactory, Portal
 from wickwire.roster import DRAIN_S
@@ -23,6 +32,7 @@ __all__ = ["CollectorThread"]
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+P = TypeVar("P", bound=Pages[Any])
 
 _NAME: Final = "wickwire collector"
 _CLOSE_S: Final = 4.0
@@ -132,14 +142,30 @@ class CollectorThread:
         what: str,
     ) -> BlockingPages[T]:
         """Return an iterator over the pages that *make* makes, with *timeout_s* of its own."""
-
-        async def seat() -> PageSource[T]:
-            source = PageSource(what, make(self.collector))
-            self._pages[source] = None
-            return source
-
-        source = self.portal.call(seat, most_s, what)
+        source, _ = self._page_source(make, most_s, what)
         return BlockingPages(self.portal, source, self._release, timeout_s)
+
+    def history(
+        self,
+        make: Callable[[Collector], HistoryReader],
+        timeout_s: float | None,
+        most_s: float | None,
+        what: str,
+    ) -> BlockingHistoryReader:
+        """Return the same over the pages of the past that *make* makes."""
+        source, reader = self._page_source(make, most_s, what)
+        return BlockingHistoryReader(self.portal, source, self._release, timeout_s, reader)
+
+    def _page_source(
+        self, make: Callable[[Collector], P], most_s: float | None, what: str
+    ) -> tuple[PageSource[Any], P]:
+        async def seat() -> tuple[PageSource[Any], P]:
+            pages = make(self.collector)
+            source = PageSource(what, pages)
+            self._pages[source] = None
+            return source, pages
+
+        return self.portal.call(seat, most_s, what)
 
     def _release(self, source: Source[Any]) -> None:
         """Take nothing any more from *source*; called from any thread, at any time."""

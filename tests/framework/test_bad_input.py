@@ -65,7 +65,7 @@ RUNNING: dict[str, Use] = {
     "candles": lambda it: it.candles(),
     "could_fall_back": lambda it: it.could_fall_back(),
     "events": lambda it: it.events(),
-    "history": lambda it: anext(it.history(MINUTES, 0)),
+    "history": lambda it: it.history(MINUTES, 0),
     "history_is_whole": lambda it: it.history_is_whole(MINUTES),
     "latest": lambda it: it.latest(MINUTES),
     "on_candle": lambda it: it.on_candle(print),

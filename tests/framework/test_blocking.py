@@ -7,7 +7,7 @@ import gc
 import itertools
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, assert_type
@@ -18,7 +18,7 @@ from tests.framework.blocking_stage import KRAKEN, PAST_NS, PATIENCE_S, YAHOO_HO
 from wickwire import (
     HOUR_NS,
     BlockingCollector,
-    BlockingPages,
+    BlockingHistoryReader,
     BlockingReader,
     Collector,
     ConditionChanged,
@@ -80,7 +80,7 @@ def test_the_past_comes_in_pages_with_an_end(collector: BlockingCollector) -> No
 
 
 def test_who_leaves_a_history_in_the_middle_leaves_nothing_behind(collector: BlockingCollector) -> None:
-    def leave(pages: BlockingPages[Sequence[SeriesCandle]]) -> None:
+    def leave(pages: BlockingHistoryReader) -> None:
         assert next(pages)
 
     def is_collected() -> bool:
@@ -235,7 +235,7 @@ def consumer(collector: BlockingCollector) -> None:
     assert_type(collector.add("lantern:BTC/USD@1m"), Series)
     assert_type(collector.candles(), BlockingReader[SeriesCandle])
     assert_type(next(collector.trades()), SeriesTrade)
-    assert_type(collector.history("lantern:BTC/USD@1m", 0), BlockingPages[Sequence[SeriesCandle]])
+    assert_type(collector.history("lantern:BTC/USD@1m", 0), BlockingHistoryReader)
 
     async def count(it: Collector) -> int:
         return len(it.plan())

@@ -29,6 +29,7 @@ from wickwire import (
     FallBack,
     FaultyCandle,
     FeedReader,
+    HistoryReader,
     Hold,
     HotMemory,
     HungHook,
@@ -145,8 +146,10 @@ class Host:
         collector.prioritise(BITCOIN)
         could: FallBack = collector.could_fall_back()
         self.told += [str(one) for one in could.fits]
-        async for page in collector.history(BITCOIN, since_ns):
+        pages: HistoryReader = collector.history(BITCOIN, since_ns)
+        async for page in pages:
             self.told.append(f"{len(page)} of the past")
+        self.told += [f"{hole.kind} since {hole.since_ns}" for hole in pages.holes or ()]
         async for past in collector.walk(BITCOIN, since_ns):
             self.told.append(f"{len(assert_type(past, PastCandles).candles)} walked")
         async for gone in collector.walk_trades(TRADES, since_ns):

@@ -9,6 +9,7 @@ from typing import TextIO, assert_type
 
 from wickwire import (
     BlockingCollector,
+    BlockingHistoryReader,
     BlockingPages,
     BlockingReader,
     BlockingSeriesReader,
@@ -56,6 +57,9 @@ class Script:
                 self.closes = [str(next(candles).close) for _ in range(count)]
             pages: BlockingPages[PastCandles] = collector.walk(name, "1h")
             self.past = sum(len(page.candles) for page in pages)
+            stored: BlockingHistoryReader = collector.history(name, "1h")
+            with stored:
+                self.past += sum(len(page) for page in stored) - len(stored.holes or ())
             reader: BlockingSeriesReader = collector.reader(name)
             self.kept = reader.range("1h")
             return assert_type(collector.health(), Health)
