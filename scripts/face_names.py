@@ -16,7 +16,7 @@ from wickwire import hookspecs
 __all__ = ["GROUPS", "INSIDE", "Group", "Name", "names"]
 
 INSIDE: Final = {
-    name: {"__init__", "put", "deliver", "leave", "behind_s"}
+    name: {"__init__", "put", "deliver", "leave", "behind_s", "errors"}
     for name in ("CandleReader", "FeedReader", "EventReader", "HistoryReader")
 } | {"SeriesTrade": {"of"}, "SeriesQuote": {"of"}, "BlockingHistoryReader": {"__init__"}}
 """What only a collector calls of what it hands out."""

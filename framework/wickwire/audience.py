@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from wickwire.clock import Clock
 from wickwire.errors import StoreError
 from wickwire.fanout import AnyFeedReader, AnyFeedRoute, CandleReader, FeedReader, Reader
+from wickwire.listener_errors import ListenerErrors
 from wickwire.model import Feed, Series, SeriesCandle
 from wickwire.news import ConsumerLoses, News, Switch, Tell
 from wickwire.retry import Backoff, Retries
@@ -148,7 +149,8 @@ class Audience:
         rng: random.Random,
     ) -> Callable[[], None]:
         """Call *listener* with what *reader* brings, in a task of *tasks*; return what ends that."""
-        coroutine = self._calling(listener, reader, Retries(Backoff(), rng))
+        reader.errors = ListenerErrors(reader.name)
+        coroutine = self._calling(listener, reader, reader.errors, Retries(Backoff(), rng))
         task = tasks.create_task(coroutine, name=f"listener {reader.name}")
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
@@ -171,9 +173,12 @@ class Audience:
             self._events.pop(reader, None)
 
     async def _calling(
-        self, listener: Callable[[T], Awaitable[None] | None], reader: Reader[T], retries: Retries
+        self,
+        listener: Callable[[T], Awaitable[None] | None],
+        reader: Reader[T],
+        errors: ListenerErrors,
+        retries: Retries,
     ) -> None:
-        failing = False
         while True:
             try:
                 item = await anext(reader)
@@ -187,14 +192,11 @@ class Audience:
                 result = listener(item)
                 if inspect.isawaitable(result):
                     await result
-            except Exception:  # a host's code must not end the collector
+            except Exception as exc:  # noqa: BLE001 - a host's code must not end the collector
                 self.errors += 1
-                if not failing:  # one line a change: hundreds of candles may come at once
-                    series = str(getattr(item, "series", ""))
-                    log.exception("listener failed", extra={"series": series, "consumer": reader.name})
-                failing = True
+                errors.raised(exc, item)
             else:
-                failing = False
+                errors.went_well()
 
     def call_on_switch(self, listener: Callable[[Switch], None]) -> Callable[[], None]:
         """Call *listener* whenever a series changes its route; return what ends that."""

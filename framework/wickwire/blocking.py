@@ -20,6 +20,7 @@ from wickwire.collector_thread import CollectorThread
 from wickwire.fallback import FallBack
 from wickwire.fanout import Reader
 from wickwire.health import Health, SeriesHealth
+from wickwire.listener_errors import ListenerErrors
 from wickwire.listening import checked_listener
 from wickwire.model import Rung, Series, SeriesCandle, SeriesQuote, SeriesTrade
 from wickwire.news import News, Rotation
@@ -336,7 +337,7 @@ class BlockingCollector:
         """Call *listener* with every closed candle, in order, one at a time, in a thread of its own.
 
         It is a plain function and may block: its thread is no other's, and never the event loop's. What it
-        raises is counted in `listener_errors`, and logged when that begins; the next candle comes all the
+        raises is counted in `listener_errors`, and logged where it is news; the next candle comes all the
         same.
 
         Returns:
@@ -416,8 +417,14 @@ class BlockingCollector:
         """Call *listener* with what the reader brings that *make* makes under a name."""
         checked_listener(listener)
         called = self._life.listeners.name(kind, name)
-        reader = self._reader(lambda it: make(it, called), math.inf, called)
-        return self._life.listeners.call(listener, reader)
+        errors = ListenerErrors(called)
+
+        def seat(it: Collector) -> Reader[T]:
+            reader = make(it, called)
+            reader.errors = errors
+            return reader
+
+        return self._life.listeners.call(listener, self._reader(seat, math.inf, called), errors)
 
     def _reader(
         self, make: Callable[[Collector], Reader[T]], timeout: float | None, what: str

@@ -16,6 +16,7 @@ from weakref import ReferenceType, ref
 from wickwire.clock import loop_s, running_loop
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, StoreError, UsageError
+from wickwire.listener_errors import ListenerErrors
 from wickwire.model import Candle, Quote, Series, SeriesCandle, SeriesQuote, SeriesTrade, Trade
 from wickwire.queues import BOUND, Latest, Newest, Policy, checked_bound
 from wickwire.session import Session
@@ -53,11 +54,13 @@ class Reader(AsyncIterator[T], Generic[T]):
         policy: What happens when the consumer is too slow.
         bound: How many items wait for it in memory at most.
         spilled: How often it fell behind and went on from the store.
+        errors: What the function raised that is called with what comes; None where there is none.
         unread: How many it has to read back from the store: of what was committed since it began to listen,
             and at most, as a candle that was revised meanwhile is counted for each time.
     """
 
     unread: int = 0
+    errors: ListenerErrors | None = None
 
     def __init__(self, policy: Policy, bound: int, name: str) -> None:
         """Start empty.

@@ -209,6 +209,8 @@ class ConsumerHealth:
         dropped: How many it lost.
         conflated: How many were replaced by a newer one of their series.
         spilled: How often it fell behind and went on from the store.
+        errors: How often the function raised that is called with what comes.
+        trouble: What it raised last; empty since it went well again.
     """
 
     name: str
@@ -220,6 +222,8 @@ class ConsumerHealth:
     dropped: int = 0
     conflated: int = 0
     spilled: int = 0
+    errors: int = 0
+    trouble: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -359,6 +363,8 @@ def of_consumer(reader: Reader[Any], now_s: float) -> ConsumerHealth:
         dropped=reader.dropped,
         conflated=reader.conflated,
         spilled=reader.spilled,
+        errors=0 if reader.errors is None else reader.errors.count,
+        trouble="" if reader.errors is None else reader.errors.trouble,
     )
 
 

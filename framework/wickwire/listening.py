@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar, final
 
 from wickwire.blocking_readers import BlockingReader
 from wickwire.errors import StoreError, UsageError
+from wickwire.listener_errors import ListenerErrors
 from wickwire.portal import Deadline
 
 __all__ = ["ListenerThread", "Listeners", "checked_listener"]
@@ -29,13 +30,15 @@ class ListenerThread(Generic[T]):
 
     Attributes:
         name: Of the consumer.
-        errors: How often the function raised.
+        errors: What the function raised.
     """
 
-    def __init__(self, listener: Callable[[T], object], reader: BlockingReader[T]) -> None:
+    def __init__(
+        self, listener: Callable[[T], object], reader: BlockingReader[T], errors: ListenerErrors
+    ) -> None:
         """Call *listener* with what *reader* brings, from `start` on."""
         self.name = reader.name
-        self.errors = 0
+        self.errors = errors
         self._listener = listener
         self._reader = reader
         self._stopped = threading.Event()
@@ -63,20 +66,15 @@ class ListenerThread(Generic[T]):
         return self.ended
 
     def _run(self) -> None:
-        failing = False
         for item in self._items():
             if self._stopped.is_set():
                 return
             try:
                 self._listener(item)
-            except Exception:  # a host's code must not end its own thread
-                self.errors += 1
-                if not failing:  # one line a change: hundreds of candles may come at once
-                    told = {"series": str(getattr(item, "series", "")), "consumer": self.name}
-                    log.exception("listener failed", extra=told)
-                failing = True
+            except Exception as exc:  # noqa: BLE001 - a host's code must not end its own thread
+                self.errors.raised(exc, item)
             else:
-                failing = False
+                self.errors.went_well()
 
     def _items(self) -> Iterator[T]:
         """Yield what comes, until the collector has ended, however it did."""
@@ -116,14 +114,16 @@ class Listeners:
     @property
     def errors(self) -> int:
         """How often one of them raised."""
-        return self._errors + sum(one.errors for one in list(self._threads))
+        return self._errors + sum(one.errors.count for one in list(self._threads))
 
-    def call(self, listener: Callable[[T], object], reader: BlockingReader[T]) -> Callable[[], None]:
+    def call(
+        self, listener: Callable[[T], object], reader: BlockingReader[T], errors: ListenerErrors
+    ) -> Callable[[], None]:
         """Call *listener* with all that *reader* brings; return what ends that."""
-        thread = ListenerThread(listener, reader)
+        thread = ListenerThread(listener, reader, errors)
         with self._lock:
             over = [one for one in self._threads if one.ended]
-            self._errors += sum(one.errors for one in over)
+            self._errors += sum(one.errors.count for one in over)
             self._threads = [one for one in self._threads if one not in over]
             thread.start()
             self._threads.append(thread)

@@ -111,7 +111,7 @@ class Outlet:
     ) -> Callable[[], None]:
         """Call *listener* with every closed candle, in order, one at a time; it may be plain or async.
 
-        What it raises is counted in `listener_errors`, and logged when that begins; the next candle comes
+        What it raises is counted, here and in health, and logged where it is news; the next candle comes
         all the same. A function that is slow is a slow consumer: `candles` tells of *policy*, *bound* and
         *name*, and of what is raised.
 

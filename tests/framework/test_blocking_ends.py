@@ -77,6 +77,8 @@ def test_functions_that_raise_or_are_async_are_named(
     collector.add(KRAKEN)
     first, second = (called.get(timeout=PATIENCE_S) for _ in range(2))
     assert MINUTE_NS == second - first
+    [named] = [one for one in collector.health().consumers if one.name == "on_candle 1"]
+    assert (True, "ValueError: mine") == (named.errors >= 1, named.trouble)
     collector.stop()
     assert collector.listener_errors >= 2
     assert 1 == caplog.text.count("listener failed")
