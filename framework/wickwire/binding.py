@@ -34,6 +34,7 @@ __all__ = [
     "code_of",
     "identify",
     "kind_of",
+    "lacking_methods",
     "listed",
     "marked_hooks",
     "not_served",
@@ -56,6 +57,18 @@ def identify(kind: str, name: str, distribution: str, version: str) -> str:
     """Return how messages name a plugin, such as `adapter 'lantern' (wickwire-lantern 0.3.1)`."""
     origin = f"{distribution} {version}".strip()
     return f"{kind} {name!r} ({origin})" if origin else f"{kind} {name!r}"
+
+
+def lacking_methods(given: object, protocol: type) -> list[str]:
+    """Return which methods of *protocol* an object does not have."""
+    methods = [
+        name
+        for kind in protocol.__mro__
+        if getattr(kind, "_is_protocol", False)
+        for name in vars(kind)
+        if not name.startswith("_")
+    ]
+    return [name for name in methods if not callable(getattr(given, name, None))]
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -22,11 +22,12 @@ from wickwire.description import Account
 from wickwire.errors import PlanError, UsageError
 from wickwire.fallback import FallBack
 from wickwire.fanout import named
+from wickwire.given import Given, check_secrets, check_venues
 from wickwire.health import Health, of_closer, of_consumer, of_feed, of_sink, of_venue
 from wickwire.history_reader import Covered, HistoryReader
 from wickwire.hot import HotMemory, SeriesReader
 from wickwire.instants import instant_of
-from wickwire.lifetime import Given, Lifetime
+from wickwire.lifetime import Lifetime
 from wickwire.model import Feed, Rung, Series, SeriesCandle, SeriesQuote, SeriesTrade
 from wickwire.news import News, Rotation
 from wickwire.newsroom import Newsroom
@@ -89,6 +90,8 @@ class Collector(Outlet):
     ) -> None:
         """Make a collector; nothing connects before `async with`.
 
+        What it could not work with raises UsageError.
+
         Args:
             store: Where closed candles live: a URL such as "sqlite:wickwire.db", a Store, or None for memory.
             sinks: Where committed candles go beside the store, and the latest quotes too: URLs such as
@@ -122,7 +125,7 @@ class Collector(Outlet):
         watchdog = watchdog or Watchdog(registry)
         audience, places = Audience(clock, self._tell), Places(least_moved)
         calendars = Calendars(clock) if world == REAL else None
-        known = Accounts(accounts or {})
+        known = Accounts({} if accounts is None else accounts, partial(check_secrets, registry=registry))
         venues = Venues(registry, known, backoff, clock, rng, places)
         kept, memory = retention or Retention(), hot if isinstance(hot, HotMemory) else None
         roster = Roster(registry, known, clock, venues, audience, places, calendars, memory, retention=kept)
@@ -164,14 +167,15 @@ class Collector(Outlet):
 
         Raises:
             UsageError: It was entered before, or the store that it was given is that of another one.
-            ConfigError: The URL of the store, a sink, the hot layer or the budget is wrong, or the store
-                holds candles of another world.
+            ConfigError: The URL of the store, a sink, the hot layer or the budget is wrong, the store holds
+                candles of another world, or there is no such venue as one of *accounts*.
             StoreError: The store cannot be opened.
             BudgetError: The shared budget will not work until somebody mends it; as with sinks.
             SinkError: A sink will not work until somebody mends it; one that is merely away is waited for.
             GivenUp: Later, from within the block: a venue failed as often as its backoff allows. What was
                 known by then is stored.
         """
+        check_venues(self._accounts, self._registry)
         await self._life.begin()
         return self
 
@@ -227,7 +231,7 @@ class Collector(Outlet):
             UsageError: It is not a series, the venue is not known, *since* is not an instant, there is no
                 such *route*, or it is collected already, by another one; or the collector is not running.
             PluginError: The venue's adapter is broken.
-            ConfigError: The function given as *accounts* failed.
+            ConfigError: The function given as *accounts* failed, or a secret that is needed has another name.
             PlanError: It cannot be collected; the text says why and what could be.
             StoreError: The store cannot be read, or does not take what was found of it before it was removed.
         """

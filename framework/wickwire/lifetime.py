@@ -11,14 +11,12 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final
 
-import attrs
-
 from wickwire.audience import Audience
 from wickwire.binding import kind_of
-from wickwire.cache import Cache
 from wickwire.clock import Clock, running_loop
 from wickwire.deliveries import Deliveries
 from wickwire.errors import ConfigError, GivenUp, UsageError
+from wickwire.given import Given
 from wickwire.held_stores import held
 from wickwire.hot import Hot, HotMemory
 from wickwire.logs import speak
@@ -26,13 +24,12 @@ from wickwire.memory_store import MemoryStore
 from wickwire.model import Feed, Series, SeriesCandle
 from wickwire.newsroom import Newsroom
 from wickwire.registry import Registry
-from wickwire.retention import Forgetter, Retention
+from wickwire.retention import Forgetter
 from wickwire.roster import DRAIN_S, Roster
 from wickwire.scope import children, closed, unwrapped
-from wickwire.shared import SharedBudget
 from wickwire.sharing import Sharing
 from wickwire.sink import Follower, Sink
-from wickwire.status import StatusReports, StatusSink
+from wickwire.status import StatusReports
 from wickwire.store import Store, other_world
 from wickwire.tape import Keeper
 from wickwire.trade_store import TradeStore
@@ -41,29 +38,12 @@ from wickwire.venues import ELSEWHERE, NOT_RUNNING, Venues
 from wickwire.watchdog import Watchdog
 from wickwire.writer import Writer
 
-__all__ = ["Given", "Lifetime"]
+__all__ = ["Lifetime"]
 
 log = logging.getLogger(__name__)
 
 HOT: Final = "hot"
 """Under this name the store keeps how far a hot layer in another process is."""
-
-
-@attrs.frozen(kw_only=True)
-class Given:
-    """What a host gave to run on; `Collector` says what each is."""
-
-    store: str | Store | None = attrs.field(repr=False)  # a URL may hold a password
-    sinks: Mapping[str, str | Sink] = attrs.field(repr=False)
-    budget: str | SharedBudget | None = attrs.field(repr=False)
-    transport: Transport | None
-    redirects: Mapping[str, str]
-    confined: str
-    world: str
-    hot: str | Cache | HotMemory | None = attrs.field(repr=False)
-    keep_trades: bool
-    retention: Retention
-    status: StatusSink | None = None
 
 
 class Lifetime:

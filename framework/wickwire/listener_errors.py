@@ -6,7 +6,9 @@ import logging
 import traceback
 from typing import Final
 
-__all__ = ["ListenerErrors"]
+from wickwire.errors import UsageError
+
+__all__ = ["ListenerErrors", "check_callable"]
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,12 @@ class ListenerErrors:
         if self.trouble:
             self.trouble = ""
             self._told.clear()
+
+
+def check_callable(listener: object) -> None:
+    """Raise UsageError where *listener* is no function."""
+    if not callable(listener):
+        raise UsageError(f"{type(listener).__name__} cannot be called; give a plain or an async function")
 
 
 def _fault(error: Exception) -> Fault:

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar, final
 
 from wickwire.blocking_readers import BlockingReader
 from wickwire.errors import StoreError, UsageError
-from wickwire.listener_errors import ListenerErrors
+from wickwire.listener_errors import ListenerErrors, check_callable
 from wickwire.portal import Deadline
 
 __all__ = ["ListenerThread", "Listeners", "checked_listener"]
@@ -138,6 +138,7 @@ class Listeners:
 
 def checked_listener(listener: Callable[[Any], object]) -> None:
     """Raise UsageError where *listener* could not be called in a thread."""
+    check_callable(listener)
     call = getattr(type(listener), "__call__", None)  # noqa: B004 - not asked whether
     if inspect.iscoroutinefunction(listener) or inspect.iscoroutinefunction(call):
         raise UsageError(

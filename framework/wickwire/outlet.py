@@ -15,6 +15,7 @@ from wickwire.fanout import AnyFeedReader, CandleReader, FeedReader
 from wickwire.health import SeriesHealth
 from wickwire.instants import LAST_NS, instant_of
 from wickwire.lifetime import Lifetime
+from wickwire.listener_errors import check_callable
 from wickwire.model import Feed, Series, SeriesQuote, SeriesTrade
 from wickwire.news import Switch
 from wickwire.newsroom import Newsroom
@@ -117,8 +118,11 @@ class Outlet:
 
         Returns:
             What ends that when it is called; the call that is under way comes to its end.
+
+        Raises:
+            UsageError: *listener* cannot be called; or as `candles`.
         """
-        self._life.check_running()
+        check_callable(listener)
         reader = self._candle_reader(series, None, policy, bound, self._audience.name("on_candle", name))
         return self._audience.call(listener, reader, self._life.tasks, self._child_rng())
 
@@ -153,6 +157,7 @@ class Outlet:
         Returns:
             What ends that when it is called.
         """
+        check_callable(listener)
         return self._audience.call_on_switch(listener)
 
     def events(self, *, bound: int = BOUND, name: str = "") -> EventReader:
@@ -187,8 +192,9 @@ class Outlet:
             What ends that when it is called; the call that is under way comes to its end.
 
         Raises:
-            UsageError: The collector is not running, or nothing fits *bound*.
+            UsageError: *listener* cannot be called, the collector is not running, or nothing fits *bound*.
         """
+        check_callable(listener)
         reader = self._event_reader(bound, self._audience.name("on_event", name))
         return self._audience.call(listener, reader, self._life.tasks, self._child_rng())
 
@@ -306,6 +312,7 @@ class Outlet:
         name: str = "",
     ) -> Callable[[], None]:
         """Call *listener* with every trade as it comes; as `on_candle`, and for the rest as `trades`."""
+        check_callable(listener)
         reader = FeedReader[SeriesTrade](policy, bound, self._audience.name("on_trade", name))
         self._attach(reader, Feed.TRADES, series)
         return self._audience.call(listener, reader, self._life.tasks, self._child_rng())
@@ -344,6 +351,7 @@ class Outlet:
         name: str = "",
     ) -> Callable[[], None]:
         """Call *listener* with every quote as it comes; as `on_candle`, and for the rest as `quotes`."""
+        check_callable(listener)
         reader = FeedReader[SeriesQuote](policy, bound, self._audience.name("on_quote", name))
         self._attach(reader, Feed.QUOTES, series)
         return self._audience.call(listener, reader, self._life.tasks, self._child_rng())

@@ -18,7 +18,7 @@ import pluggy
 
 from wickwire import hookspecs
 from wickwire.adapter import Adapter, bind
-from wickwire.binding import kind_of, listed, marked_hooks, not_served, suggestion
+from wickwire.binding import kind_of, lacking_methods, listed, marked_hooks, not_served, suggestion
 from wickwire.cache import Cache
 from wickwire.discovery import Found, Kind, MissingExtraError, files, imported, installed
 from wickwire.errors import ConfigError, PluginError, UsageError, WickwireError
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "Kind", "Listed", "Registry", "State", "load_adapter"]
 
-_METHODS: Final = {
-    one: tuple(name for name in vars(one) if not name.startswith("_"))
-    for one in (Cache, SharedBudget, Sink, Store)
-}
 _MEMORY: Final = "memory"
 _SCHEME: Final = re.compile(r"^([a-z][a-z0-9+.-]*):")  # RFC 3986, 3.1
 
@@ -290,7 +286,7 @@ class Registry:
         hook = f"open_{what}"
         for one, made in self._answers(hook, url=url):
             if made is not None:
-                missing = [name for name in _METHODS[protocol] if not callable(getattr(made, name, None))]
+                missing = lacking_methods(made, protocol)
                 if missing:
                     raise PluginError(
                         f"{one}: {hook}() returned {kind_of(made)}, which has no {listed(missing)}",

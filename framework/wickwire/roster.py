@@ -25,6 +25,7 @@ from wickwire.errors import PlanError, PluginError, StoreError, UsageError, Wick
 from wickwire.fallback import FallBack, RestRoom, fall_back
 from wickwire.folding import Fold, SeriesHistory
 from wickwire.forgetting import first_kept
+from wickwire.given import checked_series
 from wickwire.hot import HotMemory
 from wickwire.knowledge import Kept
 from wickwire.ledger import Ledger
@@ -91,7 +92,7 @@ class Roster:
             UsageError: It is not a series, or the venue is not known.
             PluginError: The venue's adapter is broken.
         """
-        name = Series.parse(series) if isinstance(series, str) else series
+        name = checked_series(series)
         adapter = self._registry.load(name.venue)
         try:
             return attrs.evolve(name, symbol=adapter.canonical(name.symbol))
@@ -120,7 +121,7 @@ class Roster:
 
     def planned(self, series: Sequence[str | Series], pin: Rung | None = None) -> list[Plan]:
         """Return how *series*, spelled as they may be, would be collected beside those at hand."""
-        wanted = [Series.parse(text) if isinstance(text, str) else text for text in series]
+        wanted = [checked_series(one) for one in series]
         with self._places.tried():
             return [self._placed(one, pin) for one in wanted]
 
