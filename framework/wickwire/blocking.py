@@ -91,12 +91,14 @@ class BlockingCollector:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop; what ended the collector is raised, unless the block raises something itself."""
+        """Stop; what ended the collector is raised, or noted on what the block raises itself."""
         try:
             self.stop()
-        except Exception:
+        except Exception as exc:
             if error is None:
                 raise
+            if exc is not error:
+                error.add_note(f"the collector ended, too: {type(exc).__name__}: {exc}")
 
     def start(self, *, timeout: float | None = None) -> None:
         """Start the thread, open the store and begin, as entering a `Collector` does; once.

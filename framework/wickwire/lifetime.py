@@ -34,7 +34,7 @@ from wickwire.store import Store, other_world
 from wickwire.tape import Keeper
 from wickwire.trade_store import TradeStore
 from wickwire.transport import Transport
-from wickwire.venues import ELSEWHERE, NOT_RUNNING, Venues
+from wickwire.venues import ELSEWHERE, Venues
 from wickwire.watchdog import Watchdog
 from wickwire.writer import Writer
 
@@ -125,7 +125,7 @@ class Lifetime:
     def check_running(self) -> None:
         """Raise UsageError unless it runs, between `begin` and `end`, and in the loop that asks."""
         if self._tasks is None:
-            raise UsageError(NOT_RUNNING)
+            raise UsageError(self._venues.not_running)
         self.check_loop()
 
     def check_loop(self) -> None:
@@ -144,14 +144,14 @@ class Lifetime:
     def store(self) -> Store:
         """The store; raises UsageError before it was opened."""
         if self._store is None:
-            raise UsageError(NOT_RUNNING)
+            raise UsageError(self._venues.not_running)
         return self._store
 
     @property
     def writer(self) -> Writer:
         """What writes to it; raises UsageError before it was made."""
         if self._writer is None:
-            raise UsageError(NOT_RUNNING)
+            raise UsageError(self._venues.not_running)
         return self._writer
 
     # ----------------------------------------------------------------------------------------- begin and end

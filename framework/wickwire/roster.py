@@ -35,7 +35,7 @@ from wickwire.planner import Plan
 from wickwire.registry import Registry
 from wickwire.retention import Retention
 from wickwire.store import Loaded, Store
-from wickwire.venues import NOT_RUNNING, Venues
+from wickwire.venues import Venues
 from wickwire.walk import CandleWalk, TradeWalk, trade_page
 from wickwire.writer import Writer
 
@@ -187,7 +187,7 @@ class Roster:
 
     def _check_running(self) -> None:
         if not self._venues.running:
-            raise UsageError(NOT_RUNNING)
+            raise UsageError(self._venues.not_running)
 
     def walk_trades(self, name: Series, rng: random.Random) -> TradeWalk:
         """Return a walk through the past of a trades series; raises as `walk`."""

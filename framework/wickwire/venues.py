@@ -29,11 +29,12 @@ from wickwire.sharing import Sharing
 from wickwire.transport import Transport
 from wickwire.venue import Access, Venue
 
-__all__ = ["ELSEWHERE", "NOT_RUNNING", "Venues"]
+__all__ = ["ELSEWHERE", "Venues"]
 
 log = logging.getLogger(__name__)
 
-NOT_RUNNING: Final = "the collector is not running; use it inside `async with Collector(...)`"
+_NOT_RUNNING: Final = "the collector is not running; use it inside `async with Collector(...)`"
+_OVER: Final = "the collector is not running any more: it was stopped, and runs once; make another"
 ELSEWHERE: Final = (
     "the collector runs in another event loop than the one that calls it; call it there, or take a "
     "BlockingCollector, which any thread may call"
@@ -79,6 +80,7 @@ class Venues:
         self._rng = rng
         self._accesses: dict[str, Access] = {}
         self._ground: _Ground | None = None
+        self._over = False
         self.scopes: dict[str, Venue] = {}
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -100,6 +102,11 @@ class Venues:
         """Whether scopes may be made: between `start` and `end`."""
         return self._ground is not None
 
+    @property
+    def not_running(self) -> str:
+        """What to say to somebody who asks for something while nothing runs."""
+        return _OVER if self._over else _NOT_RUNNING
+
     def stop(self) -> None:
         """Let all scopes come to an end: connections are closed, nothing is asked any more."""
         for venue in self.scopes.values():
@@ -110,6 +117,7 @@ class Venues:
         for task in self.tasks:
             task.cancel()
         self._ground = None
+        self._over = True
 
     def account(self, series: Series) -> Account:
         """Return the account that *series* is collected with."""
@@ -135,7 +143,7 @@ class Venues:
         if venue is None:
             ground = self._ground
             if ground is None:
-                raise UsageError(NOT_RUNNING)
+                raise UsageError(self.not_running)
             adapter, account = self._registry.load(series.venue), self.account(series)
             allowed = adapter.description_for(account).limits
             limits = effective_limits(allowed, account.limits, where=f"venues.{series.venue}.limits")

@@ -7,7 +7,7 @@ import gc
 import itertools
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, assert_type
@@ -28,14 +28,6 @@ from wickwire import (
     SeriesTrade,
 )
 from wickwire.simulate.loops import VIRTUAL_START_NS
-
-
-@pytest.fixture
-def collector() -> Iterator[BlockingCollector]:
-    with BlockingCollector(simulated(), loop_factory=quick, timeout=PATIENCE_S) as running:
-        yield running
-    assert [] == [one.name for one in threading.enumerate() if one.name.startswith("wickwire")]
-
 
 # ------------------------------------------------------------------------------------------- what it offers
 

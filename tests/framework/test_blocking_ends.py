@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import threading
 import traceback
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from queue import SimpleQueue
@@ -36,14 +35,6 @@ from wickwire import (
     StoreError,
     UsageError,
 )
-
-
-@pytest.fixture
-def collector() -> Iterator[BlockingCollector]:
-    with BlockingCollector(simulated(), loop_factory=quick, timeout=PATIENCE_S) as running:
-        yield running
-    assert [] == [one.name for one in threading.enumerate() if one.name.startswith("wickwire")]
-
 
 # --------------------------------------------------------------------------------------------------- errors
 
@@ -212,8 +203,10 @@ def test_leaving_the_block_tells_what_ended_the_collector_unless_the_block_says_
     ended: list[BlockingCollector] = []
     with pytest.raises(GivenUp):
         broken(None)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError) as raised:
         broken(ZeroDivisionError())
+    [note] = raised.value.__notes__
+    assert note.startswith("the collector ended, too: GivenUp: wss://ws.kraken.com")
     assert ["<BlockingCollector ended>"] * 2 == [repr(one) for one in ended]
 
 
