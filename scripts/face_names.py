@@ -18,7 +18,12 @@ __all__ = ["GROUPS", "INSIDE", "Group", "Name", "names"]
 INSIDE: Final = {
     name: {"__init__", "put", "deliver", "leave", "behind_s", "errors"}
     for name in ("CandleReader", "FeedReader", "EventReader", "HistoryReader")
-} | {"SeriesTrade": {"of"}, "SeriesQuote": {"of"}, "BlockingHistoryReader": {"__init__"}}
+} | {
+    "Collector": {"later_candles", "later_trades", "later_quotes"},
+    "SeriesTrade": {"of"},
+    "SeriesQuote": {"of"},
+    "BlockingHistoryReader": {"__init__"},
+}
 """What only a collector calls of what it hands out."""
 
 

@@ -352,7 +352,7 @@ class BlockingCollector:
             "on_candle",
             name,
             listener,
-            lambda it, name: it.candles(*series, policy=policy, bound=bound, name=name),
+            lambda it, name: it.later_candles(*series, policy=policy, bound=bound, name=name),
         )
 
     def on_trade(
@@ -368,7 +368,7 @@ class BlockingCollector:
             "on_trade",
             name,
             listener,
-            lambda it, name: it.trades(*series, policy=policy, bound=bound, name=name),
+            lambda it, name: it.later_trades(*series, policy=policy, bound=bound, name=name),
         )
 
     def on_quote(
@@ -384,7 +384,7 @@ class BlockingCollector:
             "on_quote",
             name,
             listener,
-            lambda it, name: it.quotes(*series, policy=policy, bound=bound, name=name),
+            lambda it, name: it.later_quotes(*series, policy=policy, bound=bound, name=name),
         )
 
     def on_event(

@@ -87,14 +87,25 @@ class Outlet:
             name: What it is called in health and in the log; by default "candles" and a number.
 
         Raises:
-            UsageError: The collector is not running, one of *series* carries no candles, there is no such
-                *policy*, or nothing fits *bound*.
+            UsageError: The collector is not running, one of *series* carries no candles, or is not collected,
+                and no *after_seq* says that stored ones are wanted; there is no such *policy*, or nothing
+                fits *bound*.
         """
-        return self._candle_reader(series, after_seq, policy, bound, self._audience.name("candles", name))
+        self._life.check_running()
+        if after_seq is None:  # else there may be stored ones, of an earlier run
+            self._roster.check_collected(map(self._roster.candles_of, series))
+        name = self._audience.name("candles", name)
+        return self.later_candles(*series, after_seq=after_seq, policy=policy, bound=bound, name=name)
 
-    def _candle_reader(
-        self, series: Sequence[str | Series], after_seq: int | None, policy: Policy, bound: int, name: str
+    def later_candles(
+        self,
+        *series: str | Series,
+        after_seq: int | None = None,
+        policy: Policy,
+        bound: int,
+        name: str,
     ) -> CandleReader:
+        """Return the same for a function, whose series may be added later: nobody waits for it."""
         self._life.check_running()
         only = {self._roster.candles_of(text) for text in series} or None
         start = self._life.start_seq if after_seq is None else after_seq
@@ -120,10 +131,12 @@ class Outlet:
             What ends that when it is called; the call that is under way comes to its end.
 
         Raises:
-            UsageError: *listener* cannot be called; or as `candles`.
+            UsageError: *listener* cannot be called; or as `candles`, but for series that are not collected
+                yet: these may be added later.
         """
         check_callable(listener)
-        reader = self._candle_reader(series, None, policy, bound, self._audience.name("on_candle", name))
+        name = self._audience.name("on_candle", name)
+        reader = self.later_candles(*series, policy=policy, bound=bound, name=name)
         return self._audience.call(listener, reader, self._life.tasks, self._child_rng())
 
     async def settled(self, *series: str | Series) -> Sequence[SeriesHealth]:
@@ -296,10 +309,19 @@ class Outlet:
             name: What it is called in health and in the log; by default "trades" and a number.
 
         Raises:
-            UsageError: The collector is not running, one of *series* carries no trades, *policy* is none for
-                trades, or nothing fits *bound*.
+            UsageError: The collector is not running, one of *series* carries no trades or is not collected,
+                *policy* is none for trades, or nothing fits *bound*.
         """
-        reader = FeedReader[SeriesTrade](policy, bound, self._audience.name("trades", name))
+        self._life.check_running()
+        self._roster.check_collected(self._roster.feed_of(text, Feed.TRADES) for text in series)
+        name = self._audience.name("trades", name)
+        return self.later_trades(*series, policy=policy, bound=bound, name=name)
+
+    def later_trades(
+        self, *series: str | Series, policy: Policy, bound: int, name: str
+    ) -> FeedReader[SeriesTrade]:
+        """Return the same for a function; see `later_candles`."""
+        reader = FeedReader[SeriesTrade](policy, bound, name)
         self._attach(reader, Feed.TRADES, series)
         return reader
 
@@ -313,8 +335,8 @@ class Outlet:
     ) -> Callable[[], None]:
         """Call *listener* with every trade as it comes; as `on_candle`, and for the rest as `trades`."""
         check_callable(listener)
-        reader = FeedReader[SeriesTrade](policy, bound, self._audience.name("on_trade", name))
-        self._attach(reader, Feed.TRADES, series)
+        name = self._audience.name("on_trade", name)
+        reader = self.later_trades(*series, policy=policy, bound=bound, name=name)
         return self._audience.call(listener, reader, self._life.tasks, self._child_rng())
 
     def quotes(
@@ -335,10 +357,19 @@ class Outlet:
             name: What it is called in health and in the log; by default "quotes" and a number.
 
         Raises:
-            UsageError: The collector is not running, one of *series* carries no quotes, *policy* is none for
-                quotes, or nothing fits *bound*.
+            UsageError: The collector is not running, one of *series* carries no quotes or is not collected,
+                *policy* is none for quotes, or nothing fits *bound*.
         """
-        reader = FeedReader[SeriesQuote](policy, bound, self._audience.name("quotes", name))
+        self._life.check_running()
+        self._roster.check_collected(self._roster.feed_of(text, Feed.QUOTES) for text in series)
+        name = self._audience.name("quotes", name)
+        return self.later_quotes(*series, policy=policy, bound=bound, name=name)
+
+    def later_quotes(
+        self, *series: str | Series, policy: Policy, bound: int, name: str
+    ) -> FeedReader[SeriesQuote]:
+        """Return the same for a function; see `later_candles`."""
+        reader = FeedReader[SeriesQuote](policy, bound, name)
         self._attach(reader, Feed.QUOTES, series)
         return reader
 
@@ -352,13 +383,12 @@ class Outlet:
     ) -> Callable[[], None]:
         """Call *listener* with every quote as it comes; as `on_candle`, and for the rest as `quotes`."""
         check_callable(listener)
-        reader = FeedReader[SeriesQuote](policy, bound, self._audience.name("on_quote", name))
-        self._attach(reader, Feed.QUOTES, series)
+        name = self._audience.name("on_quote", name)
+        reader = self.later_quotes(*series, policy=policy, bound=bound, name=name)
         return self._audience.call(listener, reader, self._life.tasks, self._child_rng())
 
     def _attach(self, reader: AnyFeedReader, feed: Feed, series: Sequence[str | Series]) -> None:
         self._life.check_running()
         routes = [route for venue in self._venues.scopes.values() for route in venue.feeds.values()]
-        self._audience.attach(
-            reader, feed, {self._roster.feed_of(text, feed) for text in series} or None, routes
-        )
+        only = {self._roster.feed_of(text, feed) for text in series} or None
+        self._audience.attach(reader, feed, only, routes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -115,6 +115,13 @@ class Roster:
             raise UsageError(f"{name} carries no {feed.value}; write {attrs.evolve(name, what=feed)}")
         return name
 
+    def check_collected(self, names: Iterable[Series]) -> None:
+        """Raise UsageError where one of *names* is not collected: who waits for it would wait for ever."""
+        for name in names:
+            venue = self._venues.holding(name)
+            if venue is None or name not in venue.plans:
+                raise UsageError(f"{name} is not collected here; add it first")
+
     def plans(self) -> list[Plan]:
         """Return how all that is collected is."""
         return [plan for venue in self._venues.scopes.values() for plan in venue.plans.values()]
@@ -129,9 +136,7 @@ class Roster:
         """Say whether *series*, or all that is streamed, could be polled now; see `Collector`."""
         held = {plan.series: plan for plan in self.plans()}
         names = [self.canonical(one) for one in series] or [one for one in held if held[one].rung.streams]
-        strange = next((name for name in names if name not in held), None)
-        if strange is not None:
-            raise UsageError(f"{strange} is not collected here; add it first")
+        self.check_collected(names)
         rooms = {}
         for venue in dict.fromkeys(plan.series.venue for plan in held.values()):
             scopes = [one for scope, one in self._venues.scopes.items() if scope.split(".")[0] == venue]
@@ -231,9 +236,9 @@ class Roster:
         Raises:
             UsageError: It is not collected.
         """
-        venue, plan = self._venues.holding(name), self._places.of(name)
-        if venue is None or plan is None or name not in venue.plans:
-            raise UsageError(f"{name} is not collected here; add it first")
+        self.check_collected([name])
+        venue, plan = self._venues.of(name), self._places.of(name)
+        assert plan is not None
         if plan.priority is not on:
             venue.prioritise(self._places.prioritise(name, on=on))
 

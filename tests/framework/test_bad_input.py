@@ -17,7 +17,7 @@ import pytest
 
 from tests.framework.test_cancelling import MINUTES, OTHERS, Place, servers
 from tests.framework.virtual import virtual
-from wickwire import Collector, Condition, MemoryStore, SeriesCandle, UsageError
+from wickwire import Collector, Condition, MemoryStore, Policy, SeriesCandle, UsageError
 from wickwire.simulate.loops import VIRTUAL_START_NS, ScaledLoop, run_scaled, run_virtual, running_clock
 from wickwire.simulate.memory import MemoryTransport
 
@@ -67,6 +67,9 @@ RUNNING: dict[str, Use] = {
     "events": lambda it: it.events(),
     "history": lambda it: it.history(MINUTES, 0),
     "history_is_whole": lambda it: it.history_is_whole(MINUTES),
+    "later_candles": lambda it: it.later_candles(policy=Policy.SPILL, bound=1, name=""),
+    "later_quotes": lambda it: it.later_quotes(policy=Policy.CONFLATE, bound=1, name=""),
+    "later_trades": lambda it: it.later_trades(policy=Policy.CONFLATE, bound=1, name=""),
     "latest": lambda it: it.latest(MINUTES),
     "on_candle": lambda it: it.on_candle(print),
     "on_event": lambda it: it.on_event(print),

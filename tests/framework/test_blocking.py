@@ -170,7 +170,7 @@ def test_what_is_cancelled_before_it_began_is_not_waited_for(collector: Blocking
 
     with ThreadPoolExecutor(3) as pool:
         collector.add(KRAKEN)
-        candles = [collector.candles("kraken:ETH/USD@1m") for _ in range(2)]
+        candles = [collector.candles() for _ in range(2)]
         holding = pool.submit(collector.run, hold)
         assert held.wait(PATIENCE_S)
         waiting = [pool.submit(list, one) for one in candles]

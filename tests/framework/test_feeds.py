@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
@@ -58,11 +57,12 @@ async def test_functions_are_called_with_trades_and_quotes_until_they_are_not_wa
             await asyncio.sleep(0.01)
             said.append(quote)
 
-        stops: list[Callable[[], None]] = []
-        stops.append(collector.on_trade(told.append, name="mine"))
-        stops.append(collector.on_quote(quoted, QUOTES[1], name="mine too"))
         for name in (*TRADES, *QUOTES):
             await collector.add(name)
+        stops = [
+            collector.on_trade(told.append, name="mine"),
+            collector.on_quote(quoted, QUOTES[1], name="mine too"),
+        ]
         assert ["mine", "mine too"] == [one.name for one in collector.health().consumers]
         await asyncio.sleep(120)
 
@@ -124,3 +124,28 @@ def test_nothing_of_a_trade_or_quote_is_lost_with_the_name() -> None:
         fields = list(signature(kind).parameters)
         named = of_series.of(Series.parse(name), kind(*fields))
         assert fields == [getattr(named, field) for field in fields]
+
+
+@virtual
+async def test_nobody_waits_for_ever_for_what_is_not_collected() -> None:
+    async with simulated() as collector:
+        await collector.add(TRADES[0])
+        minutes = "kraken:BTC/USD@1m"
+        for ask, name in (
+            (collector.candles, minutes),
+            (collector.trades, TRADES[1]),
+            (collector.quotes, QUOTES[1]),
+        ):
+            with pytest.raises(UsageError, match=f"{name} is not collected here; add it first"):
+                ask(name)
+        assert collector.candles() is not None, "all that will be"
+        called: list[object] = []
+        collector.on_candle(called.append, minutes)  # nobody waits for a function
+
+        await collector.add(minutes)
+        first = await anext(collector.candles(minutes))
+        await collector.remove(minutes)
+        assert first == await anext(collector.candles(minutes, after_seq=first.seq - 1)), "it is stored"
+        with pytest.raises(UsageError, match="add it first"):
+            collector.candles(minutes)
+        assert first in called
