@@ -56,7 +56,7 @@ CLOSELY_S: Final = 0.01
 """How often to look: as long as all goes well, and when the loop was seen in the middle of something."""
 
 RED_S: Final = 60.0
-"""How long after a slow call the alarm stays, and the next one of the same hook is no news."""
+"""How long after a slow call the alarm stays, and for how long the next one of the same is no news."""
 
 NAME: Final = "wickwire watchdog"
 """Of its thread."""
@@ -65,6 +65,11 @@ _KEPT: Final = 20
 _DEEPEST: Final = 20
 _SIMULATED: Final = "wickwire.simulate."
 _LOOPS: Final = "wickwire.simulate.loops"
+_OURS: Final = "wickwire"
+_CALLS_HOSTS: Final = {
+    f"wickwire.{name}" for name in ("accounts", "audience", "portal", "sink_calls", "status")
+}
+"""Where functions and objects of a host are called."""
 _IMPORTING: Final = ("importlib._bootstrap", "_frozen_importlib")
 
 
@@ -297,13 +302,15 @@ class Watchdog:
         )
         timed.hold = hold
         self._holds.append(hold)
-        self._tell(hold)
+        self._tell(hold, warns=bool(owner.plugin) or _is_the_hosts(inside))
 
-    def _tell(self, hold: Hold) -> None:
-        key, now_s = (hold.who, hold.hook), self._now_s()
+    def _tell(self, hold: Hold, *, warns: bool) -> None:
+        """Write a line about *hold*, once a minute for each hook of a plugin, and of others for each package."""
+        key, now_s = (hold.who, hold.hook if hold.plugin else ""), self._now_s()
         news = now_s - self._told_s.get(key, float("-inf")) >= RED_S
-        self._told_s[key] = now_s
-        level = logging.DEBUG if not news else logging.WARNING if hold.plugin else logging.INFO
+        if news:
+            self._told_s[key] = now_s
+        level = logging.DEBUG if not news else logging.WARNING if warns else logging.INFO
         log.log(
             level,
             "event loop held",
@@ -385,6 +392,12 @@ def _simulates(frame: FrameType) -> bool:
     """Say whether this is a simulated venue's shell, below which an adapter's simulator does not count."""
     module = module_of(frame)
     return module.startswith(_SIMULATED) and module != _LOOPS
+
+
+def _is_the_hosts(inside: Sequence[FrameType]) -> bool:
+    """Say whether it is code of the host: of a task of its own, or called where its functions are."""
+    ours = next((module_of(one) for one in reversed(inside) if package_of(one) == _OURS), None)
+    return ours is None or ours in _CALLS_HOSTS
 
 
 def _stranger(inside: Sequence[FrameType]) -> _Owner:

@@ -309,7 +309,49 @@ def test_code_that_is_no_plugins_is_named_and_left_alone(caplog: pytest.LogCaptu
         assert ("", "tests") == (hold.plugin, hold.who)
         assert seen.watchdog.alarm is None
         assert [] == seen.ended
-    assert ["INFO"] == [record.levelname for record in caplog.records]
+    assert ["WARNING"] == [record.levelname for record in caplog.records]
+
+
+def test_what_a_host_does_for_too_long_is_one_warning_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """Each time it may be another function of its code."""
+
+    def this(gate: Gate) -> None:
+        gate()
+
+    def that(gate: Gate) -> None:
+        gate()
+
+    def separately(_: Adapter, gate: Gate) -> None:
+        for function in (this, that, this):
+            function(gate)
+
+    with caplog.at_level(logging.WARNING), watched(separately) as seen:
+        for pause_s in (CLOSELY_S, RED_S):
+            seen.look_for(0.2)
+            seen.watchdog.rest()
+            seen.onwards()
+            seen.now_s += pause_s
+        seen.look_for(0.2)
+        assert 3 == len(seen.watchdog.holds)
+    assert 2 == len(caplog.records)
+    assert {"tests"} == {vars(record)["by"] for record in caplog.records}
+
+
+@pytest.mark.parametrize(
+    ("module", "level"),
+    [("wickwire.audience", "WARNING"), ("wickwire.transport.http", "INFO"), ("wickwire.ledger", "INFO")],
+)
+def test_whether_it_warns_depends_on_who_called(
+    module: str, level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A library that we call is not the host's code, and a function that it gave us is."""
+
+    def called(_: Adapter, gate: Gate) -> None:
+        within(module, lambda: within("somebody", gate))
+
+    with caplog.at_level(logging.INFO), watched(called) as seen:
+        seen.look_for(0.5)
+    assert [level] == [record.levelname for record in caplog.records]
 
 
 def within(module: str, call: Callable[[], None]) -> None:
