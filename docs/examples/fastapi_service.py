@@ -29,6 +29,7 @@ from wickwire import (
     SeriesCandle,
     StoreError,
     UsageError,
+    VenueHealth,
 )
 
 SERIES = ("kraken:BTC/USD@1m", "coinbase:BTC/USD@1m")
@@ -63,6 +64,11 @@ class State(BaseModel):
 
     series: Mapping[str, str]
     troubles: Mapping[str, str]
+
+
+def is_gone(venue: VenueHealth) -> bool:
+    """Say whether no connection to a venue stands where one should, or its REST is away where none does."""
+    return not venue.connections and (venue.wanted_connections > 0 or venue.away_since_ns is not None)
 
 
 def the_collector(request: Request) -> Collector:
@@ -132,9 +138,14 @@ async def stream(
 
 @routes.get("/health")
 async def health(collector: Running, response: Response) -> State:
-    """Say 200 when every series is fresh and all is stored, else 503 and why."""
+    """Say 200 when every series is fresh, every venue is there and all is stored, else 503 and why."""
     now = collector.health()
-    troubles = {str(one.series): one.trouble or one.why for one in now.series if one.condition not in READY}
+    late = [one for one in now.series if one.condition not in READY]
+    troubles = {str(one.series): one.trouble or one.why for one in late}
+    told = {one.series.scope for one in late}
+    for venue in now.venues:  # a series of hours or days is not late before its next candle is
+        if is_gone(venue) and venue.venue not in told:
+            troubles[venue.venue] = venue.trouble
     if now.store_trouble:
         troubles["store"] = now.store_trouble
     response.status_code = 503 if troubles else 200

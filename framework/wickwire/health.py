@@ -147,15 +147,23 @@ class ConnectionHealth:
 
 @attrs.frozen(kw_only=True)
 class VenueHealth:
-    """How one venue is doing.
+    """How one venue is doing: whether it can be reached, and what came of asking.
+
+    No field says that a venue is dead, as there are two ways to it. Its streams are away while *connections*
+    is less than *wanted_connections*, which is so for a moment in each reconnection, too; its REST while
+    *away_since_ns* is set, which shows only when something is asked for. Where both are, or the one that a
+    venue has, nothing comes. What that means for a series is in its `SeriesHealth`: it stays live, polled or
+    quiet until something of it is late, and of hourly candles that may take more than an hour.
 
     Attributes:
         venue: Its name, with the variant.
-        connections: Connections that are ready, of those wanted.
-        wanted_connections: See *connections*.
-        attempts: Connections opened or tried since the start.
-        frames: Frames received on the present connections.
-        junk: Frames among them that were not what the venue documents.
+        connections: Connections that are ready for subscriptions, of those wanted; where nothing is streamed
+            none is.
+        wanted_connections: How many there would be if all went well, but for one that is opened beside an old
+            one to replace it.
+        attempts: Connections opened or tried since the start; where it grows, connections do not last.
+        frames: Frames received on the present connections; a new one begins at 0.
+        junk: Frames among them that were not what the venue documents: many are a new protocol.
         unrouted: Data among them of topics that nobody asked for.
         requests: REST requests sent.
         waiting: REST requests that wait for their turn under the venue's limits.
@@ -170,7 +178,8 @@ class VenueHealth:
             None before, and where that tells none. Another host's counts where it differs by minutes.
         links: Each of its connections.
         rotations: How connections were replaced as planned, the last 20.
-        trouble: What went wrong last; empty when nothing did.
+        trouble: What is wrong now: a hook that holds the event loop, a bug that ended the venue until it is
+            started anew, REST that is away, or why a connection is. Empty when nothing is.
     """
 
     venue: str

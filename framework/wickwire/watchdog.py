@@ -305,7 +305,7 @@ class Watchdog:
         self._tell(hold, warns=bool(owner.plugin) or _is_the_hosts(inside))
 
     def _tell(self, hold: Hold, *, warns: bool) -> None:
-        """Write a line about *hold*, once a minute for each hook of a plugin, and of others for each package."""
+        """Write a line about *hold*, once a minute for each hook of a plugin, or for each other package."""
         key, now_s = (hold.who, hold.hook if hold.plugin else ""), self._now_s()
         news = now_s - self._told_s.get(key, float("-inf")) >= RED_S
         if news:

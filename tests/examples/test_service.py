@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
@@ -18,11 +19,15 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.examples.loading import loaded
+from tests.framework.virtual import virtual
 from tests.processes.programs import PATIENCE_S, Venue
-from wickwire import DAY_NS, MINUTE_NS, Series, Utc, parse_instant
+from wickwire import DAY_NS, MINUTE_NS, Collector, Registry, Series, Utc, parse_instant
 from wickwire.simulate import SeededMarket
+from wickwire.simulate.loops import VIRTUAL_START_NS, running_clock
+from wickwire.simulate.memory import MemoryTransport
 
-pytest.importorskip("fastapi")
+Response = pytest.importorskip("fastapi").Response
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
@@ -218,3 +223,33 @@ def test_it_is_unhealthy_while_a_venue_is_away_and_serves_the_past_meanwhile(
         assert 503 == answer.status_code
         assert {BITCOIN, "coinbase:BTC/USD@1m"} == set(answer.json()["troubles"])
         assert len(client.get(f"/candles/{BITCOIN}", params={"since": "2026-11-20T14:00:00Z"}).json()) > 50
+
+
+@virtual
+async def test_a_venue_that_died_is_told_of_before_a_candle_of_its_is_late() -> None:
+    """Of a series of hours none is for the next hour."""
+    example, name = loaded("fastapi_service"), "kraken:BTC/USD@1h"
+    simulate = Registry().load("kraken").simulate
+    assert simulate is not None
+    server, clock = simulate(SeededMarket(1, VIRTUAL_START_NS - DAY_NS)), running_clock()
+    transport = MemoryTransport([server], clock, latency_s=0.05)
+
+    async with Collector(transport=transport, clock=clock, world="simulated") as collector:
+        await collector.add(name)
+        await collector.settled(name)
+        response = Response()
+        assert {} == (await example.health(collector, response)).troubles
+
+        server.inject("refuse_connections")
+        server.inject("html_520")
+        server.inject("hangup", code=1006)
+        await asyncio.sleep(600)
+        state = await example.health(collector, response)
+        assert (503, ["kraken"]) == (response.status_code, [*state.troubles])
+        assert "HTTP 520" in state.troubles["kraken"]
+
+        for fault in ("refuse_connections", "html_520"):
+            server.inject(fault, on=False)
+        await asyncio.sleep(600)
+        assert {} == (await example.health(collector, response)).troubles
+        assert 200 == response.status_code
