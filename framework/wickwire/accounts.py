@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from wickwire.description import Account
 from wickwire.errors import ConfigError, UsageError
@@ -68,22 +69,50 @@ class Accounts(Mapping[str, Account]):
         async with self._turn:
             if venue in self._known:
                 return
-            try:
+            with _resolving(venue):
                 answer: object = self._resolver(venue)
                 if inspect.isawaitable(answer):
                     answer = await answer
-            except Exception as exc:  # noqa: BLE001 - whatever a host's code raises; it may hold what it found
-                raise ConfigError(
-                    f"{venue}: the function given as accounts raised {type(exc).__name__}; "
-                    "return Account() where there are no credentials"
-                ) from None
-            if not isinstance(answer, Account):
-                kind = type(answer).__name__
-                raise ConfigError(f"{venue}: the function given as accounts returned {kind}, not an Account")
-            self._check(venue, answer)
-            self._known[venue] = answer
+            self._know(venue, answer)
+
+    def learn_now(self, venue: str) -> None:
+        """The same for who cannot wait: an async function is not asked, and what it would say is not known.
+
+        Raises:
+            ConfigError: As `learn`.
+        """
+        if venue in self._known or self._resolver is None:
+            self._check_once(venue)
+            return
+        if inspect.iscoroutinefunction(self._resolver):
+            return
+        with _resolving(venue):
+            answer: object = self._resolver(venue)
+        if inspect.iscoroutine(answer):
+            answer.close()  # it has not begun
+        elif not inspect.isawaitable(answer):
+            self._know(venue, answer)
+
+    def _know(self, venue: str, answer: object) -> None:
+        if not isinstance(answer, Account):
+            kind = type(answer).__name__
+            raise ConfigError(f"{venue}: the function given as accounts returned {kind}, not an Account")
+        self._check(venue, answer)
+        self._known[venue] = answer
 
     def _check_once(self, venue: str) -> None:
         if venue in self._known and venue not in self._checked:
             self._check(venue, self._known[venue])
             self._checked[venue] = None
+
+
+@contextmanager
+def _resolving(venue: str) -> Iterator[None]:
+    """Say that a resolver raised, and not what: it may hold what it found."""
+    try:
+        yield
+    except Exception as exc:  # noqa: BLE001 - whatever a host's code raises
+        raise ConfigError(
+            f"{venue}: the function given as accounts raised {type(exc).__name__}; "
+            "return Account() where there are no credentials"
+        ) from None

@@ -110,7 +110,8 @@ class Collector(Outlet):
             confined: Why the default transport may go only where *redirects* lead, and to loopback, such as
                 "these are simulated venues,"; empty where it may ask venues themselves.
             accounts: By venue, `Account()` for the others; or a plain or async function that returns the
-                account of a venue, asked once, when that is first added or read. `plan` does not ask it.
+                account of a venue, asked once, when that is first added, read or planned. `plan` cannot ask
+                an async one.
             backoff: How long to wait between attempts, for all or by venue.
             clock: What stamps; by default the system's.
             rng: Where jitter comes from; seed it to repeat a run.
@@ -290,15 +291,19 @@ class Collector(Outlet):
         """Say how *series* would be collected beside those at hand, or, without arguments, how those are.
 
         Nothing connects. A series that cannot be collected has the rung REFUSE and says why. One that is at
-        hand is collected as it is, whatever *route* says.
+        hand is collected as it is, whatever *route* says. Where *accounts* is an async function and was not
+        asked for the venue yet, what is said is true without an account.
 
         Raises:
             UsageError: Not a series, the venue is not known, or there is no such *route*.
+            ConfigError: As `add` does.
             PluginError: The venue's adapter is broken.
         """
         self._life.check_loop()
         if not series:
             return self._roster.plans()
+        for venue in dict.fromkeys(self._roster.canonical(one).venue for one in series):
+            self._accounts.learn_now(venue)
         return self._roster.planned(series, None if route is None else pinned(route))
 
     def could_fall_back(self, *series: str | Series) -> FallBack:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import traceback
+from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.simulation.world import World, simulate
-from wickwire import DAY_NS, Account, Collector, ConfigError, SeriesCandle, UsageError
+from wickwire import DAY_NS, Account, Collector, ConfigError, Rung, SeriesCandle, UsageError
 from wickwire.simulate.loops import run_virtual, running_clock
 
 KRAKEN = "kraken:BTC/USD@1m"
@@ -142,5 +144,44 @@ def test_accounts_that_cannot_be_had_are_asked_for_again_and_never_shown(answer:
                 await collector.add("yahoo:AAPL@1d")
             assert "hunter2" not in "".join(traceback.format_exception(refused.value))
             await collector.add("yahoo:AAPL@1d")
+
+    run_virtual(main())
+
+
+def test_a_plan_asks_a_plain_function_for_the_account_and_cannot_ask_an_async_one() -> None:
+    """Without keys Alpaca's crypto pairs are polled."""
+    asked: list[str] = []
+    keyed = Account(secrets={"key": "k", "secret": "s"})
+
+    def plain(venue: str) -> Account:
+        asked.append(venue)
+        return keyed
+
+    async def slow(venue: str) -> Account:
+        return plain(venue)
+
+    def promised(venue: str) -> Awaitable[Account]:
+        return slow(venue)
+
+    def rung(collector: Collector) -> Rung:
+        [plan] = collector.plan("alpaca:BTC/USD@1m")
+        return plan.rung
+
+    async def main() -> None:
+        collector = Collector(accounts=plain)
+        assert (Rung.STREAM, Rung.STREAM) == (rung(collector), rung(collector))
+        assert ["alpaca"] == asked
+        for later in (slow, partial(slow), promised):
+            asked.clear()
+            async with Collector(accounts=later) as collector:
+                assert (Rung.POLL, []) == (rung(collector), asked)
+                await collector.add("alpaca:ETH/USD@1m")
+                assert (Rung.STREAM, ["alpaca"]) == (rung(collector), asked)
+
+        def broken(_: str) -> Account:
+            raise ValueError("the secret is hunter2")
+
+        with pytest.raises(ConfigError, match="alpaca: the function given as accounts raised ValueError"):
+            Collector(accounts=broken).plan("alpaca:BTC/USD@1m")
 
     run_virtual(main())
