@@ -296,6 +296,12 @@ class BlockingCollector:
             "candles",
         )
 
+    def forming(
+        self, *series: str | Series, every_s: float = 1.0, timeout: float | None = None
+    ) -> BlockingPages[SeriesCandle]:
+        """Return an iterator over running candles: `Collector.forming`; *timeout* as in `candles`."""
+        return self._pages(lambda it: it.forming(*series, every_s=every_s), timeout, "forming")
+
     def trades(
         self,
         *series: str | Series,

@@ -16,12 +16,13 @@ from wickwire.health import SeriesHealth
 from wickwire.instants import LAST_NS, instant_of
 from wickwire.lifetime import Lifetime
 from wickwire.listener_errors import check_callable
-from wickwire.model import Feed, Series, SeriesQuote, SeriesTrade
+from wickwire.model import Feed, Series, SeriesCandle, SeriesQuote, SeriesTrade
 from wickwire.news import Switch
 from wickwire.newsroom import Newsroom
 from wickwire.queues import BOUND, Policy
 from wickwire.roster import Roster
 from wickwire.settling import settled
+from wickwire.unfinished import checked_pause, unfinished_candles
 from wickwire.venues import Venues
 from wickwire.walk import PastCandles, PastTrades
 
@@ -138,6 +139,26 @@ class Outlet:
         name = self._audience.name("on_candle", name)
         reader = self.later_candles(*series, policy=policy, bound=bound, name=name)
         return self._audience.call(listener, reader, self._life.tasks, self._child_rng())
+
+    def forming(self, *series: str | Series, every_s: float = 1.0) -> AsyncGenerator[SeriesCandle]:
+        """Return an iterator over running candles: each as it is now, whenever it has become another.
+
+        Their `state` is `FORMING`, their `seq` 0, and nothing of them is stored: what becomes of one comes
+        from `candles`. Of a series that is polled the running candle is known while it has priority; where a
+        venue streams closed ones alone, it is not.
+
+        Args:
+            series: Only these; all when none is named, also those that are added later.
+            every_s: How many seconds lie between two looks; what changes in between is seen once.
+
+        Raises:
+            UsageError: The collector is not running, one of *series* carries no candles, or is not collected;
+                or *every_s* is no time.
+        """
+        self._life.check_running()
+        only = {self._roster.candles_of(text) for text in series} or None
+        self._roster.check_collected(only or ())
+        return unfinished_candles(self._venues, only, checked_pause(every_s))
 
     async def settled(self, *series: str | Series) -> Sequence[SeriesHealth]:
         """Return how series are doing once each of them is collected, or refused.

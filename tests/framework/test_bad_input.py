@@ -65,6 +65,7 @@ RUNNING: dict[str, Use] = {
     "candles": lambda it: it.candles(),
     "could_fall_back": lambda it: it.could_fall_back(),
     "events": lambda it: it.events(),
+    "forming": lambda it: it.forming(),
     "history": lambda it: it.history(MINUTES, 0),
     "history_is_whole": lambda it: it.history_is_whole(MINUTES),
     "later_candles": lambda it: it.later_candles(policy=Policy.SPILL, bound=1, name=""),
