@@ -1,17 +1,23 @@
 """Are adapters tested where nobody thought of it? Changes of their code, drawn by a seed, and who finds them.
 
-    python -m tests.mutants.generic [--sample 200] [--seed 1] [--only kraken] [--jobs 2]
+    python -m tests.mutants.generic [--sample 200] [--seed 1] [--only kraken] [--jobs 2] [--quick]
+                                    [--again FILE]
 
 Each change, as cosmic-ray makes them, is put into a copy of its adapter: another operator, comparison or
 number, a `not`, a loop that does not begin. The quick tests of the adapter look at the copy first, which
 takes a second or two, then the kit, then the tests that collect for a while. The run fails where fewer than
 85 in 100 of an adapter are found. Simulated venues are not changed: they are what adapters are tested with.
+
+With `--quick` the quick tests alone look: a few minutes for an adapter, while each survivor costs the kit and
+all tests, which take a minute. What a run writes can be read by another: with `--again` what was found there
+counts as found, and only what survived, or was not tried, is looked at.
 """
 
 from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import re
 import resource
 import subprocess
 import sys
@@ -29,13 +35,26 @@ from wickwire.testing.copies import copied
 from wickwire.testing.mutants import drawn
 from wickwire.testing.score import Change
 
-__all__ = ["ENOUGH", "Fate", "fate", "main", "mutant_of", "report", "sampled", "shortcomings", "suites"]
+__all__ = [
+    "ENOUGH",
+    "Fate",
+    "fate",
+    "finders",
+    "main",
+    "mutant_of",
+    "report",
+    "sampled",
+    "shortcomings",
+    "suites",
+]
 
 ENOUGH: Final = 0.85
 LONG: Final = ("collected", "many_products", "routes", "candles")
 NAMES: Final = ("alpaca", "coinbase", "dxlink", "kraken", "yahoo")
 LONGEST_S: Final = 300
 MOST_BYTES: Final = 6 * 2**30
+MISSED: Final = "MISSED"
+LINE: Final = re.compile(r"(?P<by>\S+) +[0-9.]+ s  (?P<change>\w+/.*)")
 
 
 @attrs.frozen
@@ -48,10 +67,23 @@ class Fate:
     took_s: float = 0.0
 
     def __str__(self) -> str:
-        """Return a line."""
-        one = self.change
-        place = f"{self.adapter}/{one.file.name}:{one.line}"
-        return f"{self.by or 'MISSED':<6} {self.took_s:5.1f} s  {place}: {one.before}  =>  {one.after}"
+        """Return a line, which `finders` reads."""
+        return f"{self.by or MISSED:<6} {self.took_s:5.1f} s  {_told(self.adapter, self.change)}"
+
+
+def _told(adapter: str, change: Change) -> str:
+    return f"{adapter}/{change.file.name}:{change.line}: {change.before}  =>  {change.after}"
+
+
+def finders(lines: Iterable[str]) -> Mapping[str, str]:
+    """Return who found what, by what a run wrote; of changes that read alike all have to be found."""
+    found: dict[str, str] = {}
+    for line in lines:
+        told = LINE.fullmatch(line.rstrip())
+        if told is not None:
+            by = "" if told["by"] == MISSED else told["by"]
+            found[told["change"]] = by if found.get(told["change"], by) else ""
+    return found
 
 
 def mutant_of(adapter: str, change: Change) -> Mutant:
@@ -68,7 +100,7 @@ def sampled(adapter: str, sample: int, seed: int) -> Sequence[Change]:
     return changes
 
 
-def fate(adapter: str, change: Change, *, first: Sequence[str] = ()) -> Fate:
+def fate(adapter: str, change: Change, *, first: Sequence[str] = (), quick_alone: bool = False) -> Fate:
     """Look for a change: with quick tests, with the kit, whose checks *first* come first, with long tests."""
     began_s = time.monotonic()
 
@@ -78,6 +110,8 @@ def fate(adapter: str, change: Change, *, first: Sequence[str] = ()) -> Fate:
     quick, long = suites(adapter)
     if _fail(adapter, {change.file: change.text}, quick):
         return told("tests")
+    if quick_alone:
+        return told("")
     seen = looked_at(mutant_of(adapter, change), change.text, first=first)
     if seen.check or seen.why:  # also where the kit came to no end, or could not even begin
         return told(seen.check or "kit")
@@ -150,7 +184,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=NAMES, action="append", help="these adapters alone")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="let the quick tests alone look")
+    parser.add_argument(
+        "--again", type=Path, metavar="FILE", help="what a run wrote: what it found counts as found"
+    )
     asked = parser.parse_args(arguments)
+    before = {} if asked.again is None else finders(asked.again.read_text().splitlines())
     fates: list[Fate] = []
     with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:
         changes = [
@@ -158,12 +197,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name in asked.only or NAMES
             for change in sampled(name, asked.sample, asked.seed)
         ]
-        plain = _controls(pool, changes)
+        plain = _controls(pool, changes, quick_alone=asked.quick)
         failures = [f"{name} unchanged: {one.check} {one.why}" for name, one in plain.items() if one.why]
 
         def look(one: tuple[str, Change]) -> Fate:
             adapter, change = one
-            return fate(adapter, change, first=plain[adapter].quickest)
+            if by := before.get(_told(adapter, change).rstrip()):
+                return Fate(adapter, change, by)
+            return fate(adapter, change, first=plain[adapter].quickest, quick_alone=asked.quick)
 
         for result in () if failures else pool.map(look, changes):
             fates.append(result)
@@ -175,13 +216,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(failures))
 
 
-def _controls(pool: concurrent.futures.Executor, changes: Iterable[tuple[str, Change]]) -> dict[str, Found]:
+def _controls(
+    pool: concurrent.futures.Executor, changes: Iterable[tuple[str, Change]], *, quick_alone: bool
+) -> dict[str, Found]:
     """Return what is said of each adapter as it is; else everything would count as found."""
     adapters = {adapter: mutant_of(adapter, one) for adapter, one in changes}
 
     def unchanged(adapter: str) -> Found:
-        seen = control(adapters[adapter])
-        fails = not seen.why and any(_fail(adapter, {}, tests) for tests in suites(adapter))
+        seen = Found(adapters[adapter]) if quick_alone else control(adapters[adapter])
+        looking = suites(adapter)[:1] if quick_alone else suites(adapter)
+        fails = not seen.why and any(_fail(adapter, {}, tests) for tests in looking)
         return attrs.evolve(seen, why="its own tests fail") if fails else seen
 
     return dict(zip(adapters, pool.map(unchanged, adapters), strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.mutants.corpus import ADAPTERS
-from tests.mutants.generic import Fate, fate, report, sampled, shortcomings
+from tests.mutants.generic import Fate, fate, finders, report, sampled, shortcomings
 from wickwire.testing.score import Change
 
 FILE = ADAPTERS / "wickwire_kraken" / "rows.py"
@@ -36,6 +36,21 @@ def test_a_run_fails_where_too_many_survive_in_one_adapter() -> None:
 
     assert [] == list(shortcomings([found] * 17 + [missed] * 3))
     assert ["kraken: 16 of 20 are fewer than 85 in 100"] == list(shortcomings([found] * 16 + [missed] * 4))
+
+
+def test_a_run_is_told_by_another_what_it_found() -> None:
+    """What survived, or was not tried, is found by nobody yet."""
+    found, missed = kraken("D08"), Fate("kraken", change("Final", "Any"), "")
+    lines = [str(found), str(missed), "", *report([found, missed])]
+
+    assert ["D08", ""] == list(finders(lines).values())
+    assert {} == finders(["", "kraken             200   172"])
+
+
+def test_of_two_changes_that_read_alike_both_have_to_be_found() -> None:
+    one, other = str(kraken("D08")), str(kraken(""))
+
+    assert [""] == list(finders([one, other]).values()) == list(finders([other, one]).values())
 
 
 @pytest.mark.slow
