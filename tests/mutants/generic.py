@@ -51,6 +51,8 @@ __all__ = [
 ENOUGH: Final = 0.85
 LONG: Final = ("collected", "many_products", "routes", "candles")
 NAMES: Final = ("alpaca", "coinbase", "dxlink", "kraken", "yahoo")
+QUICK_S: Final = 60
+"""What the quick tests may take, which is a few seconds with the code as it is: a change may never end."""
 LONGEST_S: Final = 300
 MOST_BYTES: Final = 6 * 2**30
 MISSED: Final = "MISSED"
@@ -108,7 +110,7 @@ def fate(adapter: str, change: Change, *, first: Sequence[str] = (), quick_alone
         return Fate(adapter, change, by, time.monotonic() - began_s)
 
     quick, long = suites(adapter)
-    if _fail(adapter, {change.file: change.text}, quick):
+    if _fail(adapter, {change.file: change.text}, quick, longest_s=QUICK_S):
         return told("tests")
     if quick_alone:
         return told("")
@@ -124,7 +126,9 @@ def suites(adapter: str) -> tuple[Sequence[Path], Sequence[Path]]:
     return [file for file in files if not _is_long(file)], [file for file in files if _is_long(file)]
 
 
-def _fail(adapter: str, changed: Mapping[Path, str], tests: Sequence[Path]) -> bool:
+def _fail(
+    adapter: str, changed: Mapping[Path, str], tests: Sequence[Path], *, longest_s: float = LONGEST_S
+) -> bool:
     """Say whether one of an adapter's *tests* fails on a copy of it in which files are *changed*."""
     with copied(original(adapter), changed) as copy:
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
@@ -134,7 +138,7 @@ def _fail(adapter: str, changed: Mapping[Path, str], tests: Sequence[Path]) -> b
                 cwd=ROOT,
                 env=copy.environment,
                 capture_output=True,
-                timeout=LONGEST_S,
+                timeout=longest_s,
                 check=False,
                 preexec_fn=_limit_memory,
             )

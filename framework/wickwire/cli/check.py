@@ -62,6 +62,14 @@ MOST_EFFORT: Final = 100_000
     help="Change the adapter's code in N ways, in copies, and tell which of them no check finds.",
 )
 @click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="So many mutants at once.",
+)
+@click.option(
     "--deviations",
     type=click.Path(dir_okay=False, path_type=Path),
     default="conformance.toml",
@@ -89,6 +97,7 @@ def check(
     seed: int,
     effort: int,
     mutants: int | None,
+    jobs: int,
     deviations: Path,
     hide_passed: bool,
     page: Path | None,
@@ -127,7 +136,7 @@ def check(
         effort=effort,
         outcomes=outcomes,
         branches=branches_taken(material) if (page is not None or as_json) and not material.problem else (),
-        score=UNASKED if mutants is None else _scored(material, outcomes, mutants),
+        score=UNASKED if mutants is None else _scored(material, outcomes, mutants, jobs),
     )
     if page is not None:
         _write(page, scorecard(made, now, _peak_bytes()))
@@ -148,12 +157,12 @@ def check(
     return ExitCode.FAILED if made.failed else ExitCode.DONE
 
 
-def _scored(material: Material, outcomes: Sequence[Outcome], mutants: int) -> Score:
+def _scored(material: Material, outcomes: Sequence[Outcome], mutants: int, jobs: int) -> Score:
     """Return how many of so many changes are found by what passed."""
     from wickwire.testing.mutants import score
 
     with trials_shown(mutants) as shown:
-        return score(material, outcomes, mutants, shown=shown)
+        return score(material, outcomes, mutants, jobs=jobs, shown=shown)
 
 
 def _write(page: Path, text: str) -> None:

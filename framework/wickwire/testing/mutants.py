@@ -11,7 +11,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,6 +77,7 @@ def score(
     outcomes: Sequence[Outcome],
     most: int,
     *,
+    jobs: int = 1,
     shown: Callable[[Sequence[Fate]], None] = lambda _: None,
 ) -> Score:
     """Try *most* changes of the adapter of *material*, and return what became of them.
@@ -85,6 +88,8 @@ def score(
         material: Whose samples, symbols, seed and effort are taken.
         outcomes: What became of the checks of the run: those that passed may find something.
         most: How many changes.
+        jobs: How many of them at once, each in a process of its own; more than there are processors may let
+            checks take longer than they are given.
         shown: Is told all that was tried so far, after each.
 
     Raises:
@@ -99,11 +104,28 @@ def score(
     except (UncopiedError, PluginError) as exc:  # the rest of the report is there by now
         return attrs.evolve(told, why_not=str(exc))
     fates: list[Fate] = []
-    for change in changes:
-        fates.append(trial.fate(change))
-        shown(fates)
+    with _looking(jobs) as look:
+        for fate in look(trial.fate, changes):
+            fates.append(fate)
+            shown(fates)
     why_not = "" if fates else "nothing of its code could be changed"
     return attrs.evolve(told, why_not=why_not, possible=possible, checks=trial.checks, fates=tuple(fates))
+
+
+_Looking = Callable[[Callable[[Change], Fate], Sequence[Change]], Iterator[Fate]]
+
+
+@contextmanager
+def _looking(jobs: int) -> Iterator[_Looking]:
+    """Yield what looks at changes, *jobs* of them at once, and tells their fates in order."""
+    if jobs == 1:  # without a thread, whoever is tired of it ends it at once
+        yield map
+        return
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @attrs.frozen(kw_only=True)

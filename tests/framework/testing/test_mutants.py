@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent
@@ -20,7 +21,7 @@ from wickwire.registry import Registry
 from wickwire.testing.checks import Check
 from wickwire.testing.copies import Looked, Original, UncopiedError, copied, looked_at
 from wickwire.testing.material import Material
-from wickwire.testing.mutants import _Trial, drawn, quickest, score
+from wickwire.testing.mutants import _looking, _Trial, drawn, quickest, score
 from wickwire.testing.report import report_json, score_line
 from wickwire.testing.running import Outcome, Report, State, chosen, material_of
 from wickwire.testing.score import UNASKED, Change, Fate, Score
@@ -124,6 +125,24 @@ def test_what_the_least_effort_does_not_find_is_looked_at_with_the_effort_of_the
 
     assert (S02, "a rare input") == ((told := trial.fate(change)).check, told.why)
     assert [1, 50] == asked
+
+
+def test_several_changes_are_looked_at_at_once_and_told_in_order() -> None:
+    """Each look waits until another has begun: one after the other they would wait in vain."""
+    meeting = threading.Barrier(2, timeout=60.0)
+
+    def look(change: Change) -> Fate:
+        meeting.wait()
+        return Fate(change=change, place="beacon/b.py")
+
+    drawn_ones = [
+        Change(file=Path("b.py"), line=line, operator="Number", before="1", after="2", text="")
+        for line in (3, 1, 2, 4)
+    ]
+    with _looking(2) as looking:
+        told = [*looking(look, drawn_ones)]
+
+    assert drawn_ones == [one.change for one in told]
 
 
 # --------------------------------------------------------------------------------------------- what is copied
@@ -357,7 +376,9 @@ def test_the_command_takes_the_score_of_an_adapter_and_shows_what_survives(
     page = tmp_path / "card.html"
     only = [word for check in CHECKS for word in ("--only", check.id)]
 
-    done = command(tmp_path, *only, "--symbol", "BTC/USD", "--mutants", 50, "--json", "--html", page)
+    done = command(
+        tmp_path, *only, "--symbol", "BTC/USD", "--mutants", 50, "--jobs", 2, "--json", "--html", page
+    )
 
     assert 0 == done.returncode, done.stderr
     told = json.loads(done.stdout)["mutation"]
