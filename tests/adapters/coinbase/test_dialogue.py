@@ -14,6 +14,7 @@ from tests.adapters.coinbase.wires import (
     ack,
     candle_row,
     candles,
+    envelope,
     error,
     ticker,
     trade_row,
@@ -81,6 +82,15 @@ def test_what_is_gone_from_the_list_is_released():
     client.send(removed=[BTC_5M])
 
     assert [Released([BTC_5M])] == client.hear(ack(2, candles=["ETH-USD"]))
+
+
+def test_of_several_lists_in_one_answer_the_last_counts():
+    """An envelope holds one event usually, and may hold many."""
+    client = Client()
+    client.send(BTC_5M, ETH_5M)
+    lists = ({"subscriptions": {"candles": products}} for products in (["BTC-USD"], ["BTC-USD", "ETH-USD"]))
+
+    assert [Accepted([BTC_5M, ETH_5M])] == client.hear(envelope("subscriptions", 1, *lists))
 
 
 def test_an_empty_list_releases_all():

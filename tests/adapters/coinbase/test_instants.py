@@ -38,6 +38,9 @@ def test_an_instant_means_the_same_whatever_was_read_before(told: list[str]) -> 
         "2026-11-21T04:59:1\u0660.1Z",
         "2026-11-21T04:59:10.Z",
         "2026-11-21T04:59:10.1",
+        "2026-11-21T05:00:10.1z",
+        "2026-11-21T05:00:10.1+",
+        "2026-11-21T05:00:10.1\u0660Z",
     ],
 )
 def test_a_minute_that_was_read_before_makes_no_instant_of_nonsense(text: str) -> None:

@@ -188,7 +188,7 @@ def test_products_do_not_share_their_volumes():
     assert ["BTC/USD", "ETH/USD"] == [candle.symbol for candle in told]
 
 
-@pytest.mark.parametrize("start", ["1795237201", "0x5", "", "-300", "1795237200.0", "99999999999999999999"])
+@pytest.mark.parametrize("start", ["1795237201", "0x5", "", "-300", "1795237200.0", "30000000000", "9" * 20])
 def test_a_start_that_no_five_minutes_have_is_refused(start):
     with pytest.raises(WireError, match=r"events\[0\]\.candles\[0\]\.start"):
         parse(candles(0, candle_row(start=start)))
@@ -449,6 +449,13 @@ def test_a_bad_row_is_left_out_and_named_and_the_others_come():
     [fault] = [event for event in events if isinstance(event, Fault)]
     assert fault.kind is FaultKind.PROTOCOL
     assert "1 rows of candles left out" in fault.text
+
+
+def test_of_several_bad_rows_the_first_is_named():
+    rows = candle_row("1"), candle_row("NaN", product="ETH-USD"), candle_row("2", START + 7)
+    [fault] = [event for event in parse(candles(0, *rows)) if isinstance(event, Fault)]
+
+    assert "2 rows of candles left out, the first: coinbase: expected finite numbers" in fault.text
 
 
 def test_a_row_of_another_type_spoils_no_other():

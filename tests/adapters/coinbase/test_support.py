@@ -3,7 +3,7 @@
 import pytest
 
 import wickwire_coinbase
-from wickwire import Account, Counting, Feed, Rung, Series, Timeframe, Utc
+from wickwire import Account, Counting, Feed, Limits, Rate, Rung, Series, Timeframe, Utc
 from wickwire.adapter import bind
 from wickwire.places import plan_all
 from wickwire.planner import plan
@@ -83,6 +83,20 @@ def test_three_hundred_products_take_three_connections():
 
     assert {Rung.STREAM} == {each.rung for each in plans}
     assert sum(each.cost.connections for each in plans) == 3
+
+
+def test_it_takes_what_the_page_of_the_venue_says():
+    """docs/venues/coinbase.md, "Limits" and "How a candle closes": what nobody publishes is our choice there."""
+    told = support("5m")
+
+    assert wickwire_coinbase.describe().limits == Limits(
+        topics_per_connection=100,
+        connects=Rate(1, 1.0),
+        messages_overall=Rate(8, 1.0, 4),
+        rest=Rate(10, 1.0),
+        reply_headers=("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"),
+    )
+    assert (5.0, 5.0) == (told.settle_s, told.grace_s)
 
 
 def test_bursts_stay_below_the_venues_limits():
