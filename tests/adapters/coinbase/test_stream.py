@@ -440,6 +440,22 @@ def test_what_is_not_documented_is_junk(frame):
         parse(frame)
 
 
+@pytest.mark.parametrize(
+    ("frame", "at"),
+    [
+        (b'{"channel":"heartbeats","sequence_num":0,"timestamp":"yesterday"}', "$.timestamp"),
+        (b'{"channel":"subscriptions","sequence_num":0,"events":[]}', "$.events"),
+        (candles(0, candle_row("NaN")), "$.events[0].candles[0]"),
+        (candles(0, candle_row(start=START + 7)), "$.events[0].candles[0].start"),
+    ],
+)
+def test_junk_says_where_it_is(frame, at):
+    with pytest.raises(WireError) as caught:
+        parse(frame)
+
+    assert (at, bool(caught.value.frame)) == (caught.value.at, True)
+
+
 def test_a_bad_row_is_left_out_and_named_and_the_others_come():
     events = parse(
         candles(0, candle_row("1"), candle_row("NaN", product="ETH-USD"), candle_row("2", product="X-USD"))
