@@ -365,6 +365,17 @@ def test_quotes_told_every_five_seconds_are_quotes():
     assert (again, type(fault)) == (quote, Fault)
 
 
+def test_a_message_without_a_number_is_read_and_does_not_count():
+    client = Client()
+    unnumbered = candles(0, candle_row("1")).replace(b'"sequence_num": 0, ', b"")
+    assert b"sequence_num" not in unnumbered
+
+    assert [Candle] == [type(event) for event in client.hear(unnumbered)]
+    assert [Candle] == [type(event) for event in client.hear(candles(1, candle_row("2")))]
+    assert [Candle] == [type(event) for event in client.hear(unnumbered.replace(b'"1"', b'"3"'))]
+    assert [Candle] == [type(event) for event in client.hear(candles(2, candle_row("4")))]
+
+
 def test_the_first_message_may_have_any_number():
     """Before it nothing was heard that could be doubted."""
     assert [Candle] == [type(event) for event in parse(candles(77, candle_row()))]

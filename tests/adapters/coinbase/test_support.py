@@ -86,7 +86,7 @@ def test_three_hundred_products_take_three_connections():
 
 
 def test_it_takes_what_the_page_of_the_venue_says():
-    """docs/venues/coinbase.md, "Limits" and "How a candle closes"; what nobody publishes is a choice there."""
+    """docs/venues/coinbase.md, "Limits", "How a candle closes": what nobody publishes is a choice there."""
     told = support("5m")
 
     assert wickwire_coinbase.describe().limits == Limits(
