@@ -52,7 +52,7 @@ def fetch(*replies):
         (refusal(422, "end is too late for subscription"), FaultKind.ENTITLEMENT),
         (refusal(422, "start is no date"), FaultKind.REQUEST),
         (HttpReply(status=422, body=b'{"code":42210000,"message":"x"}'), FaultKind.REQUEST),
-        (HttpReply(status=404, body=b"Not Found"), FaultKind.REQUEST),
+        *((HttpReply(status=status, body=b"no"), FaultKind.REQUEST) for status in (400, 404, 405, 414, 422)),
         (refusal(429, "too many requests."), FaultKind.WAIT),
         (refusal(500, "internal server error"), FaultKind.OUTAGE),
         (HttpReply(status=502, body=b"<html>Bad Gateway</html>"), FaultKind.OUTAGE),
@@ -143,6 +143,18 @@ def test_junk_is_no_page_of_trades():
         trades(refusal(403, "forbidden."))
     with pytest.raises(VenueError):
         trades(account=Account(feed="iex"))
+
+
+def test_bad_trades_whose_time_nobody_can_read_reach_to_the_ends_of_the_range():
+    rows = [{"t": f"2026-11-20T14:31:0{number}Z", "i": number, "p": 1.5, "s": 2} for number in range(3)]
+    rows[0]["t"] = rows[2]["t"] = "now"
+    page, _ = trades(json.dumps({"trades": {"AAPL": rows}, "next_page_token": None}).encode())
+
+    spans = [
+        ("2026-11-20T14:31:00Z", "2026-11-20T14:31:01.000000001Z"),
+        ("2026-11-20T14:31:01Z", "2026-11-20T14:32:00Z"),
+    ]
+    assert [(row.open_ns, row.close_ns) for row in page.bad_rows] == [tuple(map(ns, span)) for span in spans]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tests.adapters.alpaca.talk import (
     TEST,
     W1,
 )
-from wickwire import Account, Feed, Lane, Rung, Series, Timeframe, Topic, Unknown, Zone
+from wickwire import Account, Feed, Hours, Lane, Rate, Rung, Series, Timeframe, Topic, Unknown, Zone
 from wickwire.adapter import bind
 from wickwire.planner import explain, plan
 
@@ -284,6 +284,21 @@ def test_the_description_tells_limits_by_plan_and_keys_by_feed():
     assert (crypto.credentials, crypto.stream_credentials) == ((), ("key", "secret"))
     assert free.variants == ("iex", "sip", "delayed_sip", "test")
     assert (free.feeds, paid.feeds) == ((), (Feed.TRADES, Feed.QUOTES))
+
+
+def test_it_takes_what_the_page_of_the_venue_says():
+    """docs/venues/alpaca.md, "Limits": what is not published is a choice there."""
+    free, paid = (wickwire_alpaca.describe(account).limits for account in (SIP, PLUS))
+
+    assert (Rate(192, 60.0, 20), Rate(10_000, 60.0, 200)) == (free.rest, paid.rest)
+    assert Rate(10, 60.0, 3) == free.connects == paid.connects
+    assert 10_000 == support("AAPL", M1, IEX).page_rows
+
+
+def test_stocks_are_traded_from_four_to_eight_in_new_york_and_crypto_always():
+    """The session is from 09:30 to 16:00."""
+    assert Hours("XNYS", before_s=5.5 * 3600.0, after_s=4 * 3600.0) == support("AAPL", M1, IEX).hours
+    assert {None} == {support("BTC/USD", M1, CRYPTO).hours, support("FAKEPACA", M1, TEST).hours}
 
 
 def test_stocks_and_crypto_ride_on_two_connections():

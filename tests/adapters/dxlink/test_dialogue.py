@@ -386,7 +386,7 @@ def test_frames_stay_below_the_largest_size():
 def test_the_framework_is_told_the_terms():
     told = endpoint()
 
-    assert (100, MOST_BYTES, False) == (told.topics_per_frame, told.max_send_bytes, told.acknowledges)
+    assert (100, 8 * 1024, False) == (told.topics_per_frame, told.max_send_bytes, told.acknowledges)
     assert told.keepalive is not None
     assert (60.0, 30.0) == (told.silence_limit_s, told.keepalive.every_s)
     assert {"type": "KEEPALIVE", "channel": 0} == json.loads(told.keepalive.frame or b"")

@@ -3,7 +3,7 @@
 import pytest
 
 import wickwire_dxlink
-from wickwire import Account, Feed, Timeframe, Unknown, Utc
+from wickwire import Account, Feed, Hours, Limits, Rate, Timeframe, Unknown, Utc
 from wickwire.adapter import bind
 
 
@@ -74,6 +74,27 @@ def test_trades_outside_of_the_session_are_told_of():
 def test_trades_and_quotes_belong_to_the_plain_variants(feed, feeds):
     """A quote does not say its session, and a series of bids has no trades."""
     assert feeds == wickwire_dxlink.describe(Account(feed=feed)).feeds
+
+
+def test_it_takes_what_the_page_of_the_venue_says():
+    """docs/venues/dxlink.md, "Limits", "How a candle closes": nothing is published, so these are choices."""
+    limits = Limits(
+        topics_per_connection=5_000,
+        connects=Rate(10, 60.0, 3),
+        messages=Rate(10, 1.0, 10),
+        rest=Rate(2, 1.0, 4),
+    )
+
+    assert limits == wickwire_dxlink.describe(Account()).limits
+    assert (5.0, 2.1) == (support().settle_s, support().grace_s)
+    assert (7_200.0, 7_200.0) == (support(text="1w").settle_s, support(text="1mo").grace_s)
+
+
+def test_shares_are_traded_from_four_to_eight_in_new_york_and_in_the_regular_session_of_rth():
+    """The session is from 09:30 to 16:00; of futures, coins and shares of one exchange nothing is known."""
+    assert Hours("XNYS", before_s=5.5 * 3600.0, after_s=4 * 3600.0) == support("AAPL").hours
+    assert Hours("XNYS") == support("AAPL", feed="rth").hours
+    assert {None} == {support(symbol).hours for symbol in ("/ESZ25:XCME", "BTC/USD", ".SPY251219C600")}
 
 
 def test_the_demo_needs_no_secrets():
