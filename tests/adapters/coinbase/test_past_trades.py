@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.adapters.coinbase.test_rest import LAST_MINUTE, NOON, trade, trade_page
+import wickwire_coinbase
+from tests.adapters.coinbase.test_rest import LAST_MINUTE, NOON, reply, talk, trade, trade_page
 from wickwire import SECOND_NS, Stopped, TradeQuery
 
 
@@ -27,6 +28,21 @@ def test_a_bad_trade_whose_time_nobody_can_read_lies_between_its_neighbours_or_t
         (LAST_MINUTE.since_ns, second_ns + 1),
         (second_ns, NOON),
     ]
+
+
+def test_where_the_last_second_alone_fills_a_reply_nothing_is_covered_and_nobody_asks_again():
+    burst = [trade(number, 59 + number / 1_000) for number in range(200, 0, -1)]
+    told, asked = trade_page(LAST_MINUTE, burst)
+
+    assert (len(asked), told.covered, told.stopped) == (1, (NOON, NOON), Stopped.VENUE_LIMIT)
+
+
+def test_trades_up_to_now_prove_no_more_than_the_venues_clock_says():
+    behind_ns = NOON - 5 * SECOND_NS
+    body = {"trades": [trade(1, 1)]}
+    told, _ = talk(wickwire_coinbase.fetch_trades(LAST_MINUTE), reply(body, date_ns=behind_ns))
+
+    assert told.covered == (LAST_MINUTE.since_ns, behind_ns)
 
 
 def test_what_lies_in_the_seconds_at_the_ends_and_was_not_asked_for_is_left_out():

@@ -267,6 +267,22 @@ def test_the_running_four_hours_are_forming_and_not_covered():
     assert told.covered == (NOON - 4 * HOUR_NS, NOON)
 
 
+def test_four_hours_that_end_behind_the_range_are_asked_for_whole():
+    told, asked = four_hours(2, reply({"candles": [hour(1), hour(5)]}), until_ns=NOON - HOUR_NS)
+
+    assert asked[1].params["end"] == str(NOON // SECOND_NS)
+    assert [candle.open_ns for candle in told.candles] == [NOON - 8 * HOUR_NS, NOON - 4 * HOUR_NS]
+    assert told.covered == (NOON - 8 * HOUR_NS, NOON - HOUR_NS)
+
+
+def test_four_hours_of_which_the_venue_sent_the_end_alone_are_neither_told_nor_covered():
+    """A reply about a range of its own proves what it holds."""
+    told, _ = four_hours(3, reply({"candles": [hour(ago) for ago in range(-2, 10)]}))
+
+    assert [candle.open_ns for candle in told.candles] == [NOON - 8 * HOUR_NS, NOON - 4 * HOUR_NS]
+    assert told.covered == (NOON - 8 * HOUR_NS, NOON)
+
+
 def test_many_four_hours_are_folded_over_several_requests():
     older, newer = ([hour(ago) for ago in agos] for agos in (range(57, 401), range(1, 57)))
     told, asked = four_hours(100, reply({"candles": older}), reply({"candles": newer}))

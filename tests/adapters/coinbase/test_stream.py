@@ -323,6 +323,17 @@ def test_a_gap_is_a_fault_and_comes_before_the_data():
     )
 
 
+@pytest.mark.parametrize(("number", "lost"), [(2, "1"), (3, "1..2"), (4, "1..3")])
+def test_a_gap_says_which_messages_are_lost(number, lost):
+    [fault, _] = Client().hear(candles(number, candle_row()))
+
+    assert (
+        fault.text.removeprefix("coinbase: lost message ")
+        .removeprefix("coinbase: lost ")
+        .startswith(f"{lost} of this connection")
+    )
+
+
 def test_a_gap_shows_in_any_channel():
     for frame in (
         envelope("heartbeats", 9),
