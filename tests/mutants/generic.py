@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 ENOUGH: Final = 0.85
-LONG: Final = ("collected", "many_products", "routes", "candles")
+LONG: Final = ("collected", "many_products", "routes", "secrets")
 NAMES: Final = ("alpaca", "coinbase", "dxlink", "kraken", "yahoo")
 QUICK_S: Final = 60
 """What the quick tests may take, which is a few seconds with the code as it is: a change may never end."""

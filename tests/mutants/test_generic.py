@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.mutants.corpus import ADAPTERS
-from tests.mutants.generic import Fate, fate, finders, report, sampled, shortcomings
+from tests.mutants.generic import Fate, fate, finders, report, sampled, shortcomings, suites
 from wickwire.testing.score import Change
 
 FILE = ADAPTERS / "wickwire_kraken" / "rows.py"
@@ -51,6 +51,13 @@ def test_of_two_changes_that_read_alike_both_have_to_be_found() -> None:
     one, other = str(kraken("D08")), str(kraken(""))
 
     assert [""] == list(finders([one, other]).values()) == list(finders([other, one]).values())
+
+
+def test_tests_that_collect_for_a_while_look_last() -> None:
+    quick, long = suites("dxlink")
+
+    assert {"test_candles", "test_dialogue", "test_stream"} <= {file.stem for file in quick}
+    assert {"test_simulator", "test_dxlink_secrets"} == {file.stem for file in long}
 
 
 @pytest.mark.slow

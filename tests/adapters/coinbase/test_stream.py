@@ -327,11 +327,7 @@ def test_a_gap_is_a_fault_and_comes_before_the_data():
 def test_a_gap_says_which_messages_are_lost(number, lost):
     [fault, _] = Client().hear(candles(number, candle_row()))
 
-    assert (
-        fault.text.removeprefix("coinbase: lost message ")
-        .removeprefix("coinbase: lost ")
-        .startswith(f"{lost} of this connection")
-    )
+    assert f" {lost} of this connection" in fault.text
 
 
 def test_a_gap_shows_in_any_channel():

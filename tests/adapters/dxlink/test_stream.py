@@ -420,16 +420,31 @@ def test_a_correction_that_makes_no_price_takes_the_sale_back(changes):
     assert (TradeAction.CANCELED, told.id) == (told.action, told.replaces)
 
 
-@pytest.mark.parametrize("price", [228.12, "NaN"])
-def test_a_sale_that_is_removed_is_canceled(price):
-    """By its flags, as a recording of a series of sales may have it."""
+def sold_with(flags, price=228.12):
+    """Return the trades of a sale with flags, as a recording of a series of sales may have it."""
     said = {"eventType": "TimeAndSale", "eventSymbol": "AAPL", "index": 7, "time": 1762525800123}
-    said |= {"price": price, "size": 1.0, "type": "NEW"}
-    memory = opened(Topic("AAPL", Feed.TRADES))
-    [told] = hear(memory, frame("FEED_DATA", 5, data=[said | {"eventFlags": 2}]))
+    said |= {"price": price, "size": 1.0, "type": "NEW", "eventFlags": flags}
+    return hear(opened(Topic("AAPL", Feed.TRADES)), frame("FEED_DATA", 5, data=[said]))
+
+
+@pytest.mark.parametrize("price", [228.12, "NaN"])
+@pytest.mark.parametrize("flags", [2, 3, 6])
+def test_a_sale_that_is_removed_is_canceled(price, flags):
+    """Wherever in a transaction or a snapshot it is: TX_PENDING is 1, REMOVE 2, SNAPSHOT_BEGIN 4."""
+    [told] = sold_with(flags, price)
 
     assert (TradeAction.CANCELED, "7") == (told.action, told.replaces)
-    assert [] == hear(memory, frame("FEED_DATA", 5, data=[said | {"eventFlags": 10, "price": "NaN"}]))
+
+
+@pytest.mark.parametrize("flags", [0, 1, 4, 8, 9, 16, 64])
+def test_other_flags_make_a_sale_no_other(flags):
+    """SNAPSHOT_END is 8, SNAPSHOT_SNIP 16, SNAPSHOT_MODE 64."""
+    assert [TradeAction.NEW] == [trade.action for trade in sold_with(flags)]
+
+
+@pytest.mark.parametrize("flags", [10, 18])
+def test_the_dummy_that_ends_a_snapshot_of_sales_is_none(flags):
+    assert [] == sold_with(flags, "NaN")
 
 
 def test_an_unknown_type_of_sale_is_not_guessed():
