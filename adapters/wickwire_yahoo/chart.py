@@ -142,11 +142,10 @@ def read(reply: HttpReply, now_ns: int) -> Result | None:
         VenueError: It is a no: WAIT, OUTAGE, SYMBOL, REQUEST or CREDENTIALS.
         WireError: It is none of the replies that Yahoo is known to give.
     """
-    body = reply.body.lstrip()
+    body, asked_s = reply.body.lstrip(), retry_after_s(reply.headers, now_ns)
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS or body.startswith(
         (b"Too Many Requests", b"Edge: Too Many Requests")
     ):
-        asked_s = retry_after_s(reply.headers, now_ns)
         raise VenueError(
             FaultKind.WAIT,
             f"Yahoo refuses for now (HTTP {reply.status}): {_words(body.decode('utf-8', 'replace'))}",
@@ -154,28 +153,30 @@ def read(reply: HttpReply, now_ns: int) -> Result | None:
         )
     if body.startswith(b"<"):
         status = reply.status if reply.status in _AUTHORITY else 503
-        raise _by_status(status, f"a web page came instead of data, HTTP {reply.status}")
-    document = _document(reply)
+        raise _by_status(status, f"a web page came instead of data, HTTP {reply.status}", asked_s)
+    document = _document(reply, asked_s)
     chart = document.chart
     error = (chart.error if chart else None) or (document.finance.error if document.finance else None)
     if error is not None:
-        _refuse(reply.status, error)
+        _refuse(reply.status, error, asked_s)
         return None
     if reply.status != HTTPStatus.OK:
-        raise _by_status(reply.status, "no reason given")
+        raise _by_status(reply.status, "no reason given", asked_s)
     if chart is None or not chart.result:
-        raise VenueError(FaultKind.OUTAGE, "Yahoo answered with neither a result nor an error")
+        raise VenueError(
+            FaultKind.OUTAGE, "Yahoo answered with neither a result nor an error", retry_after_s=asked_s
+        )
     return chart.result[0]
 
 
-def _document(reply: HttpReply) -> _Document:
+def _document(reply: HttpReply, asked_s: float | None) -> _Document:
     """Decode the body; where it cannot be, an unhappy status says enough."""
     try:
         return _decoded(reply.body)
     except WireError:
         if reply.status == HTTPStatus.OK:
             raise
-        raise _by_status(reply.status, "no reason that can be read") from None
+        raise _by_status(reply.status, "no reason that can be read", asked_s) from None
 
 
 def _decoded(body: bytes) -> _Document:
@@ -199,7 +200,7 @@ def _decoded(body: bytes) -> _Document:
         raise WireError(f"yahoo: {_words(str(exc))}", frame=body) from exc
 
 
-def _refuse(status: int, error: _Error) -> None:
+def _refuse(status: int, error: _Error, asked_s: float | None) -> None:
     """Raise what *error* means, or return where it means that nothing is there."""
     code, description = error.code or "", error.description or ""
     said = description.casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
@@ -212,11 +213,11 @@ def _refuse(status: int, error: _Error) -> None:
     known = _CODES.get(code.casefold())
     if known is not None:
         raise VenueError(known, text)
-    raise _by_status(status, text)
+    raise _by_status(status, text, asked_s)
 
 
-def _by_status(status: int, text: str) -> VenueError:
-    """Return what is known from the status alone."""
+def _by_status(status: int, text: str, asked_s: float | None) -> VenueError:
+    """Return what is known from the status alone; an outage lasts as long as a Retry-After says."""
     match status:
         case _ if status in _AUTHORITY:
             kind = FaultKind.CREDENTIALS
@@ -226,7 +227,8 @@ def _by_status(status: int, text: str) -> VenueError:
             _
         ):  # also 404: Yahoo names an unknown symbol in words; and redirects, which lead to a consent page
             kind = FaultKind.OUTAGE
-    return VenueError(kind, f"{text} (HTTP {status})")
+    waits = kind is FaultKind.OUTAGE
+    return VenueError(kind, f"{text} (HTTP {status})", retry_after_s=asked_s if waits else None)
 
 
 def _words(text: str) -> str:

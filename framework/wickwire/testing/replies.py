@@ -23,6 +23,11 @@ REPLIES: Final = Checks(Level.PARSE)
 
 STATUSES: Final = (200, 201, 204, 301, 400, 401, 403, 404, 418, 422, 429, 451, 500, 502, 503, 504, 520, 599)
 DOWN: Final = (500, 502, 503, 504)
+WRONG: Final = (400,)
+"""Whoever asks the same again is told the same again. What others of 4xx mean is the venue's to say."""
+THROTTLED: Final = (403, 418, 420, 503)
+"""With these some venues say that too much was asked, too; what each means is for its adapter to know."""
+RETRY_S: Final = 7.0
 HTML: Final = b"<!DOCTYPE html><html><head><title>Maintenance</title></head><body>Back soon.</body></html>"
 ODD_BODIES: Final = (b"", b"null", b"[]", b"{}", b'""', b"0", b'{"error":"Too many requests"}', HTML)
 
@@ -72,31 +77,39 @@ def understands_answers(material: Material) -> None:
     )
 
 
-@REPLIES("P15", "A 429 becomes WAIT and obeys Retry-After, a 5xx becomes OUTAGE.", Need.HISTORY, Need.REPLIES)
+@REPLIES(
+    "P15",
+    "A 429 becomes WAIT, a 5xx OUTAGE, a 400 neither; whatever becomes one of them obeys Retry-After.",
+    Need.HISTORY,
+    Need.REPLIES,
+)
 def refusals(material: Material) -> None:
     for fetched in material.replied:
         for at, exchange in enumerate(fetched.exchanges):
             if not isinstance(exchange.reply, HttpReply):
                 continue
             for body in (b"", b'{"message":"no"}', HTML):
-                waits = HttpReply(
-                    status=429, body=body, headers={"retry-after": "7"}, date_ns=exchange.reply.date_ns
-                )
-                error = _refused(material, (fetched, at, waits))
-                require(
-                    error.kind is FaultKind.WAIT,
-                    f"a 429 became {error.kind}",
-                    shown=shown((fetched, at, waits)),
-                )
-                told_s = error.retry_after_s
-                require(told_s == 7.0, f"Retry-After: 7 became {told_s}", shown=shown((fetched, at, waits)))  # noqa: PLR2004 - as sent
-                for status in DOWN:
-                    case = (fetched, at, HttpReply(status=status, body=body, date_ns=exchange.reply.date_ns))
-                    error = _refused(material, case)
-                    require(
-                        error.kind is FaultKind.OUTAGE, f"a {status} became {error.kind}", shown=shown(case)
-                    )
-                    material.count()
+                material.count()
+                plain = HttpReply(status=0, body=body, date_ns=exchange.reply.date_ns)
+                _look_at_refusals(material, fetched, at, plain)
+
+
+def _look_at_refusals(material: Material, fetched: Fetched, at: int, plain: HttpReply) -> None:
+    """Require that each status, with the body of *plain* as answer number *at*, becomes what it means."""
+    meant = {429: FaultKind.WAIT} | dict.fromkeys(DOWN, FaultKind.OUTAGE)
+    for status in dict.fromkeys((*meant, *WRONG, *THROTTLED)):
+        case = fetched, at, attrs.evolve(plain, status=status)
+        later = fetched, at, attrs.evolve(case[2], headers={"retry-after": f"{RETRY_S:.0f}"})
+        error = _refused(material, case)
+        if status in meant:
+            require(error.kind is meant[status], f"a {status} became {error.kind}", shown=shown(case))
+        again = error.kind in (FaultKind.WAIT, FaultKind.OUTAGE)
+        if status in WRONG and plain.body is not HTML:  # a page may be anybody's
+            require(not again, f"a {status} became {error.kind}: it would be asked again", shown=shown(case))
+        if again:
+            told_s = _refused(material, later).retry_after_s
+            why = f"a {status} became {error.kind}, and its Retry-After: {RETRY_S:.0f} became {told_s}"
+            require(told_s == RETRY_S, why, shown=shown(later))
 
 
 @REPLIES("P16", "A page of HTML with status 200 is no page of candles.", Need.HISTORY, Need.REPLIES)

@@ -103,6 +103,27 @@ def test_redirects_to_consent_and_server_errors_are_outages(status: int):
     assert refusal(b"", status).kind is FaultKind.OUTAGE
 
 
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 503),
+        (b"<!doctype html><h1>Will be right back...</h1>", 503),
+        (b"oops", 503),
+        (b'{"chart":{"result":null,"error":{"code":"Internal Server Error","description":"boom"}}}', 500),
+        (b'{"chart":{"result":[],"error":null}}', 200),
+    ],
+)
+def test_an_outage_lasts_as_long_as_the_reply_says(content: bytes, status: int):
+    """RFC 9110, "Retry-After": with a 503 it says how long nobody serves."""
+    assert refusal(content, status, {"retry-after": "7"}).retry_after_s == 7.0
+    assert refusal(content, status).retry_after_s is None
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 422])
+def test_what_waiting_does_not_mend_is_not_waited_for(status: int):
+    assert refusal(b"", status, {"retry-after": "7"}).retry_after_s is None
+
+
 def test_data_with_an_unhappy_status_is_not_trusted():
     assert refusal(body(bars(1_795_185_000)), 500).kind is FaultKind.OUTAGE
 

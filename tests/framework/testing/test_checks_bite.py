@@ -281,6 +281,17 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
     "a body that is no text": ("P14", (BODY, "text = reply.body.decode()")),
     "a 429 that is a wrong request": ("P15", (", 429: FaultKind.WAIT", "")),
     "a Retry-After that nobody reads": ("P15", ("retry_after_s=retry_after_s(reply.headers, now_ns)", "")),
+    "a Retry-After that counts with 429 alone": (
+        "P15",
+        (
+            "retry_after_s=retry_after_s(reply.headers, now_ns)",
+            "retry_after_s=retry_after_s(reply.headers, now_ns) if reply.status == 429 else None",
+        ),
+    ),
+    "a wrong request that is asked again for ever": (
+        "P15",
+        ("REFUSALS.get(reply.status, FaultKind.REQUEST)", "REFUSALS.get(reply.status, FaultKind.OUTAGE)"),
+    ),
     "a page of HTML without candles": (
         "P16",
         ("return text\n", 'return "" if text.startswith("<") else text\n'),
