@@ -112,6 +112,15 @@ def test_a_transaction_is_told_as_one():
     assert not any(event.snapshot for event in heard)
 
 
+def test_a_row_without_prices_within_a_transaction_withdraws_nothing():
+    memory = opened(AAPL)
+    hear(memory, *candles(*flagged("3:4, 2:0, 1:0, 0:10")))
+    heard = hear(memory, *candles(row(2, 1, dummy=True), row(4))[1:])
+
+    assert [4] == [(event.open_ns - OPEN_NS) // MINUTE_NS for event in heard]
+    assert [Candle] == [type(event) for event in heard]
+
+
 def test_a_transaction_may_go_on_behind_the_end_of_a_snapshot():
     memory = opened(AAPL)
     assert [] == hear(memory, *candles(*flagged("3:4, 2:0, 1:9")))
@@ -363,12 +372,14 @@ def test_an_index_keeps_every_bit(time_ms, sequence, index):
     assert integer(str(index), "index") == read
 
 
-def test_a_row_without_an_index_is_ordered_by_its_time():
+def test_rows_without_an_index_are_ordered_by_their_time():
     fields = tuple(name for name in CANDLE if name != "index")
-    rows = [row(2, 4), row(1), row(0, 10, dummy=True)]
+    rows = [row(99, 4), *(row(number) for number in range(98, 0, -1)), row(0, 10, dummy=True)]
     heard = hear(opened(AAPL), *candles(*([*one[:2], *one[3:]] for one in rows), fields=fields))
 
-    assert [1, 2] == list(series(heard))
+    assert [*range(1, 100)] == [
+        (event.open_ns - OPEN_NS) // MINUTE_NS for event in heard if isinstance(event, Candle)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -376,6 +387,7 @@ def test_a_row_without_an_index_is_ordered_by_its_time():
     [
         ("d", "2025-06-16", "2025-06-17"),
         ("w", "2025-06-16", "2025-06-23"),
+        ("w", "2025-06-14", "2025-06-21"),  # with which day a week is stamped is not documented
         ("mo", "2025-06-01", "2025-07-01"),
         ("5m", "2025-06-16T13:30:00Z", "2025-06-16T13:35:00Z"),
     ],

@@ -1,6 +1,7 @@
 """The session as a state table: every word of a server in every state, and the subscriptions."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -373,7 +374,7 @@ def test_what_is_asked_before_the_server_let_us_in_waits_too():
     assert [1, 5] == [said["channel"] for said in sent(hear(memory, FRAMES[Word.AUTHORIZED]))]
 
 
-def test_frames_stay_below_the_largest_size():
+def test_frames_stay_below_the_largest_size_and_are_no_more_than_that_demands():
     memory = opened(AAPL)
     topics = [Topic(f"/ES{letter}{year}:XCME", MINUTE) for letter in "FGHJKMNQUVXZ" for year in range(10, 50)]
     sends = wickwire_dxlink.subscribe([Ask(topic, NOW_NS) for topic in topics], (), memory)
@@ -381,6 +382,7 @@ def test_frames_stay_below_the_largest_size():
     assert all(len(send.frame) <= MOST_BYTES for send in sends)
     assert len(sends) > 2
     assert len(topics) == sum(len(said["add"]) for said in sent(sends))
+    assert all(len(one.frame) + len(next_one.frame) > MOST_BYTES for one, next_one in pairwise(sends))
 
 
 def test_the_framework_is_told_the_terms():

@@ -255,7 +255,8 @@ def test_types_that_nobody_asked_for_mean_nothing(event):
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (b"not json", "dxlink"),
+        (b"not json", "dxlink: JSON"),
+        (b"5", "dxlink: Expected `object`"),
         (b'{"type":"SETUP"}', "channel"),
         (b'{"channel":0}', "type"),
         (b'{"type":"FEED_DATA","channel":"1"}', "int"),
@@ -276,6 +277,7 @@ def test_types_that_nobody_asked_for_mean_nothing(event):
         (frame("AUTH_STATE", state="MAYBE"), "no message of a server"),
         (frame("AUTH_STATE", state="SETUP"), "no message of a server"),
         (frame("UNAUTHORIZED"), "no message of a server"),
+        (frame("AUTH_STATE", -1, state="AUTHORIZED"), "AUTHORIZED on channel -1"),
     ],
 )
 def test_what_is_no_message_is_refused_by_name(said, why):
@@ -302,12 +304,13 @@ def test_a_bad_row_among_good_ones_is_named_and_left_out():
     [["Quote", ["x", 1]], ["MarketMaker", ["x", 1]], ["Quote", None], ["Quote"], [7, []]],
     ids=["length", "type", "no array", "nothing", "no text"],
 )
-def test_a_pair_that_cannot_be_read_costs_itself(bad):
+@pytest.mark.parametrize("pairs", [1, 200])
+def test_a_pair_that_cannot_be_read_costs_itself(bad, pairs):
     memory = opened(AAPL)
     hear(memory, *quotes())
-    fault, *good = hear(memory, frame("FEED_DATA", 3, data=["Quote", ["A", 1.0, 2.0], *bad]))
+    fault, *good = hear(memory, frame("FEED_DATA", 3, data=["Quote", ["A", 1.0, 2.0]] * pairs + bad))
 
-    assert (FaultKind.PROTOCOL, ["A"]) == (fault.kind, [quote.symbol for quote in good])
+    assert (FaultKind.PROTOCOL, ["A"] * pairs) == (fault.kind, [quote.symbol for quote in good])
 
 
 def test_an_object_of_a_type_that_nobody_knows_costs_itself():
@@ -396,6 +399,7 @@ def test_corrections_and_cancels_name_what_they_replace():
         corrected.price,
     )
     assert (TradeAction.CANCELED, canceled.id) == (canceled.action, canceled.replaces)
+    assert Decimal(0) == canceled.price  # it tells none
 
 
 @pytest.mark.parametrize("changes", [{"validTick": False}, {"price": "NaN"}, {"size": "NaN"}])

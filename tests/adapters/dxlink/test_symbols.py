@@ -84,7 +84,9 @@ def test_a_coin_is_priced_in_money_or_in_another_coin(symbol):
     assert ("", f"{symbol}:CXTALP") == (why_not(symbol), to_venue(symbol))
 
 
-@pytest.mark.parametrize("symbol", ["BTC-USD", "", "^GSPC", "ES=F", "a b", "AAPL{=m}", "../X", "7203.T"])
+@pytest.mark.parametrize(
+    "symbol", ["BTC-USD", "", "^GSPC", "ES=F", "a b", "AAPL{=m}", "../X", "7203.T", "/ESZ\uff12\uff15:XCME"]
+)
 def test_other_forms_are_refused_with_examples(symbol):
     assert ".SPY251219C600" in why_not(symbol)
 
