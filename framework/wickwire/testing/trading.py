@@ -11,7 +11,7 @@ import attrs
 from wickwire.conversation import HttpReply, Stopped, TradePage, TradeQuery
 from wickwire.description import Account
 from wickwire.errors import FaultKind, TransportError, VenueError, WireError
-from wickwire.model import MINUTE_NS, SECOND_NS, Trade
+from wickwire.model import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Trade
 from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
 from wickwire.testing.foreign import outcome_of
 from wickwire.testing.material import Material
@@ -29,7 +29,9 @@ __all__ = ["TRADING"]
 TRADING: Final = Checks(Level.HISTORY)
 
 SPANS_NS: Final = (20 * SECOND_NS, 3 * MINUTE_NS, 360 * MINUTE_NS)
-"""How much of the past is asked for: a few trades, many, and more than a reply of any venue holds."""
+"""How much up to now is asked for: a few trades, many, and more than a reply of any venue holds."""
+AGES_NS: Final = (61 * MINUTE_NS, 25 * HOUR_NS, 3 * DAY_NS)
+"""How long ago ranges end that do not reach up to now: of what lies behind them nothing is wanted."""
 MOST_SYMBOLS: Final = 2
 MOST_PAGES: Final = 40
 KINDS: Final = {429: FaultKind.WAIT, 500: FaultKind.OUTAGE, 503: FaultKind.OUTAGE}
@@ -68,9 +70,7 @@ def true_trades_of_the_past(material: Material) -> None:
     for symbol, account in _traded(material):
         truth = known(material, symbol).trades
         assert truth is not None
-        for span_ns in SPANS_NS:
-            now_ns = material.playing.now_ns
-            query = TradeQuery(symbol=symbol, since_ns=now_ns - span_ns, until_ns=now_ns, now_ns=now_ns)
+        for query in _queries(material, symbol):
             found = [*_pages(material, query, account)]
             # what two pages hold, at the border of what they cover, is one trade
             told = {_key(trade): (trade, one.reply) for one in found for trade in one.page.trades}
@@ -137,6 +137,17 @@ def _traded(material: Material) -> Iterator[tuple[str, Account]]:
         for symbol in material.playing.known(account)[:MOST_SYMBOLS]:
             if known(material, symbol).trades is not None:
                 yield symbol, account
+
+
+def _queries(material: Material, symbol: str) -> Iterator[TradeQuery]:
+    """Yield ranges up to now, and some that end in the past, as far back as the simulated market goes."""
+    now_ns = material.playing.now_ns
+    ends = [(now_ns, span_ns) for span_ns in SPANS_NS] + [
+        (now_ns - ago_ns, SPANS_NS[1]) for ago_ns in AGES_NS
+    ]
+    for until_ns, span_ns in ends:
+        if until_ns - span_ns >= material.playing.market.start_ns:
+            yield TradeQuery(symbol=symbol, since_ns=until_ns - span_ns, until_ns=until_ns, now_ns=now_ns)
 
 
 def _key(trade: Trade) -> Hashable:

@@ -195,6 +195,17 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
         "H14",
         ("if len(trades) < PAGE_TICKS:", "if trades is not None:"),
     ),
+    "trades from behind the range, where it does not reach up to now": (
+        "H14",
+        (
+            '"to": str(query.until_ns)}\n    reply = yield HttpRequest(url=TICKS_URL',
+            '"to": str(query.now_ns)}\n    reply = yield HttpRequest(url=TICKS_URL',
+        ),
+        (
+            "        trades=[one for one in trades if covered[0] <= one.time_ns < covered[1]],",
+            "        trades=trades,",
+        ),
+    ),
     "lines of trades that are let through": (
         "H15",
         ("except (ValueError, KeyError, ArithmeticError, TypeError) as exc", "except ValueError as exc"),
