@@ -286,6 +286,13 @@ def test_the_description_tells_limits_by_plan_and_keys_by_feed():
     assert (free.feeds, paid.feeds) == ((), (Feed.TRADES, Feed.QUOTES))
 
 
+@pytest.mark.parametrize("account", [IEX, DELAYED, TEST, CRYPTO])
+def test_every_feed_but_sip_is_streamed_on_the_free_plan(account):
+    told = wickwire_alpaca.describe(account)
+
+    assert ("Alpaca", (Feed.TRADES, Feed.QUOTES)) == (told.title, told.feeds)
+
+
 def test_it_takes_what_the_page_of_the_venue_says():
     """docs/venues/alpaca.md, "Limits": what is not published is a choice there."""
     free, paid = (wickwire_alpaca.describe(account).limits for account in (SIP, PLUS))

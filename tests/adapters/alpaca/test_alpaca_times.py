@@ -79,6 +79,7 @@ def test_a_msgpack_timestamp_comes_in_three_lengths(data, expected):
         msgspec.msgpack.Ext(-1, struct.pack(">Iq", 10**9, 1)),
         msgspec.msgpack.Ext(-1, struct.pack(">Iq", 0, 2**62)),
         msgspec.msgpack.Ext(-1, struct.pack(">Iq", 0, 10**10)),  # beyond 64 bits of nanoseconds
+        msgspec.msgpack.Ext(-1, struct.pack(">Iq", 1, 10**10)),
         "2026-11-20T14:31:02Z",
         1_795_185_062,
     ],
