@@ -54,6 +54,13 @@ def test_a_running_day_proves_nothing_about_itself():
     assert found.covered == (MONDAY * SECOND_NS, FRIDAY * SECOND_NS)
 
 
+def test_a_running_day_that_alone_was_asked_for_proves_nothing():
+    found = page(query(FRIDAY, NEXT, timeframe="1d", now=at("2026-11-20 12:00")), wire("daily"))
+
+    assert found.covered == (FRIDAY * SECOND_NS,) * 2
+    assert [candle.finality for candle in found.candles] == [Finality.FORMING]
+
+
 def test_of_two_rows_of_one_day_the_last_counts():
     """Its volume is the fuller one."""
     rows = [*bars(FRIDAY + 34_200, volume=10), *bars(FRIDAY + 57_601, price=105.0, volume=99)]

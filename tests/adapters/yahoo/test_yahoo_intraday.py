@@ -314,6 +314,25 @@ def test_after_the_session_the_night_is_empty():
     assert (found.candles, found.covered) == ([], (END * SECOND_NS, night * SECOND_NS))
 
 
+@pytest.mark.parametrize(("after_s", "proven_s"), [(9, END - 240), (10, END + 10)])
+def test_the_night_begins_with_the_settling_time_behind_the_session(after_s: int, proven_s: int):
+    """Until then the last minutes may just not be there yet."""
+    asked = query(END - 300, END + 300, timeframe="1m", now=END + after_s)
+    found = page(asked, body(bars(END - 300), regularMarketTime=END - 200, **TODAY))
+
+    assert found.covered == (asked.since_ns, proven_s * SECOND_NS)
+
+
+@pytest.mark.parametrize("length_s", [0, -60])
+def test_a_session_that_ends_when_it_begins_is_none(length_s: int):
+    """Its rows are told as where no session is known."""
+    span = {"start": OPEN, "end": OPEN + length_s}
+    content = body(bars(OPEN), tradingPeriods=[[span]], currentTradingPeriod={"regular": span})
+    found = page(query(OPEN, OPEN + 300, now=END), content)
+
+    assert (opens(found), found.sessions) == ([OPEN], [])
+
+
 def test_a_live_row_before_the_window_does_not_spoil_the_proof():
     """On Saturday Yahoo tells of Monday's session, and still sends Friday's last price."""
     saturday, monday = at("2026-11-21 09:00"), at("2026-11-23 09:30")
@@ -339,6 +358,12 @@ def test_an_empty_reply_that_contradicts_itself_proves_nothing():
     asked = query(OPEN, END + 300, now=END + 86_400)
 
     assert page(asked, wire("nothing_arrays")).covered == (asked.since_ns, asked.since_ns)
+
+
+def test_a_share_that_was_listed_long_ago_has_all_of_its_history_behind_the_window():
+    found = page(query(OPEN, OPEN + 7_200), body(bars(OPEN + 3_600), firstTradeDate=OPEN - 86_400, **TODAY))
+
+    assert (found.stopped, found.covered[0]) == (Stopped.UNTIL, OPEN * SECOND_NS)
 
 
 def test_history_begins_with_the_listing():

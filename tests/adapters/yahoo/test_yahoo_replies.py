@@ -221,9 +221,26 @@ def test_a_time_zone_that_yahoo_never_names_is_refused(zone: str):
 
 
 @pytest.mark.parametrize(
+    "zone",
+    [
+        *("America/Buenos_Aires", "America/Lima", "America/New_York", "Asia/Calcutta", "Asia/Colombo"),
+        *("Asia/Karachi", "Asia/Saigon", "Etc/UTC", "Europe/Moscow", "GMT", "UTC"),
+        *("America/Chicago", "Asia/Hong_Kong", "Europe/Berlin", "Asia/Tokyo", "Pacific/Auckland"),
+    ],
+)
+def test_time_zones_that_yahoo_was_seen_to_name_are_taken_also_in_older_spellings(zone: str):
+    """An exchange that is in no table of ours says itself where it is."""
+    asked = query(OPEN, OPEN + 300, symbol="X.LM", now=END)
+    found = page(asked, body(bars(OPEN), symbol="X.LM", exchangeTimezoneName=zone))
+
+    assert [OPEN] == [candle.open_ns // SECOND_NS for candle in found.candles]
+
+
+@pytest.mark.parametrize(
     ("symbol", "spelling", "zone"),
     [
         ("EUR/USD", "EURUSD=X", "UTC"),
+        ("EUR/USD", "EURUSD=X", "America/New_York"),
         ("EUR/USD", "EURUSD=X", "Asia/Tokyo"),
         ("BTC/USD", "BTC-USD", "Asia/Tokyo"),
     ],

@@ -51,7 +51,11 @@ def test_an_unknown_timeframe_is_told_what_there_is():
 
 @pytest.mark.parametrize(
     ("text", "days", "span"),
-    [("1m", 30, 7), ("5m", 60, 60), ("90m", 60, 60), ("1h", 730, 730), ("4h", 730, 730)],
+    [
+        ("1m", 30, 7),
+        *((text, 60, 60) for text in ("2m", "5m", "15m", "30m", "90m")),
+        *((text, 730, 730) for text in ("1h", "4h")),
+    ],
 )
 def test_history_stays_an_hour_inside_the_limit(text: str, days: int, span: int):
     """A window that leaves the limit by a second is refused whole; pages fit into one call."""
@@ -69,6 +73,35 @@ def test_days_and_above_reach_back_to_the_listing_in_windows_below_a_century(tex
 
     assert support.depth_s is None
     assert support.page_rows * timeframe.nominal_ns < 100 * 365 * DAY * 10**9
+    assert text == "1d" or support.page_rows * timeframe.nominal_ns > 98 * 365 * DAY * 10**9
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "settle_s"),
+    [
+        *(("1m", 10_080, 10), ("2m", 10_080, 10), ("5m", 10_080, 10), ("15m", 60 * 96, 10)),
+        *(("30m", 60 * 48, 10), ("90m", 60 * 16, 10), ("1h", 10_080, 10), ("4h", 730 * 6, 30)),
+        *(("1d", 10_080, 300), ("1w", 99 * 365 // 7, 300)),
+    ],
+)
+def test_pages_and_settling_times_are_those_of_the_page_of_the_venue(text: str, rows: int, settle_s: int):
+    """docs/venues/yahoo.md, "Intervals"."""
+    support = wickwire_yahoo.supports_ohlcv("AAPL", Timeframe.parse(text))
+
+    assert (rows, settle_s) == (support.page_rows, support.settle_s)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "late_s"),
+    [
+        *(("AAPL", 0), ("EUR/USD", 0), ("BTC/USD", 0), ("^GSPC", 0), ("^IXIC", 0)),
+        *(("^VIX", 1_200), ("^FTSE", 1_200), ("^GDAXI", 1_200), ("^N225", 1_200), ("^AXJO", 1_200)),
+        *(("ES=F", 1_200), ("GCZ26.CMX", 1_200), ("7203.T", 1_200), ("X.LM", 1_200)),
+    ],
+)
+def test_all_but_us_shares_and_indices_currencies_and_crypto_are_late(symbol: str, late_s: int):
+    """docs/venues/yahoo.md, "When a candle is closed"."""
+    assert 10 + late_s == wickwire_yahoo.supports_ohlcv(symbol, Timeframe.parse("1m")).settle_s
 
 
 def test_delayed_exchanges_settle_later():
