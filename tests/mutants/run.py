@@ -34,8 +34,8 @@ EFFORT: Final = 8
 """Examples for a check, as in tests/adapters/test_conformance.py."""
 LONGEST_S: Final = 600
 """A check that takes longer never ends: the kit bounds each, so it should have said so itself."""
-UNSAMPLED: Final = frozenset({"dxlink"})
-"""Their folder of samples holds dialogues as documents print them, which the kit does not read."""
+SAMPLES: Final = {"dxlink": "samples"}
+"""Their folders; `wire` where it is not here. That of dxlink holds dialogues, as documents print them."""
 
 
 @final
@@ -95,12 +95,12 @@ def looked_at(mutant: Mutant, text: str, *, only: Sequence[str] = (), first: Seq
     began_s = time.perf_counter()
     places = {check: place for place, check in enumerate(first)}
     ordered = sorted(chosen(only), key=lambda one: (one.level, places.get(one.id, len(places))))
-    samples = ROOT / "tests" / "adapters" / mutant.adapter / "wire"
+    samples = ROOT / "tests" / "adapters" / mutant.adapter / SAMPLES.get(mutant.adapter, "wire")
     looked = copies.looked_at(
         original(mutant.adapter),
         {ADAPTERS / mutant.package / mutant.bug.file: text},
         ordered,
-        samples=None if mutant.adapter in UNSAMPLED else samples,
+        samples=samples,
         effort=EFFORT,
         bounds_s=dict.fromkeys(ordered, LONGEST_S),
     )
