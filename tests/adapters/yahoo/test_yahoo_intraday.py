@@ -236,6 +236,26 @@ def test_hours_may_start_anew_after_lunch():
     assert opens(page(asked, content)) == [row[0] for row in rows]
 
 
+def test_hours_may_start_anew_after_lunch_also_where_the_morning_was_not_asked_for():
+    morning, reopened, evening = (
+        at(f"2026-11-20 {h}", "Asia/Hong_Kong") for h in ("09:30", "13:00", "16:00")
+    )
+    rows = bars(reopened, reopened + 3_600)
+    asked = query(reopened, evening, symbol="0700.HK", timeframe="1h", now=evening + 9_000)
+    periods = days((morning, evening))
+    content = body(rows, symbol="0700.HK", exchangeTimezoneName="Asia/Hong_Kong", tradingPeriods=periods)
+
+    assert opens(page(asked, content)) == [row[0] for row in rows]
+
+
+def test_a_session_that_ends_at_midnight_is_of_its_day():
+    """What lies before it on that day is outside of it."""
+    midnight = at("2026-11-21 00:00")
+    content = body(bars(OPEN - 3_600, OPEN), tradingPeriods=days((OPEN, midnight)))
+
+    assert opens(page(query(OPEN - 7_200, midnight, timeframe="1h"), content)) == [OPEN]
+
+
 def test_round_the_clock_is_no_session():
     """Crypto says 00:00 to 23:59:00, and its last minute trades too."""
     midnight = at("2026-11-20 00:00", "UTC")
@@ -260,6 +280,23 @@ def test_a_row_off_the_grid_is_no_candle_and_nothing_after_it_is_proven():
 
     assert opens(found) == [OPEN, OPEN + 300, OPEN + 900]
     assert found.covered[1] == (OPEN + 137) * SECOND_NS
+
+
+def test_an_hour_off_the_grid_is_no_candle_either():
+    rows = bars(OPEN, OPEN + 3_600 + 137, OPEN + 7_200)
+    found = page(query(OPEN, END, timeframe="1h"), body(rows, **TODAY))
+
+    assert opens(found) == [OPEN, OPEN + 7_200]
+    assert found.covered[1] == (OPEN + 3_600 + 137) * SECOND_NS
+
+
+def test_a_live_row_without_a_bar_begins_the_running_one():
+    """Its bucket is counted from the open of the session, which is no multiple of an hour long."""
+    rows = [tick(OPEN + 4_500)]
+    asked = query(OPEN, END, timeframe="1h", now=OPEN + 4_505)
+    found = page(asked, body(rows, regularMarketTime=OPEN + 4_500, **TODAY))
+
+    assert (opens(found), ends(found), finalities(found)) == ([OPEN + 3_600], [OPEN + 7_200], "F")
 
 
 def test_crypto_off_the_grid_is_dropped():
@@ -366,6 +403,14 @@ def test_a_share_that_was_listed_long_ago_has_all_of_its_history_behind_the_wind
     assert (found.stopped, found.covered[0]) == (Stopped.UNTIL, OPEN * SECOND_NS)
 
 
+def test_an_empty_reply_without_a_last_price_in_the_window_proves_what_is_a_day_old():
+    """With the last price comes a row, so no row at all may be trouble at Yahoo's."""
+    now = END + 3 * 86_400
+    found = page(query(END, now, now=now), body([], regularMarketTime=END - 1, **TODAY))
+
+    assert found.covered == (END * SECOND_NS, (now - 86_400) * SECOND_NS)
+
+
 def test_history_begins_with_the_listing():
     found = page(query(OPEN, OPEN + 7_200), body(bars(OPEN + 3_600), firstTradeDate=OPEN + 3_600, **TODAY))
 
@@ -382,10 +427,14 @@ def test_hours_served_for_half_hours_are_refused():
     assert caught.value.kind is FaultKind.OUTAGE
 
 
-def test_hours_that_call_themselves_half_hours_are_refused():
-    stamps = [at(f"2026-11-{day} 09:30") + hour * 3_600 for day in (18, 19, 20) for hour in range(7)]
+@pytest.mark.parametrize("timeframe", ["30m", "15m", "5m"])
+@pytest.mark.parametrize("missing", [(), (3, 9, 17)])
+def test_hours_that_call_themselves_something_shorter_are_refused(timeframe: str, missing: tuple[int, ...]):
+    """Also where nobody traded for an hour or two."""
+    hours = [at(f"2026-11-{day} 09:30") + hour * 3_600 for day in (17, 18, 19, 20) for hour in range(7)]
+    stamps = [stamp for number, stamp in enumerate(hours) if number not in missing]
     with pytest.raises(VenueError, match="served wider ones"):
-        page(query(stamps[0], END, timeframe="30m"), body(bars(*stamps), dataGranularity="30m"))
+        page(query(stamps[0], END, timeframe=timeframe), body(bars(*stamps), dataGranularity=timeframe))
 
 
 def test_a_thin_share_is_not_taken_for_another_interval():

@@ -204,8 +204,9 @@ def test_a_bad_row_outside_of_the_session_or_the_window_is_nobodys():
 
 
 def test_columns_of_different_lengths_are_refused():
-    with pytest.raises(WireError, match="columns"):
-        page(ASKED, wire("intraday_open").replace(b"[270.5,", b"["))
+    for instead in (b"[", b"[1.0,270.5,"):
+        with pytest.raises(WireError, match="columns"):
+            page(ASKED, wire("intraday_open").replace(b"[270.5,", instead))
 
 
 def test_a_reply_about_another_symbol_is_refused():
@@ -276,6 +277,9 @@ def test_a_split_is_told_with_the_page():
         {"splits": {"1": {"date": OPEN, "numerator": 0, "denominator": 1}}},
         {"splits": {"1": {"date": 10**30, "numerator": 4, "denominator": 1}}},
         {"splits": {"1": {"date": OPEN, "numerator": "four", "denominator": 1}}},
+        {"splits": {"1": {"date": OPEN, "numerator": "NaN", "denominator": 1}}},
+        {"splits": {"1": {"date": OPEN, "numerator": 4, "denominator": "NaN"}}},
+        {"splits": {"1": {"date": OPEN, "numerator": 4, "denominator": 0}}},
         {"dividends": {"1795012200": {"amount": 0.26, "date": 1_795_012_200}}},
     ],
 )
