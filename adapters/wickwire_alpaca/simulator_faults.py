@@ -61,6 +61,7 @@ FAULTS: Final = (
     KnownFault("junk", "frame", "Every open stream gets this frame once."),
     KnownFault("html_502", "status on", "REST answers with an HTML page, HTTP 502 by default."),
     KnownFault("rest_error", "status message on", "REST answers with this error, 500 by default."),
+    KnownFault("throttle", "on", "REST answers that there were too many requests, HTTP 429."),
     KnownFault("rest_rate", "burst per_s", "REST takes so many requests at once and so many more a second."),
     KnownFault("short_pages", "rows on", "Pages of REST hold so many rows at most, 7 by default."),
     KnownFault("token_circle", "on", "The token of each page leads back to the same page."),

@@ -82,7 +82,7 @@ class Rest:
                 raise _Refusal(
                     int(trouble.get("status", 500)), trouble.get("message", "internal server error")
                 )
-            if not venue.takes_request(now_ns):
+            if venue.fault("throttle") is not None or not venue.takes_request(now_ns):
                 return _said(429, {"message": "too many requests."}, headers)  # seen without any header
             left = max(0, int(venue.rest_burst - venue.rest_used))
             reset_s = now_ns // SECOND_NS + round(venue.rest_used / venue.rest_per_s)

@@ -51,7 +51,7 @@ def answer(venue: Venue, incoming: Incoming, now_ns: int) -> Answer:
         "x-ratelimit-remaining": str(max(0, venue.rest_per_s - used)),
         "x-ratelimit-reset": "1",
     }
-    if used > venue.rest_per_s:
+    if used > venue.rest_per_s or venue.fault("throttle") is not None:
         limited = {"errors": [{"id": "rate_limit_exceeded", "message": "Too many requests"}]}
         return _said(limited, 429, headers)
     trouble = venue.fault("rest_error")

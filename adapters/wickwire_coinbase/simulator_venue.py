@@ -73,6 +73,7 @@ FAULTS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
         ("slow", "delay_s on", "Stream data comes late, 5 s by default."),
         ("html_503", "status on", "REST answers with a page, HTTP 503 by default."),
         ("rest_error", "status text on", "REST answers with this error, INTERNAL and HTTP 500 by default."),
+        ("throttle", "on", "REST answers that there were too many requests, HTTP 429."),
         ("rest_rate", "per_s", "REST takes so many requests a second, 10 by default."),
         ("exclusive", "on", "The end of a range of candles is exclusive."),
         ("junk", "frame", "Every open stream gets this frame once."),

@@ -50,6 +50,7 @@ FAULTS: Final = (
     KnownFault("message_rate", "per_s", "Messages beyond so many a second are lost; 50 by default."),
     KnownFault("html_520", "status on", "REST answers with an HTML page, HTTP 520 by default."),
     KnownFault("rest_error", "text on", "REST answers with this error, EService:Unavailable by default."),
+    KnownFault("throttle", "on", "REST answers that there were too many requests."),
     KnownFault("rest_rate", "burst per_s", "REST takes so many requests at once and so many more a second."),
     KnownFault(
         "late_trade",

@@ -49,7 +49,7 @@ def _result(exchange: Exchange, incoming: Incoming, now_ns: int) -> object:
     trouble = exchange.faults.on("rest_error")
     if trouble is not None:
         raise _Refusal(trouble.get("text", "EService:Unavailable"))
-    if not exchange.takes_request(now_ns):
+    if exchange.faults.on("throttle") is not None or not exchange.takes_request(now_ns):
         raise _Refusal("EGeneral:Too many requests")
     prefix, _, method = incoming.path.rstrip("/").rpartition("/")
     ask = METHODS.get(method) if prefix == "/0/public" else None

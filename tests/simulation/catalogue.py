@@ -252,7 +252,7 @@ _HARBOUR: Final = (
 )
 
 NOT_DRAWN: Final[Mapping[str, Mapping[str, str]]] = {
-    "kraken": {},
+    "kraken": {"throttle": "the same as rest_error with another text"},
     "harbour": {},
     "yahoo": {
         "duplicate_day": "about days; played in test_faults",
@@ -268,10 +268,12 @@ NOT_DRAWN: Final[Mapping[str, Mapping[str, str]]] = {
         "delist": "for good; played in test_collected",
         "leave_out": "about names that are none",
         "rest_rate": "the same as rest_error 429 here",
+        "throttle": "the same",
     },
     "alpaca": {
         "plan": "for good; played in test_alpaca_collected",
         "rest_rate": "changes the plan for good",
+        "throttle": "the same as rest_error 429",
         "correct_trade": "changes what is told as a trade; played in test_alpaca_collected",
         "cancel_trade": "the same",
     },

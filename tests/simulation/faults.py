@@ -108,6 +108,7 @@ FAULTS: Final = (
     _kraken("html_520", {"status": 200}),
     _kraken("rest_error"),
     _kraken("rest_error", {"text": "EAPI:Rate limit exceeded"}),
+    _kraken("throttle"),
     _kraken("rest_rate", {"burst": 1, "per_s": 0.05}, off={}),
     _kraken("bad_rows"),
     _kraken("maintenance"),

@@ -28,6 +28,8 @@ WRONG: Final = (400,)
 THROTTLED: Final = (403, 418, 420, 503)
 """With these some venues say that too much was asked, too; what each means is for its adapter to know."""
 RETRY_S: Final = 7.0
+THROTTLE: Final = "throttle"
+"""A fault, by the name that a simulated venue may have it under: REST answers as to whoever asks too much."""
 HTML: Final = b"<!DOCTYPE html><html><head><title>Maintenance</title></head><body>Back soon.</body></html>"
 ODD_BODIES: Final = (b"", b"null", b"[]", b"{}", b'""', b"0", b'{"error":"Too many requests"}', HTML)
 
@@ -79,7 +81,7 @@ def understands_answers(material: Material) -> None:
 
 @REPLIES(
     "P15",
-    "A 429 becomes WAIT, a 5xx OUTAGE, a 400 neither; whatever becomes one of them obeys Retry-After.",
+    "Too many requests become WAIT, a 5xx OUTAGE, a 400 neither; where waiting helps Retry-After is obeyed.",
     Need.HISTORY,
     Need.REPLIES,
 )
@@ -92,6 +94,22 @@ def refusals(material: Material) -> None:
                 material.count()
                 plain = HttpReply(status=0, body=body, date_ns=exchange.reply.date_ns)
                 _look_at_refusals(material, fetched, at, plain)
+    _look_at_throttling(material)
+
+
+def _look_at_throttling(material: Material) -> None:
+    """Require that what the venue says whoever asks too much becomes WAIT, in whatever way it says it."""
+    for account in material.playing.accounts if material.playing.fetched else ():
+        server = material.playing.another_server()
+        asked = next((one.query for one in material.playing.fetched if one.account == account), None)
+        if asked is None or THROTTLE not in server.faults:
+            continue
+        server.inject(THROTTLE)
+        told = material.playing.fetch(asked, account, server)
+        kind = told.error.kind if isinstance(told.error, VenueError) else None
+        said = f"too many requests, as its simulated venue says it, became {told.error!r:.200}"
+        require(kind is FaultKind.WAIT, said, shown=f"{told.replies[-1:]!r:.1500}\nto {asked}")
+        material.count()
 
 
 def _look_at_refusals(material: Material, fetched: Fetched, at: int, plain: HttpReply) -> None:

@@ -299,6 +299,10 @@ BROKEN: dict[str, tuple[str, *tuple[tuple[str, ...], ...]]] = {
             "retry_after_s=retry_after_s(reply.headers, now_ns) if reply.status == 429 else None",
         ),
     ),
+    "too many requests, as the venue says it, for a wrong request": (
+        "P15",
+        ("420: FaultKind.WAIT, ", ""),
+    ),
     "a wrong request that is asked again for ever": (
         "P15",
         ("REFUSALS.get(reply.status, FaultKind.REQUEST)", "REFUSALS.get(reply.status, FaultKind.OUTAGE)"),

@@ -23,6 +23,7 @@ FAULTS: Final = {
     "mute": "Subscribed lamps stay dark: no more bars and ticks, heartbeats go on.",
     "expire": "Every open stream is told once that its evening is over.",
     "lose_trades": "The next trade of every lamp is missing.",
+    "throttle": "Every request is one too many: status 420, as whoever serves it has it.",
     "short_pages": "Replies hold 5 bars at most, and say where the next one begins.",
 }
 
@@ -35,7 +36,7 @@ class LanternServer:
 
     def __init__(self, market: Market) -> None:
         self.market = market
-        self.muted = False
+        self.muted = self.throttled = False
         self.evenings = self.lost = 0
         self.most_rows = MOST_ROWS
 
@@ -53,6 +54,8 @@ class LanternServer:
                 self.lost += 1
             case "short_pages":
                 self.most_rows = SHORT_ROWS
+            case "throttle":
+                self.throttled = bool(details.get("on", True))
             case _:
                 self.muted = bool(details.get("on", True))
 
@@ -74,6 +77,8 @@ class LanternServer:
 
     def answer(self, incoming: Incoming, now_ns: int) -> Answer:
         asked = incoming.query
+        if self.throttled:
+            return Answer(status=420, headers={"Retry-After": "5"}, body=b"not so fast")
         if incoming.path == "/ticks":
             return self._ticks(asked, now_ns)
         if incoming.path != "/bars":
