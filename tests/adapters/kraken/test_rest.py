@@ -4,6 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
+import attrs
 import msgspec
 import pytest
 
@@ -370,6 +371,14 @@ def test_a_full_reply_is_proven_up_to_its_last_instant():
 
     assert page.covered == (OPEN_NS, OPEN_NS + 10_500_000_000)
     assert page.stopped is Stopped.VENUE_LIMIT
+
+
+def test_a_full_reply_reaches_to_the_last_of_its_trades():
+    early = full("1795237210.5", 1, 0)
+    body = early.body.replace(b"1795237210.5", b"1795237204", 999)
+    _, page = trades(attrs.evolve(early, body=body))
+
+    assert page.covered == (OPEN_NS, OPEN_NS + 10_500_000_000)
 
 
 def test_a_thousand_trades_of_one_instant_do_not_stop_progress():

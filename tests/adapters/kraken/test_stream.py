@@ -1,5 +1,6 @@
 """Kraken's stream: what one frame means."""
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -244,6 +245,20 @@ def test_many_digits_and_exponents_stay_as_they_are():
 def test_what_is_not_finite_is_no_number(name, number):
     with pytest.raises(WireError, match="finite"):
         parse(wire(name).replace(b"95025.5", number))
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        *(("ohlc_update", field) for field in (b"open", b"high", b"low", b"close", b"volume", b"vwap")),
+        *(("trade_update", field) for field in (b"price", b"qty")),
+        *(("ticker_snapshot", field) for field in (b"bid", b"bid_qty", b"ask", b"ask_qty")),
+    ],
+)
+def test_one_number_that_is_none_is_enough(name, field):
+    frame = re.sub(rb'"%s":[\d.]+' % field, b'"%s":"NaN"' % field, wire(name))
+    with pytest.raises(WireError, match="finite"):
+        parse(frame)
 
 
 # -------------------------------------------------------------------------------------- everything beside
