@@ -147,6 +147,11 @@ def test_a_removed_live_row_is_withdrawn_by_its_time():
     assert [Removed(AAPL, OPEN_NS + 2 * MINUTE_NS)] == hear(memory, *candles(*flagged("2:2"))[1:])
 
 
+def test_a_removed_row_is_withdrawn_also_where_it_was_never_shown():
+    """Somebody may have stored it before."""
+    assert [Removed(AAPL, OPEN_NS + 2 * MINUTE_NS)] == hear(opened(AAPL), *candles(*flagged("2:2")))
+
+
 def test_snapshots_of_several_symbols_may_interleave():
     memory = opened(AAPL, Topic("SPY", MINUTE))
     one, other = ([row(2, 4, symbol=name), row(1, 0, symbol=name)] for name in ("AAPL{=m}", "SPY{=m}"))

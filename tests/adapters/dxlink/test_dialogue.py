@@ -290,6 +290,17 @@ def test_candles_quotes_and_trades_have_channels_of_their_own():
     }
 
 
+@pytest.mark.parametrize(("topic", "period_s"), [(AAPL, 0.1), (QUOTES, 0.1), (TRADES, 0.0)])
+def test_no_channel_is_conflated_for_longer_than_a_tenth_of_a_second(topic, period_s):
+    """And trades not at all: each is wanted."""
+    memory = endpoint("demo", "", topic).memory()
+    [request] = sent(hear(memory, FRAMES[Word.SETUP], FRAMES[Word.AUTHORIZED]))
+    channel = frame("CHANNEL_OPENED", request["channel"], service="FEED", parameters={})
+    [setup] = sent(hear(memory, channel))
+
+    assert period_s == setup["acceptAggregationPeriod"]
+
+
 def test_a_subscription_says_type_symbol_and_from_when():
     memory = opened(AAPL, feed="rth")
     asks = [

@@ -348,9 +348,10 @@ def test_an_empty_side_has_neither_price_nor_size():
     )
 
 
-def test_a_quote_of_tastytrade_has_no_time():
+@pytest.mark.parametrize("time_ms", [0, -1])
+def test_a_quote_of_tastytrade_has_no_time(time_ms):
     fields = ("eventSymbol", "bidPrice", "askPrice", "bidTime", "askTime")
-    [quote] = hear(opened(AAPL), *quotes("A", 1.0, 1.5, 0, 0, fields=fields))
+    [quote] = hear(opened(AAPL), *quotes("A", 1.0, 1.5, time_ms, time_ms, fields=fields))
 
     assert None is quote.time_ns
 

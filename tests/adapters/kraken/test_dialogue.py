@@ -215,6 +215,19 @@ def test_a_subscription_not_found_has_ended():
     assert client.hear(wire("not_found")) == []
 
 
+@pytest.mark.parametrize("number", [{}, {"req_id": 99}])
+def test_whatever_number_it_has_a_subscription_not_found_is_what_was_left(number):
+    """What is asked for of the same pair meanwhile still waits for its answer, and the other way round."""
+    client = Client()
+    client.send(BTC_TRADES, removed=[BTC_QUOTES])
+
+    assert client.hear(refusal("Subscription Not Found", symbol="BTC/USD", **number)) == [
+        Released([BTC_QUOTES])
+    ]
+    client.send(removed=[BTC_QUOTES])
+    assert client.hear(refusal("Already subscribed", symbol="BTC/USD", **number)) == [Accepted([BTC_TRADES])]
+
+
 def test_another_refusal_to_leave_is_no_refusal_of_the_topic():
     client = Client()
     client.send(removed=[BTC_1M])
