@@ -1,5 +1,6 @@
 """Kraken's stream: what one frame means."""
 
+import json
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -311,6 +312,15 @@ def test_one_bad_row_does_not_lose_the_others_and_is_named():
     assert fault.kind is FaultKind.PROTOCOL
     assert "1 of 2 rows of ohlc" in fault.text
     assert "$.data[1].open" in fault.text
+
+
+def test_of_several_bad_rows_the_first_is_named():
+    rows = json.loads(wire("ohlc_snapshot"))
+    rows["data"] = [{**rows["data"][0], name: "n/a"} for name in ("open", "close")] + rows["data"]
+    [fault] = [event for event in parse(json.dumps(rows).encode()) if isinstance(event, Fault)]
+
+    assert "2 of 4 rows of ohlc left out, the first" in fault.text
+    assert "$.data[0].open" in fault.text
 
 
 def test_a_row_of_an_interval_that_kraken_does_not_have_is_a_bad_row():
