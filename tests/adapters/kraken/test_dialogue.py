@@ -226,6 +226,9 @@ def test_whatever_number_it_has_a_subscription_not_found_is_what_was_left(number
     ]
     client.send(removed=[BTC_QUOTES])
     assert client.hear(refusal("Already subscribed", symbol="BTC/USD", **number)) == [Accepted([BTC_TRADES])]
+    assert client.hear(refusal("Subscription Not Found", symbol="BTC/USD", **number)) == [
+        Released([BTC_QUOTES])
+    ]
 
 
 def test_another_refusal_to_leave_is_no_refusal_of_the_topic():
