@@ -23,6 +23,9 @@ BEGUN_S: Final = 5.0
 """How much later than by our reckoning a subscription may have begun for the venue: our clock may be behind,
 and a time that it told was one of whole seconds, and under way for some more."""
 
+STALL_S: Final = 5.0
+"""A network may hold a row up for so long."""
+
 AGAIN_S: Final = 60.0
 """How long at least a topic is left alone that was subscribed to anew; a bucket, where that is longer."""
 
@@ -76,6 +79,7 @@ class CandleRoute:
         self._horizon_ns = 0
         self._rhythm = Rhythm()
         self._turned_at = (0, loop_s())
+        self._stalled = False
         self._ahead_s = clock.now_ns() / SECOND_NS - loop_s()
         self._slept_s = -math.inf
         self._again_s = -math.inf
@@ -95,6 +99,8 @@ class CandleRoute:
                 self._turned_at = self.received, session.frame_s
             elif forming is None or data.open_ns > forming.open_ns:
                 self._turn(session.frame_s)
+            elif session.frame_s - self.row_s > STALL_S:
+                self._stalled = self._stalled or self._was_held_up(data, session.frame_s)
             self.row_s = session.frame_s
             if forming is None and data.close_ns <= self._venue_ns(session) and ledger.late(data):
                 return
@@ -113,11 +119,20 @@ class CandleRoute:
         A stream that stood still across the end of a bucket goes on as if nothing had been.
         """
         silent_s, rows = frame_s - self.row_s, self.received - self._turned_at[0]
-        if silent_s > self._rhythm.limit_s and self.ledger.support.rest:
+        if (self._stalled or silent_s > self._rhythm.limit_s) and self.ledger.support.rest:
             self.ledger.leave_to_history()
         elif rows > 0:
             self._rhythm.saw(rows, frame_s - self._turned_at[1])
-        self._turned_at = self.received, frame_s
+        self._turned_at, self._stalled = (self.received, frame_s), False
+
+    def _was_held_up(self, data: Candle, frame_s: float) -> bool:
+        """Say whether a row came only after the end of its bucket, and nothing from before that on.
+
+        The process was stopped, or the line: what comes next may be of the next bucket, and where a venue
+        tells each reader the newest alone, the last of this one is lost.
+        """
+        late_s = (self._clocks.at_venue_ns(self._clock.now_ns(), frame_s) - data.close_ns) / SECOND_NS
+        return frame_s - self.row_s > late_s > self.ledger.support.grace_s + STALL_S
 
     def _is_plausible(self, data: Candle) -> bool:
         """Say whether a row may be of now, and if so up to when others may."""
@@ -158,7 +173,7 @@ class CandleRoute:
         self._trust.subscribed()
         self._correspondent.works("stream")
         now_ns, now_s = self._clock.now_ns(), loop_s()
-        self.row_s = self.aged_row_s(now_ns, now_s)
+        self.row_s, self._stalled = self.aged_row_s(now_ns, now_s), False
         self.subscribed_s = now_s
         self.ledger.subscribed(self.ledger.epoch_count + 1, self._begun_ns())
         if self.ledger.dirty:
@@ -244,4 +259,4 @@ class CandleRoute:
     @property
     def _is_suddenly_silent(self) -> bool:
         """Whether nothing came for longer than what came before lets expect."""
-        return loop_s() - self.row_s > self._rhythm.limit_s
+        return self._stalled or loop_s() - self.row_s > self._rhythm.limit_s

@@ -31,7 +31,7 @@ from wickwire import (
 from wickwire.closer import Condition
 from wickwire.collector import Collector
 from wickwire.registry import Registry
-from wickwire.simulate.loops import run_virtual, running_clock
+from wickwire.simulate.loops import VirtualLoop, run_virtual, running_clock
 
 
 class Kept(MemoryStore):
@@ -288,6 +288,34 @@ def test_a_silent_stream_is_found_out_by_history_polled_and_trusted_again_after_
         assert "agree on 2 candles" in switches[1][1]
         stored = {c.open_ns // MINUTE_NS: int(c.close) for c in await world.stored()}
         assert stored == {m: c for m, c in world.truth.items() if m < world.minute}
+
+    play(test)
+
+
+def test_what_was_held_up_over_the_end_of_a_bucket_proves_no_end() -> None:
+    """A process was stopped, and the venue told its reader the newest alone afterwards (seed 70074)."""
+
+    async def test(world: World, collector: Collector) -> None:
+        revisions: list[int] = []
+        collector.on_candle(lambda candle: revisions.append(candle.revision))
+        await collector.add("scripted:BTC/USD@1m")
+        await accepted(world)
+        world.trade(100)
+        await world.next_minute(20)
+        world.trade(101)
+        await asyncio.sleep(10)
+        world.trade(102)
+        world.trade(109, streamed=False)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.leap(70)
+        world.trade(110)
+        await world.next_minute(20)
+        world.trade(111)
+        await asyncio.sleep(20)
+
+        assert [100, 109, 110] == [int(candle.close) for candle in await world.stored()]
+        assert [0, 0, 0] == revisions
 
     play(test)
 
