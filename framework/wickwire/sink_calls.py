@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
+from wickwire.clock import loop_s
 from wickwire.driven import Driven
 from wickwire.errors import SinkError, StoreError
 from wickwire.foreign import described, placed
@@ -116,9 +117,11 @@ class SinkCalls:
     async def _called(
         self, call: Awaitable[None], limit_s: float = PUT_S, break_off_s: float = BREAK_OFF_S
     ) -> None:
-        limit, last = asyncio.timeout(limit_s), asyncio.timeout(limit_s + break_off_s)
+        limit, last = asyncio.timeout(limit_s), asyncio.timeout(None)
 
         def is_over() -> bool:
+            if last.when() is None and limit.expired():  # from now on: the process may have been stopped
+                last.reschedule(loop_s() + break_off_s)
             if not self._left and not last.expired():
                 return False
             log.error("sink does not end", extra={"sink": self.name, "why": "it swallows its cancellation"})

@@ -34,7 +34,7 @@ from wickwire import (
 )
 from wickwire.delivery import KEPT_S, PAGE_ROWS, SOUGHT_ROWS, STRANGERS_S, Delivery
 from wickwire.news import CandleParked, News, SinkChanged
-from wickwire.simulate.loops import run_virtual, running_clock
+from wickwire.simulate.loops import VirtualLoop, run_virtual, running_clock
 from wickwire.sink import MOST_PARKED
 from wickwire.sink_calls import BREAK_OFF_S, PUT_S, SinkCalls
 
@@ -228,6 +228,25 @@ def test_a_sink_that_swallows_its_cancellation_is_given_up_all_the_same(ends) ->
 
     life = lives(test, Stubborn())
     assert [1] == [one.seq for one in life.sink.got]
+
+
+def test_a_process_that_was_stopped_while_a_sink_was_slow_calls_no_sink_stubborn(caplog) -> None:
+    """Both its limits are over then, though it was never asked to end (seed 70119)."""
+
+    async def test(life: Life) -> None:
+        life.sink.mute = True
+        await life.commit(closes([1]))
+        await asyncio.sleep(1)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.leap(10 * (PUT_S + BREAK_OFF_S))
+        await asyncio.sleep(0.1)
+        assert f"sink 'shelf': no answer within {PUT_S:g} s" == life.delivery.trouble
+        life.sink.mute = False
+        await asyncio.sleep(2 * PUT_S)
+
+    assert [1] == [one.seq for one in lives(test).sink.got]
+    assert "sink does not end" not in caplog.text
 
 
 def test_what_was_put_in_vain_is_put_again() -> None:

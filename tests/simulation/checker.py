@@ -13,7 +13,8 @@ What is compared:
   *called_empty* are `[at_ns, open_ns]` of buckets that a commit left out and called no hole, *denied* those
   of buckets that one brought and called a hole, *truth* and *stored* are rows, and `holes`
   `[since_ns, until_ns, kind]`; *late_s* is how far the frontier may be behind at the end, *wait_s*
-  how long after its end a bucket is told at most while all is well, *slow* says that many are empty, *shut*
+  how long after its end a bucket is told at most while all is well, *quarantined_ns* until when its symbol
+  may be left alone that the venue did not know, *slow* says that many are empty, *shut*
   that nothing was traded beyond the frontier in a bucket that could be known by now, *restless* that
   connections end all the time, also at the end of the run, *brief* that few live for a bucket, *evasive* that
   many questions are refused, *by_request* that candles need REST, *detours* are `[since_ns, until_ns]` in

@@ -20,6 +20,7 @@ from tests.simulation.excuses import (
     misleads,
     misled,
     overtaken,
+    quarantined_ns,
     replacements,
     troubled,
 )
@@ -111,6 +112,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             "polled_limit_s": 2 * length_s + 2 * waits_s + LIVE_S + support.proof_s,
             "late_s": length_s + waits_s + 60.0,
             "wait_s": waits_s + length_s,
+            "quarantined_ns": quarantined_ns(stage, one),
             "usual_s": waits_s + UNEASE_S + _proven_by_s(support, length_s),
             "slow": _is_thin(stage, one, state.frontier_ns),
             "shut": not any(

@@ -21,6 +21,7 @@ __all__ = [
     "misleads",
     "misled",
     "overtaken",
+    "quarantined_ns",
     "replacements",
     "troubled",
 ]
@@ -59,6 +60,19 @@ def troubled(act: Act, since_ns: int, until_ns: int) -> list[int]:
     """Return for how long a trouble keeps a series from its planned route: what is refused is left alone."""
     longer_s = QUARANTINE_S if act.trouble.name == "refuse" and act.trouble.place != "line" else 0.0
     return [since_ns, until_ns + round((RETURN_S + longer_s) * SECOND_NS)]
+
+
+def quarantined_ns(stage: Stage, one: Series) -> int:
+    """Return until when a symbol may be left alone that its venue did not know; 0 where it always did."""
+    denied = [
+        stage.spans[act.number][1]
+        for act in stage.script.acts
+        if act.trouble.name == "delisted"
+        and act.number in stage.spans
+        and act.trouble.place == one.venue
+        and act.trouble.details["symbol"].replace("-", "/") == one.symbol
+    ]
+    return max((until_ns + round(QUARANTINE_S * SECOND_NS) for until_ns in denied), default=0)
 
 
 def replacements(stage: Stage, venue: str) -> list[list[int]]:

@@ -164,7 +164,8 @@ def resumed(run: Run) -> list[str]:
             closes = [row for row in series["truth"] if ways and row[0] >= ways[0]]
             if not closes or series["slow"]:
                 continue
-            due_ns = closes[0][1] + round((series["wait_s"] + RECOVERY_S) * S)
+            asked_ns = max(closes[0][1], series["quarantined_ns"])
+            due_ns = asked_ns + round((series["wait_s"] + RECOVERY_S) * S)
             told = [one[0] for one in run["delivered"] if one[2] == name and one[3][0] == closes[0][0]]
             if due_ns < run["ended_ns"] and (not told or told[0] > due_ns):
                 late = "never" if not told else f"{(told[0] - closes[0][1]) / S:.0f} s after its end"

@@ -47,6 +47,7 @@ def whole() -> dict[str, Any]:
                 "polled_limit_s": 200.0,
                 "late_s": 125.0,
                 "wait_s": 65.0,
+                "quarantined_ns": 0,
                 "usual_s": 40.0,
                 "slow": False,
                 "shut": False,
@@ -273,6 +274,16 @@ def _never_back(run: dict[str, Any]) -> None:
 
 def _resumed_late(run: dict[str, Any]) -> None:
     run["delivered"][11][0] = OPENS[11] + MINUTE + 100 * S
+
+
+def test_a_symbol_that_was_unknown_to_its_venue_is_asked_for_when_its_time_has_come() -> None:
+    run = whole()
+    _resumed_late(run)
+    _series(run)["excused"] = [[OPENS[11], OPENS[12], None]]
+    assert any("after the troubles" in line for line in checker.judge(run))
+
+    _series(run)["quarantined_ns"] = OPENS[12] + 30 * S
+    assert [] == checker.judge(run)
 
 
 def _told_late_in_the_middle(run: dict[str, Any]) -> None:
