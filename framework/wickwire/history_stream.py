@@ -14,12 +14,12 @@ from typing import Final, final
 
 import attrs
 
-from wickwire.clock import loop_s
+from wickwire.clock import Clock, loop_s
 from wickwire.conversation import StreamHistory, StreamRequest
 from wickwire.dialing import Connections, Dialing
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
-from wickwire.model import Candle, Quote, Trade
+from wickwire.model import SECOND_NS, Candle, Quote, Trade
 from wickwire.retry import Backoff, Retries, concerns_venue
 from wickwire.scope import children, unwrapped
 from wickwire.session import Session
@@ -32,6 +32,9 @@ one may take a login and a token."""
 
 SHORT_S: Final = 2.0
 """So long who asks is kept waiting for the next attempt; of a longer wait it is told at once why."""
+
+SET_S: Final = 5.0
+"""Our clock was set, or the machine slept, where it moved by so much more than the loop's time."""
 
 LEFTOVERS_S: Final = 10.0
 """Rows of a snapshot that was given up may be on their way until the connection brings what was said so long
@@ -117,17 +120,20 @@ class HistoryStream:
         session: Callable[[], Session],
         connections: Connections,
         dialing: Dialing,
+        clock: Clock,
         *,
         backoff: Backoff,
         rng: random.Random,
     ) -> None:
         """Open connections made by *session*, which count among *connections*, by *backoff* and *rng*.
 
-        Those of *dialing* are the live ones.
+        Those of *dialing* are the live ones. Where *clock* was set, another one is opened.
         """
         self._new_session = session
         self._connections = connections
         self._dialing = dialing
+        self._clock = clock
+        self._ahead_s = 0.0
         self._retries = Retries(backoff, rng)
         self._failed_s = self._after_s = -math.inf
         self._why: WickwireError | None = None
@@ -153,6 +159,8 @@ class HistoryStream:
             if self._may_bring_leftovers(topic):
                 self._session = None  # for who keeps it to see: it ends, and another one is opened
                 self._put_off(TransportError(f"{topic}: rows of a snapshot that was given up may still come"))
+            elif abs(self._now_ahead_s() - self._ahead_s) > SET_S:
+                self._session = None  # what time it is now nothing tells on a stream, and a login may
             collecting = self._collecting[topic] = _Collecting(request)
             if self._session is not None:
                 self._session.want(topic, collecting, collecting.since_ns)
@@ -171,6 +179,10 @@ class HistoryStream:
         if collecting.complete or collecting.candles:
             self._retries.succeeded()
         return StreamHistory(candles=collecting.candles, complete=collecting.complete)
+
+    def _now_ahead_s(self) -> float:
+        """Return by how much our clock is ahead of the loop's time, which nobody sets."""
+        return self._clock.now_ns() / SECOND_NS - loop_s()
 
     def _may_bring_leftovers(self, topic: Topic) -> bool:
         """Say whether rows of a snapshot that was given up may still come: its end would pass for another's.
@@ -228,7 +240,7 @@ class HistoryStream:
     async def _serve(self, session: Session) -> None:
         for topic, collecting in self._collecting.items():
             session.want(topic, collecting, collecting.since_ns)
-        self._session = session
+        self._session, self._ahead_s = session, self._now_ahead_s()
         self._left_s.clear()
         async with children() as tasks:
             running = tasks.create_task(session.run(), name="history connection")

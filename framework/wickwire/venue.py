@@ -106,7 +106,7 @@ class Venue:
         self.budget = access.budget
         self.history = History(adapter, account, transport, self.budget, access.breaker, clock)
         self._streamed = HistoryStream(
-            self._new_session, access.connections, access.dialing, backoff=backoff, rng=rng
+            self._new_session, access.connections, access.dialing, clock, backoff=backoff, rng=rng
         )
         self.history.over_stream = self._streamed.collect
         self.closers: dict[Series, Closer] = {}

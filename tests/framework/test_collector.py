@@ -69,15 +69,13 @@ class World:
         return HttpReply(status=self.status, body=json.dumps(rows).encode())
 
     def collector(self, **more: Any) -> Collector:
-        clock = running_clock()
-        self.first_minute = clock.now_ns() // MINUTE_NS
+        self.first_minute = running_clock().now_ns() // MINUTE_NS
         return Collector(
             self.store,
             registry=Registry(adapters={"scripted": self.plugin}),
             transport=self.transport,
-            clock=clock,
             rng=random.Random(1),
-            **more,
+            **{"clock": running_clock(), **more},
         )
 
     @property

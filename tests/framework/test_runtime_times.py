@@ -34,7 +34,7 @@ class Timed(Scripted):
         return Scripted.parse(self, frame)
 
 
-@attrs.frozen
+@attrs.define
 class OffClock:
     """A clock of ours that is off."""
 
@@ -121,9 +121,7 @@ def test_a_clock_that_is_ahead_closes_no_running_bucket(*, dated: bool) -> None:
 
     class AheadWorld(World):
         def collector(self, **more: Any) -> Collector:
-            made = super().collector(**more)
-            made._clock = OffClock(300)
-            return made
+            return super().collector(clock=OffClock(300), **more)
 
     play(test, AheadWorld(plugin=Scripted(stream=False)))
 
@@ -161,8 +159,6 @@ def test_what_tells_the_time_late_makes_no_old_row_the_last_word(off_s: int) -> 
 
     class OffWorld(World):
         def collector(self, **more: Any) -> Collector:
-            made = super().collector(**more)
-            made._clock = OffClock(off_s)
-            return made
+            return super().collector(clock=OffClock(off_s), **more)
 
     play(test, OffWorld(plugin=Timed()))
