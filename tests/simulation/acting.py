@@ -13,7 +13,7 @@ from tests.simulation.guests import Guests
 from tests.simulation.pools import POOLED
 from tests.simulation.sampler import sight_of
 from tests.simulation.trouble import Trouble
-from wickwire import HOUR_NS, SECOND_NS, Series, StoreError, Timeframe, UsageError, WickwireError
+from wickwire import HOUR_NS, SECOND_NS, Rung, Series, StoreError, Timeframe, UsageError, WickwireError
 from wickwire.simulate.loops import VirtualLoop
 
 if TYPE_CHECKING:
@@ -181,6 +181,7 @@ class Acting:
         stage = self._stage
         for name in names:
             self._note_return(name)
+            self._note_company(name)
             stage.series[name] = None
             if stage.life is not None:
                 stage.run_errand(self._add(stage.life, name), f"add {name}")
@@ -196,9 +197,13 @@ class Acting:
 
     def _note_absence(self, life: Life, name: str) -> None:
         """Note what brings a series that is left, where it is not wanted for another one too."""
-        sights = {str(one.series): sight_of(one.series, one.rung) for one in life.collector.health().series}
-        sight = sights.pop(name, "rest")
-        if sight not in sights.values() and not sight.startswith("rest"):
+        there = {str(one.series): one for one in life.collector.health().series}
+        gone = there.pop(name, None)
+        sight = "rest" if gone is None else sight_of(gone.series, gone.rung)
+        others = {  # polled just now, and by its stream again before long
+            sight_of(one.series, rung) for one in there.values() for rung in (one.rung, Rung.STREAM)
+        }
+        if sight not in others and not sight.startswith("rest"):
             self._absent[name] = self._stage.true.now_ns(), sight
 
     def _note_return(self, name: str) -> None:
@@ -208,7 +213,7 @@ class Acting:
             self._stage.left.append((name, left_ns, self._stage.books.data_ns.get(sight, 0)))
 
     def _note_company(self, name: str) -> None:
-        """Note when data came last of what was left, as a guest wants something of the same symbol now."""
+        """Note when data came last of what was left, as somebody wants something of the same symbol now."""
         guest = Series.parse(name)
         for gone in [*self._absent]:
             one = Series.parse(gone)

@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.simulation.script import Act
 from tests.simulation.stage import Stage
-from wickwire import SECOND_NS, Series
+from wickwire import SECOND_NS, Series, Utc
 
 __all__ = [
     "DETOUR_S",
@@ -198,9 +198,14 @@ def _settled(stage: Stage, name: str, since_ns: int, until_ns: int) -> list[list
 
 
 def _is_lied_about(stage: Stage, name: str, since_ns: int, until_ns: int) -> bool:
-    """Say whether something was traded in every second bucket: of others there is nothing to lie about."""
-    size_ns = Series.parse(name).timeframe.nominal_ns
-    opens = {candle.open_ns for candle in stage.venues.truth(name, since_ns, until_ns)}
+    """Say whether something was traded in every second bucket: of others there is nothing to lie about.
+
+    What was told only later does not count: history knew nothing of it either.
+    """
+    one = Series.parse(name)
+    size_ns = one.timeframe.nominal_ns
+    rows = stage.venues.market.candles(one.symbol, one.timeframe, since_ns, until_ns, grid=Utc())
+    opens = {row.open_ns for row in rows}
     first_ns = -(-since_ns // size_ns) * size_ns
     seconds = [ns for ns in range(first_ns, until_ns - size_ns, size_ns) if ns // size_ns % 2]
     return opens.issuperset(seconds)
