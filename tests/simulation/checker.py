@@ -16,7 +16,8 @@ What is compared:
   how long after its end a bucket is told at most while all is well, *quarantined_ns* until when its symbol
   may be left alone that the venue did not know, *slow* says that many are empty, *shut*
   that nothing was traded beyond the frontier in a bucket that could be known by now, *restless* that
-  connections end all the time, also at the end of the run, *brief* that few live for a bucket, *evasive* that
+  connections end all the time, also at the end of the run, *brief* that few live for a bucket, *belated*
+  that a bar may come after the next one, *evasive* that
   many questions are refused, *by_request* that candles need REST, *detours* are `[since_ns, until_ns]` in
   which it was polled though a stream is planned, *wrong* those in which something keeps
   it from its stream, and *misled* are `[since_ns,

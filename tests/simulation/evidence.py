@@ -121,6 +121,7 @@ async def evidence(stage: Stage) -> dict[str, Any]:
             ),
             "restless": one.venue == "harbour",
             "brief": one.venue == "harbour" and "short lives" in stage.script.habits,
+            "belated": one.venue == "harbour" and "late bars" in stage.script.habits,
             "evasive": one.venue == "harbour" and "busy" in stage.script.habits,
             # a bucket over whose end no stream lives is history's
             "by_request": (stage.planned[name] == "poll" and one.venue != "dxlink") or one.venue == "harbour",

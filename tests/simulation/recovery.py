@@ -23,6 +23,8 @@ BUCKETS_HARDEST: Final = 16
 """I6: so many candles with nothing wrong, in one go, are polled at most where a stream is planned; the second
 where connections end before most buckets do, or many questions are refused, each with its comparison, and the
 third where both is so (seed 1114)."""
+BUCKETS_BELATED: Final = 2
+"""So many more where a bar may come after the next one: such a bucket proves nothing, and the next one has to."""
 FOREVER_S: Final = 1e9
 CALM_S: Final = 900.0
 """So long after the last trouble no series changes its route any more, except back to the planned one."""
@@ -64,7 +66,7 @@ def returned(name: str, series: Run) -> list[str]:
         for since_ns, until_ns in series["detours"]
     ]
     hard = bool(series["brief"]) + bool(series["evasive"])
-    most = (BUCKETS_POLLED, BUCKETS_HARD, BUCKETS_HARDEST)[hard]
+    most = (BUCKETS_POLLED, BUCKETS_HARD, BUCKETS_HARDEST)[hard] + BUCKETS_BELATED * bool(series["belated"])
     return few(
         [one for one in polled if one[1] > most],
         lambda one: f"I6 {name}: polled since {one[0]}, for {one[1]} candles with nothing wrong",

@@ -58,6 +58,7 @@ def whole() -> dict[str, Any]:
                 "prompt": False,
                 "restless": False,
                 "brief": False,
+                "belated": False,
                 "evasive": False,
                 "by_request": False,
                 "detours": [[OPENS[3], OPENS[10]]],
