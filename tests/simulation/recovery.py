@@ -24,7 +24,7 @@ BUCKETS_HARDEST: Final = 16
 where connections end before most buckets do, or many questions are refused, each with its comparison, and the
 third where both is so (seed 1114)."""
 BUCKETS_BELATED: Final = 2
-"""So many more where a bar may come after the next one: such a bucket proves nothing, and the next one has to."""
+"""So many more where a bar may come after the next one: such a bucket proves nothing."""
 FOREVER_S: Final = 1e9
 CALM_S: Final = 900.0
 """So long after the last trouble no series changes its route any more, except back to the planned one."""
