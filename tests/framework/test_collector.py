@@ -69,13 +69,14 @@ class World:
         return HttpReply(status=self.status, body=json.dumps(rows).encode())
 
     def collector(self, **more: Any) -> Collector:
-        self.first_minute = running_clock().now_ns() // MINUTE_NS
+        clock = running_clock()
+        self.first_minute = clock.now_ns() // MINUTE_NS
         return Collector(
             self.store,
             registry=Registry(adapters={"scripted": self.plugin}),
             transport=self.transport,
             rng=random.Random(1),
-            **{"clock": running_clock(), **more},
+            **{"clock": clock, **more},
         )
 
     @property

@@ -128,6 +128,8 @@ class Life:
     dead: bool = False
     dawdler: Dawdler = attrs.field(factory=Dawdler)
     task: asyncio.Task[None] | None = None
+    _tasks: asyncio.TaskGroup | None = None
+    _reading: dict[str, asyncio.Task[None]] = attrs.field(factory=dict)
 
     async def live(self) -> None:
         """Collect until told to leave, or killed."""
@@ -136,20 +138,16 @@ class Life:
             async with self.collector, asyncio.TaskGroup() as tasks:
                 self.collector.on_switch(self._switched)
                 self.collector.on_candle(self._pushed)
-                reading = [
-                    tasks.create_task(self._read(), name="reader"),
-                    *(tasks.create_task(self._hear(name), name=f"reader of {name}") for name in self.feeds),
-                ]
-                for name in self.feeds[:1]:
-                    dawdling = self.dawdler.run(self.collector, name)
-                    reading.append(tasks.create_task(dawdling, name="dawdler"))
+                self._tasks = tasks
+                self._reading[""] = tasks.create_task(self._read(), name="reader")
                 for name in list(self.series):
                     await self.add(name)
                 self.begun.set()
                 await self.leave.wait()
-                for task in reading:
+                for task in self._reading.values():
                     task.cancel()
         finally:
+            self._tasks = None
             self.begun.set()
 
     async def add(self, name: str) -> None:
@@ -160,7 +158,17 @@ class Life:
             except StoreError:
                 await asyncio.sleep(5.0)
             else:
+                self._listen(name)
                 return
+
+    def _listen(self, name: str) -> None:
+        """Read a feed from when it is collected first."""
+        if name not in self.feeds or name in self._reading or self._tasks is None or self.leave.is_set():
+            return
+        self._reading[name] = self._tasks.create_task(self._hear(name), name=f"reader of {name}")
+        if name == self.feeds[0]:
+            dawdling = self.dawdler.run(self.collector, name)
+            self._reading["dawdler"] = self._tasks.create_task(dawdling, name="dawdler")
 
     async def kill(self) -> None:
         """End it as SIGKILL would: nothing of it is done or heard any more."""

@@ -17,7 +17,7 @@ from wickwire.testing.search import search
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-__all__ = ["REPLIES"]
+__all__ = ["REPLIES", "THROTTLE"]
 
 REPLIES: Final = Checks(Level.PARSE)
 

@@ -32,6 +32,7 @@ FAULTS: list[tuple[str, dict[str, Any], bool]] = [
     ("html_503", {"status": 403}, False),
     ("rest_error", {}, False),
     ("rest_error", {"status": 429}, False),
+    ("throttle", {}, False),
     ("exclusive", {}, False),
     ("late_ack", {}, False),
     ("silent_ack", {}, True),

@@ -36,7 +36,8 @@ class LanternServer:
 
     def __init__(self, market: Market) -> None:
         self.market = market
-        self.muted = self.throttled = False
+        self.muted = False
+        self.throttled = False
         self.evenings = self.lost = 0
         self.most_rows = MOST_ROWS
 
