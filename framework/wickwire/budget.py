@@ -120,18 +120,9 @@ class Budget:
         Raises:
             GaveWay: As `Turnstile.enter`.
         """
-        await self._rest.enter(cost, priority, rank, place)
-        call, is_answered = Call(self._rest, cost, self._headers), True
-        try:
+        call = Call(self._rest, cost, self._headers)
+        async with self._rest.through(cost, priority, rank, place, is_sent=lambda: call.is_sent):
             yield call
-        except asyncio.CancelledError:
-            is_answered = False
-            raise
-        finally:
-            if call.is_sent:
-                self._rest.leave(cost, is_answered=is_answered)
-            else:
-                self._rest.give_back(cost)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[None]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from wickwire.asking import MARGIN_S, Asking
-from wickwire.clock import Clock, loop_s
+from wickwire.clock import Clock, ahead_s, loop_s
 from wickwire.correspondent import Correspondent
 from wickwire.errors import FaultKind
 from wickwire.ledger import Ledger
@@ -80,7 +80,7 @@ class CandleRoute:
         self._rhythm = Rhythm()
         self._turned_at = (0, loop_s())
         self._stalled = False
-        self._ahead_s = clock.now_ns() / SECOND_NS - loop_s()
+        self._ahead_s = ahead_s(clock)
         self._slept_s = -math.inf
         self._again_s = -math.inf
 

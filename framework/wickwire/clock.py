@@ -16,6 +16,7 @@ __all__ = [
     "LoopClock",
     "Moment",
     "SystemClock",
+    "ahead_s",
     "loop_s",
     "running_loop",
 ]
@@ -93,6 +94,14 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 def loop_s() -> float:
     """Return the time of the running loop in seconds, which no change of the wall clock moves."""
     return asyncio.get_running_loop().time()
+
+
+def ahead_s(clock: Clock) -> float:
+    """Return by how much *clock* is ahead of the running loop's time: another number once it was set.
+
+    That is so where the machine slept, too: the loop's time stands still meanwhile.
+    """
+    return clock.now_ns() / 1e9 - loop_s()
 
 
 @attrs.define

@@ -15,7 +15,7 @@ from typing import Final
 from wickwire.asking import MARGIN_S, Asking
 from wickwire.budget import GaveWay, Place, Priority
 from wickwire.candle_route import BEGUN_S, CandleRoute
-from wickwire.clock import CLOCKS_AGREE_S, Clock, Moment, loop_s
+from wickwire.clock import CLOCKS_AGREE_S, Clock, Moment, ahead_s, loop_s
 from wickwire.condition import LIVE_S, Standing, present_ns, shown, unfit
 from wickwire.conversation import OhlcvQuery
 from wickwire.correspondent import Correspondent
@@ -150,14 +150,14 @@ class Closer:
 
     async def _sleep_until(self, at_ns: int) -> None:
         """Sleep until an instant of the venue's clock, until ours is set, or until somebody wakes this."""
-        ahead_s = self._clock.now_ns() / SECOND_NS - loop_s()
+        before_s = ahead_s(self._clock)
         while (left_s := (at_ns - self._now().ns) / SECOND_NS) > 0:
             try:
                 async with asyncio.timeout(min(left_s, LONGEST_SLEEP_S)):
                     await self._woken.wait()
             except TimeoutError:
                 pass
-            was_set = abs(self._clock.now_ns() / SECOND_NS - loop_s() - ahead_s) > MARGIN_S
+            was_set = abs(ahead_s(self._clock) - before_s) > MARGIN_S
             if was_set or self._woken.is_set():
                 break
         self._woken.clear()

@@ -465,10 +465,7 @@ class Collector(Outlet):
             UsageError: The series is not collected here, or carries no candles.
         """
         name = self._roster.candles_of(series)
-        closer = self._venues.closer(name)
-        if closer is None:
-            raise UsageError(f"{name} is not collected here; add it first")
-        return closer
+        return self._venues.collecting(name).closers[name]
 
     def health(self) -> Health:
         """Say how everything is doing, at this moment.

@@ -128,7 +128,7 @@ class Dialing:
             self._trying, self._failing = None, self._failing and not trying.ready()
         elif trying is not None:
             return trying.began_s + TRIAL_S - now_s
-        return max(max(self._told_until_s, self._closed_until_s) - now_s, 0.0)
+        return max(self._told_until_s - now_s, self._closed_until_s - now_s, 0.0)
 
     def _stir(self) -> None:
         moved, self._moved = self._moved, asyncio.Event()

@@ -14,12 +14,12 @@ from typing import Final, final
 
 import attrs
 
-from wickwire.clock import Clock, loop_s
+from wickwire.clock import Clock, ahead_s, loop_s
 from wickwire.conversation import StreamHistory, StreamRequest
 from wickwire.dialing import Connections, Dialing
 from wickwire.endpoint import Topic
 from wickwire.errors import FaultKind, TransportError, VenueError, WickwireError
-from wickwire.model import SECOND_NS, Candle, Quote, Trade
+from wickwire.model import Candle, Quote, Trade
 from wickwire.retry import Backoff, Retries, concerns_venue
 from wickwire.scope import children, unwrapped
 from wickwire.session import Session
@@ -159,7 +159,7 @@ class HistoryStream:
             if self._may_bring_leftovers(topic):
                 self._session = None  # for who keeps it to see: it ends, and another one is opened
                 self._put_off(TransportError(f"{topic}: rows of a snapshot that was given up may still come"))
-            elif abs(self._now_ahead_s() - self._ahead_s) > SET_S:
+            elif abs(ahead_s(self._clock) - self._ahead_s) > SET_S:
                 self._session = None  # what time it is now nothing tells on a stream, and a login may
             collecting = self._collecting[topic] = _Collecting(request)
             if self._session is not None:
@@ -179,10 +179,6 @@ class HistoryStream:
         if collecting.complete or collecting.candles:
             self._retries.succeeded()
         return StreamHistory(candles=collecting.candles, complete=collecting.complete)
-
-    def _now_ahead_s(self) -> float:
-        """Return by how much our clock is ahead of the loop's time, which nobody sets."""
-        return self._clock.now_ns() / SECOND_NS - loop_s()
 
     def _may_bring_leftovers(self, topic: Topic) -> bool:
         """Say whether rows of a snapshot that was given up may still come: its end would pass for another's.
@@ -240,7 +236,7 @@ class HistoryStream:
     async def _serve(self, session: Session) -> None:
         for topic, collecting in self._collecting.items():
             session.want(topic, collecting, collecting.since_ns)
-        self._session, self._ahead_s = session, self._now_ahead_s()
+        self._session, self._ahead_s = session, ahead_s(self._clock)
         self._left_s.clear()
         async with children() as tasks:
             running = tasks.create_task(session.run(), name="history connection")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 import traceback
-from typing import Final
 
 from wickwire.errors import UsageError
+from wickwire.foreign import described
 
 __all__ = ["ListenerErrors", "check_callable"]
 
 log = logging.getLogger(__name__)
-
-_SHOWN: Final = 200
-"""So much of what an exception says is shown in health."""
 
 Fault = tuple[type[BaseException], str, int]
 """What makes two exceptions the same: their class, and the file and line that raised them."""
@@ -41,7 +38,7 @@ class ListenerErrors:
         One line a change: hundreds of candles may come at once.
         """
         self.count += 1
-        self.trouble = f"{type(error).__name__}: {error}"[:_SHOWN]
+        self.trouble = described(error)
         fault = _fault(error)
         if fault not in self._told:
             self._told[fault] = None

@@ -118,9 +118,7 @@ class Roster:
     def check_collected(self, names: Iterable[Series]) -> None:
         """Raise UsageError where one of *names* is not collected: who waits for it would wait for ever."""
         for name in names:
-            venue = self._venues.holding(name)
-            if venue is None or name not in venue.plans:
-                raise UsageError(f"{name} is not collected here; add it first")
+            self._venues.collecting(name)
 
     def plans(self) -> list[Plan]:
         """Return how all that is collected is."""
@@ -236,8 +234,7 @@ class Roster:
         Raises:
             UsageError: It is not collected.
         """
-        self.check_collected([name])
-        venue, plan = self._venues.of(name), self._places.of(name)
+        venue, plan = self._venues.collecting(name), self._places.of(name)
         assert plan is not None
         if plan.priority is not on:
             venue.prioritise(self._places.prioritise(name, on=on))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from wickwire.clock import Clock, loop_s
-from wickwire.errors import UsageError
 from wickwire.health import SeriesHealth, condition_of, of_closer, of_feed
 from wickwire.model import Rung, Series
 from wickwire.news import Condition
@@ -27,18 +26,11 @@ async def settled(
 ) -> list[SeriesHealth]:
     """Return how series are doing once each is collected or refused; see `Outlet.settled`."""
     while True:
-        found = [_is_settled(name, _holding(name, venues)) for name in names]  # each, as one may be removed
+        found = [_is_settled(name, venues.collecting(name)) for name in names]  # each, as one may be removed
         if all(found):
-            return [_health_of(name, _holding(name, venues), clock) for name in names]
+            return [_health_of(name, venues.collecting(name), clock) for name in names]
         await asyncio.sleep(LOOK_S)
         check_running()
-
-
-def _holding(name: Series, venues: Venues) -> Venue:
-    venue = venues.holding(name)
-    if venue is None or name not in venue.plans:
-        raise UsageError(f"{name} is not collected here; add it first")
-    return venue
 
 
 def _is_settled(name: Series, venue: Venue) -> bool:

@@ -11,7 +11,7 @@ import enum
 import heapq
 import itertools
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, final
 
@@ -35,6 +35,11 @@ POLL_S: Final = 0.1
 TURNS: Final = 10
 """While somebody is passed over, one turn in so many belongs to whoever waits longest: what lies behind heals
 however much is live, and what matters least is asked for at times."""
+
+
+def _always() -> bool:
+    return True
+
 
 Rank = tuple[int, int]
 """How important a series is beside others that are as urgent; lower goes first."""
@@ -205,9 +210,23 @@ class Turnstile:
             self._gate.gave_back(cost)
 
     @asynccontextmanager
-    async def through(self, cost: int, priority: Priority, rank: Rank = FIRST) -> AsyncIterator[None]:
-        """Wait for the turn of *cost*, which is under way for as long as the block runs."""
-        await self.enter(cost, priority, rank)
+    async def through(
+        self,
+        cost: int,
+        priority: Priority,
+        rank: Rank = FIRST,
+        place: Place | None = None,
+        *,
+        is_sent: Callable[[], bool] = _always,
+    ) -> AsyncIterator[None]:
+        """Wait for the turn of *cost*, which is under way for as long as the block runs.
+
+        Where *is_sent* says in the end that nothing of it was, nothing is counted.
+
+        Raises:
+            GaveWay: As `enter`.
+        """
+        await self.enter(cost, priority, rank, place)
         is_answered = True
         try:
             yield
@@ -215,7 +234,10 @@ class Turnstile:
             is_answered = False
             raise
         finally:
-            self.leave(cost, is_answered=is_answered)
+            if is_sent():
+                self.leave(cost, is_answered=is_answered)
+            else:
+                self.give_back(cost)
 
     async def send(self, priority: Priority) -> None:
         """Wait for the turn of one frame, to which there is no reply."""

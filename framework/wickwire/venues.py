@@ -127,6 +127,17 @@ class Venues:
         """Return the scope that a series lives in, where there is one."""
         return self.scopes.get(series.scope)
 
+    def collecting(self, series: Series) -> Venue:
+        """Return the scope that collects a series, under its canonical name.
+
+        Raises:
+            UsageError: None does.
+        """
+        venue = self.holding(series)
+        if venue is None or series not in venue.plans:
+            raise UsageError(f"{series} is not collected here; add it first")
+        return venue
+
     def closer(self, series: Series) -> Closer | None:
         """Return what keeps a candle series whole, under its canonical name, where it is collected."""
         venue = self.holding(series)

@@ -11,7 +11,7 @@ import msgspec
 
 from wickwire.cli.door import printable
 from wickwire.instants import iso_second
-from wickwire.model import Quote, Series, SeriesCandle, Trade, iso
+from wickwire.model import SeriesCandle, SeriesQuote, SeriesTrade, iso
 from wickwire.news import Switch
 
 __all__ = [
@@ -75,10 +75,10 @@ def candle_json(candle: SeriesCandle) -> dict[str, Any]:
     }
 
 
-def trade_json(series: Series, trade: Trade) -> dict[str, Any]:
+def trade_json(trade: SeriesTrade) -> dict[str, Any]:
     """Return what `collect --json` says of a trade."""
     return {
-        "series": str(series),
+        "series": str(trade.series),
         "time": iso(trade.time_ns),
         "id": trade.id,
         "price": digits(trade.price),
@@ -90,10 +90,10 @@ def trade_json(series: Series, trade: Trade) -> dict[str, Any]:
     }
 
 
-def quote_json(series: Series, quote: Quote) -> dict[str, Any]:
+def quote_json(quote: SeriesQuote) -> dict[str, Any]:
     """Return what `collect --json` says of a quote."""
     return {
-        "series": str(series),
+        "series": str(quote.series),
         "time": None if quote.time_ns is None else iso(quote.time_ns),
         "bid": digits(quote.bid),
         "bid_size": digits(quote.bid_size),
@@ -116,17 +116,17 @@ def candle_line(candle: SeriesCandle) -> str:
     return f"{iso(candle.open_ns)}  {candle.series}  {row}  V {digits(candle.volume)}  ({', '.join(notes)})"
 
 
-def trade_line(series: Series, trade: Trade) -> str:
+def trade_line(trade: SeriesTrade) -> str:
     """Return a trade for eyes."""
     side = "" if trade.side is None else f"  {trade.side.value}"
-    return f"{iso(trade.time_ns)}  {series}  {digits(trade.price)}  {digits(trade.size)}{side}"
+    return f"{iso(trade.time_ns)}  {trade.series}  {digits(trade.price)}  {digits(trade.size)}{side}"
 
 
-def quote_line(series: Series, quote: Quote) -> str:
+def quote_line(quote: SeriesQuote) -> str:
     """Return a quote for eyes."""
     time = "" if quote.time_ns is None else f"{iso(quote.time_ns)}  "
     bid = f"bid {digits(quote.bid)} x {digits(quote.bid_size)}"
-    return f"{time}{series}  {bid}  ask {digits(quote.ask)} x {digits(quote.ask_size)}"
+    return f"{time}{quote.series}  {bid}  ask {digits(quote.ask)} x {digits(quote.ask_size)}"
 
 
 def switch_line(switch: Switch) -> str:

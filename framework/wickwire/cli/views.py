@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from wickwire.cli.door import printable
 from wickwire.cli.lines import (
@@ -22,8 +22,8 @@ from wickwire.cli.lines import (
 from wickwire.cli.outlet import Outlet, OutletFile
 from wickwire.cli.tables import console, health_table, on_terminal
 from wickwire.collector import Collector
-from wickwire.fanout import AnyFeedReader
-from wickwire.model import Feed, Quote, Series, SeriesCandle, Trade
+from wickwire.fanout import FeedReader
+from wickwire.model import Feed, Series, SeriesCandle, SeriesQuote, SeriesTrade
 from wickwire.news import Switch
 from wickwire.scope import children
 
@@ -36,8 +36,10 @@ __all__ = ["JsonView", "LineView", "TableView", "View", "view_of"]
 
 SHOWN_SWITCHES: Final = 4
 
+T = TypeVar("T", SeriesTrade, SeriesQuote)
 
-class View:
+
+class View(ABC):
     """Shows what a collector does, one line for each thing that happens.
 
     Nothing here waits for whoever reads: a slow reader gets candles later, from the store, and loses trades
@@ -86,16 +88,14 @@ class View:
         assert self._tasks is not None
         collector, name = self.collector, f"stdout of {series}"
         if series.what is Feed.TRADES:
-            reading = self._read(collector.trades(series, name=name), partial(self.trade, series))
-            self._tasks.create_task(reading)
+            self._tasks.create_task(self._read(collector.trades(series, name=name), self.trade))
         elif series.what is Feed.QUOTES:
-            reading = self._read(collector.quotes(series, name=name), partial(self.quote, series))
-            self._tasks.create_task(reading)
+            self._tasks.create_task(self._read(collector.quotes(series, name=name), self.quote))
 
     async def _candle(self, candle: SeriesCandle) -> None:
         await self._put(self.candle(candle))
 
-    async def _read(self, reader: AnyFeedReader, line: Callable[[Any], str]) -> None:
+    async def _read(self, reader: FeedReader[T], line: Callable[[T], str]) -> None:
         async for item in reader:
             await self._put(line(item))
 
@@ -103,24 +103,27 @@ class View:
         if line:
             await self.outlet.put(f"{line}\n")
 
+    @abstractmethod
     def candle(self, candle: SeriesCandle) -> str:
         """Return the line for a closed candle; none where it is empty."""
-        raise NotImplementedError
 
-    def trade(self, series: Series, trade: Trade) -> str:
+    @abstractmethod
+    def trade(self, trade: SeriesTrade) -> str:
         """Return the line for a trade."""
-        raise NotImplementedError
 
-    def quote(self, series: Series, quote: Quote) -> str:
+    @abstractmethod
+    def quote(self, quote: SeriesQuote) -> str:
         """Return the line for a quote."""
-        raise NotImplementedError
 
+    @abstractmethod
     def switch(self, switch: Switch) -> None:
         """Show a change of route."""
 
+    @abstractmethod
     def refresh(self) -> None:
         """Show how things are now."""
 
+    @abstractmethod
     def say(self, line: str) -> None:
         """Show a line for people."""
 
@@ -132,13 +135,22 @@ class JsonView(View):
         """Return a closed candle."""
         return json_line(candle_json(candle))
 
-    def trade(self, series: Series, trade: Trade) -> str:
+    def trade(self, trade: SeriesTrade) -> str:
         """Return a trade."""
-        return json_line(trade_json(series, trade))
+        return json_line(trade_json(trade))
 
-    def quote(self, series: Series, quote: Quote) -> str:
+    def quote(self, quote: SeriesQuote) -> str:
         """Return a quote."""
-        return json_line(quote_json(series, quote))
+        return json_line(quote_json(quote))
+
+    def switch(self, switch: Switch) -> None:
+        """Leave it to the log."""
+
+    def refresh(self) -> None:
+        """Say nothing: each value stands for itself."""
+
+    def say(self, line: str) -> None:
+        """Say nothing: this is for programs."""
 
 
 class LineView(View):
@@ -148,17 +160,20 @@ class LineView(View):
         """Return a closed candle."""
         return printable(candle_line(candle))
 
-    def trade(self, series: Series, trade: Trade) -> str:
+    def trade(self, trade: SeriesTrade) -> str:
         """Return a trade."""
-        return printable(trade_line(series, trade))
+        return printable(trade_line(trade))
 
-    def quote(self, series: Series, quote: Quote) -> str:
+    def quote(self, quote: SeriesQuote) -> str:
         """Return a quote."""
-        return printable(quote_line(series, quote))
+        return printable(quote_line(quote))
 
     def switch(self, switch: Switch) -> None:
         """Write a change of route."""
         self.say(switch_line(switch))
+
+    def refresh(self) -> None:
+        """Say nothing: what was written stays."""
 
     def say(self, line: str) -> None:
         """Write it."""
@@ -188,11 +203,11 @@ class TableView(View):
         """Return no line."""
         return ""
 
-    def trade(self, series: Series, trade: Trade) -> str:  # noqa: ARG002 - the table counts it
+    def trade(self, trade: SeriesTrade) -> str:  # noqa: ARG002 - the table counts it
         """Return no line."""
         return ""
 
-    def quote(self, series: Series, quote: Quote) -> str:  # noqa: ARG002 - the table counts it
+    def quote(self, quote: SeriesQuote) -> str:  # noqa: ARG002 - the table counts it
         """Return no line."""
         return ""
 
