@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from hypothesis import strategies as st
 
 from wickwire.testing.trees import Form, Members, Number, form_of
 
-__all__ = ["damaged", "junk", "mutated", "reordered"]
+__all__ = ["damaged", "junk", "lessened", "mutated", "reordered"]
+
+MOST_LESSENED: Final = 60
 
 _WORD: Final = re.compile(rb"[\w.+-]+|[^\w.+-]+")
 
@@ -70,7 +72,9 @@ def changed(draw: st.DrawFn, form: Form) -> bytes:
 
 
 def _changed_once(draw: st.DrawFn, form: Form) -> Any:
-    path = draw(st.sampled_from(form.paths[1:] or form.paths))
+    paths = form.paths[1:] or form.paths
+    holders = [path for path in paths if isinstance(form.at(path), list)]  # few among many values
+    path = draw(st.sampled_from(paths) if not holders else st.sampled_from(holders) | st.sampled_from(paths))
     node = form.at(path)
     kinds = ["replace", "nest", "swap"]
     if isinstance(node, list):
@@ -121,6 +125,21 @@ def damaged(draw: st.DrawFn, frame: bytes) -> bytes:
             start = draw(st.integers(0, len(damage)))
             damage[start : start + draw(st.integers(0, 6))] = draw(st.binary(max_size=4))
             return bytes(damage)
+
+
+def lessened(frame: bytes) -> Iterator[bytes]:
+    """Yield *frame* without one of its parts, and without this and all that follow it there, each in turn.
+
+    Of many parts some are taken, evenly spread.
+    """
+    form = form_of(frame)
+    if form is None:
+        return
+    paths = form.paths[1:]
+    for *above, place in paths[:: -(-len(paths) // MOST_LESSENED) or 1]:
+        node = form.at(tuple(above))
+        for rest in (node[:place] + node[place + 1 :], node[:place]):
+            yield form.write(form.replaced(tuple(above), type(node)(rest)))
 
 
 def junk() -> st.SearchStrategy[bytes]:

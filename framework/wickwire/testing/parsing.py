@@ -18,9 +18,9 @@ from wickwire.testing.calls import hook_calls
 from wickwire.testing.checks import Broken, Checks, Level, Need, Skipped, require
 from wickwire.testing.foreign import outcome_of
 from wickwire.testing.material import Material
-from wickwire.testing.mutations import junk, mutated, reordered
+from wickwire.testing.mutations import junk, lessened, mutated, reordered
 from wickwire.testing.seal import sealed
-from wickwire.testing.search import blamed, presented, search
+from wickwire.testing.search import blamed, presented, search, sweep
 from wickwire.testing.sitting import Asked, Parsed
 from wickwire.testing.stages import Dialogue, Stage, heard, repeated
 from wickwire.testing.trees import Members, form_of
@@ -62,6 +62,8 @@ def events_or_wire_error(material: Material) -> None:
         for event in events:
             require(isinstance(event, get_args(Event)), f"{event!r:.80} is none of the events")
 
+    lesser = ((stage, frame) for stage in material.stages for frame in lessened(stage.step.frame))
+    sweep(material, lesser, look, show=shown)
     search(material, met(material), look, share=4.0, show=shown)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import CodeType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from wickwire.testing.material import Material
 
-__all__ = ["blamed", "play", "presented", "search"]
+__all__ = ["blamed", "play", "presented", "search", "sweep"]
 
 T = TypeVar("T")
 
@@ -63,6 +63,31 @@ def search(
                 raise
 
     trial = seed(material.seed)(_settings(material, share)(given(strategy)(tried)))
+    _run(material, trial, lambda: show(last[0]) if last else None)
+
+
+def sweep(
+    material: Material, values: Iterable[T], look: Callable[[T], None], *, show: Callable[[T], str] = repr
+) -> None:
+    """Try *look* on each of *values*.
+
+    Args:
+        material: Whose tries are counted.
+        values: What to try.
+        look: Raises where a value breaks the promise.
+        show: How a value is shown to people.
+
+    Raises:
+        Broken: With the first value that breaks it, and why.
+    """
+    last: list[T] = []
+
+    def trial() -> None:
+        for value in values:
+            last[:] = [value]
+            material.count()
+            look(value)
+
     _run(material, trial, lambda: show(last[0]) if last else None)
 
 

@@ -204,6 +204,8 @@ def phases(sitting: Sitting) -> dict[Topic, Phase]:
     for step in sitting.steps:
         if isinstance(step, Asked):
             batch = tuple(ask.topic for ask in step.asks)
+            said = {*batch, *step.removed}  # who is asked for again waits for the later answer
+            open_batches = [tuple(one for one in earlier if one not in said) for earlier in open_batches]
             found |= dict.fromkeys(batch, Phase.ASKED) | dict.fromkeys(step.removed, Phase.LEFT)
             open_batches += [batch] if batch else []
             continue
@@ -215,9 +217,8 @@ def phases(sitting: Sitting) -> dict[Topic, Phase]:
 def _follow(event: Event, found: dict[Topic, Phase], open_batches: list[tuple[Topic, ...]]) -> None:
     told, phase = _told(event)
     if isinstance(event, Refused) and not told:
-        told = next(
-            (one for one in open_batches if any(found.get(topic) is Phase.ASKED for topic in one)), ()
-        )
+        asked = (tuple(one for one in batch if found.get(one) is Phase.ASKED) for batch in open_batches)
+        told = next((batch for batch in asked if batch), ())
     for topic in told:
         # whoever was refused or has left is out of it, until it is asked for again
         if found.get(topic) not in {Phase.LEFT, Phase.REFUSED}:

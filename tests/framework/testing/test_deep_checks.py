@@ -6,16 +6,29 @@ from decimal import Decimal
 import pytest
 
 from tests.framework.testing.variants import edited
-from wickwire import SECOND_NS, Account, Ask, Feed, Heartbeat, HttpReply, Timeframe, Topic
+from wickwire import (
+    SECOND_NS,
+    Accepted,
+    Account,
+    Ask,
+    FaultKind,
+    Feed,
+    Heartbeat,
+    HttpReply,
+    Refused,
+    Timeframe,
+    Topic,
+)
 from wickwire.conversation import Page
 from wickwire.events import Event
 from wickwire.model import DAY_NS, Candle, Quote, parse_instant
 from wickwire.simulate import SeededMarket
 from wickwire.testing.material import Material
+from wickwire.testing.mutations import MOST_LESSENED, lessened
 from wickwire.testing.playing import NOW_NS
 from wickwire.testing.relay import Relay
 from wickwire.testing.running import CHECKS, State, run_one
-from wickwire.testing.sitting import Parsed, Sitting
+from wickwire.testing.sitting import Asked, Parsed, Sitting
 from wickwire.testing.stages import Dialogue, Stage, picked
 from wickwire.testing.subscriber import Deed, Party, Phase, Subscriber, Word, phases
 from wickwire.testing.tables import table_of
@@ -89,6 +102,27 @@ def test_a_client_knows_what_is_confirmed_refused_and_left():
     expected = {GLOW: Phase.CONFIRMED, GLOOM: Phase.REFUSED, TICKS: Phase.LEFT}
     assert expected == phases(one.now.sitting)
     assert [GLOW] == list(one.wanted)
+
+
+def test_a_refusal_without_names_is_about_what_waits_for_an_answer_and_nothing_else():
+    """What was asked for together with it before, and confirmed, is not refused."""
+    sitting = Sitting(edited(), Account(), venue(edited()), NOW_NS)
+    sitting.steps = [
+        Asked((Ask(GLOW), Ask(TICKS)), ()),
+        Parsed(b"", NOW_NS, [Accepted([GLOW, TICKS])]),
+        Asked((), (GLOW,)),
+        Asked((Ask(GLOOM), Ask(GLOW)), ()),
+        Parsed(b"", NOW_NS, [Refused([], FaultKind.REQUEST, "failure to subscribe")]),
+    ]
+
+    assert {TICKS: Phase.CONFIRMED, GLOOM: Phase.REFUSED, GLOW: Phase.REFUSED} == phases(sitting)
+
+
+def test_a_frame_is_lessened_by_each_part_and_by_each_end():
+    assert [b"[2,3]", b"[]", b"[1,3]", b"[1]", b"[1,2]", b"[1,2]"] == [*lessened(b"[1,2,3]")]
+    assert b'{"a":[1]}' in [*lessened(b'{"a":[1,{"b":2}]}')]
+    assert [] == [*lessened(b"HELLO")]
+    assert 2 * MOST_LESSENED >= len([*lessened(b"[" + b"1," * 10_000 + b"1]")]) > MOST_LESSENED
 
 
 def test_a_client_that_connects_again_asks_for_what_it_wants():
