@@ -170,7 +170,7 @@ GROUPS: Final = (
         _words("""
             News ConditionChanged HoleFound HoleHealed SubscriptionRefused HistoryFailed RowRefused Rescaled
             FrameRefused Doubted StatusChanged ConnectionLost ConnectionChanged PauseChanged RestChanged
-            VenueFailed StoreChanged ConsumerLoses BudgetChanged SinkChanged CandleParked
+            VenueFailed StoreChanged SeriesShared ConsumerLoses BudgetChanged SinkChanged CandleParked
         """),
     ),
     Group(

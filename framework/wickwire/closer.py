@@ -79,6 +79,7 @@ class Closer:
         """
         self.ledger = ledger
         self.trouble = ""
+        self.shared = False
         self.hopeless: WickwireError | None = None
         self.lag_s: float | None = None
         self._past_ns = past_ns

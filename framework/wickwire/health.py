@@ -70,6 +70,8 @@ class SeriesHealth:
         rescaled: Why its history is or was read again, as after a split of shares; empty when it was not.
         status: What the venue said last of the state of its symbol, such as that it is halted.
         opens_ns: When its next session opens, where that is known and none runs: nothing is due before.
+        shared: Another program was seen to store its candles in the same store: what it stores first is not
+            handed on here.
         doubts: How often trades or quotes may have been lost on the way here.
         trouble: What went wrong last; empty when nothing did, and for trades and quotes that live again, when
             that was more than a minute ago.
@@ -96,6 +98,7 @@ class SeriesHealth:
     rescaled: str = ""
     status: str = ""
     opens_ns: int | None = None
+    shared: bool = False
     trouble: str = ""
 
 
@@ -319,6 +322,7 @@ def of_closer(closer: Closer, venue: Venue, at_ns: int) -> SeriesHealth:
         rescaled=ledger.rescaling.why,
         status=venue.status_of(closer.series),
         opens_ns=ledger.buckets.opens_next(at_ns),
+        shared=closer.shared,
         trouble=closer.trouble or closer.refusal or closer.away or ledger.last_refusal or closer.unfit,
     )
 

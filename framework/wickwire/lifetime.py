@@ -193,7 +193,13 @@ class Lifetime:
             if self._given.transport is None:
                 stack.push_async_callback(closed, self._transport.aclose)
             news = self._newsroom
-            self._writer = Writer(self._store, self._hand_on, self._child_rng(), news.store_troubled)
+            self._writer = Writer(
+                self._store,
+                self._hand_on,
+                self._child_rng(),
+                troubled=news.store_troubled,
+                shared=news.series_shared,
+            )
             stack.enter_context(unwrapped())
             self._tasks = await stack.enter_async_context(children())
             self._writing = self._tasks.create_task(self._writer.run(), name="writer")

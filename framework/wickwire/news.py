@@ -36,6 +36,7 @@ __all__ = [
     "RestChanged",
     "Rotation",
     "RowRefused",
+    "SeriesShared",
     "StatusChanged",
     "StoreChanged",
     "SubscriptionRefused",
@@ -402,6 +403,21 @@ class StoreChanged:
 
 
 @attrs.frozen(kw_only=True)
+class SeriesShared:
+    """Another program collects a series into the same store: what it stores first is not handed on here.
+
+    The store holds each candle once, all the same. Told once for a series, when a candle shows it.
+
+    Attributes:
+        series: Which series.
+        at_ns: When it showed.
+    """
+
+    series: Series
+    at_ns: int
+
+
+@attrs.frozen(kw_only=True)
 class BudgetChanged:
     """The shared budget does not answer, so that this process keeps to its part of each limit; or it is back.
 
@@ -486,6 +502,7 @@ News = (
     | RestChanged
     | VenueFailed
     | StoreChanged
+    | SeriesShared
     | SinkChanged
     | CandleParked
     | ConsumerLoses

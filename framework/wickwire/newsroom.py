@@ -31,6 +31,7 @@ from wickwire.news import (
     News,
     PauseChanged,
     RestChanged,
+    SeriesShared,
     StoreChanged,
 )
 from wickwire.venue import Venue
@@ -87,6 +88,12 @@ class Newsroom:
     def store_troubled(self, trouble: str) -> None:
         """Take that the store says something else now; nothing when it works again."""
         self.tell(StoreChanged(at_ns=self._clock.now_ns(), trouble=trouble))
+
+    def series_shared(self, series: Series) -> None:
+        """Take that somebody else stores a series in the same store."""
+        why = "what another program stores first is not handed on here; let one of them collect it"
+        log.warning("series shared", extra={"series": str(series), "why": why})
+        self.tell(SeriesShared(series=series, at_ns=self._clock.now_ns()))
 
     def _log(self, one: News) -> None:
         """Write the line of what is logged nowhere else: what happens is, where it happens."""

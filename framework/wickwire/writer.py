@@ -42,6 +42,7 @@ class Writer:
         deliver: Callable[[Sequence[SeriesCandle]], None],
         rng: random.Random,
         troubled: Callable[[str], None],
+        shared: Callable[[Series], None],
     ) -> None:
         """Write to *store*.
 
@@ -50,6 +51,7 @@ class Writer:
             deliver: Called with what is news, in order of commit.
             rng: Where jitter comes from.
             troubled: Called with each new `trouble`, also with none.
+            shared: Called once with a series that somebody else stores too.
         """
         self._store = store
         self._deliver = deliver
@@ -66,7 +68,9 @@ class Writer:
         self._troubled = troubled
         self._told_seq = 0
         self._unheard = False  # something may be stored that nobody was told of
-        self._ours: dict[Series, None] = {}
+        self._ours: dict[Series, int | None] = {}
+        """When the newest candle opens that was committed here; None before the first commit."""
+        self._shared = shared
         self.committed = 0
         self.batches = 0
         self.stuck: dict[Closer, Change] = {}
@@ -85,7 +89,7 @@ class Writer:
     def notice(self, closer: Closer) -> None:
         """Note that *closer* has something to commit."""
         self._dirty[closer] = None
-        self._ours[closer.series] = None
+        self._ours.setdefault(closer.series)
         self._idle.clear()
         self._wake.set()
 
@@ -136,7 +140,7 @@ class Writer:
         failures = 0
         while True:
             try:
-                await self._works(await self._store.commit([*taken.values()]))
+                await self._offer(taken)
             except StoreError as exc:
                 failures += 1
                 self._unheard = True
@@ -149,6 +153,42 @@ class Writer:
                 return
             if failures % PATIENCE == 0 and await self._one_by_one(taken):
                 return
+
+    async def _offer(self, taken: Mapping[Closer, Change]) -> None:
+        """Commit in one transaction, once, and hand on what is news.
+
+        Raises:
+            StoreError: It may be committed nevertheless; nothing was handed on.
+        """
+        news = await self._store.commit([*taken.values()])
+        missing = {} if self._unheard else self._missing(taken, news)
+        await self._works(news)
+        for closer, change in taken.items():
+            if change.closings:
+                newest_ns = max(one.candle.open_ns for one in change.closings)
+                self._ours[closer.series] = max(self._ours[closer.series] or newest_ns, newest_ns)
+        for closer, open_ns in missing.items():
+            await self._look_for(closer, open_ns)
+
+    def _missing(self, taken: Mapping[Closer, Change], news: Sequence[SeriesCandle]) -> dict[Closer, int]:
+        """Return where a candle newer than all that was committed here was no news to the store."""
+        told = {(candle.series, candle.open_ns) for candle in news}
+        missing = {}
+        for closer, change in taken.items():
+            newest_ns = self._ours[closer.series]
+            if newest_ns is None or closer.shared:
+                continue
+            for one in change.closings:
+                if one.candle.open_ns > newest_ns and (closer.series, one.candle.open_ns) not in told:
+                    missing[closer] = one.candle.open_ns
+        return missing
+
+    async def _look_for(self, closer: Closer, open_ns: int) -> None:
+        """Tell that somebody else stores a series, where its candle is there: what is forgotten is not."""
+        with contextlib.suppress(StoreError):  # then it fails at the next commit, which is told
+            if await self._store.candles(closer.series, open_ns, open_ns + 1, limit=1):
+                closer.shared = True
+                self._shared(closer.series)
 
     async def _works(self, news: Sequence[SeriesCandle]) -> None:
         """Hand on what is news, now that the store takes what it is given.
@@ -208,7 +248,7 @@ class Writer:
         refused: dict[Closer, StoreError] = {}
         for closer, change in taken.items():
             try:
-                await self._works(await self._store.commit([change]))
+                await self._offer({closer: change})
             except StoreError as exc:
                 self._unheard = True
                 refused[closer] = exc
@@ -218,7 +258,7 @@ class Writer:
         """Offer to the store again what it did not take."""
         for closer, change in list(self.stuck.items()):
             try:
-                await self._works(await self._store.commit([change]))
+                await self._offer({closer: change})
             except StoreError as exc:
                 self._unheard = True
                 self._refusing = f"{closer.series} is not taken: {exc}"

@@ -251,6 +251,8 @@ def test_two_collectors_on_one_file_store_what_is_true(names: tuple[str, str], t
                 await collector.add(name)
             await asyncio.sleep(400)
             for collector, name in zip((one, other), names, strict=True):
+                told = collector.health().series[0].shared, collector.health().events.get("SeriesShared", 0)
+                assert told == ((True, 1) if names[0] == names[1] else (False, 0))
                 assert Condition.LIVE is condition(collector, name)
                 await collector.history_is_whole(name)
                 assert [] == await place.wrong(collector)

@@ -91,6 +91,7 @@ def test_a_close_that_was_revised_before_it_could_be_stored_is_told_beside_its_r
     class Keeper:
         ledger: Ledger
         series: Series = SERIES
+        shared: bool = False
 
     class Full(MemoryStore):
         full = True
@@ -117,7 +118,7 @@ def test_a_close_that_was_revised_before_it_could_be_stored_is_told_beside_its_r
         page = Page(candles=[revised], covered=(0, MINUTE_NS))
         ledger.page(page, want, 10 * MINUTE_NS, route=Rung.STREAM)
 
-        writer = Writer(Full(), told.extend, random.Random(1), lambda why: None)
+        writer = Writer(Full(), told.extend, random.Random(1), lambda why: None, lambda series: None)
         writer.notice(cast("Closer", Keeper(ledger)))
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(writer.run())
@@ -127,3 +128,20 @@ def test_a_close_that_was_revised_before_it_could_be_stored_is_told_beside_its_r
 
     run_virtual(main())
     assert [(0, 100), (1, 102)] == [(candle.revision, int(candle.close)) for candle in told]
+
+
+def test_a_commit_whose_answer_was_lost_is_nobody_elses() -> None:
+    store = Forgetful()
+
+    async def test(world: World, collector: Collector) -> None:
+        await collector.add("scripted:BTC/USD@1m")
+        await accepted(world)
+        for price in range(100, 106):
+            world.trade(price)
+            store.lost = price % 3
+            await world.next_minute(1)
+            await asyncio.sleep(30)
+        assert not collector.health().series[0].shared
+        assert len(await store.committed(0, limit=100)) >= 5
+
+    play(test, World(store=store))

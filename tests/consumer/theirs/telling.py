@@ -106,6 +106,8 @@ def news(one: News) -> str:
             | Rotation()
         ):
             return f"{one.venue}: {type(one).__name__}"
+        case SeriesShared(series=series):
+            return f"{series} is collected twice"
         case StoreChanged() | BudgetChanged() | SinkChanged() | CandleParked() | ConsumerLoses():
             return type(one).__name__
     return "something else"  # others may come
