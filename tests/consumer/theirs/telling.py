@@ -53,6 +53,7 @@ from wickwire import (
     Series,
     SeriesCandle,
     SeriesHealth,
+    SeriesShared,
     Session,
     Side,
     SinkChanged,
