@@ -120,8 +120,8 @@ class Budget:
         Raises:
             GaveWay: As `Turnstile.enter`.
         """
-        call = Call(self._rest, cost, self._headers)
         async with self._rest.through(cost, priority, rank, place, is_sent=lambda: call.is_sent):
+            call = Call(self._rest, cost, self._headers)  # once its turn has come, as it notes when it is sent
             yield call
 
     @asynccontextmanager

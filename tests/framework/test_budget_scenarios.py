@@ -26,6 +26,10 @@ def test_no_venue_bans_us_and_nine_tenths_of_each_limit_are_used() -> None:
         judged(seed)
 
 
+def test_what_a_reply_says_is_left_is_as_of_when_its_request_was_sent_and_not_when_it_was_wanted() -> None:
+    judged(91_029)
+
+
 @pytest.mark.nightly
 @pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("chunk", range(MANY))
