@@ -121,7 +121,7 @@ class Budget:
             GaveWay: As `Turnstile.enter`.
         """
         async with self._rest.through(cost, priority, rank, place, is_sent=lambda: call.is_sent):
-            call = Call(self._rest, cost, self._headers)  # once its turn has come, as it notes when it is sent
+            call = Call(self._rest, cost, self._headers)  # now, as it notes when it is sent
             yield call
 
     @asynccontextmanager

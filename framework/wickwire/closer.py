@@ -306,7 +306,8 @@ class Closer:
         if newest is not None and newest.open_ns > self._newest_ns:
             self._newest_ns = newest.open_ns
             self.lag_s = (self._clock.now_ns() - newest.close_ns) / SECOND_NS
-        self._correspondent.tell_holes()
+        if self._correspondent.tell_holes():
+            self._woken.set()  # the next bucket may be an hour away
         self._commit(self)
 
     # ------------------------------------------------------------------------------------------- for others

@@ -43,11 +43,15 @@ class Correspondent:
         self._failures = Repeats()
         self._refusals = Repeats()
 
-    def tell_holes(self) -> None:
-        """Tell which holes are new, which are of another kind, and which are none any more."""
+    def tell_holes(self) -> bool:
+        """Tell which holes are new, which are of another kind, and which are none any more.
+
+        Returns:
+            Whether any is new, or of another kind.
+        """
         before, now = self._told_holes, self._ledger.holes
         if now == before:
-            return
+            return False
         self._told_holes = [*now]
         found, healed = difference(before, now)
         series, at_ns = self._ledger.series, self._clock.now_ns()
@@ -55,6 +59,7 @@ class Correspondent:
             self._tell(HoleFound(series=series, at_ns=at_ns, hole=hole))
         for hole in healed:
             self._tell(HoleHealed(series=series, at_ns=at_ns, hole=hole))
+        return bool(found)
 
     def forget_before(self, ns: int) -> None:
         """Tell nothing of holes before *ns*: they were forgotten, and not healed."""

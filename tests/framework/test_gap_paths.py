@@ -126,3 +126,28 @@ def test_what_is_proven_empty_is_not_asked_for_again(page_rows: int) -> None:
         assert polls <= len(world.asked) - before <= polls + audits, "one a minute"
 
     play(test, Venue(plugin=Scripted(stream=False, support={"page_rows": page_rows}), store=Lasting()))
+
+
+def test_what_a_row_shows_to_be_missing_is_asked_for_at_once() -> None:
+    """On a market that is often quiet silence is waited out; the next row says that it was none."""
+
+    async def test(world: Venue, collector: Collector) -> None:
+        delivered: set[int] = set()
+        collector.on_candle(lambda candle: delivered.add(candle.open_ns // MINUTE_NS))
+        await collector.add(SERIES)
+        await accepted(world)
+        for number in range(121):
+            if not number % 6:
+                world.trade(100 + number)
+            await world.next_minute(3)
+        lost = world.minute
+        world.trade(300, streamed=False)
+        await world.next_minute(3)
+        world.trade(301)
+        await world.next_minute(1)
+        assert lost not in delivered
+        world.trade(302)
+        await asyncio.sleep(1)
+        assert lost in delivered
+
+    play(test, Venue())
