@@ -1,4 +1,7 @@
-"""Fetches the last hours of a series and makes a frame of them: `python candles_into_pandas.py`."""
+"""Fetches the last hours of a series and makes a frame of them: `python candles_into_pandas.py`.
+
+It needs `pip install 'wickwire[pandas]'`.
+"""
 
 from __future__ import annotations
 
