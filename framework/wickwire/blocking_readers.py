@@ -271,8 +271,8 @@ class BlockingReader(_Blocking[T]):
         portal = self._portal
         if self._closed or (ended is None and portal.stopping):
             return False
-        if not portal.finished.wait(deadline.left_s):  # what waited in memory is left by then
-            raise self._late()
+        if not deadline.awaits(portal.finished.is_set, portal.finished.wait):
+            raise self._late()  # else what waited in memory is left by now
         if self._source.taken:
             return True
         if not portal.stopping and (failure := portal.why()) is not None:
@@ -293,7 +293,7 @@ class BlockingPages(_Blocking[T]):
     def _rest(self, deadline: Deadline, ended: Ended | None) -> bool:
         if ended is None or self._closed:
             return False
-        if not self._portal.finished.wait(deadline.left_s):
+        if not deadline.awaits(self._portal.finished.is_set, self._portal.finished.wait):
             raise self._late()
         raise self._portal.why() or ended
 

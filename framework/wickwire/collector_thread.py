@@ -104,7 +104,7 @@ class CollectorThread:
             self.listeners.join(drained)
         finally:  # also at Ctrl-C
             portal.end()
-        portal.finished.wait(most.left_s)
+        most.awaits(portal.finished.is_set, portal.finished.wait)
 
     @asynccontextmanager
     async def _block(self) -> AsyncIterator[None]:

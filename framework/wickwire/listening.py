@@ -62,7 +62,7 @@ class ListenerThread(Generic[T]):
         """Wait until it was called with all there was, and say so; it never waits for itself."""
         if self._thread is threading.current_thread():
             return True
-        self._thread.join(deadline.left_s)
+        deadline.awaits(lambda: not self._thread.is_alive(), self._thread.join)
         return self.ended
 
     def _run(self) -> None:

@@ -28,6 +28,8 @@ T = TypeVar("T")
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 """Makes an event loop."""
 
+LOOK_S: Final = 0.5
+"""A thread waits at most so long at a time."""
 _MORE_S: Final = 1.0
 """So much longer than allowed a block may take to be left when nobody waits for its opening any more."""
 
@@ -49,6 +51,24 @@ class Deadline:
     def left_s(self) -> float | None:
         """How many seconds are left, at least 0; None where there is no end."""
         return None if self._at_s == math.inf else max(0.0, self._at_s - time.monotonic())
+
+    def awaits(self, is_there: Callable[[], bool], wait: Callable[[float], object]) -> bool:
+        """Call *wait* until *is_there*; return False where the time is over before.
+
+        It waits step by step: Ctrl-C that comes a moment before a thread waits for a lock wakes nobody.
+        """
+        while not is_there():
+            left_s = self.left_s
+            if left_s == 0.0:
+                return False
+            wait(LOOK_S if left_s is None else min(left_s, LOOK_S))
+        return True
+
+
+def _look(future: concurrent.futures.Future[Any], most_s: float) -> None:
+    """Return when *future* is done, or after so many seconds."""
+    with suppress(TimeoutError):
+        future.exception(most_s)
 
 
 @final
@@ -80,11 +100,8 @@ class Answer(Generic[T]):
             TimeoutError: It did not come by then; it is still asked for.
             Ended: It will not come.
         """
-        try:
-            return self.future.result(None if timeout_s == math.inf else timeout_s)
-        except TimeoutError:
-            if self.future.done():  # what was asked has timeouts of its own
-                raise
+        if Deadline(timeout_s).awaits(self.future.done, partial(_look, self.future)):
+            return self.future.result()
         raise TimeoutError(f"{self.what}: no answer within {timeout_s:g} s{self._portal.held()}")
 
     def cancel(self) -> None:
@@ -165,16 +182,16 @@ class Portal:
         self._thread.start()
         deadline = Deadline(timeout_s)
         try:
-            self._opened.result(deadline.left_s)
-        except TimeoutError:
-            if self._opened.done():
-                raise
-            where = self.held()
-            self._abandon()
-            raise TimeoutError(f"the {self._name} did not start within {timeout_s:g} s{where}") from None
+            started = deadline.awaits(self._opened.done, partial(_look, self._opened))
+            where = "" if started else self.held()
+            if started:
+                self._opened.result()
+                return
         except BaseException:  # also Ctrl-C
             self._abandon()
             raise
+        self._abandon()
+        raise TimeoutError(f"the {self._name} did not start within {timeout_s:g} s{where}")
 
     def _abandon(self) -> None:
         """Leave a block that nobody waits for."""
@@ -183,7 +200,7 @@ class Portal:
             main = self._main
         if main is not None:
             self.soon(main.cancel)
-        self.finished.wait(_MORE_S)
+        Deadline(_MORE_S).awaits(self.finished.is_set, self.finished.wait)
 
     def end(self) -> None:
         """Let the block be left; `finished` says when that is done."""

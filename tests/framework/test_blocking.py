@@ -27,6 +27,7 @@ from wickwire import (
     SeriesCandle,
     SeriesTrade,
 )
+from wickwire.portal import LOOK_S, Deadline
 from wickwire.simulate.loops import VIRTUAL_START_NS
 
 # ------------------------------------------------------------------------------------------- what it offers
@@ -233,3 +234,13 @@ def consumer(collector: BlockingCollector) -> None:
         return len(it.plan())
 
     assert_type(collector.run(count), int)
+
+
+def test_a_thread_waits_in_short_steps_so_that_a_signal_is_seen() -> None:
+    """Ctrl-C in the moment before it waits for a lock would end no wait."""
+    steps: list[float] = []
+
+    assert Deadline(None).awaits(lambda: len(steps) == 3, steps.append)
+    assert [LOOK_S] * 3 == steps
+    assert not Deadline(0.0).awaits(lambda: False, steps.append)
+    assert len(steps) == 3
